@@ -1,0 +1,35 @@
+"""Reads the pattern files: the ones that come with the tools, and a folder of the user's own."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dm_tools.diagnose import patterns
+
+
+def shipped() -> Path:
+    """The folder of the patterns that come with the tools: installed beside the package, or in the checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "patterns"
+    return installed if installed.is_dir() else package.parent / "configs" / "patterns"
+
+
+def read(own: Path | None) -> patterns.Library:
+    """The library; `own` is a folder of the user's that is added. Raises patterns.PatternError."""
+    return patterns.load(_files([shipped(), *([own] if own else [])]))
+
+
+def _files(folders: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for folder in folders:
+        if not folder.is_dir():
+            raise patterns.PatternError(f"{folder}: no such folder")
+        for path in sorted(folder.glob("*.toml")):
+            try:
+                yield path.name, tomllib.loads(path.read_text(encoding="utf-8"))
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+                raise patterns.PatternError(f"{path.name}: not valid TOML: {wrong}") from None
+            except OSError as failure:
+                raise patterns.PatternError(f"{path.name}: cannot be read: {failure.strerror}") from None

@@ -1,0 +1,103 @@
+"""Section `probe`: ask a service's URLs, from here, also those that only containers can resolve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dm_tools import records
+from dm_tools.collect import engine, http
+from dm_tools.diagnose import redact, text
+from dm_tools.records import Check, Probe, ProbeError, Status
+
+EXCERPT_CHARACTERS = 400
+
+Record = dict[str, Any]
+
+
+def probe(record: Record, timeout: float) -> Record:
+    """The record with its `probe` section; a URL that cannot be asked from here becomes an entry in `errors`."""
+    urls = [(url, "internal") for url in record.get("internal") or []]
+    urls += [(url, "external") for url in record.get("external") or []]
+    if not urls:
+        return _container(record, timeout)
+    targets = []
+    for index, (url, scope) in enumerate(urls):
+        try:
+            targets.append(_target(record, f"probe:{index}", url, scope, timeout))
+        except records.Problem as problem:
+            record = records.with_error(record, "probe", problem.code, problem.message)
+    checks = http.run(targets, timeout)
+    for check in checks:
+        check.url = redact.redact(check.url)
+        if check.body_excerpt is not None:
+            check.body_excerpt = redact.redact(text.clean(check.body_excerpt))[:EXCERPT_CHARACTERS]
+    return records.with_section(record, "probe", Probe(status=status(checks), checks=checks))
+
+
+def status(checks: list[Check]) -> Status:
+    """Healthy: all is well. Failed: nothing answers as it should. Degraded: some does, or the answer is a 4xx."""
+    if not checks:
+        return Status.UNKNOWN
+    if all(check.ok for check in checks):
+        return Status.HEALTHY
+    if any(check.ok or check.error == ProbeError.HTTP_4XX for check in checks):
+        return Status.DEGRADED
+    return Status.FAILED
+
+
+def _target(record: Record, check_id: str, url: str, scope: str, timeout: float) -> http.Target:
+    target = http.Target(check_id, url, scope)
+    host = target.parts.hostname
+    try:
+        port = target.port
+    except ValueError:
+        port = 0
+    if target.parts.scheme not in ("http", "https", "tcp") or not host or not port:
+        raise records.Problem("bad_url", f"cannot ask {redact.redact(url)!r}: give http, https or tcp://HOST:PORT")
+    if scope == "external":
+        return target
+    docker_host = record.get("docker_host")
+    try:
+        home = _home(record, timeout)
+        container = engine.named(docker_host, host, home, timeout)
+    except records.Problem as problem:
+        if problem.code != "docker_unreachable":
+            raise
+        return target  # without Docker the name may still mean something to this machine's resolver
+    if container is None:
+        return target
+    if container.get("State") not in engine.RUNNING:
+        target.refused = (ProbeError.NOT_RUNNING, f"the container is {container.get('State')}")
+    else:
+        target.address = engine.address(docker_host, container, port)
+        if target.address is None:
+            target.refused = (ProbeError.NO_ADDRESS, "the container has no network address")
+    return target
+
+
+def _home(record: Record, timeout: float) -> engine.Container | None:
+    try:
+        return engine.find(record.get("docker_host"), record["service"], record.get("container"), timeout)
+    except records.Problem as problem:
+        if problem.code == "docker_unreachable":
+            raise
+        return None
+
+
+def _container(record: Record, timeout: float) -> Record:
+    """A service without URLs is judged by its container: it runs, and its healthcheck does not fail."""
+    try:
+        container = engine.find(record.get("docker_host"), record["service"], record.get("container"), timeout)
+    except records.Problem as problem:
+        record = records.with_error(record, "probe", problem.code, problem.message)
+        return records.with_section(record, "probe", Probe(status=Status.UNKNOWN, checks=[]))
+    name = (engine.names(container) or [container["Id"][:12]])[0]
+    check = Check(id="probe:0", url=f"container:{name}", kind="container", scope="internal", ok=True)
+    if container.get("State") != "running":
+        check.error, check.message = ProbeError.NOT_RUNNING, f"the container is {container.get('State')}"
+        if container.get("State") == "exited" and container.get("Status", "").startswith("Exited (0)"):
+            check.message = "the container has ended with exit code 0"
+    elif "(unhealthy)" in container.get("Status", ""):
+        check.error, check.message = ProbeError.UNHEALTHY, "the container's healthcheck fails"
+    check.ok = check.error is None
+    return records.with_section(record, "probe", Probe(status=status([check]), checks=[check]))

@@ -1,0 +1,126 @@
+"""Where records begin: the services manifest, or what Docker says is there."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from dm_tools import records
+from dm_tools.collect import engine
+
+Record = dict[str, Any]
+
+# ${NAME}, ${NAME:-default} as in Compose; $$ is a dollar
+_VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
+
+
+class ManifestError(Exception):
+    """The manifest cannot be used; the message says which file, which entry and why."""
+
+
+class _Entry(msgspec.Struct):
+    name: str
+    internal: list[str] = []
+    external: list[str] = []
+    container: str | None = None
+    docker_host: str | None = None
+
+
+def expand(text: str, environment: Mapping[str, str]) -> str:
+    """The text with its variables replaced. Raises KeyError with the name of one that is not set."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match[1], match[2]
+        if name is None:
+            return "$"
+        found = environment.get(name)
+        if not found and default is None:
+            raise KeyError(name)
+        return found or default or ""
+
+    return _VARIABLE.sub(value, text)
+
+
+def expanded(value: Any, environment: Mapping[str, str]) -> Any:
+    """The same for every text in a JSON value."""
+    if isinstance(value, str):
+        return expand(value, environment)
+    if isinstance(value, list):
+        return [expanded(item, environment) for item in value]
+    if isinstance(value, dict):
+        return {key: expanded(item, environment) for key, item in value.items()}
+    return value
+
+
+def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
+    """The manifest's services as records; keys that we do not know are passed on. Raises ManifestError."""
+    try:
+        manifest = orjson.loads(data)
+    except ValueError as wrong:
+        raise ManifestError(f"not valid JSON: {wrong}") from None
+    entries = manifest.get("services") if isinstance(manifest, dict) else None
+    if not isinstance(entries, list):
+        raise ManifestError('no list "services"')
+    if not entries:
+        raise ManifestError('the list "services" is empty')
+    found: dict[str, Record] = {}
+    for index, entry in enumerate(entries):
+        where = f"services[{index}]"
+        try:
+            entry = expanded(entry, environment)
+            known = msgspec.convert(entry, _Entry)
+        except KeyError as unset:
+            raise ManifestError(f"{where}: the variable {unset.args[0]} is not set") from None
+        except msgspec.ValidationError as wrong:
+            raise ManifestError(f"{where}: {wrong}") from None
+        if not known.name:
+            raise ManifestError(f"{where}: the name is empty")
+        if known.name in found:
+            raise ManifestError(f"{where}: a second service is named {known.name!r}")
+        extra = {key: value for key, value in entry.items() if key not in ("name", "service", "v", "errors")}
+        fields = {key: value for key, value in msgspec.to_builtins(known).items() if key != "name"}
+        found[known.name] = records.new(known.name, **(extra | fields))
+    return list(found.values())
+
+
+def read_manifest(path: Path) -> list[Record]:
+    """The records of a manifest file. Raises ManifestError, its message beginning with the file's name."""
+    try:
+        return parse_manifest(path.read_bytes(), os.environ)
+    except OSError as failure:
+        reason = (failure.strerror or str(failure)).lower()
+        raise ManifestError(f"cannot read the manifest {str(path)!r}: {reason}") from None
+    except ManifestError as wrong:
+        raise ManifestError(f"{path}: {wrong}") from None
+
+
+def discover(host: str | None, timeout: float) -> list[Record]:
+    """A record per container of the engine: Compose services by their service's name, others by their own.
+
+    Published ports become checks: someone meant them to be reached. Exposed ones that are not published do not;
+    images expose ports that nobody listens on.
+    """
+    listing = [each for each in engine.containers(host, timeout) if not _one_off(each)]
+    services = [engine.compose_service(each) for each in listing]
+    found = []
+    for container, service in zip(listing, services, strict=True):
+        own = (engine.names(container) or [container["Id"][:12]])[0]
+        name = service if service and services.count(service) == 1 else own
+        ports = {
+            port["PrivatePort"]
+            for port in container.get("Ports") or []
+            if port.get("PublicPort") and port.get("Type") == "tcp"
+        }
+        internal = [f"tcp://{own}:{port}" for port in sorted(ports)]
+        found.append(records.new(name, container=own, docker_host=host, internal=internal))
+    return sorted(found, key=lambda record: str(record["service"]))
+
+
+def _one_off(container: engine.Container) -> bool:
+    return engine.labels(container).get("com.docker.compose.oneoff", "").lower() == "true"

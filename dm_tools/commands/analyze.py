@@ -1,0 +1,77 @@
+"""dm-analyze: find the cause behind the alarms of a whole stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dm_tools.pipe import command, exits, spool, stream
+
+
+@command.define("dm-analyze", fail_on=True)
+@click.option(
+    "--patterns",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="DM_PATTERNS",
+    show_envvar=True,
+    help="A folder of your own pattern files (*.toml), added to the shipped ones.",
+)
+@command.fail_on_option
+@command.input_options
+def cli(
+    services: tuple[str, ...], on_bad: str, quiet: bool, fail_on: str | None, patterns: Path | None
+) -> int:
+    """Add `analysis`: findings, role (root or symptom), cause, path to the root, evidence ids, confidence.
+
+    Reads the whole stack before it writes, like sort: the records wait in a temporary file, and only a digest of
+    each is kept in memory. Rules from configs/patterns/ find what each service shows; dependencies (depends_on
+    labels, hosts in the environment, peers named in logs) lead from the symptoms to the root. Every claim cites
+    evidence, and a checker drops those that do not hold. A service that nothing is known of has role "unknown".
+
+    Network: none. A recorded incident can be judged again anywhere.
+
+    \b
+    Examples:
+      dm-services | dm-probe | dm-inspect | dm-logs | dm-analyze | dm-show
+      dm-analyze < incident.jsonl | jq -c 'select(.analysis.role == "root") | .analysis.hypothesis'
+    """
+    from dm_tools.collect import library as reader
+    from dm_tools.diagnose import analyze as judge
+    from dm_tools.diagnose.patterns import PatternError
+    from dm_tools.records import with_section
+
+    try:
+        library = reader.read(patterns)
+    except PatternError as wrong:
+        raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
+    stack: dict[str, judge.Facts] = {}
+
+    def digest(record: stream.Record) -> stream.Record:
+        found = judge.facts(record, library)
+        stack[found.node.service] = found
+        return record
+
+    with spool.Spool() as waiting:
+        for record in command.source(services, on_bad):
+            waiting.add(stream.attempt(digest, record, "analyze"))
+        verdicts = judge.analyze(stack, library)
+
+        def add(record: stream.Record) -> stream.Record:
+            verdict = verdicts.get(record.get("service", ""))
+            return record if verdict is None else with_section(record, "analysis", verdict)
+
+        return stream.write(
+            stream.one_by_one(map(add, waiting)),
+            "analyze",
+            lambda record: bool(fail_on) and (record.get("analysis") or {}).get("status") != "healthy",
+        )
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    command.run(cli)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""dm-inspect: what the Docker Engine knows of a service's container."""
+
+from __future__ import annotations
+
+import click
+
+from dm_tools.pipe import command, stream
+
+
+@command.define("dm-inspect", docker=True)
+@click.option(
+    "--window",
+    type=click.FloatRange(min=1, max=86400 * 7),
+    default=3600.0,
+    show_default=True,
+    help="Seconds back from now for which events are read.",
+)
+@command.when_option
+@command.stream_options(jobs=8, timeout=10)
+def cli(
+    services: tuple[str, ...],
+    jobs: int,
+    timeout: float,
+    keep_order: bool,
+    on_bad: str,
+    quiet: bool,
+    when: str,
+    window: float,
+) -> int:
+    """Add `inspect`: state, exit code, OOM kill, restarts, health log, limits, mounts, networks, ports, events.
+
+    It is a digest. Of the environment it keeps the *names*, and the hosts and ports that the values point to; the
+    values themselves may be secrets and never leave the process. A service is found by its container's name or id,
+    or else by its Compose service label (COMPOSE_PROJECT_NAME chooses among projects).
+
+    Network: the Docker Engine ($DOCKER_HOST, or the record's docker_host), reading only.
+
+    \b
+    Examples:
+      dm-inspect app | jq .inspect.health_log
+      docker ps -a --format '{{.Names}}' | dm-inspect | jq -c '[.service, .inspect.state, .inspect.exit_code]'
+    """
+    from dm_tools.collect import containers
+
+    source = command.source(services, on_bad)
+    work = command.when(when, lambda record: containers.inspect(record, window, timeout))
+    return stream.write(stream.pmap(work, source, "inspect", jobs, keep_order), "inspect")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    command.run(cli)
+
+
+if __name__ == "__main__":
+    main()

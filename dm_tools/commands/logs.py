@@ -1,0 +1,66 @@
+"""dm-logs: the newest lines of a service's log."""
+
+from __future__ import annotations
+
+import click
+
+from dm_tools.pipe import command, stream
+
+
+@command.define("dm-logs", docker=True)
+@click.option(
+    "-n",
+    "--tail",
+    type=click.IntRange(1, 100_000),
+    default=500,
+    show_default=True,
+    help="Newest lines to read of each of the two streams.",
+)
+@click.option("--since", type=click.FloatRange(min=1), help="Only lines of the last SECONDS.", metavar="SECONDS")
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(1024, 16 * 1024 * 1024),
+    default=512 * 1024,
+    show_default=True,
+    help="Bytes of log kept per service, whatever the lines' lengths; the newest win.",
+)
+@command.when_option
+@command.stream_options(jobs=8, timeout=10)
+def cli(
+    services: tuple[str, ...],
+    jobs: int,
+    timeout: float,
+    keep_order: bool,
+    on_bad: str,
+    quiet: bool,
+    when: str,
+    tail: int,
+    since: float | None,
+    max_bytes: int,
+) -> int:
+    """Add `logs`: the newest lines of both streams, merged by time, each with an id that findings cite.
+
+    A multi-line trace is one item. Escape sequences are stripped, bytes that are no UTF-8 replaced, and secrets
+    (passwords in URLs, tokens, keys) masked before the record leaves the process.
+
+    Network: the Docker Engine ($DOCKER_HOST, or the record's docker_host), reading only.
+
+    \b
+    Examples:
+      dm-logs app | jq -r '.logs.lines[].text'
+      docker ps --format '{{.Names}}' | dm-logs --since 600 | dm-analyze | dm-show
+    """
+    from dm_tools.collect import containers
+
+    source = command.source(services, on_bad)
+    work = command.when(when, lambda record: containers.logs(record, tail, since, max_bytes, timeout))
+    return stream.write(stream.pmap(work, source, "logs", jobs, keep_order), "logs")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    command.run(cli)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""dm-probe: ask every URL of a service whether it answers."""
+
+from __future__ import annotations
+
+from dm_tools.pipe import command, stream
+
+
+@command.define("dm-probe", docker=True, fail_on=True)
+@command.fail_on_option
+@command.stream_options(jobs=16, timeout=5, envvar="HTTP_TIMEOUT")
+def cli(
+    services: tuple[str, ...],
+    jobs: int,
+    timeout: float,
+    keep_order: bool,
+    on_bad: str,
+    quiet: bool,
+    fail_on: str | None,
+) -> int:
+    """Add `probe`: a check per URL (http, https, tcp), and the status healthy, degraded, failed or unknown.
+
+    A check has its error from a closed list (dns, refused, timeout, tls_expired, http_5xx, ...), its latency split
+    into connection, TLS and first byte, the certificate and the beginning of the body. The names in `internal`
+    URLs are looked up in Docker first, so they work from the host, too; Host header and SNI stay as written.
+    A service without URLs is judged by its container. 401 counts as alive. At most 5 redirects are followed, and
+    only on the same host and port.
+
+    Network: the given URLs; for internal names and containers the Docker Engine.
+
+    \b
+    Examples:
+      dm-probe https://example.org/health
+      dm-services | dm-probe -j 32 | jq -c 'select(.probe.status != "healthy")'
+      dm-probe --fail-on unhealthy tcp://127.0.0.1:5432 || echo "the database is down"
+    """
+    from dm_tools.collect import probe
+
+    source = command.source(services, on_bad)
+    results = stream.pmap(lambda record: probe.probe(record, timeout), source, "probe", jobs, keep_order)
+    return stream.write(
+        results, "probe", lambda record: bool(fail_on) and (record.get("probe") or {}).get("status") != "healthy"
+    )
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    command.run(cli)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""dm-services: write one record per service, from the manifest or from Docker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dm_tools import records
+from dm_tools.pipe import command, exits, say, stream
+
+
+@command.define("dm-services", docker=True)
+@click.argument("names", nargs=-1, metavar="[SERVICE]...")
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path),
+    envvar="SERVICES_MANIFEST_PATH",
+    default=Path("configs/probe-orchestrator/services_manifest.json"),
+    show_default=True,
+    show_envvar=True,
+    help="The services manifest, a JSON file.",
+)
+@click.option("--discover", is_flag=True, help="Ask Docker for its containers instead of reading a manifest.")
+@click.option("--docker-host", help="With --discover: the engine to ask, instead of $DOCKER_HOST.")
+@click.option("-t", "--timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Seconds.")
+def cli(names: tuple[str, ...], manifest: Path, discover: bool, docker_host: str | None, timeout: float) -> int:
+    """Write one record per service, in the manifest's order; with SERVICE arguments only those.
+
+    In the manifest's texts ${NAME} and ${NAME:-default} are replaced from the environment and the .env file; a
+    variable that is not set is an error. With --discover, Compose services are named as in the Compose file, other
+    containers by their own name, and every published TCP port becomes a check.
+
+    Network: none; with --discover the Docker Engine.
+
+    \b
+    Examples:
+      dm-services | dm-probe | dm-show
+      dm-services app web | dm-logs
+      dm-services --discover | jq -r .service
+    """
+    from dm_tools.collect import services
+
+    try:
+        found = services.discover(docker_host, timeout) if discover else services.read_manifest(manifest)
+    except services.ManifestError as wrong:
+        raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
+    except records.Problem as problem:
+        raise exits.Stop(exits.UNREACHABLE, problem.message) from None
+    unknown = set(names) - {record["service"] for record in found}
+    if unknown:
+        known = ", ".join(record["service"] for record in found)
+        raise exits.Stop(exits.USAGE, f"no service {sorted(unknown)[0]!r}; there are: {known}")
+    if not found:
+        say.note("Docker has no containers")
+    chosen = [record for record in found if not names or record["service"] in names]
+    return stream.write(stream.one_by_one(chosen), "services")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    command.run(cli)
+
+
+if __name__ == "__main__":
+    main()

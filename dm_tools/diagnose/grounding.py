@@ -1,0 +1,79 @@
+"""The checker that no claim passes without evidence: for rules as for any other engine.
+
+It drops findings whose evidence is missing or does not resolve, refuses services that are not in the inventory and
+causes that the evidence cannot carry, and demotes a verdict that loses its ground to `inconclusive`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dm_tools.diagnose.view import EVIDENCE
+from dm_tools.records import Analysis, Cause, Confidence, Finding, Role, Severity
+
+# Which kinds of evidence can carry a cause; a cause that is not listed can be carried by any kind.
+CARRIED_BY = {
+    Cause.OOM_KILLED: {"inspect", "event", "logs"},
+    Cause.PAUSED: {"inspect", "event"},
+    Cause.STOPPED: {"inspect", "event"},
+    Cause.EXITED: {"inspect", "event"},
+    Cause.CRASH_LOOP: {"inspect", "event"},
+    Cause.NETWORK_DETACHED: {"inspect"},
+    Cause.PORT_CONFLICT: {"inspect", "logs"},
+    Cause.HEALTHCHECK_BROKEN: {"inspect"},
+    Cause.TLS_EXPIRED: {"probe", "logs"},
+    Cause.TLS_UNTRUSTED: {"probe", "logs"},
+    Cause.UNRESPONSIVE: {"probe", "inspect"},
+    Cause.CPU_SATURATED: {"stats"},
+    Cause.MISSING_ENV: {"logs", "inspect"},
+    Cause.AUTH_FAILURE: {"logs", "probe", "inspect"},
+}
+
+# These states are verdicts on the absence of something: there is nothing to cite.
+WITHOUT_EVIDENCE = {Cause.INCONCLUSIVE, Cause.CONTAINER_MISSING}
+
+Resolves = Callable[[str, str], bool]  # (service, evidence id) -> whether it stands for something
+
+
+def checked(service: str, verdict: Analysis, inventory: set[str], resolves: Resolves) -> Analysis:
+    """The verdict with everything removed that has no ground."""
+    verdict.findings = [each for each in verdict.findings if _stands(service, each, inventory, resolves)]
+    verdict.evidence = [each for each in verdict.evidence if _resolves(service, each, inventory, resolves)]
+    verdict.peers = [each for each in verdict.peers if each in inventory]
+    verdict.symptoms = [each for each in verdict.symptoms if set(each.path) <= inventory]
+    if verdict.role == Role.ROOT and not _carries(verdict.cause, verdict.evidence):
+        return _inconclusive(service, verdict)
+    if verdict.root is not None and not {verdict.root.service, *verdict.root.path} <= inventory:
+        return _inconclusive(service, verdict)
+    return verdict
+
+
+def _inconclusive(service: str, verdict: Analysis) -> Analysis:
+    verdict.cause, verdict.confidence, verdict.severity = Cause.INCONCLUSIVE, Confidence.LOW, Severity.WARNING
+    verdict.role = Role.ROOT
+    verdict.root = None
+    verdict.hypothesis = f"{service} is {verdict.status}; no claim about the reason has enough evidence"
+    return verdict
+
+
+def _carries(cause: Cause | None, evidence: list[str]) -> bool:
+    if cause is None or cause in WITHOUT_EVIDENCE:
+        return True
+    kinds = {each.rpartition("/")[2].partition(":")[0] for each in evidence}
+    return bool(kinds & CARRIED_BY.get(cause, kinds))
+
+
+def _stands(service: str, finding: Finding, inventory: set[str], resolves: Resolves) -> bool:
+    if finding.points_to is not None and finding.points_to not in inventory:
+        return False
+    if finding.cause in WITHOUT_EVIDENCE:
+        return True
+    return bool(finding.evidence) and all(
+        _resolves(service, each, inventory, resolves) for each in finding.evidence
+    )
+
+
+def _resolves(service: str, evidence_id: str, inventory: set[str], resolves: Resolves) -> bool:
+    owner, slash, local = evidence_id.rpartition("/")
+    owner = owner if slash else service
+    return owner in inventory and bool(EVIDENCE.match(local)) and resolves(owner, local)

@@ -1,0 +1,53 @@
+"""Text as people and patterns want it: no escape codes, no control characters, traces in one piece."""
+
+from __future__ import annotations
+
+import re
+
+# ECMA-48: CSI and OSC sequences, and two-character escapes
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+
+# A line that goes on with the item before it: indented, or a part of a Python, Java or Go trace.
+_CONTINUES = re.compile(r"^(?:\s+\S|Caused by: |\.\.\. \d+ more|During handling of the above|The above exception was|"
+                        r"goroutine \d+ \[|created by |exit status \d)")
+_TRACE = re.compile(r"^Traceback \(most recent call last\):")
+_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit|Failed|Full|Violation|Timeout)?(?:: |$)")
+
+
+def clean(text: str) -> str:
+    """The text without escape sequences and control characters; tabs and newlines stay."""
+    return _CONTROL.sub("", _ANSI.sub("", text))
+
+
+_ERROR = re.compile(r"error|exception|critical|fatal|fail", re.IGNORECASE)
+
+
+class Grouper:
+    """Tells for one line after another whether it begins a new item or goes on with the one before."""
+
+    def __init__(self) -> None:
+        self.in_trace = False
+        self.after_trace = False
+        self.after_error = False
+
+    def continues(self, line: str) -> bool:
+        """Whether `line` belongs to the item of the line before it."""
+        if not line.strip():
+            return self.in_trace or self.after_trace
+        if _TRACE.match(line):
+            joins = self.after_error or self.after_trace or self.in_trace
+            self.in_trace, self.after_trace = True, False
+            return joins
+        if self.in_trace:
+            if line[0] in " \t":
+                return True
+            self.in_trace = False
+            if _EXCEPTION.match(line):  # the exception's own line ends the frames
+                self.after_trace = True
+                return True
+        elif self.after_trace and _CONTINUES.match(line):
+            return True
+        self.after_trace = False
+        self.after_error = bool(_ERROR.search(line))
+        return bool(_CONTINUES.match(line))

@@ -1,0 +1,151 @@
+"""One service's record as judgement sees it: typed sections, evidence ids, and the first verdict on its status."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from dm_tools import records
+from dm_tools.records import Inspect, Logs, Probe, Stats, Status
+
+LOOP_SECONDS = 90.0  # restarted so recently that it may well be dying again (Docker backs off up to a minute)
+
+
+@dataclass(frozen=True)
+class View:
+    """The sections of a record that have been collected so far."""
+
+    service: str
+    probe: Probe | None
+    inspect: Inspect | None
+    logs: Logs | None
+    stats: Stats | None
+    error_codes: frozenset[str]
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> View:
+        """Raises records.Problem if a section is malformed."""
+        return cls(
+            service=record["service"],
+            probe=records.section(record, "probe", Probe),
+            inspect=records.section(record, "inspect", Inspect),
+            logs=records.section(record, "logs", Logs),
+            stats=records.section(record, "stats", Stats),
+            error_codes=frozenset(str(entry.get("code")) for entry in record.get("errors") or []),
+        )
+
+    @property
+    def missing(self) -> bool:
+        """Docker was asked and has no container for the service."""
+        return self.inspect is None and "container_not_found" in self.error_codes and not self.answers
+
+    @property
+    def answers(self) -> bool:
+        """At least one URL was asked and all is well with it."""
+        return bool(self.probe and self.probe.checks and self.probe.status == Status.HEALTHY)
+
+    @property
+    def looping(self) -> bool:
+        """The container dies and is restarted again and again."""
+        if self.inspect is None:
+            return False
+        if self.inspect.state == "restarting":
+            return True
+        running = self.inspect.state == "running" and self.inspect.restart_count >= 2
+        age = seconds_between(self.inspect.started_at, self.inspect.observed_at)
+        return running and age is not None and age < LOOP_SECONDS
+
+    @property
+    def finished(self) -> bool:
+        """A job that has done its work: ended with 0, nobody stopped it, nobody expects it to answer."""
+        found = self.inspect
+        return (
+            found is not None
+            and found.state == "exited"
+            and found.exit_code == 0
+            and found.restart_policy in ("no", "on-failure")
+            and not found.has_healthcheck
+            and not any(port.host_port for port in found.ports)
+            and not any(event.action in ("kill", "stop") for event in found.events)
+            and not any(check.kind != "container" for check in (self.probe.checks if self.probe else []))
+        )
+
+    @property
+    def status(self) -> Status:
+        """What the container and the probe say together; `unknown` if neither was looked at."""
+        if self.finished:
+            return Status.HEALTHY
+        if self.missing:
+            return Status.FAILED
+        probed = self.probe.status if self.probe else Status.UNKNOWN
+        if self.inspect is None:
+            return probed
+        if self.inspect.state != "running" or self.looping:
+            return Status.FAILED
+        if probed in (Status.FAILED, Status.DEGRADED):
+            return probed
+        mode = self.inspect.network_mode
+        if not self.inspect.networks and mode not in ("host", "none") and not mode.startswith("container:"):
+            return Status.FAILED
+        if self.inspect.health == "unhealthy":
+            return Status.DEGRADED if self.answers_urls else Status.FAILED
+        return Status.HEALTHY
+
+    @property
+    def answers_urls(self) -> bool:
+        """Some URL (not just the container's state) was asked, and all is well."""
+        return self.answers and any(check.kind != "container" for check in (self.probe.checks if self.probe else []))
+
+    @property
+    def looked_at(self) -> list[str]:
+        """Which kinds of evidence there are."""
+        kinds = {"probe": self.probe, "inspect": self.inspect, "logs": self.logs, "stats": self.stats}
+        return [name for name, section in kinds.items() if section is not None]
+
+
+def seconds_between(begin: str | None, end: str | None) -> float | None:
+    """Seconds from one RFC 3339 time to another; None if either is missing or malformed."""
+    first, second = parse_time(begin), parse_time(end)
+    return second - first if first is not None and second is not None else None
+
+
+_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$")
+
+
+def parse_time(value: str | None) -> float | None:
+    """Seconds since 1970 of an RFC 3339 time with any number of decimals; None if it is none."""
+    match = _TIME.match(value or "")
+    if not match:
+        return None
+    try:
+        whole = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return whole + float(match[2] or 0)
+
+
+EVIDENCE = re.compile(r"^(probe|logs|event|inspect|stats):([A-Za-z0-9_.]{1,80})$")
+
+
+def resolve(view: View, evidence_id: str) -> Any:
+    """What an evidence id of this service stands for; None if it stands for nothing."""
+    match = EVIDENCE.match(evidence_id)
+    if not match:
+        return None
+    kind, key = match[1], match[2]
+    if kind == "probe" and view.probe:
+        return next((check for check in view.probe.checks if check.id == evidence_id), None)
+    if kind == "logs" and view.logs:
+        return next((line for line in view.logs.lines if line.id == evidence_id), None)
+    if kind == "event" and view.inspect and key.isdigit():
+        return dict(enumerate(view.inspect.events)).get(int(key))
+    if kind == "inspect" and view.inspect:
+        head, _, index = key.partition(".")
+        if head == "health" and index.isdigit():
+            return dict(enumerate(view.inspect.health_log)).get(int(index))
+        return getattr(view.inspect, key, None) if key in view.inspect.__struct_fields__ else None
+    if kind == "stats" and view.stats and key in view.stats.__struct_fields__:
+        return getattr(view.stats, key)
+    return None

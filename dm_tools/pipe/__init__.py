@@ -1,0 +1,1 @@
+"""How every filter behaves: stream, options, exit statuses, settings, clock."""

@@ -1,0 +1,218 @@
+"""What all commands share: options, where records come from, and the one place where a program ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from dm_tools import __version__
+from dm_tools.pipe import exits, say, settings, stream
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def define(
+    name: str, *, docker: bool = False, fail_on: bool = False
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """The click command of one of our programs: help on -h, the version, the table of exit statuses."""
+    leave_out = [] if docker else [exits.UNREACHABLE]
+    leave_out += [] if fail_on else [exits.MATCHED]
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        function = click.version_option(__version__, "--version", prog_name=name)(function)
+        return click.command(
+            name,
+            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+            epilog=exits.table(*leave_out),
+        )(function)
+
+    return decorate
+
+
+def input_options(function: Function) -> Function:
+    """Names, URLs or `-` as arguments, and what to do with a line that is no record."""
+    function = click.option(
+        "--on-bad",
+        type=click.Choice(["report", "skip", "fail"]),
+        default="report",
+        show_default=True,
+        help="A line that is no record: report it as a record, skip it, or fail with status 3.",
+    )(function)
+    function = click.option("-q", "--quiet", is_flag=True, help="No progress on standard error.")(function)
+    return click.argument("services", nargs=-1, metavar="[SERVICE|URL|-]...")(function)
+
+
+def stream_options(
+    jobs: int = 8, timeout: float = 10, envvar: str | None = None
+) -> Callable[[Function], Function]:
+    """The options of a filter that works on several records at once."""
+
+    def decorate(function: Function) -> Function:
+        function = click.option(
+            "-k", "--keep-order", is_flag=True, help="Write the records in the order in which they came."
+        )(function)
+        function = click.option(
+            "-t",
+            "--timeout",
+            type=click.FloatRange(min=0.1, max=3600),
+            envvar=envvar,
+            default=timeout,
+            show_default=True,
+            show_envvar=True,
+            help="Seconds that one record's answer may take.",
+        )(function)
+        function = click.option(
+            "-j",
+            "--jobs",
+            type=click.IntRange(1, 256),
+            default=jobs,
+            show_default=True,
+            help="Records worked on at once.",
+        )(function)
+        return input_options(function)
+
+    return decorate
+
+
+def when_option(function: Function) -> Function:
+    """Collect from every service, or only from those that look unhealthy so far."""
+    return click.option(
+        "--when",
+        type=click.Choice(["always", "unhealthy"]),
+        default="always",
+        show_default=True,
+        help="Leave records alone whose probe and container look healthy.",
+    )(function)
+
+
+def fail_on_option(function: Function) -> Function:
+    """The grep-like status for scripts."""
+    return click.option(
+        "--fail-on", type=click.Choice(["unhealthy"]), help="Exit with 10 if any service is not healthy."
+    )(function)
+
+
+def when(choice: str, work: Callable[[stream.Record], stream.Record]) -> Callable[[stream.Record], stream.Record]:
+    """`work`, or with the choice "unhealthy" only where the record so far does not say that all is well."""
+    if choice == "always":
+        return work
+
+    def maybe(record: stream.Record) -> stream.Record:
+        inspected = record.get("inspect") or {}
+        container_fine = not inspected or (
+            inspected.get("state") == "running" and inspected.get("health") in (None, "healthy")
+        )
+        probe_fine = (record.get("probe") or {}).get("status") == "healthy"
+        return record if probe_fine and container_fine else work(record)
+
+    return maybe
+
+
+def source(services: Iterable[str], on_bad: str) -> Iterator[stream.Record]:
+    """The records to work on: from the arguments, or else from standard input (which `-` names, too)."""
+    words = tuple(services)
+    if not words:
+        return stdin(on_bad)
+    return _from_words(words, on_bad)
+
+
+def _from_words(words: tuple[str, ...], on_bad: str) -> Iterator[stream.Record]:
+    for word in words:
+        if word == "-":
+            yield from stdin(on_bad)
+        elif (record := stream.from_word(word)) is not None:
+            yield record
+        else:
+            raise exits.Stop(exits.USAGE, f"{word!r} is neither a service's name nor a URL")
+
+
+def stdin(on_bad: str) -> Iterator[stream.Record]:
+    """The records on standard input. A terminal there is a mistake, not something to wait for."""
+    if sys.stdin is None:
+        raise exits.Stop(exits.USAGE, "standard input is closed; give records on it or names as arguments")
+    if sys.stdin.isatty():
+        raise exits.Stop(exits.USAGE, "no records: pipe them in, or give names or URLs (see --help)")
+    return stream.read(sys.stdin.buffer, on_bad)
+
+
+class _Terminated(BaseException):
+    pass
+
+
+def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+def run(command: click.Command) -> NoReturn:
+    """Run one command to its exit status: every way in which a program ends passes here.
+
+    Ends with `os._exit`: a thread that waits for a dead DNS server or a hung engine must not delay the exit.
+    """
+    say.program = command.name or "dm-tools"
+    status = exits.BUG
+    try:
+        signal.signal(signal.SIGTERM, _terminate)
+        settings.load_env_file()
+        with _quiet_click():
+            status = command.main(prog_name=command.name, standalone_mode=False) or exits.DONE
+    except exits.Stop as stop:
+        status = stop.status
+        if stop.message:
+            say.note(stop.message)
+    except click.UsageError as wrong:
+        status = exits.USAGE
+        say.note(f"{wrong.format_message()} (try '{say.program} --help')")
+    except click.ClickException as wrong:
+        status = exits.USAGE
+        say.note(wrong.format_message())
+    except (KeyboardInterrupt, click.Abort):
+        status = exits.INTERRUPTED
+    except _Terminated:
+        status = exits.TERMINATED
+    except BrokenPipeError:
+        status = exits.BROKEN_PIPE
+    except OSError as failure:
+        status = exits.CANNOT_WRITE
+        say.note(f"cannot go on: {failure}")
+    except Exception as bug:
+        if os.environ.get("DM_DEBUG"):
+            import traceback
+
+            traceback.print_exc()
+        say.note(f"internal error: {type(bug).__name__}: {bug} (DM_DEBUG=1 shows where)")
+    finish(status)
+
+
+def finish(status: int) -> NoReturn:
+    """Flush what is left and leave at once."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        status = status or exits.BROKEN_PIPE
+    except (OSError, ValueError) as failure:
+        if status not in (exits.CANNOT_WRITE, exits.BROKEN_PIPE):
+            status = exits.CANNOT_WRITE
+            say.note(f"cannot write to standard output: {failure}")
+    with contextlib.suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    os._exit(status)
+
+
+@contextlib.contextmanager
+def _quiet_click() -> Iterator[None]:
+    """Click 8 turns a closed pipe into status 1 even with standalone_mode=False; --help | head must say 141."""
+    try:
+        yield
+    except SystemExit as leaving:
+        if isinstance(sys.stdout, click.utils.PacifyFlushWrapper):
+            raise exits.Stop(exits.BROKEN_PIPE) from None
+        raise exits.Stop(leaving.code if isinstance(leaving.code, int) else exits.BUG) from None

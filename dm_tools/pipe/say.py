@@ -1,0 +1,36 @@
+"""The only writer to standard error: lines for people, lower case, no full stop, what failed first."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+quiet = False
+program = "dm-tools"
+
+
+def note(text: str) -> None:
+    """One line for people. Control characters are shown, never obeyed: the text may quote hostile data."""
+    line = f"{program}: {text}".replace("\n", " ")
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(printable(line) + "\n")
+
+
+def progress(text: str) -> None:
+    """A line that overwrites itself; nothing at all in cron, in CI or when standard error is a file."""
+    if not quiet and sys.stderr is not None and sys.stderr.isatty():
+        with contextlib.suppress(OSError):
+            sys.stderr.write("\r\033[K" + printable(text))
+            sys.stderr.flush()
+
+
+def printable(text: str) -> str:
+    """The text with control characters escaped, so that a log line cannot drive the terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def colour(stream: object) -> bool:
+    """Whether people want colour on this stream (no-color.org)."""
+    isatty = getattr(stream, "isatty", lambda: False)
+    return bool(isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

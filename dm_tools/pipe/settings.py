@@ -1,0 +1,42 @@
+"""Where a setting comes from: flag > environment > `.env` > default.
+
+Click reads flags and the environment; here the `.env` file is put behind the environment. A setting that is
+empty counts as not set, as Compose has it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dm_tools.pipe import exits
+
+
+def env_file() -> Path:
+    """`$DM_ENV_FILE`, or `.env` in the current directory."""
+    return Path(os.environ.get("DM_ENV_FILE") or ".env")
+
+
+def load_env_file() -> None:
+    """Put the `.env` file's variables behind the environment's. No file is no error, unless it was named."""
+    path = env_file()
+    try:
+        if not path.is_file():
+            if os.environ.get("DM_ENV_FILE"):
+                raise exits.Stop(exits.USAGE, f"DM_ENV_FILE: no file {str(path)!r}")
+            return
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as failure:
+        raise exits.Stop(exits.USAGE, f"cannot read {str(path)!r}: {failure.strerror}") from None
+    import io
+
+    from dotenv import dotenv_values
+
+    for name, value in dotenv_values(stream=io.StringIO(text)).items():
+        if value is not None:
+            os.environ.setdefault(name, value)
+
+
+def proofs_dir() -> Path:
+    """Where reports, approvals and runs are kept: `$PROOFS_DIR`, or volumes/proofs below this directory."""
+    return Path(os.environ.get("PROOFS_DIR") or "volumes/proofs")

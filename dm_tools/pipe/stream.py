@@ -1,0 +1,234 @@
+"""JSON Lines in, JSON Lines out: the reader, the bounded concurrent map and the single writer of every filter.
+
+Threads and not asyncio, because every library we stand on can be used synchronously and judgement stays plain
+functions. The reader is a thread of its own: a finished record must never wait for the next input line.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import orjson
+
+from dm_tools import records
+from dm_tools.pipe import exits, say
+
+Record = dict[str, Any]
+
+# A longer line is reported and not held: an endless line without a newline must not fill the memory.
+MAX_LINE_BYTES = 64 * 1024 * 1024
+URL = re.compile(r"^[a-z][a-z0-9+.-]*://\S+$", re.IGNORECASE)
+NAME = re.compile(r"^/?[A-Za-z0-9][A-Za-z0-9_.-]*$")
+UNREACHABLE_CODES = frozenset({"docker_unreachable"})
+
+
+def from_word(word: str) -> Record | None:
+    """A bare word is a service's (or container's) name, a bare URL is one check; anything else is None."""
+    if URL.match(word):
+        return records.new(word, external=[word])
+    if NAME.match(word) and word not in ("null", "true", "false"):
+        return records.new(word.lstrip("/"))
+    return None
+
+
+def bad_line(number: int, line: bytes, reason: str) -> Record:
+    """A line that is no record becomes one that holds only `errors`: it flows to the end, nothing is lost."""
+    text = line[:200].decode("utf-8", "replace").rstrip("\r\n")
+    return {"errors": [records.error("input", "bad_line", f"line {number}: {reason}", line=number, text=text)]}
+
+
+def parse(number: int, line: bytes) -> Record:
+    """One input line as a record, or as a record that says why it is none."""
+    if len(line) >= MAX_LINE_BYTES:
+        return bad_line(number, line, f"longer than {MAX_LINE_BYTES} bytes")
+    if not line.startswith(b"{"):
+        return from_word(line.decode("utf-8", "replace")) or bad_line(number, line, "not a JSON object")
+    try:
+        record: Record = orjson.loads(line)
+    except ValueError:
+        return bad_line(number, line, "not valid JSON")
+    problem = records.problem(record)
+    return bad_line(number, line, problem) if problem else record
+
+
+def lines(source: BinaryIO) -> Iterator[bytes]:
+    """Lines without their newline; of an overlong one only the beginning is held."""
+    while line := source.readline(MAX_LINE_BYTES):
+        if len(line) >= MAX_LINE_BYTES and not line.endswith(b"\n"):
+            while (rest := source.readline(1024 * 1024)) and not rest.endswith(b"\n"):
+                pass
+        yield line.strip()
+
+
+def read(source: BinaryIO, on_bad: str) -> Iterator[Record]:
+    """Records from a stream of JSON Lines, names or URLs. `on_bad` is report, skip or fail."""
+    for number, line in enumerate(lines(source), 1):
+        if not line:
+            continue
+        record = parse(number, line)
+        bad = "service" not in record and next(iter(record.get("errors") or []), {})
+        if bad and bad.get("code") == "bad_line" and bad.get("line") == number and len(record) == 1:
+            if on_bad == "fail":
+                raise exits.Stop(exits.BAD_INPUT, bad["message"])
+            if on_bad == "skip":
+                say.note(f"skipped {bad['message']}")
+                continue
+        yield record
+
+
+def attempt(work: Callable[[Record], Record], record: Record, stage: str) -> Record:
+    """`work(record)`; whatever goes wrong becomes an entry in the record's errors, never the stream's end."""
+    if "service" not in record and record.get("errors"):
+        return record
+    try:
+        return work(record)
+    except records.Problem as problem:
+        return records.with_error(record, stage, problem.code, problem.message)
+    except Exception as bug:
+        if os.environ.get("DM_DEBUG"):
+            raise
+        say.note(f"internal error at {record.get('service')!r}: {type(bug).__name__}: {bug}")
+        return records.with_error(record, stage, "internal_error", f"{type(bug).__name__}: {bug}")
+
+
+Result = tuple[Record, bool]
+
+
+@dataclass(frozen=True)
+class End:
+    """The reader has read `count` records; `failure` is what stopped it, None at the end of the input."""
+
+    count: int
+    failure: BaseException | None
+
+
+def pmap(
+    work: Callable[[Record], Record], source: Iterable[Record], stage: str, jobs: int, keep_order: bool
+) -> Iterator[Result]:
+    """Map `work` over the records, `jobs` at a time; yields each with whether nothing else is ready right now.
+
+    At most four times `jobs` records are in memory: with an endless input the reader waits for the writer.
+    """
+    room = threading.Semaphore(jobs * 4)
+    done: queue.Queue[Record | End] = queue.Queue()
+    ordered: dict[int, Record] = {}
+    pool = ThreadPoolExecutor(jobs)
+
+    def one(index: int, record: Record) -> None:
+        result = attempt(work, record, stage)
+        if keep_order:
+            ordered[index] = result
+        done.put(result)
+
+    def feed() -> None:
+        count = 0
+        failure: BaseException | None = None
+        try:
+            for record in source:
+                room.acquire()
+                pool.submit(one, count, record)
+                count += 1
+        except BaseException as caught:  # raised in the main thread, after the records before it
+            failure = caught
+        done.put(End(count, failure))
+
+    threading.Thread(target=feed, daemon=True).start()  # daemon: a blocked read never delays the exit
+    end: End | None = None
+    written = 0
+    while end is None or written < end.count:
+        item = done.get()
+        if isinstance(item, End):
+            end = item
+        elif not keep_order:
+            written += 1
+            room.release()
+            yield item, done.empty()
+        while keep_order and written in ordered:
+            ready = ordered.pop(written)
+            written += 1
+            room.release()
+            yield ready, True
+    if end.failure:
+        raise end.failure
+
+
+def one_by_one(source: Iterable[Record]) -> Iterator[Result]:
+    """The results of a command that has no reason to work on several records at once."""
+    for record in source:
+        yield record, True
+
+
+class Writer:
+    """The only writer to standard output. Converts a closed pipe and a full disk to our own exit statuses."""
+
+    def __init__(self, out: BinaryIO | None = None) -> None:
+        if out is None and sys.stdout is None:
+            raise exits.Stop(exits.CANNOT_WRITE, "standard output is closed")
+        self.out: BinaryIO = out if out is not None else sys.stdout.buffer
+
+    def write(self, data: bytes, flush: bool) -> None:
+        try:
+            self.out.write(data)
+            if flush:
+                self.out.flush()
+        except BrokenPipeError:
+            raise exits.Stop(exits.BROKEN_PIPE) from None
+        except OSError as failure:
+            raise exits.Stop(
+                exits.CANNOT_WRITE, f"cannot write to standard output: {failure.strerror}"
+            ) from None
+
+
+def dumps(record: Any) -> bytes:
+    """One JSON line. Text that is no valid Unicode is repaired rather than refused."""
+    try:
+        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        return orjson.dumps(repaired(record), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def repaired(value: Any) -> Any:
+    """The value with lone surrogates replaced and integers beyond 64 bits as text: orjson refuses both."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return str(value)
+    if isinstance(value, dict):
+        return {repaired(str(key)): repaired(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [repaired(item) for item in value]
+    return value
+
+
+def write(
+    results: Iterable[Result], stage: str, matched: Callable[[Record], bool] = lambda record: False
+) -> int:
+    """Write every record, at once when nothing else is ready; returns the exit status."""
+    writer, status = Writer(), exits.DONE
+    for record, idle in results:
+        status = exits.worst(status, status_of(record, stage))
+        if matched(record):
+            status = exits.worst(status, exits.MATCHED)
+        writer.write(dumps(record), idle)
+    writer.write(b"", flush=True)  # a full disk must fail here, not at the interpreter's exit
+    return status
+
+
+def status_of(record: Record, stage: str) -> int:
+    """What one written record means for the exit status."""
+    status = exits.DONE
+    for entry in record.get("errors") or ():
+        status = exits.worst(status, exits.ERRORS)
+        if entry.get("stage") == stage and entry.get("code") in UNREACHABLE_CODES:
+            status = exits.worst(status, exits.UNREACHABLE)
+        if entry.get("stage") == stage and entry.get("code") == "internal_error":
+            status = exits.worst(status, exits.BUG)
+    return status

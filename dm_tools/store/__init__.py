@@ -1,0 +1,1 @@
+"""Reports and review decisions on disk."""

@@ -1,0 +1,194 @@
+"""Read faults.toml and carry out its steps: a fault is data, this is the small interpreter for it.
+
+Steps are tables with an `op`: stop, pause, signal, disconnect, remove, run (argv in a container), change
+(recreate a service with other values), neighbour (a container of another Compose project) and ready (wait
+for a service).
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError
+
+from . import stack, tls
+from .containers import Shop
+from .settings import FILES, LabError, http_port
+from .stack import Service
+from .waiting import wait_until
+
+CATALOGUE = Path(__file__).with_name("faults.toml")
+Table = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault, how to put it in, what then must be observable, and what a diagnosis must say about it."""
+
+    name: str
+    title: str
+    root: str | None
+    cause: str | None
+    symptoms: tuple[str, ...]
+    inject: tuple[Table, ...]
+    settle: tuple[Table, ...]
+    deadline: float
+
+
+def faults() -> list[Fault]:
+    """Every fault of the catalogue, `healthy` (nothing injected, nothing to be found) first."""
+    return [
+        Fault(
+            name=entry["name"],
+            title=entry["title"],
+            root=entry["expect"].get("root"),
+            cause=entry["expect"].get("cause"),
+            symptoms=tuple(entry["expect"].get("symptoms", ())),
+            inject=tuple(entry.get("inject", ())),
+            settle=tuple(entry.get("settle", ())),
+            deadline=entry.get("deadline", 30),
+        )
+        for entry in tomllib.loads(CATALOGUE.read_text())["fault"]
+    ]
+
+
+def put_in(fault: Fault, shop: Shop) -> None:
+    """Carry out the steps, then wait until every condition of `settle` has been seen to hold."""
+    for step in fault.inject:
+        OPERATIONS[step["op"]](shop, step)
+    for condition in fault.settle:
+        wait_until(lambda wanted=condition: _missing(shop, wanted), fault.deadline)  # type: ignore[misc]
+
+
+def _stop(shop: Shop, step: Table) -> None:
+    shop.container(step["service"]).stop(timeout=10)
+
+
+def _pause(shop: Shop, step: Table) -> None:
+    shop.container(step["service"]).pause()
+
+
+def _signal(shop: Shop, step: Table) -> None:
+    shop.container(step["service"]).kill(step["signal"])
+
+
+def _disconnect(shop: Shop, step: Table) -> None:
+    network = f"{shop.project}_{step['network']}"
+    shop.client.api.disconnect_container_from_network(shop.container_name(step["service"]), network)
+
+
+def _remove(shop: Shop, step: Table) -> None:
+    shop.remove(step["service"])
+
+
+def _run(shop: Shop, step: Table) -> None:
+    """Run a program inside a container: to its end, or with `detach` for as long as the container lives."""
+    service, command = step["service"], step["argv"]
+    if step.get("detach", False):
+        shop.run_detached(service, command)
+        return
+    code, said = shop.run(service, command)
+    if code not in step.get("exit_codes", [0]):
+        raise LabError(f"{command[0]} in {service} ended with {code}: {said}")
+
+
+def _change(shop: Shop, step: Table) -> None:
+    """Recreate a service with other values; that it cannot start may be the very fault.
+
+    The services named in `then` are made anew once the log of the changed one matches `until`. Without this
+    their logs would blame the moment of the exchange, which has nothing to do with the fault.
+    """
+    healthy = stack.services()
+    service = _changed(healthy[step["service"]], step)
+    dependents = [healthy[name] for name in step.get("then", ())]
+    for old in (*dependents, service):
+        shop.remove(old.name)
+    shop.create(service)
+    try:
+        shop.start(service.name)
+    except APIError:
+        if not step.get("start_fails", False):
+            raise
+    if "until" in step:
+        wait_until(lambda: _missing(shop, {"service": service.name, "log": step["until"]}), 20)
+    for dependent in dependents:
+        shop.create(dependent)
+        shop.start(dependent.name)
+        if any(dependent.name in other.needs for other in dependents):
+            shop.await_ready(dependent)
+
+
+def _neighbour(shop: Shop, step: Table) -> None:
+    """Start a container that belongs to somebody else's Compose project and publishes the port of `web`."""
+    neighbour = Service(
+        name=step["service"],
+        command=tuple(step["command"]),
+        healthcheck=tuple(step["healthcheck"]),
+        networks=("frontend",),
+        ports={step["port"]: http_port()},
+    )
+    shop.create(neighbour, foreign=True)
+    shop.start(neighbour.name)
+    shop.await_ready(neighbour)
+
+
+def _ready(shop: Shop, step: Table) -> None:
+    shop.await_ready(stack.services()[step["service"]])
+
+
+OPERATIONS: dict[str, Callable[[Shop, Table], None]] = {
+    "stop": _stop,
+    "pause": _pause,
+    "signal": _signal,
+    "disconnect": _disconnect,
+    "remove": _remove,
+    "run": _run,
+    "change": _change,
+    "neighbour": _neighbour,
+    "ready": _ready,
+}
+
+
+def _changed(service: Service, step: Table) -> Service:
+    """The service with the step's fields in place of its own; `environment` and `files` are merged."""
+    changes: dict[str, Any] = {key: tuple(step[key]) for key in ("command", "healthcheck") if key in step} | {
+        key: step[key] for key in ("memory", "restart", "tmpfs") if key in step
+    }
+    dropped = step.get("without_environment", ())
+    merged = {**service.environment, **step.get("environment", {})}
+    changes["environment"] = {key: value for key, value in merged.items() if key not in dropped}
+    sources = {"lab": FILES, "tls": tls.folder()}
+    changes["files"] = dict(service.files)
+    for target, source in step.get("files", {}).items():
+        place, name = source.split(":")
+        changes["files"][target] = sources[place] / name
+    return replace(service, **changes)
+
+
+def _missing(shop: Shop, wanted: Table) -> str | None:
+    """What of a condition does not hold yet; each of its keys is one thing an operator could see as well."""
+    name = wanted["service"]
+    container = shop.container(name)
+    state = container.attrs["State"]
+    if "state" in wanted and state["Status"] != wanted["state"]:
+        return f"{name} is {wanted['state']} (now {state['Status']})"
+    if "health" in wanted and state["Health"]["Status"] != wanted["health"]:
+        return f"{name} is {wanted['health']} (now {state['Health']['Status']})"
+    if "restarts" in wanted and container.attrs["RestartCount"] < wanted["restarts"]:
+        return f"{name} restarted {wanted['restarts']} times (now {container.attrs['RestartCount']})"
+    if "oom_killed" in wanted and state["OOMKilled"] != wanted["oom_killed"]:
+        return f"{name} was killed for its memory"
+    if "error" in wanted and not re.search(wanted["error"], state["Error"]):
+        return f"{name} has the error {wanted['error']!r} (now {state['Error']!r})"
+    if "log" in wanted:
+        text = container.logs(tail=200).decode(errors="replace")
+        if not re.search(wanted["log"], text):
+            return f"{name} logs {wanted['log']!r}"
+    if "run" in wanted:
+        code, _ = shop.run(name, wanted["run"])
+        if code != wanted["exit_code"]:
+            return f"{wanted['run'][0]} in {name} ends with {wanted['exit_code']} (now {code})"
+    return None
