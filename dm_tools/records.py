@@ -411,6 +411,14 @@ def section(record: dict[str, Any], name: str, kind: type[SectionType]) -> Secti
         raise Problem("bad_section", f"section {name!r}: {wrong}") from None
 
 
+def sections(record: dict[str, Any], name: str, kind: type[SectionType]) -> list[SectionType]:
+    """A section that is a list, typed; empty if its command has not run. Raises Problem if it is malformed."""
+    try:
+        return msgspec.convert(record.get(name) or [], list[kind])  # type: ignore[valid-type]
+    except msgspec.ValidationError as wrong:
+        raise Problem("bad_section", f"section {name!r}: {wrong}") from None
+
+
 def with_section(record: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
     """The record with one more section."""
     return record | {name: msgspec.to_builtins(value)}
@@ -429,4 +437,7 @@ def with_error(record: dict[str, Any], stage: str, code: str, message: str) -> d
 def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a service record."""
     found = msgspec.json.schema(Service)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "dm-tools service record"} | found
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "dm-tools service record",
+    } | found

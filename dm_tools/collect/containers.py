@@ -117,7 +117,7 @@ def _has_healthcheck(config: dict[str, Any]) -> bool:
 
 def _health_run(run: dict[str, Any]) -> HealthLog:
     return HealthLog(
-        exit_code=run.get("ExitCode") if run.get("ExitCode") is not None else -1,
+        exit_code=int(run.get("ExitCode", -1)),
         output=_safe(run.get("Output") or "", MAX_HEALTH_CHARACTERS),
         start=_time(run.get("Start")),
         end=_time(run.get("End")),
@@ -172,9 +172,7 @@ def _limits(host_config: dict[str, Any]) -> Limits:
     nano, quota, period = (host_config.get(key) or 0 for key in ("NanoCpus", "CpuQuota", "CpuPeriod"))
     cpus = nano / 1e9 if nano else quota / (period or 100_000) if quota > 0 else None
     pids = host_config.get("PidsLimit") or 0
-    return Limits(
-        memory_bytes=host_config.get("Memory") or None, cpus=cpus, pids=pids if pids > 0 else None
-    )
+    return Limits(memory_bytes=host_config.get("Memory") or None, cpus=cpus, pids=pids if pids > 0 else None)
 
 
 def _depends_on(labels: dict[str, str]) -> list[str]:
@@ -304,9 +302,7 @@ def logs(record: Record, tail: int, since_seconds: float | None, max_bytes: int,
 RawLine = tuple[str | None, str, str]  # the engine's timestamp, the stream, the text
 
 
-def newest(
-    chunks: Iterator[bytes], stream: str, max_bytes: int, deadline: float
-) -> tuple[list[RawLine], bool]:
+def newest(chunks: Iterator[bytes], stream: str, max_bytes: int, deadline: float) -> tuple[list[RawLine], bool]:
     """The newest lines of a stream that fit into `max_bytes`, and whether something was left out.
 
     Constant memory: of a line longer than the bound only its beginning is held.

@@ -76,10 +76,11 @@ def client(host: str | None, timeout: float) -> Any:
         import docker.utils
 
         with _problems(host, "version"):
-            settings = {"base_url": host} if host else docker.utils.kwargs_from_env()
+            settings: dict[str, Any] = {"base_url": host} if host else {**docker.utils.kwargs_from_env()}
             if (settings.get("base_url") or "").startswith("ssh://"):
                 settings["use_ssh_client"] = True  # the system's ssh: its config, agent and known hosts count
-            clients[host, timeout] = docker.APIClient(**settings, version="auto", timeout=timeout)
+            settings |= {"version": "auto", "timeout": timeout}
+            clients[host, timeout] = docker.APIClient(**settings)
     return clients[host, timeout]
 
 
@@ -96,7 +97,7 @@ def containers(host: str | None, timeout: float) -> list[Container]:
         return listing
     connection = client(host, timeout)
     with _problems(host, "list of containers"):
-        listing = connection.containers(all=True)
+        listing = list(connection.containers(all=True))
     with _lock:
         _listings[host] = (time.monotonic(), listing)
     return listing

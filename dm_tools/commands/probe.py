@@ -38,7 +38,9 @@ def cli(
     source = command.source(services, on_bad)
     results = stream.pmap(lambda record: probe.probe(record, timeout), source, "probe", jobs, keep_order)
     return stream.write(
-        results, "probe", lambda record: bool(fail_on) and (record.get("probe") or {}).get("status") != "healthy"
+        results,
+        "probe",
+        lambda record: bool(fail_on) and (record.get("probe") or {}).get("status") != "healthy",
     )
 
 

@@ -176,9 +176,7 @@ def _sort_findings(service: str, judged: Judged, topology: Topology, library: Li
         (judged.own if finding.points_to is None else judged.blaming).append(finding)
 
 
-def _blamed(
-    hit: Hit, service: str, topology: Topology, technology: str | None
-) -> tuple[str | None, str | None]:
+def _blamed(hit: Hit, service: str, topology: Topology, technology: str | None) -> tuple[str | None, str | None]:
     """The service that a hit blames (None: nobody we know, so this one), and the peer that it speaks of."""
     named = hit.captures.get("upstream")
     upstream = topology.resolve(named, service) if named else None
@@ -264,7 +262,9 @@ def _verdicts(stack: dict[str, Judged], topology: Topology) -> dict[str, Analysi
         verdict.symptoms = symptoms.get(service, [])
         found[service] = verdict
     return {
-        service: grounding.checked(service, verdict, set(stack), lambda owner, each: each not in stack[owner].facts.unresolved)
+        service: grounding.checked(
+            service, verdict, set(stack), lambda owner, each: each not in stack[owner].facts.unresolved
+        )
         for service, verdict in found.items()
     }
 
@@ -304,7 +304,11 @@ def _root(judged: Judged) -> Analysis:
     if accusations and accusations[0][0] > rank:
         rank, best = accusations[0]
     if best is None:
-        verdict.cause, verdict.confidence, verdict.severity = Cause.INCONCLUSIVE, Confidence.LOW, Severity.WARNING
+        verdict.cause, verdict.confidence, verdict.severity = (
+            Cause.INCONCLUSIVE,
+            Confidence.LOW,
+            Severity.WARNING,
+        )
         looked = ", ".join(judged.facts.looked_at) or "nothing"
         verdict.hypothesis = f"{service} is {judged.facts.status}, and no rule says why (looked at: {looked})"
         return verdict

@@ -68,9 +68,7 @@ def _stands(service: str, finding: Finding, inventory: set[str], resolves: Resol
         return False
     if finding.cause in WITHOUT_EVIDENCE:
         return True
-    return bool(finding.evidence) and all(
-        _resolves(service, each, inventory, resolves) for each in finding.evidence
-    )
+    return bool(finding.evidence) and all(_resolves(service, each, inventory, resolves) for each in finding.evidence)
 
 
 def _resolves(service: str, evidence_id: str, inventory: set[str], resolves: Resolves) -> bool:

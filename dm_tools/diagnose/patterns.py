@@ -23,8 +23,27 @@ _LISTS = ("log", "health", "event", "probe.error")
 _COMPUTED = ("looping", "missing", "probe.status")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _KNOWN_PLACEHOLDERS = frozenset(
-    "service upstream peer technology_service user path port limit_memory exit_code signal restart_policy "
-    "restart_count error last_words certificate_date probe_message memory_percent throttled_percent command".split()
+    [
+        "service",
+        "upstream",
+        "peer",
+        "technology_service",
+        "user",
+        "path",
+        "port",
+        "limit_memory",
+        "exit_code",
+        "signal",
+        "restart_policy",
+        "restart_count",
+        "error",
+        "last_words",
+        "certificate_date",
+        "probe_message",
+        "memory_percent",
+        "throttled_percent",
+        "command",
+    ]
 )
 
 
@@ -218,11 +237,10 @@ def _holds(
     library: Library, clause: Clause, candidates: _Candidates, evidence: list[str], captures: dict[str, str]
 ) -> bool:
     test = _test(library, clause)
-    if clause.where == "log":
-        # One search over the whole log first: nearly all patterns end here.
-        if not library.compiled(clause.regex or "").search(candidates.log_text):
-            return False
-    found = []
+    # One search over the whole log first: nearly all patterns end here.
+    if clause.where == "log" and not library.compiled(clause.regex or "").search(candidates.log_text):
+        return False
+    found: list[str] = []
     for evidence_id, value in reversed(candidates.of(clause.where)):
         outcome = test(value)
         if outcome is None:

@@ -13,16 +13,27 @@ _SECRET_NAME = r"(?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?
 
 _RULES = [
     # PEM blocks
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
+    (
+        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
+        MASK,
+    ),
     # scheme://user:password@host, also with an empty user
-    (re.compile(r"\b([a-z][a-z0-9+.-]{1,20}://[^\s:/@\"']{0,100}):[^\s/\"']{1,200}@", re.IGNORECASE), rf"\1:{MASK}@"),
+    (
+        re.compile(r"\b([a-z][a-z0-9+.-]{1,20}://[^\s:/@\"']{0,100}):[^\s/\"']{1,200}@", re.IGNORECASE),
+        rf"\1:{MASK}@",
+    ),
     # Authorization headers, cookies
     (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
     (re.compile(r"\b((?:set-)?cookie\s*[:=]\s*)[^\r\n]+", re.IGNORECASE), rf"\1{MASK}"),
     # JSON web tokens
     (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*"), MASK),
     # keys that say what they are: AWS, GitHub, Slack, OpenAI-like
-    (re.compile(r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{16,})"), MASK),
+    (
+        re.compile(
+            r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|sk-[A-Za-z0-9_-]{16,})"
+        ),
+        MASK,
+    ),
     # password=..., "api_key": "...", MYSQL_ROOT_PASSWORD='...', --requirepass ...
     (
         re.compile(

@@ -9,10 +9,14 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
 
 # A line that goes on with the item before it: indented, or a part of a Python, Java or Go trace.
-_CONTINUES = re.compile(r"^(?:\s+\S|Caused by: |\.\.\. \d+ more|During handling of the above|The above exception was|"
-                        r"goroutine \d+ \[|created by |exit status \d)")
+_CONTINUES = re.compile(
+    r"^(?:\s+\S|Caused by: |\.\.\. \d+ more|During handling of the above|The above exception was|"
+    r"goroutine \d+ \[|created by |exit status \d)"
+)
 _TRACE = re.compile(r"^Traceback \(most recent call last\):")
-_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit|Failed|Full|Violation|Timeout)?(?:: |$)")
+_EXCEPTION = re.compile(
+    r"^[A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit|Failed|Full|Violation|Timeout)?(?:: |$)"
+)
 
 
 def clean(text: str) -> str:

@@ -18,9 +18,7 @@ from dm_tools.pipe import exits, say, settings, stream
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def define(
-    name: str, *, docker: bool = False, fail_on: bool = False
-) -> Callable[[Callable[..., Any]], click.Command]:
+def define(name: str, *, docker: bool = False, fail_on: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
     """The click command of one of our programs: help on -h, the version, the table of exit statuses."""
     leave_out = [] if docker else [exits.UNREACHABLE]
     leave_out += [] if fail_on else [exits.MATCHED]
@@ -49,9 +47,7 @@ def input_options(function: Function) -> Function:
     return click.argument("services", nargs=-1, metavar="[SERVICE|URL|-]...")(function)
 
 
-def stream_options(
-    jobs: int = 8, timeout: float = 10, envvar: str | None = None
-) -> Callable[[Function], Function]:
+def stream_options(jobs: int = 8, timeout: float = 10, envvar: str | None = None) -> Callable[[Function], Function]:
     """The options of a filter that works on several records at once."""
 
     def decorate(function: Function) -> Function:
@@ -213,6 +209,6 @@ def _quiet_click() -> Iterator[None]:
     try:
         yield
     except SystemExit as leaving:
-        if isinstance(sys.stdout, click.utils.PacifyFlushWrapper):
+        if type(sys.stdout).__name__ == "PacifyFlushWrapper":
             raise exits.Stop(exits.BROKEN_PIPE) from None
         raise exits.Stop(leaving.code if isinstance(leaving.code, int) else exits.BUG) from None

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from dm_tools import records
+from dm_tools.diagnose import redact
 from dm_tools.pipe import exits, say
 
 Record = dict[str, Any]
@@ -39,24 +40,28 @@ def from_word(word: str) -> Record | None:
     return None
 
 
-def bad_line(number: int, line: bytes, reason: str) -> Record:
+class BadLine(Record):
     """A line that is no record becomes one that holds only `errors`: it flows to the end, nothing is lost."""
-    text = line[:200].decode("utf-8", "replace").rstrip("\r\n")
-    return {"errors": [records.error("input", "bad_line", f"line {number}: {reason}", line=number, text=text)]}
+
+    def __init__(self, number: int, line: bytes, why: str) -> None:
+        self.reason = f"line {number}: {why}"
+        text = redact.redact(line[:200].decode("utf-8", "replace").rstrip("\r\n"))
+        entry = records.error("input", "bad_line", self.reason, line=number, text=text)
+        super().__init__(errors=[entry])
 
 
 def parse(number: int, line: bytes) -> Record:
     """One input line as a record, or as a record that says why it is none."""
     if len(line) >= MAX_LINE_BYTES:
-        return bad_line(number, line, f"longer than {MAX_LINE_BYTES} bytes")
+        return BadLine(number, line, f"longer than {MAX_LINE_BYTES} bytes")
     if not line.startswith(b"{"):
-        return from_word(line.decode("utf-8", "replace")) or bad_line(number, line, "not a JSON object")
+        return from_word(line.decode("utf-8", "replace")) or BadLine(number, line, "not a JSON object")
     try:
         record: Record = orjson.loads(line)
     except ValueError:
-        return bad_line(number, line, "not valid JSON")
+        return BadLine(number, line, "not valid JSON")
     problem = records.problem(record)
-    return bad_line(number, line, problem) if problem else record
+    return BadLine(number, line, problem) if problem else record
 
 
 def lines(source: BinaryIO) -> Iterator[bytes]:
@@ -74,12 +79,11 @@ def read(source: BinaryIO, on_bad: str) -> Iterator[Record]:
         if not line:
             continue
         record = parse(number, line)
-        bad = "service" not in record and next(iter(record.get("errors") or []), {})
-        if bad and bad.get("code") == "bad_line" and bad.get("line") == number and len(record) == 1:
+        if isinstance(record, BadLine):
             if on_bad == "fail":
-                raise exits.Stop(exits.BAD_INPUT, bad["message"])
+                raise exits.Stop(exits.BAD_INPUT, record.reason)
             if on_bad == "skip":
-                say.note(f"skipped {bad['message']}")
+                say.note(f"skipped {record.reason}")
                 continue
         yield record
 
@@ -182,9 +186,7 @@ class Writer:
         except BrokenPipeError:
             raise exits.Stop(exits.BROKEN_PIPE) from None
         except OSError as failure:
-            raise exits.Stop(
-                exits.CANNOT_WRITE, f"cannot write to standard output: {failure.strerror}"
-            ) from None
+            raise exits.Stop(exits.CANNOT_WRITE, f"cannot write to standard output: {failure.strerror}") from None
 
 
 def dumps(record: Any) -> bytes:
@@ -208,9 +210,7 @@ def repaired(value: Any) -> Any:
     return value
 
 
-def write(
-    results: Iterable[Result], stage: str, matched: Callable[[Record], bool] = lambda record: False
-) -> int:
+def write(results: Iterable[Result], stage: str, matched: Callable[[Record], bool] = lambda record: False) -> int:
     """Write every record, at once when nothing else is ready; returns the exit status."""
     writer, status = Writer(), exits.DONE
     for record, idle in results:

@@ -1,0 +1,70 @@
+"""dm-report: write the reports that people and dm-review read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dm_tools.pipe import clock, command, exits, spool, stream
+
+
+@command.define("dm-report", fail_on=True)
+@click.option(
+    "--proofs-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="PROOFS_DIR",
+    default=Path("volumes/proofs"),
+    show_default=True,
+    show_envvar=True,
+    help="The folder to write to; made if it is not there.",
+)
+@click.option("--run-path", help="Where the records of this run are kept; noted in the report.")
+@command.fail_on_option
+@command.input_options
+def cli(
+    services: tuple[str, ...],
+    on_bad: str,
+    quiet: bool,
+    fail_on: str | None,
+    proofs_dir: Path,
+    run_path: str | None,
+) -> int:
+    """Write stack_diagnostics_<ts>.json and, if the records are analysed, enhanced_diagnostics_<ts>.json.
+
+    One issue is one incident: the root with its evidence and proposed fixes; the services that only suffer are its
+    symptoms. Files are written whole or not at all, and never over another run's. Prints one line with the paths,
+    the summary and the issues.
+
+    Network: none.
+
+    \b
+    Examples:
+      dm-services | dm-probe | dm-inspect | dm-logs | dm-analyze | dm-propose | dm-report | jq -r .report_path
+      dm-report --fail-on unhealthy < judged.jsonl || echo "something is wrong"
+    """
+    from dm_tools.store import files, report
+
+    with spool.Spool() as waiting:
+        collector = report.Collector(waiting)
+        seen, status = False, exits.DONE
+        for record in command.source(services, on_bad):
+            seen = True
+            status = exits.worst(status, stream.status_of(stream.attempt(collector.add, record, "report"), "report"))
+        if not seen:
+            return exits.DONE
+        try:
+            written = report.write(collector, proofs_dir, clock.now(), run_path)
+        except files.CannotWrite as failure:
+            raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
+    stream.Writer().write(stream.dumps(written), flush=True)
+    return exits.worst(status, exits.MATCHED if fail_on and not collector.healthy else exits.DONE)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    command.run(cli)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""dm-review: let a person approve fixes, one incident after another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dm_tools.pipe import command, exits, stream, terminal
+
+
+@command.define("dm-review")
+@click.argument("report", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--proofs-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="PROOFS_DIR",
+    default=Path("volumes/proofs"),
+    show_default=True,
+    show_envvar=True,
+    help="Where to look for the newest report if none is named.",
+)
+def cli(report: Path | None, proofs_dir: Path) -> int:
+    """Show each issue of REPORT (default: the newest one) and ask: approve, select, defer, ignore or quit.
+
+    Asks on the terminal, also when standard input or output is a pipe. Every decision is on the disk before the next
+    question, so nothing is lost by quitting, Ctrl-C or a crash, and the next review goes on with what is undecided;
+    deferred issues come back, ignored ones do not. What was approved is written to approved_fixes_<time>.json beside
+    the report, and to standard output as JSON Lines. Nothing is carried out.
+
+    Network: none.
+
+    \b
+    Examples:
+      dm-review
+      dm-review volumes/proofs/enhanced_diagnostics_1732800000.json | jq -r '.service + ": " + .action'
+    """
+    from dm_tools.store import files, review, session
+
+    writer = stream.Writer()
+
+    def emit(actions: list[dict[str, Any]]) -> None:
+        for action in actions:
+            writer.write(stream.dumps(action), flush=True)
+
+    try:
+        path = report or review.newest(proofs_dir)
+        found = review.read(path)
+        person = terminal.Terminal("ask on")
+        if not found.issues:
+            unhealthy = found.summary.get("total", 0) - found.summary.get("healthy", 0)
+            if unhealthy:
+                person.show(f"No issues found, but {unhealthy} service(s) could not be judged: see {path}")
+            else:
+                person.show("✅ No issues found! All services healthy.")
+            return exits.DONE
+        current = review.Review(path, found)
+        with current.alone():
+            if not current.undecided():
+                person.show("Every issue of this report is decided.")
+            try:
+                session.hold(current, person, emit)
+            finally:
+                if written := current.write_approvals():
+                    person.show(f"✅ Approved actions saved to: {written}", fg="green")
+    except review.ReportError as wrong:
+        raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
+    except files.CannotWrite as failure:
+        raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
+    return exits.DONE
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    command.run(cli)
+
+
+if __name__ == "__main__":
+    main()

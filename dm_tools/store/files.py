@@ -1,0 +1,92 @@
+"""Files that are either there in full or not at all, whatever happens in between."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+class CannotWrite(Exception):
+    """A file or folder cannot be written; the message names it and says why."""
+
+
+@contextlib.contextmanager
+def _reasons(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as failure:
+        raise CannotWrite(f"cannot write {str(path)!r}: {(failure.strerror or str(failure)).lower()}") from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; evidence is nobody else's business, so it is private."""
+    with _reasons(path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path) -> Iterator[tuple[BinaryIO, str]]:
+    descriptor, name = tempfile.mkstemp(dir=folder, prefix=".writing-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file, name
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _to_disk(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_new(path: Path, chunks: Iterator[bytes]) -> bool:
+    """Write a file that must not exist yet; False if it does. Two writers of one name: exactly one gets True."""
+    with _reasons(path), _temporary(path.parent) as (file, name):
+        for chunk in chunks:
+            file.write(chunk)
+        _to_disk(file)
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            return False
+        _sync_folder(path.parent)
+        return True
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file, or replace it as a whole."""
+    with _reasons(path), _temporary(path.parent) as (file, name):
+        file.write(data)
+        _to_disk(file)
+        os.replace(name, path)
+        _sync_folder(path.parent)
+
+
+def append(path: Path, line: bytes) -> None:
+    """Add one line for good: when this returns, it is on the disk. A line torn by a crash before is closed first."""
+    with _reasons(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            data = (b"\n" if torn else b"") + line.rstrip(b"\n") + b"\n"
+            written = os.write(descriptor, data)
+            if written != len(data):
+                os.ftruncate(descriptor, size)
+                raise OSError(28, "no space left on device")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

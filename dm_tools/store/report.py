@@ -1,0 +1,277 @@
+"""The reports: `stack_diagnostics_<ts>.json` and `enhanced_diagnostics_<ts>.json`, in the schema of the seed.
+
+Where the seed has a key, its name and form are the seed's ("cpu": "0.5%"); what we add is beside it. One issue is
+one incident: the root with its evidence and fixes; the services that only suffer are listed in it as `symptoms`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dm_tools.diagnose.view import View, resolve
+from dm_tools.pipe.spool import Spool
+from dm_tools.records import (
+    Analysis,
+    Confidence,
+    Inspect,
+    LogLine,
+    Proposal,
+    Role,
+    Stats,
+    Status,
+    section,
+    sections,
+)
+from dm_tools.store import files
+
+VERSION = 1
+EXCERPT_LINES = 20
+
+Record = dict[str, Any]
+
+
+class Collector:
+    """Takes the records of a stack one after another and keeps only what the reports need."""
+
+    def __init__(self, spool: Spool) -> None:
+        self.services = spool
+        self.counts: Counter[str] = Counter()
+        self.issues: list[dict[str, Any]] = []
+        self.input_errors: list[dict[str, Any]] = []
+        self.quoted: dict[str, dict[str, Any]] = {}  # evidence that other services' verdicts may cite
+        self.analysed = False
+        self.errors = 0
+
+    def add(self, record: Record) -> Record:
+        """Take one record in. Raises records.Problem if a section is malformed."""
+        if "service" not in record:
+            self.input_errors += record.get("errors") or []
+            return record
+        view = View.of(record)
+        verdict = section(record, "analysis", Analysis)
+        status = verdict.status if verdict else view.status
+        self.counts[status] += 1
+        self.errors += bool(record.get("errors"))
+        self.analysed |= verdict is not None
+        self.services.add(_service(record, view, verdict, status))
+        if verdict is not None and verdict.role != Role.HEALTHY:
+            for finding in verdict.findings:
+                for evidence_id in finding.evidence:
+                    self.quoted[f"{view.service}/{evidence_id}"] = _evidence(view, evidence_id)
+        if verdict is not None and verdict.role == Role.ROOT:
+            self.issues.append(_issue(record, view, verdict))
+        return record
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there is nothing to report."""
+        return not self.issues and not (self.counts[Status.DEGRADED] or self.counts[Status.FAILED])
+
+
+def _service(record: Record, view: View, verdict: Analysis | None, status: Status) -> Record:
+    inspect = view.inspect
+    checks = view.probe.checks if view.probe else []
+    return {
+        "name": view.service,
+        "status": status,
+        "container": record.get("container"),
+        "state": inspect.state if inspect else None,
+        "health": inspect.health if inspect else None,
+        "role": verdict.role if verdict else None,
+        "cause": verdict.cause if verdict else None,
+        "path": verdict.root.path if verdict and verdict.root else None,
+        "checks": [
+            {
+                "url": check.url,
+                "ok": check.ok,
+                "status_code": check.status_code,
+                "error": check.error,
+                "total_ms": check.total_ms,
+            }
+            for check in checks
+        ],
+        "errors": record.get("errors") or [],
+    }
+
+
+def _issue(record: Record, view: View, verdict: Analysis) -> dict[str, Any]:
+    proposals = sections(record, "proposals", Proposal)
+    local = [each for each in verdict.evidence if "/" not in each]
+    return {
+        "id": f"issue-{view.service}",
+        "service": view.service,
+        "severity": verdict.severity or "warning",
+        "status": verdict.status,
+        "evidence": verdict.evidence,
+        "root_cause_hypothesis": verdict.hypothesis or "",
+        "log_excerpt": excerpt(view, local),
+        "resource_metrics": metrics(view.stats, view.inspect),
+        "proposed_fixes": [_fix(each) for each in proposals],
+        "cause": verdict.cause,
+        "confidence": verdict.confidence,
+        "symptoms": [{"service": each.service, "path": each.path} for each in verdict.symptoms],
+        "evidence_detail": [{"id": each} | _evidence(view, each) for each in local],
+        "looked_at": verdict.looked_at,
+    }
+
+
+def _fix(proposal: Proposal) -> dict[str, Any]:
+    return {
+        "action": proposal.action,
+        "confidence": proposal.confidence,
+        "reasoning": proposal.reasoning,
+        "parameters": proposal.parameters,
+        "risk": proposal.risk,
+        "automatic": proposal.automatic,
+        "undo": proposal.undo,
+        "evidence": proposal.evidence,
+    }
+
+
+def _evidence(view: View, evidence_id: str) -> dict[str, Any]:
+    """What an evidence id stands for, in words."""
+    found = resolve(view, evidence_id)
+    if isinstance(found, LogLine):
+        return {"at": found.ts, "text": found.text}
+    if evidence_id.startswith("probe:") and found is not None:
+        answer = found.message or ("ok" if found.ok else "failed")
+        return {"at": None, "text": f"{found.url}: {answer}"}
+    if evidence_id.startswith("event:") and found is not None:
+        return {"at": found.ts, "text": f"container event {found.action}"}
+    if evidence_id.startswith("inspect:health.") and found is not None:
+        return {"at": found.end, "text": f"healthcheck exit code {found.exit_code}: {found.output}"}
+    return {"at": None, "text": f"{evidence_id.partition(':')[2]} = {plain(found)}"}
+
+
+def plain(value: Any) -> str:
+    """A value as JSON text: what a person expects of true, null and lists."""
+    return orjson.dumps(value, default=str).decode()
+
+
+def excerpt(view: View, evidence: list[str]) -> str:
+    """The log lines that the verdict cites, or else the newest ones; at most 20 lines."""
+    lines = view.logs.lines if view.logs else []
+    cited = [line for line in lines if line.id in evidence]
+    text = "\n".join(line.text for line in (cited or lines[-EXCERPT_LINES:]))
+    return "\n".join(text.split("\n")[-EXCERPT_LINES:])
+
+
+def metrics(stats: Stats | None, inspect: Inspect | None) -> dict[str, str | None]:
+    """CPU and memory as `docker stats` spells them; null where nothing was measured."""
+    if stats is None or stats.memory_bytes is None:
+        return {"cpu": None, "memory": None, "mem_percent": None}
+    limit = inspect.limits.memory_bytes if inspect else None
+    memory = f"{size(stats.memory_bytes)} / {size(limit or stats.memory_limit_bytes or 0)}"
+    return {
+        "cpu": None if stats.cpu_percent is None else f"{stats.cpu_percent:g}%",
+        "memory": memory,
+        "mem_percent": None if stats.memory_percent is None else f"{stats.memory_percent:g}%",
+    }
+
+
+def size(number: float) -> str:
+    """Bytes as people read them: 128MiB, 1.5GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return f"{number:.4g}{unit}"
+        number /= 1024
+    return f"{number:.4g}TiB"
+
+
+_SEVERITIES = ("critical", "warning", "info")
+
+
+def write(collector: Collector, folder: Path, now: float, run_path: str | None) -> dict[str, Any]:
+    """Write the reports; returns what was written: paths, id, summary. Raises files.CannotWrite.
+
+    Both files carry the same second in their names. If another run has taken it, the next free one is used.
+    """
+    files.make_folder(folder)
+    for issue in collector.issues:
+        for evidence_id in issue["evidence"]:
+            if "/" in evidence_id and evidence_id in collector.quoted:
+                issue["evidence_detail"].append({"id": evidence_id} | collector.quoted[evidence_id])
+        quoted = [each["text"] for each in issue["evidence_detail"] if "/logs:" in each["id"]]
+        if quoted and not any(each.startswith("logs:") for each in issue["evidence"]):
+            issue["log_excerpt"] = "\n".join("\n".join(quoted).split("\n")[-EXCERPT_LINES:])
+    stamp = int(now)
+    while True:
+        base = folder / f"stack_diagnostics_{stamp}.json"
+        if files.write_new(base, _stack(collector, stamp, now, base, run_path)):
+            break
+        stamp += 1
+    written: dict[str, Any] = {
+        "report_path": str(base),
+        "base_report_path": str(base),
+        "report_id": f"stack-{stamp}",
+    }
+    written |= {"generated_at": int(now * 1000), "summary": _summary(collector)}
+    if not collector.analysed:
+        return written
+    enhanced = folder / f"enhanced_diagnostics_{stamp}.json"
+    content = _enhanced(collector, stamp, now, base, run_path)
+    files.replace(enhanced, orjson.dumps(content, option=orjson.OPT_INDENT_2, default=str) + b"\n")
+    return written | {
+        "report_path": str(enhanced),
+        "report_id": content["report_id"],
+        "summary": content["summary"],
+        "issues": [
+            {key: issue[key] for key in ("id", "service", "severity", "status", "cause", "root_cause_hypothesis")}
+            | {"symptoms": [each["service"] for each in issue["symptoms"]]}
+            | {"first_action": issue["proposed_fixes"][0]["action"] if issue["proposed_fixes"] else None}
+            for issue in content["issues"]
+        ],
+    }
+
+
+def _summary(collector: Collector) -> dict[str, int]:
+    counts = {str(status): collector.counts[status] for status in Status}
+    return {"total": sum(counts.values())} | counts
+
+
+def _stack(collector: Collector, stamp: int, now: float, path: Path, run_path: str | None) -> Iterator[bytes]:
+    """The stack report in pieces: its list of services may be long."""
+    head = {
+        "generated_at": int(now * 1000),
+        "report_id": f"stack-{stamp}",
+        "version": VERSION,
+        "summary": _summary(collector),
+        "report_path": str(path),
+        "run_path": run_path,
+        "input_errors": collector.input_errors,
+    }
+    yield orjson.dumps(head)[:-1] + b',\n"services": [\n'
+    for index, service in enumerate(collector.services):
+        yield (b",\n" if index else b"") + orjson.dumps(service)
+    yield b"\n]}\n"
+
+
+def _enhanced(collector: Collector, stamp: int, now: float, base: Path, run_path: str | None) -> dict[str, Any]:
+    issues = sorted(collector.issues, key=lambda issue: (_SEVERITIES.index(issue["severity"]), -len(issue["symptoms"])))
+    for issue in issues:
+        issue["id"] = f"{issue['id']}-{stamp}"
+    fixes = [(issue["service"], fix) for issue in issues for fix in issue["proposed_fixes"]]
+    safe = [f"{service}: {fix['action']}" for service, fix in fixes if is_safe(fix)]
+    review = [f"{service}: {fix['action']}" for service, fix in fixes if not is_safe(fix)]
+    return {
+        "generated_at": int(now * 1000),
+        "report_id": f"enhanced-{stamp}",
+        "version": VERSION,
+        "summary": _summary(collector)
+        | {"issues": len(issues), "safe_actions": len(safe), "needs_review": len(review)},
+        "issues": issues,
+        "automated_actions_safe": safe,
+        "requires_human_review": review,
+        "base_report_path": str(base),
+        "run_path": run_path,
+    }
+
+
+def is_safe(fix: dict[str, Any]) -> bool:
+    """Whether a fix may be carried out without a person: an automatic action that is not a guess."""
+    return bool(fix["automatic"]) and (fix["risk"] == "read_only" or fix["confidence"] == Confidence.HIGH)

@@ -1,0 +1,118 @@
+"""The conversation of a review, in the words of the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dm_tools.pipe.terminal import Terminal
+from dm_tools.store.review import Issue, Review
+
+CHOICES = """\
+  [a] Approve all
+  [s] Select specific
+  [d] Defer
+  [i] Ignore
+  [q] Quit
+  [e] Evidence in full
+"""
+
+
+def hold(review: Review, terminal: Terminal, emit: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Ask about every undecided issue; `emit` gets the actions of each approval as soon as it is on the disk."""
+    waiting = review.undecided()
+    for number, issue in enumerate(waiting, 1):
+        _show_issue(number, issue, terminal)
+        if not _decide(review, issue, f"{number}/{len(waiting)}", terminal, emit):
+            left = len(review.undecided())
+            terminal.show(f"Stopped; {left} issue(s) left. Run review again to go on.")
+            return
+
+
+def _decide(
+    review: Review,
+    issue: Issue,
+    position: str,
+    terminal: Terminal,
+    emit: Callable[[list[dict[str, Any]]], None],
+) -> bool:
+    """Ask until the issue is decided; False to quit."""
+    everything = list(range(len(issue.proposed_fixes)))
+    while True:
+        terminal.show(f"\nReview ({position}):\n{CHOICES}")
+        answer = terminal.ask("Your choice: ")
+        choice = answer.lower() if answer is not None else "q"
+        if choice == "q":
+            return False
+        if choice == "e":
+            _show_evidence(issue, terminal)
+        elif choice == "d":
+            review.decide(issue, "defer", [])
+            terminal.show(f"Deferred: {issue.service} comes back at the next review")
+            return True
+        elif choice == "i":
+            review.decide(issue, "ignore", [])
+            terminal.show(f"Ignored: {issue.service}")
+            return True
+        elif choice in ("a", "s"):
+            chosen = everything if choice == "a" else _select(len(everything), terminal)
+            if not everything:
+                terminal.show("There is no fix to approve; defer or ignore the issue")
+            elif chosen:
+                review.decide(issue, "approve", chosen)
+                emit(review.approved(issue.id))
+                terminal.show(f"✓ Approved {len(chosen)} fix(es) for {issue.service}", fg="green")
+                return True
+        else:
+            terminal.show("Please answer a, s, d, i, q or e")
+
+
+def _select(count: int, terminal: Terminal) -> list[int]:
+    """The chosen fixes by index; empty if the answer names none."""
+    answer = terminal.ask(f"Which fixes (1-{count}, for example 1,2; empty for none): ") or ""
+    words = answer.replace(",", " ").split()
+    if all(word.isdigit() and 1 <= int(word) <= count for word in words):
+        return sorted({int(word) - 1 for word in words})
+    terminal.show(f"Please name fixes from 1 to {count}")
+    return []
+
+
+def _show_issue(number: int, issue: Issue, terminal: Terminal) -> None:
+    colour = {"critical": "red", "warning": "yellow"}.get(issue.severity, "blue")
+    terminal.show(f"\nIssue #{number}: {issue.service}", bold=True)
+    terminal.show(f"Severity: {issue.severity.upper()}", fg=colour)
+    terminal.show(f"Status: {issue.status}")
+    terminal.show("\nRoot Cause Analysis:", bold=True)
+    terminal.show(f"  {issue.root_cause_hypothesis}")
+    if issue.cause:
+        terminal.show(f"  Cause: {issue.cause} (confidence {issue.confidence or 'unknown'})")
+    for symptom in issue.symptoms:
+        path = " → ".join(str(each) for each in symptom.get("path") or [])
+        terminal.show(f"  Also fails because of it: {symptom.get('service')} ({path})")
+    excerpt = issue.log_excerpt.strip("\n")
+    if excerpt:
+        terminal.show("\nLog Excerpt (last 20 lines):", bold=True)
+        terminal.show("\n".join(f"  {line}" for line in excerpt.split("\n")[-20:]))
+    measured = {key: value for key, value in issue.resource_metrics.items() if value is not None}
+    if measured:
+        terminal.show("\nResource Metrics:", bold=True)
+        terminal.show("\n".join(f"  {key}: {value}" for key, value in measured.items()))
+    terminal.show("\nProposed Fixes:", bold=True)
+    for index, fix in enumerate(issue.proposed_fixes, 1):
+        parameters = ", ".join(f"{key}={value}" for key, value in fix.parameters.items())
+        terminal.show(f"  {index}. Action: {fix.action}" + (f" ({parameters})" if parameters else ""))
+        terminal.show(f"     Confidence: {fix.confidence}")
+        terminal.show(f"     Risk: {fix.risk}" + (f"; to undo: {fix.undo}" if fix.undo else ""))
+        terminal.show(f"     Reasoning: {fix.reasoning}\n")
+    if not issue.proposed_fixes:
+        terminal.show("  (none)")
+
+
+def _show_evidence(issue: Issue, terminal: Terminal) -> None:
+    terminal.show("\nEvidence:", bold=True)
+    for each in issue.evidence_detail:
+        at = f" at {each['at']}" if each.get("at") else ""
+        terminal.show(f"  [{each.get('id')}]{at}")
+        terminal.show("\n".join(f"    {line}" for line in str(each.get("text", "")).split("\n")))
+    if not issue.evidence_detail:
+        terminal.show("  (none)")
