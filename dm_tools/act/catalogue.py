@@ -67,7 +67,7 @@ _ALL = (
     Action("renew_certificate", Risk.MANUAL, False, "get a new certificate and load it"),
     Action("fix_healthcheck", Risk.MANUAL, False, "correct the healthcheck's command"),
     Action("fix_config", Risk.MANUAL, False, "correct the configuration",
-           optional={"path": Kind.TEXT, "variable": Kind.TEXT, "port": Kind.TEXT, "host": Kind.TEXT, "setting": Kind.TEXT}),
+           optional=dict.fromkeys(("path", "variable", "port", "host", "setting"), Kind.TEXT)),
     Action("free_disk", Risk.MANUAL, False, "make room on the disk that is full", optional={"path": Kind.TEXT}),
     Action("escalate", Risk.MANUAL, False, "hand it to somebody who knows the service"),
 )  # fmt: skip

@@ -96,9 +96,7 @@ class Review:
     def __init__(self, path: Path, report: Report) -> None:
         self.path, self.report = path, report
         self.journal = path.parent / f"review_{report.report_id}.jsonl"
-        self.decisions: dict[str, dict[str, Any]] = {}
-        for entry in _entries(self.journal):
-            self.decisions[entry["issue_id"]] = entry
+        self.decisions = {entry["issue_id"]: entry for entry in _entries(self.journal)}
 
     def undecided(self) -> list[Issue]:
         """The issues to ask about: neither approved nor ignored. Deferred ones come last."""
@@ -168,6 +166,7 @@ class Review:
         except BlockingIOError:
             os.close(descriptor)
             raise ReportError(f"{str(self.path)!r} is being reviewed in another terminal") from None
+        self.decisions = {entry["issue_id"]: entry for entry in _entries(self.journal)}
         try:
             yield
         finally:

@@ -30,9 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="bring up a healthy shop")
-    up.add_argument(
-        "--external", action="store_true", help="put the published port into the manifest as well"
-    )
+    up.add_argument("--external", action="store_true", help="put the published port into the manifest as well")
     up.set_defaults(run=_up)
     down = commands.add_parser("down", help="remove the shop")
     down.add_argument("--engine", action="store_true", help="stop the lab's own engine as well")
@@ -48,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(arguments: argparse.Namespace) -> Iterable[str]:
-    sys.stderr.write("lab: starting (the first time builds an image, which takes about half a minute)\n")
+    if not lab.status():
+        sys.stderr.write("lab: starting; the first time this builds an image for about half a minute\n")
     lab.up(arguments.external)
     return ()
 

@@ -45,9 +45,7 @@ class Shop:
             raise LabError(f"{service} has no container, run `up` first") from None
 
     def containers(self) -> list[Container]:
-        found: list[Container] = self.client.containers.list(
-            all=True, filters=self._mine(), ignore_removed=True
-        )
+        found: list[Container] = self.client.containers.list(all=True, filters=self._mine(), ignore_removed=True)
         return found
 
     def start_all(self, services: Mapping[str, Service]) -> None:
@@ -57,9 +55,7 @@ class Shop:
             list(pool.map(self.create, services.values()))
             started: set[str] = set()
             while len(started) < len(services):
-                next_ones = [
-                    s for s in services.values() if s.name not in started and started.issuperset(s.needs)
-                ]
+                next_ones = [s for s in services.values() if s.name not in started and started.issuperset(s.needs)]
                 list(pool.map(self._start_and_await, next_ones))
                 started.update(service.name for service in next_ones)
 
@@ -73,7 +69,11 @@ class Shop:
         return running == {name: _digest(service) for name, service in services.items()}
 
     def _start_and_await(self, service: Service) -> None:
-        self.start(service.name)
+        try:
+            self.start(service.name)
+        except APIError as error:
+            hint = "; DM_LAB_PORT moves the published ports" if service.ports else ""
+            raise LabError(f"{service.name} cannot start: {error.explanation}{hint}") from error
         self.await_ready(service)
 
     def create(self, service: Service, foreign: bool = False) -> None:
@@ -213,9 +213,7 @@ class Shop:
             "com.docker.compose.oneoff": "False",
             "com.docker.compose.version": "2.29.0",
             HASH_LABEL: _digest(service),
-            "com.docker.compose.depends_on": ",".join(
-                f"{name}:service_healthy:false" for name in service.needs
-            ),
+            "com.docker.compose.depends_on": ",".join(f"{name}:service_healthy:false" for name in service.needs),
         }
 
 

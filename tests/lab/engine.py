@@ -7,7 +7,6 @@ engine is started only where no other dockerd lives, and it is never stopped by 
 import os
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 
 import docker
@@ -45,7 +44,8 @@ def find() -> str | None:
 
 
 def connect(url: str) -> docker.DockerClient:
-    return docker.DockerClient(base_url=url, timeout=60, max_pool_size=16)
+    """A client for this address; TLS certificates and the like come from the environment as usual."""
+    return docker.from_env(environment={**os.environ, "DOCKER_HOST": url}, timeout=60, max_pool_size=16)
 
 
 def start() -> str:
@@ -66,13 +66,13 @@ def start() -> str:
     ]
     log = folder() / "dockerd.log"
     with log.open("wb") as output:
-        daemon = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/"
-        )
+        # Not subprocess: nobody here waits for this process, it outlives us.
+        words = [(os.POSIX_SPAWN_DUP2, output.fileno(), stream) for stream in (1, 2)]
+        pid = os.posix_spawnp("dockerd", command, os.environ, file_actions=words, setsid=True)
 
     def starting() -> str | None:
-        if daemon.poll() is not None:
-            raise LabError(f"dockerd ended with status {daemon.returncode}; its last words are in {log}")
+        if os.waitpid(pid, os.WNOHANG) != (0, 0):
+            raise LabError(f"dockerd ended at once; its last words are in {log}")
         return None if _answers(own_url()) else f"dockerd does not answer yet, see {log}"
 
     wait_until(starting, 40)
@@ -93,7 +93,7 @@ def _answers(url: str) -> bool:
     if url.startswith("unix://") and not Path(url.removeprefix("unix://")).exists():
         return False
     try:
-        client = docker.DockerClient(base_url=url, timeout=5)
+        client = docker.from_env(environment={**os.environ, "DOCKER_HOST": url}, timeout=5)
         try:
             return bool(client.ping())
         finally:
@@ -106,9 +106,7 @@ def _answers(url: str) -> bool:
 
 def _refuse_where_it_cannot_work() -> None:
     if len(os.fsencode(socket())) > LONGEST_SOCKET_PATH:
-        raise LabError(
-            f"the path of the engine's socket is too long, set DM_LAB_DIR to a shorter one: {socket()}"
-        )
+        raise LabError(f"the path of the engine's socket is too long, set DM_LAB_DIR to a shorter one: {socket()}")
     if not shutil.which("dockerd") or not shutil.which("iptables"):
         raise LabError(f"no Docker Engine answers and dockerd or iptables is missing: {INSTALL}")
     if os.geteuid() != 0:

@@ -4,6 +4,7 @@ Nothing is installed on this machine: apt resolves and downloads into a private 
 file, dpkg-deb unpacks into a root folder, and the engine imports that folder as an image.
 """
 
+import ast
 import hashlib
 import os
 import shutil
@@ -61,8 +62,9 @@ PATH = "/usr/local/bin:/usr/sbin:/usr/bin"
 
 
 def name() -> str:
-    """The image's name; its tag is a hash of the recipe, that is of this file."""
-    return f"dm-tools-lab:{hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]}"
+    """The image's name; its tag is a hash of the recipe, that is of this file without its layout and comments."""
+    recipe = ast.dump(ast.parse(Path(__file__).read_bytes()))
+    return f"dm-tools-lab:{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
 def ensure(client: docker.DockerClient) -> None:
@@ -130,9 +132,7 @@ def _download(work: Path) -> list[Path]:
         timeout=600,
     )
     if done.returncode:
-        reason = next(
-            (line for line in done.stderr.splitlines() if line.startswith("E:")), "E: apt-get failed"
-        )
+        reason = next((line for line in done.stderr.splitlines() if line.startswith("E:")), "E: apt-get failed")
         raise LabError(f"cannot download the lab's packages, run `apt-get update` first ({reason})")
     return [deb for deb in sorted(archives.glob("*.deb")) if not deb.name.startswith(UNUSED_PACKAGES)]
 

@@ -31,13 +31,9 @@ def ensure() -> None:
     folder().mkdir(exist_ok=True)
     now = datetime.now(UTC)
     issuer_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    issuer = _issue(
-        "dm-tools lab CA", "dm-tools lab CA", issuer_key, issuer_key, now, now + LIFETIME, authority=True
-    )
+    issuer = _issue("dm-tools lab CA", "dm-tools lab CA", issuer_key, issuer_key, now, now + LIFETIME, authority=True)
     good = _issue("web", "dm-tools lab CA", server_key, issuer_key, now, now + LIFETIME)
-    expired = _issue(
-        "web", "dm-tools lab CA", server_key, issuer_key, now - LIFETIME, now - timedelta(days=3)
-    )
+    expired = _issue("web", "dm-tools lab CA", server_key, issuer_key, now - LIFETIME, now - timedelta(days=3))
     key = server_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -71,9 +67,7 @@ def _issue(
         .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
     )
     if not authority:
         names: list[x509.GeneralName] = [x509.DNSName("web"), x509.DNSName("localhost")]

@@ -11,9 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psycopg2
 import redis
 
-logging.basicConfig(
-    level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-)
+logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 log = logging.getLogger("app")
 
 SECRET_KEY = os.environ["SECRET_KEY"]
@@ -33,7 +31,7 @@ def database(statement: str) -> None:
 
 
 def count_visit() -> None:
-    database("INSERT INTO visits (session) VALUES (repeat('s', 900))")  # a kilobyte: the table grows visibly
+    database("INSERT INTO visits (session) VALUES (repeat('s', 1900))")  # four fill a page of the disk
     cache.set("last-visit", time.time())
 
 

@@ -11,9 +11,7 @@ from pathlib import Path
 import psycopg2
 import redis
 
-logging.basicConfig(
-    level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-)
+logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 log = logging.getLogger("worker")
 
 DATABASE_URL = os.environ["DATABASE_URL"]
@@ -27,7 +25,7 @@ def store(order: str) -> None:
     connection = psycopg2.connect(DATABASE_URL, connect_timeout=2)
     try:
         with connection, connection.cursor() as cursor:
-            cursor.execute("INSERT INTO orders (content) VALUES (%s || repeat('.', 900))", (order,))
+            cursor.execute("INSERT INTO orders (content) VALUES (%s || repeat('.', 1900))", (order,))
             cursor.execute("DELETE FROM orders WHERE at < now() - interval '10 minutes'")
             cursor.execute("DELETE FROM visits WHERE at < now() - interval '10 minutes'")
     finally:

@@ -2,13 +2,12 @@
 
 import logging
 import sys
+from typing import Any
 
-logging.basicConfig(
-    level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-)
+logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 log = logging.getLogger("worker")
 
-PRICES = {"tea": 4, "cake": None}
+PRICES: dict[str, Any] = {"tea": 4, "cake": None}
 
 
 def total(items: list[str]) -> int:

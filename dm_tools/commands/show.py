@@ -1,0 +1,86 @@
+"""dm-show: records, reports and approvals for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+import orjson
+
+from dm_tools.pipe import command, exits, say, stream, terminal
+
+
+@command.define("dm-show")
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+def cli(file: Path | None) -> int:
+    """Show FILE, or standard input: records (one line per service), a report, or approved fixes.
+
+    Colour only on a terminal, and never with NO_COLOR. On a terminal, lines are cut to its width; in a pipe they are
+    whole. Control characters are escaped: a log line cannot drive your terminal.
+
+    Network: none.
+
+    \b
+    Examples:
+      dm-services | dm-probe | dm-inspect | dm-stats | dm-show
+      dm-show volumes/proofs/enhanced_diagnostics_1732800000.json
+    """
+    from dm_tools.store import show
+
+    writer = stream.Writer()
+    colour, width = say.colour(sys.stdout), terminal.width() if sys.stdout.isatty() else None
+    in_table = False
+    for value in values(file):
+        shown = list(show.lines(value))
+        if show.is_record(value) and not in_table:
+            shown.insert(0, show.Line(show.HEADER, bold=True))
+        in_table = show.is_record(value)
+        for line in shown:
+            text = "\n".join(part[:width] for part in say.printable(line.text).split("\n"))
+            if colour:
+                text = click.style(text, fg=line.colour, bold=line.bold)
+            writer.write(text.encode("utf-8", "replace") + b"\n", flush=True)
+    return exits.DONE
+
+
+def values(file: Path | None) -> Iterator[Any]:
+    """JSON values: one a line, or one document over many lines."""
+    if file is not None and str(file) != "-":
+        try:
+            with file.open("rb") as source:
+                yield from parsed(source)
+        except OSError as failure:
+            raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(file)!r}: {failure.strerror}") from None
+    elif sys.stdin is None or (sys.stdin.isatty() and file is None):
+        raise exits.Stop(exits.USAGE, "nothing to show: pipe records in or name a file (see --help)")
+    else:
+        yield from parsed(sys.stdin.buffer)
+
+
+def parsed(source: BinaryIO) -> Iterator[Any]:
+    """A document over many lines begins with a line that is no JSON value by itself."""
+    for number, line in enumerate(stream.lines(source), 1):
+        if not line:
+            continue
+        if number == 1 and line.startswith(b"{") and not line.endswith(b"}"):
+            try:
+                yield orjson.loads(line + b"\n" + source.read())
+            except ValueError:
+                raise exits.Stop(exits.BAD_INPUT, "neither JSON Lines nor one JSON document") from None
+            return
+        try:
+            yield orjson.loads(line)
+        except ValueError:
+            yield stream.parse(number, line)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    command.run(cli)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Records, reports and approvals as text for people: pure functions from JSON to lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+MARKS = {"healthy": "✓", "degraded": "!", "failed": "✗", "unknown": "?"}
+COLOURS = {"healthy": "green", "degraded": "yellow", "failed": "red", "unknown": "cyan"}
+HEADER = f"  {'SERVICE':<24} {'STATUS':<9} {'CAUSE':<20} DETAIL"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of text; `indent` is where it goes on if it is wrapped. `colour` None: plain."""
+
+    text: str
+    colour: str | None = None
+    bold: bool = False
+
+
+def lines(value: Any) -> Iterator[Line]:
+    """Any JSON value that our commands write, as lines."""
+    if not isinstance(value, dict):
+        yield Line(f"? not a record: {value!r}")
+    elif "approved_actions" in value:
+        yield from _approval(value)
+    elif "report_path" in value and "services" in value:
+        yield from _stack_report(value)
+    elif "issues" in value:
+        yield from _report(value)
+    elif "report_path" in value:
+        yield Line(_summary(value))
+        yield Line(f"Report: {value['report_path']}")
+    elif "issue_id" in value:
+        yield Line(f"  {value.get('service')}: {_action(value)}")
+    else:
+        yield from _record(value)
+
+
+def is_record(value: Any) -> bool:
+    """Whether the value is a service record: those share one table."""
+    return isinstance(value, dict) and ("service" in value or "errors" in value) and "issue_id" not in value
+
+
+def _dict(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _record(record: Json) -> Iterator[Line]:
+    analysis, probe, inspect = (_dict(record.get(key)) for key in ("analysis", "probe", "inspect"))
+    status = str(analysis.get("status") or probe.get("status") or _state_status(inspect))
+    role, cause = analysis.get("role"), analysis.get("cause") or ""
+    detail = analysis.get("hypothesis") or _measured(record)
+    if role == "symptom":
+        cause = "← " + str(_dict(analysis.get("root")).get("service"))
+    if "service" not in record:
+        status, detail = "unknown", ""
+    name = str(record.get("service", "(bad line)"))
+    mark = MARKS.get(status, "?")
+    colour = COLOURS.get(status)
+    yield Line(f"{mark} {name:<24} {status:<9} {cause:<20} {detail}".rstrip(), colour, role == "root")
+    for proposal in _list(record.get("proposals")) if role == "root" else []:
+        yield Line(f"{'':<36}do: {_action(_dict(proposal))}")
+    for error in _list(record.get("errors")):
+        entry = _dict(error)
+        yield Line(f"{'':<36}{entry.get('stage')}: {entry.get('message')}", "cyan")
+
+
+def _state_status(inspect: Json) -> str:
+    if not inspect:
+        return "unknown"
+    fine = inspect.get("state") == "running" and inspect.get("health") in (None, "healthy")
+    return "healthy" if fine else "failed"
+
+
+def _measured(record: Json) -> str:
+    """What is known of a service that nobody has judged yet."""
+    found = []
+    inspect, stats, logs, probe = (_dict(record.get(key)) for key in ("inspect", "stats", "logs", "probe"))
+    for check in _list(probe.get("checks")):
+        check = _dict(check)
+        outcome = check.get("error") or check.get("status_code") or "ok"
+        took = f" {check['total_ms']:g} ms" if isinstance(check.get("total_ms"), int | float) else ""
+        found.append(f"{check.get('url')} {outcome}{took}")
+    if inspect:
+        health = f" ({inspect['health']})" if inspect.get("health") else ""
+        restarts = f", {inspect['restart_count']} restarts" if inspect.get("restart_count") else ""
+        found.append(f"{inspect.get('state')}{health}{restarts}")
+    if isinstance(stats.get("cpu_percent"), int | float):
+        found.append(f"cpu {stats['cpu_percent']:g} %")
+    if isinstance(stats.get("memory_percent"), int | float):
+        found.append(f"memory {stats['memory_percent']:g} %")
+    if logs:
+        found.append(f"{len(_list(logs.get('lines')))} log items")
+    return " · ".join(found)
+
+
+def _action(fix: Json) -> str:
+    parameters = ", ".join(f"{key}={value}" for key, value in _dict(fix.get("parameters")).items())
+    return (
+        f"{fix.get('action')}"
+        + (f" ({parameters})" if parameters else "")
+        + f" [{fix.get('confidence')}, {fix.get('risk')}]: {fix.get('reasoning')}"
+    )
+
+
+def _summary(report: Json) -> str:
+    counts = _dict(report.get("summary"))
+    parts = [f"{counts[key]} {key}" for key in ("healthy", "degraded", "failed", "unknown") if counts.get(key)]
+    return f"{report.get('report_id')}: {counts.get('total')} services: " + ", ".join(parts or ["none"])
+
+
+def _report(report: Json) -> Iterator[Line]:
+    yield Line(_summary(report), bold=True)
+    for issue in _list(report.get("issues")):
+        issue = _dict(issue)
+        colour = "red" if issue.get("severity") == "critical" else "yellow"
+        yield Line("")
+        severity = str(issue.get("severity")).upper()
+        yield Line(f"{severity} {issue.get('service')}: {issue.get('cause')}", colour, bold=True)
+        yield Line(f"  {issue.get('root_cause_hypothesis')}")
+        for symptom in _list(issue.get("symptoms")):
+            path = _list(_dict(symptom).get("path")) or [symptom]
+            yield Line("  also fails because of it: " + " → ".join(str(each) for each in path))
+        for fix in _list(issue.get("proposed_fixes")):
+            yield Line(f"  do: {_action(_dict(fix))}")
+        for each in _list(issue.get("evidence_detail")):
+            entry = _dict(each)
+            yield Line(f"  [{entry.get('id')}] {entry.get('text')}")
+    if not _list(report.get("issues")):
+        yield Line("No issues.")
+
+
+def _stack_report(report: Json) -> Iterator[Line]:
+    yield Line(_summary(report), bold=True)
+    for service in _list(report.get("services")):
+        service = _dict(service)
+        status = str(service.get("status"))
+        path = " → ".join(str(each) for each in _list(service.get("path")))
+        text = (
+            f"{MARKS.get(status, '?')} {service.get('name')!s:<24} {status:<9} {service.get('cause') or '':<20} {path}"
+        )
+        yield Line(text.rstrip(), COLOURS.get(status))
+
+
+def _approval(approval: Json) -> Iterator[Line]:
+    actions = _list(approval.get("approved_actions"))
+    yield Line(f"{len(actions)} approved action(s) of {approval.get('source_report')}", bold=True)
+    for action in actions:
+        entry = _dict(action)
+        yield Line(f"  {entry.get('service')}: {_action(entry)}")
