@@ -394,6 +394,8 @@ def problem(record: Any) -> str | None:
         return f"not a record: {wrong}"
     if not record.get("service") and not record.get("errors"):
         return "not a record: no key 'service'"
+    if not str(record.get("service", "")).isprintable():
+        return "not a record: the service's name is not printable"
     version = record.get("v", VERSION)
     if version != VERSION:
         return f"a record of version {version!r}; this program reads version {VERSION}"

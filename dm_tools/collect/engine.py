@@ -85,8 +85,9 @@ def client(host: str | None, timeout: float) -> Any:
 
 
 def is_local(host: str | None) -> bool:
-    """Whether the engine's container addresses can be reached from here: it listens on a unix socket."""
-    return label(host).startswith(("unix://", "/"))
+    """Whether the engine's container addresses can be reached from here: it runs on this machine."""
+    name = label(host)
+    return name.startswith(("unix://", "/")) or urlsplit(name).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def containers(host: str | None, timeout: float) -> list[Container]:
@@ -251,11 +252,10 @@ def address(host: str | None, container: Container, port: int) -> tuple[str, int
     """
     if not is_local(host):
         for published in container.get("Ports") or []:
-            if published.get("PrivatePort") == port and published.get("PublicPort"):
+            reachable = published.get("PublicPort") and not str(published.get("IP")).startswith("127.")
+            if published.get("PrivatePort") == port and reachable:
                 return urlsplit(label(host)).hostname or "", published["PublicPort"]
-        raise records.Problem(
-            "no_route", f"port {port} of {names(container)[0]!r} is not published by the remote engine"
-        )
+        raise records.Problem("no_route", f"port {port} of {names(container)[0]!r} is not published by {label(host)}")
     if "host" in _networks(container):
         return "127.0.0.1", port
     for network in _networks(container).values():

@@ -79,8 +79,8 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
             raise ManifestError(f"{where}: the variable {unset.args[0]} is not set") from None
         except msgspec.ValidationError as wrong:
             raise ManifestError(f"{where}: {wrong}") from None
-        if not known.name:
-            raise ManifestError(f"{where}: the name is empty")
+        if not known.name or not known.name.isprintable():
+            raise ManifestError(f"{where}: the name is empty or not printable")
         if known.name in found:
             raise ManifestError(f"{where}: a second service is named {known.name!r}")
         extra = {key: value for key, value in entry.items() if key not in ("name", "service", "v", "errors")}

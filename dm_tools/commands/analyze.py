@@ -19,7 +19,7 @@ from dm_tools.pipe import command, exits, spool, stream
 )
 @command.fail_on_option
 @command.input_options
-def cli(services: tuple[str, ...], on_bad: str, quiet: bool, fail_on: str | None, patterns: Path | None) -> int:
+def cli(services: tuple[str, ...], on_bad: str, fail_on: str | None, patterns: Path | None) -> int:
     """Add `analysis`: findings, role (root or symptom), cause, path to the root, evidence ids, confidence.
 
     Reads the whole stack before it writes, like sort: the records wait in a temporary file, and only a digest of

@@ -23,7 +23,6 @@ def cli(
     timeout: float,
     keep_order: bool,
     on_bad: str,
-    quiet: bool,
     when: str,
     window: float,
 ) -> int:

@@ -32,7 +32,6 @@ def cli(
     timeout: float,
     keep_order: bool,
     on_bad: str,
-    quiet: bool,
     when: str,
     tail: int,
     since: float | None,

@@ -14,7 +14,6 @@ def cli(
     timeout: float,
     keep_order: bool,
     on_bad: str,
-    quiet: bool,
     fail_on: str | None,
 ) -> int:
     """Add `probe`: a check per URL (http, https, tcp), and the status healthy, degraded, failed or unknown.

@@ -7,7 +7,7 @@ from dm_tools.pipe import command, stream
 
 @command.define("dm-propose")
 @command.input_options
-def cli(services: tuple[str, ...], on_bad: str, quiet: bool) -> int:
+def cli(services: tuple[str, ...], on_bad: str) -> int:
     """Add `proposals`: typed actions with confidence, risk, parameters, evidence and the way back.
 
     Only actions of the catalogue are proposed, only with parameters that name what is in the inventory, and none

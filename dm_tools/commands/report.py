@@ -25,7 +25,6 @@ from dm_tools.pipe import clock, command, exits, spool, stream
 def cli(
     services: tuple[str, ...],
     on_bad: str,
-    quiet: bool,
     fail_on: str | None,
     proofs_dir: Path,
     run_path: str | None,

@@ -14,7 +14,6 @@ def cli(
     timeout: float,
     keep_order: bool,
     on_bad: str,
-    quiet: bool,
     when: str,
 ) -> int:
     """Add `stats`: CPU, memory, processes, network and block input/output, CPU throttling.

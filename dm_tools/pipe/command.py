@@ -43,7 +43,6 @@ def input_options(function: Function) -> Function:
         show_default=True,
         help="A line that is no record: report it as a record, skip it, or fail with status 3.",
     )(function)
-    function = click.option("-q", "--quiet", is_flag=True, help="No progress on standard error.")(function)
     return click.argument("services", nargs=-1, metavar="[SERVICE|URL|-]...")(function)
 
 

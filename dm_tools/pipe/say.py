@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 
-quiet = False
 program = "dm-tools"
 
 
@@ -15,14 +14,6 @@ def note(text: str) -> None:
     line = f"{program}: {text}".replace("\n", " ")
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(printable(line) + "\n")
-
-
-def progress(text: str) -> None:
-    """A line that overwrites itself; nothing at all in cron, in CI or when standard error is a file."""
-    if not quiet and sys.stderr is not None and sys.stderr.isatty():
-        with contextlib.suppress(OSError):
-            sys.stderr.write("\r\033[K" + printable(text))
-            sys.stderr.flush()
 
 
 def printable(text: str) -> str:

@@ -7,6 +7,7 @@ empty counts as not set, as Compose has it.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from dm_tools.pipe import exits
@@ -37,6 +38,12 @@ def load_env_file() -> None:
             os.environ.setdefault(name, value)
 
 
-def proofs_dir() -> Path:
-    """Where reports, approvals and runs are kept: `$PROOFS_DIR`, or volumes/proofs below this directory."""
-    return Path(os.environ.get("PROOFS_DIR") or "volumes/proofs")
+def main() -> None:
+    """Print the variables that are named as arguments, each ended by NUL: how scripts read the `.env` file."""
+    load_env_file()
+    for name in sys.argv[1:]:
+        sys.stdout.write(os.environ.get(name, "") + "\0")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+#!/usr/bin/env bash
+# Composes the dm-* commands into sessions: diagnose, review, demo, test. It never parses text; JSON is cut with jq.
+set -uo pipefail
+
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
+PATH=$root/bin:$PATH
+python=$root/.venv/bin/python
+
+usage() {
+    cat <<'TXT'
+Usage: supervisor-session.sh COMMAND [ARGUMENT]...
+
+Commands:
+  diagnose [--discover] [SERVICE]...           probe and inspect the stack, or just these services
+  diagnose-enhanced [--discover] [SERVICE]...  also logs, stats, root causes and proposed fixes
+  report [FILE]                                show the newest report, or FILE
+  review [FILE]                                approve fixes of the newest report, or of FILE
+  demo [FAULT]                                 break a small real stack and diagnose it (default: database-down)
+  test [PYTEST ARGUMENT]...                    install what is missing and run all tests
+  help                                         this text
+
+--discover asks Docker for its containers. Without it the services manifest is read ($SERVICES_MANIFEST_PATH, default
+configs/probe-orchestrator/services_manifest.json); if there is none, Docker is asked.
+
+Settings come from the environment, then from .env (here, or else beside the README): PROOFS_DIR,
+SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME and what the manifest uses.
+
+Every stage's records are kept in $PROOFS_DIR/runs/RUN/STAGE.jsonl. Without a terminal nothing is printed unless
+something is wrong.
+
+Exit status: 0 all healthy, 10 issues found, 4 some evidence is missing, 5 Docker could not be reached,
+2 wrong usage, 3 unusable manifest, 6 cannot write, 130 interrupted; see dm-tools(7).
+TXT
+}
+
+say() { # to people; in cron only what matters reaches the mail
+    if [[ -t 1 || -n ${loud:-} ]]; then printf '%s\n' "$*"; fi
+}
+
+complain() {
+    printf 'supervisor: %s\n' "$*" >&2
+}
+
+settings() { # the variables that this script itself needs, with those of the .env file
+    if [[ -z ${DM_ENV_FILE:-} && ! -e .env && -e $root/.env ]]; then export DM_ENV_FILE=$root/.env; fi
+    [[ -x $python ]] || "$root/scripts/setup" || exit
+    local values=()
+    mapfile -d '' values < <(PYTHONPATH=$root "$python" -P -m dm_tools.pipe.settings PROOFS_DIR SERVICES_MANIFEST_PATH)
+    [[ ${#values[@]} == 2 ]] || exit 2
+    export PROOFS_DIR=${values[0]:-$root/volumes/proofs}
+    export SERVICES_MANIFEST_PATH=${values[1]:-$root/configs/probe-orchestrator/services_manifest.json}
+}
+
+seconds() { # since the run began
+    local now=$EPOCHREALTIME
+    printf '%d.%02d' $(((${now/[.,]/} - began) / 1000000)) $(((${now/[.,]/} - began) / 10000 % 100))
+}
+
+stage() { # stage NAME COMMAND...: one command of the pipe; keeps its records, messages, status and time
+    local name=$1
+    shift
+    "$@" 2>"$run/$name.err" | tee "$run/$name.jsonl"
+    local status=("${PIPESTATUS[@]}")
+    ((status[0] == 0 && status[1] != 0)) && status[0]=6
+    printf '{"stage":"%s","status":%d,"finished_s":%s}\n' "$name" "${status[0]}" "$(seconds)" >"$run/$name.status"
+    return "${status[0]}"
+}
+
+begin() { # a new run's folder
+    began=${EPOCHREALTIME/[.,]/}
+    run=$PROOFS_DIR/runs/$(date +%Y%m%dT%H%M%S)-$$
+    (umask 077 && mkdir -p "$run") || {
+        complain "cannot write '$run'"
+        exit 6
+    }
+}
+
+sources() { # dm-services with the right source: dm-services ARGUMENT...
+    local argument arguments=() discover=
+    for argument; do
+        case $argument in
+        --discover) discover=1 ;;
+        -*)
+            complain "unknown option '$argument'"
+            exit 2
+            ;;
+        *) arguments+=("$argument") ;;
+        esac
+    done
+    if [[ -z $discover && ! -e $SERVICES_MANIFEST_PATH ]]; then
+        say "[supervisor] No manifest at $SERVICES_MANIFEST_PATH: asking Docker"
+        discover=1
+    fi
+    source_command=(dm-services ${discover:+--discover} -- ${arguments[@]+"${arguments[@]}"})
+}
+
+finish() { # finish STAGE...: tell what the stages had to say; returns the session's exit status
+    local name status worst=0
+    cat "$run"/*.err >&2
+    for name; do
+        status=$(jq -r .status "$run/$name.status" 2>/dev/null) || status=6
+        case $status in
+        0 | 141) ;;
+        10) worst=10 ;;
+        5) ((worst == 0 || worst == 4)) && worst=5 ;;
+        4) ((worst == 0)) && worst=4 ;;
+        *) ((worst == 10)) || worst=$status ;;
+        esac
+    done
+    if ((worst == 5 || worst == 10)); then
+        jq -rn 'first(inputs.errors[]? | select(.code == "docker_unreachable") | "supervisor: " + .message)' \
+            "$run"/*.jsonl 2>/dev/null | tail -n 1 >&2
+    fi
+    say "[supervisor] Seconds until each stage was done: $(for name; do jq -j '"\(.stage) \(.finished_s)  "' "$run/$name.status"; done)"
+    return "$worst"
+}
+
+diagnose() {
+    settings
+    sources "$@"
+    begin
+    say "[supervisor] Triggering diagnostics..."
+    stage services "${source_command[@]}" |
+        stage probe dm-probe |
+        stage inspect dm-inspect |
+        stage report dm-report --fail-on unhealthy --run-path "$run" >/dev/null
+    saved "Diagnostic report saved:"
+    finish services probe inspect report
+}
+
+diagnose_enhanced() {
+    settings
+    sources "$@"
+    begin
+    say "[supervisor] Triggering ENHANCED diagnostics..."
+    stage services "${source_command[@]}" |
+        stage probe dm-probe |
+        stage inspect dm-inspect |
+        stage logs dm-logs |
+        stage stats dm-stats |
+        stage analyze dm-analyze |
+        stage propose dm-propose |
+        stage report dm-report --fail-on unhealthy --run-path "$run" >/dev/null
+    if [[ -t 1 || -n ${loud:-} ]]; then
+        jq -r 'select((.analysis.status // "healthy") != "healthy") | "Analyzing \(.service) (\(.analysis.status))..."' \
+            "$run/propose.jsonl"
+    fi
+    saved "Enhanced diagnostic report saved:"
+    finish services probe inspect logs stats analyze propose report
+}
+
+saved() { # what the report says, in a few lines
+    local path
+    path=$(jq -r '.report_path // empty' "$run/report.jsonl" 2>/dev/null)
+    [[ -n $path ]] || return 0
+    if jq -e '.summary | .total > .healthy' "$run/report.jsonl" >/dev/null; then
+        jq -r '.issues[]? | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis)"
+            + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
+            + (if .first_action then "; proposed: \(.first_action)" else "" end)' "$run/report.jsonl"
+        printf '%s %s\n' "$1" "$path"
+    else
+        say "$1 $path"
+    fi
+}
+
+report() {
+    settings
+    local file=${1:-}
+    if [[ -z $file ]]; then
+        # The names end in seconds since 1970, all of one length: the last one is the newest.
+        local found=("$PROOFS_DIR"/enhanced_diagnostics_*.json)
+        [[ -e ${found[0]} ]] || found=("$PROOFS_DIR"/stack_diagnostics_*.json)
+        file=${found[-1]}
+        [[ -e $file ]] || {
+            complain "no report in '$PROOFS_DIR'; run diagnose-enhanced first"
+            exit 3
+        }
+    fi
+    dm-show "$file"
+}
+
+review() {
+    settings
+    if [[ -t 1 ]]; then
+        dm-review "$@" >/dev/null # the approval file has the actions; here a person reads
+    else
+        dm-review "$@"
+    fi
+}
+
+demo() {
+    local fault=${1:-database-down} loud=1 status found
+    "$root/scripts/setup" lab || exit
+    cd "$root" || exit
+    "$python" -m tests.lab faults | grep -qx -- "$fault" || {
+        complain "no fault '$fault'; there are: $("$python" -m tests.lab faults | paste -sd ' ')"
+        exit 2
+    }
+    export DM_LAB_PROJECT=${DM_LAB_PROJECT:-dmdemo}
+    trap '"$python" -m tests.lab down --engine' EXIT
+    say "[demo] Starting a small shop in real containers: nginx, a Python app, a worker, PostgreSQL, Redis"
+    "$python" -m tests.lab up || exit
+    say "[demo] Breaking it: $fault ($("$python" -m tests.lab expect "$fault" | jq -r .title))"
+    "$python" -m tests.lab inject "$fault" || exit
+    eval "$("$python" -m tests.lab env)"
+    (diagnose_enhanced)
+    status=$?
+    settings
+    found=("$PROOFS_DIR"/enhanced_diagnostics_*.json)
+    if jq -e --argjson expected "$("$python" -m tests.lab expect "$fault")" \
+        '[.issues[] | {service, cause}] == [$expected | select(.root) | {service: .root, cause}]' "${found[-1]}" >/dev/null; then
+        say "[demo] Right: that is what was broken. Next: $root/scripts/supervisor-session.sh review"
+        return 0
+    fi
+    say "[demo] Wrong: expected $("$python" -m tests.lab expect "$fault") (diagnosis ended with status $status)"
+    return 1
+}
+
+run_tests() {
+    "$root/scripts/setup" test || exit
+    cd "$root" || exit
+    exec "$python" -m pytest "$@"
+}
+
+command=${1:-help}
+shift
+case $command in
+diagnose) diagnose "$@" ;;
+diagnose-enhanced) diagnose_enhanced "$@" ;;
+report) report "$@" ;;
+review) review "$@" ;;
+demo) demo "$@" ;;
+test) run_tests "$@" ;;
+help | -h | --help) usage ;;
+*)
+    complain "unknown command '$command' (try 'help')"
+    exit 2
+    ;;
+esac
