@@ -84,6 +84,12 @@ def client(host: str | None, timeout: float) -> Any:
     return clients[host, timeout]
 
 
+def warm_up() -> None:
+    """Load the library before the first record is here: in a pipe all commands start at once, and all wait."""
+    import docker
+    import docker.utils  # noqa: F401
+
+
 def is_local(host: str | None) -> bool:
     """Whether the engine's container addresses can be reached from here: it runs on this machine."""
     name = label(host)

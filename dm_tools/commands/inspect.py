@@ -39,8 +39,9 @@ def cli(
       dm-inspect app | jq .inspect.health_log
       docker ps -a --format '{{.Names}}' | dm-inspect | jq -c '[.service, .inspect.state, .inspect.exit_code]'
     """
-    from dm_tools.collect import containers
+    from dm_tools.collect import containers, engine
 
+    engine.warm_up()
     source = command.source(services, on_bad)
     work = command.when(when, lambda record: containers.inspect(record, window, timeout))
     return stream.write(stream.pmap(work, source, "inspect", jobs, keep_order), "inspect")

@@ -32,8 +32,10 @@ def cli(
       dm-services | dm-probe -j 32 | jq -c 'select(.probe.status != "healthy")'
       dm-probe --fail-on unhealthy tcp://127.0.0.1:5432 || echo "the database is down"
     """
-    from dm_tools.collect import probe
+    from dm_tools.collect import engine, http, probe
 
+    http.warm_up()
+    engine.warm_up()
     source = command.source(services, on_bad)
     results = stream.pmap(lambda record: probe.probe(record, timeout), source, "probe", jobs, keep_order)
     return stream.write(

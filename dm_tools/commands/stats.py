@@ -31,8 +31,9 @@ def cli(
       dm-stats app postgres | jq -c '[.service, .stats.cpu_percent, .stats.memory_percent]'
       docker ps --format '{{.Names}}' | dm-stats | dm-show
     """
-    from dm_tools.collect import containers
+    from dm_tools.collect import containers, engine
 
+    engine.warm_up()
     source = command.source(services, on_bad)
     work = command.when(when, lambda record: containers.stats(record, timeout))
     return stream.write(stream.pmap(work, source, "stats", jobs, keep_order), "stats")

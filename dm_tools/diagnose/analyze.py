@@ -6,6 +6,7 @@ wait on disk. Everything here is a pure function of the records.
 
 from __future__ import annotations
 
+import ipaddress
 import signal
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,7 @@ from dm_tools.records import (
 
 FACT_RANK = 85  # what the engine itself states of a container
 SPECIFIC_RANK = 50  # a cause by name; below it, "it fails" in other words
+GENERIC_RANK = 40
 
 MAX_WORDS = 160
 
@@ -75,6 +77,7 @@ def _container_values(inspect: Inspect) -> dict[str, str]:
     limit = inspect.limits.memory_bytes
     return {
         "exit_code": str(inspect.exit_code),
+        "exit_note": f", exit code {inspect.exit_code}" if inspect.state != "running" else "",
         "signal": f" ({name})" if name else "",
         "restart_policy": inspect.restart_policy,
         "restart_count": str(inspect.restart_count),
@@ -106,8 +109,8 @@ class Judged:
     blaming: list[Finding] = field(default_factory=list)
     accused_by: list[tuple[int, Finding]] = field(default_factory=list)
     ranks: dict[str, int] = field(default_factory=dict)
+    accusations: set[str] = field(default_factory=set)
     because_of: str | None = None
-    certain: bool = True
 
     @property
     def best(self) -> Finding | None:
@@ -169,11 +172,13 @@ def _sort_findings(service: str, judged: Judged, topology: Topology, library: Li
             captures=captures,
             points_to=blamed if blamed != service else None,
         )
-        judged.ranks[hit.pattern.id] = hit.pattern.rank
+        # An address that nobody has (any more) tells that a peer is gone, but not which one.
+        nameless = hit.pattern.blames == "peer" and not blamed and _is_address(hit.captures.get("upstream", ""))
+        judged.ranks[hit.pattern.id] = min(hit.pattern.rank, GENERIC_RANK) if nameless else hit.pattern.rank
         if hit.pattern.accusing:
-            finding_rank = hit.pattern.rank
-            judged.ranks[f"accuses:{hit.pattern.id}"] = finding_rank
+            judged.accusations.add(hit.pattern.id)
         (judged.own if finding.points_to is None else judged.blaming).append(finding)
+    judged.own.sort(key=lambda finding: -judged.ranks[finding.pattern])
 
 
 def _blamed(hit: Hit, service: str, topology: Topology, technology: str | None) -> tuple[str | None, str | None]:
@@ -188,11 +193,18 @@ def _blamed(hit: Hit, service: str, topology: Topology, technology: str | None) 
     return None, upstream or (runner if hit.pattern.blames == "credentials" and runner != service else None)
 
 
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 def _accuse(service: str, judged: Judged, stack: dict[str, Judged]) -> None:
     """A message of a technology, or a timeout, tells of the one it comes from even if that one shows nothing."""
     for finding in judged.blaming:
-        rank = judged.ranks.get(f"accuses:{finding.pattern}")
-        if rank is None or finding.points_to is None:
+        if finding.pattern not in judged.accusations or finding.points_to is None:
             continue
         accusation = Finding(
             pattern=finding.pattern,
@@ -203,7 +215,7 @@ def _accuse(service: str, judged: Judged, stack: dict[str, Judged]) -> None:
             captures=finding.captures,
             points_to=None,
         )
-        stack[finding.points_to].accused_by.append((rank, accusation))
+        stack[finding.points_to].accused_by.append((judged.ranks[finding.pattern], accusation))
 
 
 def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology: Topology) -> str | None:
@@ -218,11 +230,9 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
         return None
     if not judged.broken:
         return None
-    judged.certain = False
     peers = topology.peers(service)
     for peer in [each for each in peers if stack[each].broken] + [each for each in peers if stack[each].suspect]:
         return peer
-    judged.certain = True
     return None
 
 
@@ -329,7 +339,9 @@ def _symptom(service: str, path: list[str], judged: Judged, stack: dict[str, Jud
     reason = next((each for each in judged.blaming if each.points_to == path[1]), None)
     own = reason.explanation if reason else f"{service} needs {path[1]}"
     because = _root(root).hypothesis
-    verdict.hypothesis = f"{own}; {because}" if because else own
+    if because == own:
+        own = f"{service} suffers from {path[-1]}"
+    verdict.hypothesis = f"{own}: {because}"
     verdict.evidence = list(reason.evidence) if reason else [id for each in judged.own[:1] for id in each.evidence]
     verdict.confidence = Confidence.HIGH if reason else Confidence.MEDIUM
     if judged.facts.status == Status.HEALTHY:

@@ -23,27 +23,8 @@ _LISTS = ("log", "health", "event", "probe.error")
 _COMPUTED = ("looping", "missing", "probe.status")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _KNOWN_PLACEHOLDERS = frozenset(
-    [
-        "service",
-        "upstream",
-        "peer",
-        "technology_service",
-        "user",
-        "path",
-        "port",
-        "limit_memory",
-        "exit_code",
-        "signal",
-        "restart_policy",
-        "restart_count",
-        "error",
-        "last_words",
-        "certificate_date",
-        "probe_message",
-        "memory_percent",
-        "throttled_percent",
-        "command",
-    ]
+    "service upstream peer technology_service user path port command error signal exit_code exit_note restart_policy "
+    "restart_count last_words certificate_date probe_message limit_memory memory_percent throttled_percent".split()
 )
 
 

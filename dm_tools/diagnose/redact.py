@@ -34,10 +34,12 @@ _RULES = [
         ),
         MASK,
     ),
+    # A value that is code (SECRET_KEY = os.environ["SECRET_KEY"]) is no secret but often the cause.
     # password=..., "api_key": "...", MYSQL_ROOT_PASSWORD='...', --requirepass ...
     (
         re.compile(
             rf"""((?:[\w.-]{{0,60}}{_SECRET_NAME}[\w-]{{0,40}})["']?\s{{0,3}}[:=]\s{{0,3}})"""
+            r"""(?!os\.(?:environ|getenv)|process\.env|System\.getenv|ENV\[|None\b|null\b|\*+(?:\s|$))"""
             r"""("[^"\r\n]{1,500}"|'[^'\r\n]{1,500}'|[^\s,;&"'<>()\[\]{}]{1,500})""",
             re.IGNORECASE,
         ),

@@ -13,6 +13,7 @@ _CONTINUES = re.compile(
     r"^(?:\s+\S|Caused by: |\.\.\. \d+ more|During handling of the above|The above exception was|"
     r"goroutine \d+ \[|created by |exit status \d)"
 )
+_CHAINS = re.compile(r"^(?:During handling of the above|The above exception was)")
 _TRACE = re.compile(r"^Traceback \(most recent call last\):")
 _EXCEPTION = re.compile(
     r"^[A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit|Failed|Full|Violation|Timeout)?(?:: |$)"
@@ -34,14 +35,15 @@ class Grouper:
         self.in_trace = False
         self.after_trace = False
         self.after_error = False
+        self.chained = False
 
     def continues(self, line: str) -> bool:
         """Whether `line` belongs to the item of the line before it."""
         if not line.strip():
             return self.in_trace or self.after_trace
         if _TRACE.match(line):
-            joins = self.after_error or self.after_trace or self.in_trace
-            self.in_trace, self.after_trace = True, False
+            joins = self.after_error or self.chained
+            self.in_trace, self.after_trace, self.after_error, self.chained = True, False, False, False
             return joins
         if self.in_trace:
             if line[0] in " \t":
@@ -51,6 +53,7 @@ class Grouper:
                 self.after_trace = True
                 return True
         elif self.after_trace and _CONTINUES.match(line):
+            self.chained |= bool(_CHAINS.match(line))
             return True
         self.after_trace = False
         self.after_error = bool(_ERROR.search(line))

@@ -1,0 +1,1 @@
+"""The tests. Real parts: a Docker Engine with real services (tests/lab), real servers, a real terminal."""
