@@ -54,10 +54,12 @@ def run(tmp_path: Path) -> Run:
 
 @pytest.fixture(scope="session")
 def _lab_up() -> Iterator[dict[str, str]]:
+    ours = fault_lab.engine.find() is None
     fault_lab.up()
-    fault_lab.clear()
+    if fault_lab.injected():
+        fault_lab.clear()
     yield fault_lab.environment()
-    fault_lab.down(engine_too=True)
+    fault_lab.down(engine_too=ours)
 
 
 @pytest.fixture
