@@ -189,30 +189,29 @@ review() {
 }
 
 demo() {
-    local fault=${1:-database-down} loud=1 status found
+    local fault=${1:-database-down} loud=1 expected report status engine=--engine
     "$root/scripts/setup" lab || exit
     cd "$root" || exit
-    "$python" -m tests.lab faults | grep -qx -- "$fault" || {
-        complain "no fault '$fault'; there are: $("$python" -m tests.lab faults | paste -sd ' ')"
-        exit 2
-    }
+    expected=$("$python" -m tests.lab expect "$fault") || exit 2
     export DM_LAB_PROJECT=${DM_LAB_PROJECT:-dmdemo}
-    trap '"$python" -m tests.lab down --engine' EXIT
+    "$python" -m tests.lab env >/dev/null 2>&1 && engine='' # it ran before us and stays
+    # shellcheck disable=SC2064 # now is the time to expand
+    trap "'$python' -m tests.lab down $engine" EXIT
     say "[demo] Starting a small shop in real containers: nginx, a Python app, a worker, PostgreSQL, Redis"
     "$python" -m tests.lab up || exit
-    say "[demo] Breaking it: $fault ($("$python" -m tests.lab expect "$fault" | jq -r .title))"
-    "$python" -m tests.lab inject "$fault" || exit
+    say "[demo] Breaking it: $(jq -r .title <<<"$expected")"
+    "$python" -m tests.lab inject "$fault" 2>/dev/null || exit
     eval "$("$python" -m tests.lab env)"
-    (diagnose_enhanced)
-    status=$?
     settings
-    found=("$PROOFS_DIR"/enhanced_diagnostics_*.json)
-    if jq -e --argjson expected "$("$python" -m tests.lab expect "$fault")" \
-        '[.issues[] | {service, cause}] == [$expected | select(.root) | {service: .root, cause}]' "${found[-1]}" >/dev/null; then
+    diagnose_enhanced
+    status=$?
+    report=$(jq -r '.report_path // empty' "$run/report.jsonl")
+    if [[ -n $report ]] && jq -e --argjson expected "$expected" \
+        '[.issues[] | [.service, .cause]] == [$expected | select(.root) | [.root, .cause]]' "$report" >/dev/null; then
         say "[demo] Right: that is what was broken. Next: $root/scripts/supervisor-session.sh review"
         return 0
     fi
-    say "[demo] Wrong: expected $("$python" -m tests.lab expect "$fault") (diagnosis ended with status $status)"
+    say "[demo] Wrong: this was injected: $expected (the diagnosis ended with status $status)"
     return 1
 }
 

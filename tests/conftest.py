@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import docker
+import docker.errors
 import pytest
+from docker.models.containers import Container
 
 from tests import lab as fault_lab
 
@@ -31,7 +37,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 def records(text: str) -> list[dict[str, Any]]:
     """JSON Lines as a list."""
-    return [json.loads(line) for line in text.splitlines()]
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 @pytest.fixture
@@ -72,3 +78,49 @@ def shop(_lab_up: dict[str, str]) -> Iterator[dict[str, str]]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--accept", action="store_true", help="write the transcripts' expectations; review git diff")
+
+
+Box = Callable[..., Container]
+
+
+@pytest.fixture
+def box(_lab_up: dict[str, str]) -> Iterator[Box]:
+    """Start a small container `dmtest-NAME` on the real engine, from the lab's image; removed after the test.
+
+    Options are those of the Docker SDK. `start=False` only creates it; `ready=PORT` waits until that port answers.
+    """
+    with contextlib.closing(fault_lab.engine.connect(_lab_up["DOCKER_HOST"])) as client:
+        made: list[str] = []
+
+        def create(name: str, *command: str, start: bool = True, ready: int = 0, **options: Any) -> Container:
+            name = f"dmtest-{name}"
+            made.append(name)
+            _remove(client, name)
+            labels = {fault_lab.settings.LABEL: "1"} | options.pop("labels", {})
+            container = client.containers.create(
+                fault_lab.image.name(), list(command), name=name, labels=labels, init=True, **options
+            )
+            if start:
+                container.start()
+                container.reload()
+            if ready:
+                address = (container.attrs["NetworkSettings"]["IPAddress"], ready)
+                fault_lab.waiting.wait_until(lambda: _silent(address), 10, every=0.05)
+            return container
+
+        yield create
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda name: _remove(client, name), made))
+
+
+def _remove(client: docker.DockerClient, name: str) -> None:
+    with contextlib.suppress(docker.errors.NotFound):
+        client.api.remove_container(name, force=True)
+
+
+def _silent(address: tuple[str, int]) -> str | None:
+    try:
+        socket.create_connection(address, 1).close()
+    except OSError as failure:
+        return f"{address} answers: {failure}"
+    return None

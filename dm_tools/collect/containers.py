@@ -7,7 +7,6 @@ import heapq
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,6 +41,9 @@ DEFAULT_PORTS = {
 }  # fmt: skip
 _HOSTNAME = re.compile(r"^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9_-]+)*$")
 _HOST_PORT = re.compile(r"^([A-Za-z][A-Za-z0-9._-]*):(\d{2,5})$")
+_SECRET_NAMES = re.compile(
+    r"PASS|PWD|SECRET|TOKEN|CREDENTIAL|SALT|COOKIE|(?:API|ACCESS|PRIVATE)_?KEY|(?:^|_)(?:KEY|AUTH|PIN)S?$", re.IGNORECASE
+)
 _HOST_NAME_KEYS = re.compile(r"(?:^|_)(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS)$")
 
 
@@ -185,6 +187,8 @@ def env_hosts(environment: dict[str, str]) -> list[str]:
     """`host:port` of every peer that an environment value names; the values themselves stay here."""
     found = set()
     for name, value in environment.items():
+        if _SECRET_NAMES.search(name) and "://" not in value:
+            continue  # TOKEN=abc:123 is no address
         for part in value.split(","):
             found.add(_env_host(environment, name, part.strip()))
     return sorted(host for host in found if host and not host.startswith(("localhost", "127.", "0.0.0.0")))
@@ -196,7 +200,8 @@ def _env_host(environment: dict[str, str], name: str, value: str) -> str | None:
             parts = urlsplit(value)
             scheme = parts.scheme.removeprefix("jdbc:").partition("+")[0]
             port = parts.port or DEFAULT_PORTS.get(scheme)
-            if parts.hostname and _HOSTNAME.match(parts.hostname) and scheme not in ("file", "unix"):
+            whole = "@" in parts.netloc or "@" not in value  # else an unescaped / or # cuts through a password
+            if whole and parts.hostname and _HOSTNAME.match(parts.hostname) and scheme not in ("file", "unix"):
                 return f"{parts.hostname}:{port}" if port else parts.hostname
         return None
     if match := _HOST_PORT.match(value):
@@ -281,70 +286,80 @@ def _blocks(entries: list[dict[str, Any]], operation: str) -> int | None:
 
 
 def logs(record: Record, tail: int, since_seconds: float | None, max_bytes: int, timeout: float) -> Record:
-    """The record with its `logs` section: the newest `tail` lines of each stream, at most `max_bytes` in all."""
+    """The record with its `logs` section: the newest `tail` lines, at most `max_bytes` of each stream's in all."""
     host = record.get("docker_host")
     container = container_of(record, timeout)
     since = time.time() - since_seconds if since_seconds else None
-    deadline = time.monotonic() + timeout
-    streams: list[list[RawLine]] = []
-    truncated = False
-    for name in ("stdout", "stderr"):
-        chunks = engine.log_chunks(host, container["Id"], name == "stderr", tail, since, timeout)
-        kept, cut = newest(chunks, name, max_bytes // 2, deadline)
-        streams.append(kept)
-        truncated |= cut or len(kept) >= tail
-    merged = list(heapq.merge(*streams, key=lambda line: line[0] or ""))[-tail:]
-    items = grouped(merged)
-    section = Logs(lines=items, total_lines=len(merged), truncated=truncated)
+    streams = {name: Newest(name, max_bytes // 2) for name in ("stdout", "stderr")}
+    try:
+        ended = engine.log(
+            host, container["Id"], tail, since, timeout, lambda stream, piece: streams[stream].add(piece)
+        )
+    except records.Problem as problem:
+        if not any(each.size for each in streams.values()):
+            raise
+        record = records.with_error(record, "logs", problem.code, problem.message)  # what has come still counts
+        ended = False
+    merged = list(heapq.merge(*(each.lines() for each in streams.values()), key=lambda line: line[0] or ""))[-tail:]
+    cut = not ended or any(each.cut for each in streams.values())
+    section = Logs(lines=grouped(merged), total_lines=len(merged), truncated=cut or len(merged) >= tail)
     return records.with_section(record, "logs", section)
 
 
 RawLine = tuple[str | None, str, str]  # the engine's timestamp, the stream, the text
 
 
-def newest(chunks: Iterator[bytes], stream: str, max_bytes: int, deadline: float) -> tuple[list[RawLine], bool]:
-    """The newest lines of a stream that fit into `max_bytes`, and whether something was left out.
+class Newest:
+    """The newest lines of a stream that fit into `max_bytes`; `cut`: something was left out.
 
     Constant memory: of a line longer than the bound only its beginning is held.
     """
-    kept: deque[bytes] = deque()
-    line = bytearray()
-    size, cut = 0, False
 
-    def keep() -> None:
-        nonlocal size, cut
-        kept.append(bytes(line))
-        size += len(line)
-        line.clear()
-        while size > max_bytes and len(kept) > 1:
-            size -= len(kept.popleft())
-            cut = True
+    def __init__(self, stream: str, max_bytes: int) -> None:
+        self.stream = stream
+        self.max_bytes = max_bytes
+        self.kept: deque[bytes] = deque()
+        self.line = bytearray()
+        self.size = 0
+        self.cut = False
 
-    for chunk in chunks:
-        for index, part in enumerate(chunk.split(b"\n")):
+    def add(self, piece: bytes) -> None:
+        """The next piece of the stream. The engine puts its timestamp before every piece of a long line."""
+        if self.line and (stamp := _STAMP.match(piece)):
+            piece = piece[stamp.end() :]
+        for index, part in enumerate(piece.split(b"\n")):
             if index:
-                keep()
-            room = max_bytes - len(line)
-            line += part[:room]
-            cut |= len(part) > room
-        if time.monotonic() > deadline:
-            cut = True
-            break
-    if line:
-        keep()
-    return [_raw_line(each, stream) for each in kept], cut
+                self._keep()
+            room = self.max_bytes - len(self.line)
+            self.line += part[:room]
+            self.cut |= len(part) > room
+            self.size += min(len(part), room)
+
+    def _keep(self) -> None:
+        self.kept.append(bytes(self.line))
+        self.line.clear()
+        while self.size > self.max_bytes and len(self.kept) > 1:
+            self.size -= len(self.kept.popleft())
+            self.cut = True
+
+    def lines(self) -> list[RawLine]:
+        """What was kept, oldest first."""
+        if self.line:
+            self._keep()
+        return [_raw_line(each, self.stream) for each in self.kept]
 
 
-_STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?")
+_STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?")
 
 
 def _raw_line(line: bytes, stream: str) -> RawLine:
-    decoded = line.decode("utf-8", "replace").rstrip("\r")
-    stamp = _STAMP.match(decoded)
-    return (stamp[1], stream, decoded[stamp.end() :]) if stamp else (None, stream, decoded)
+    stamp = _STAMP.match(line)
+    text_bytes = line[stamp.end() :] if stamp else line
+    return stamp[1].decode() if stamp else None, stream, text_bytes.decode("utf-8", "replace").rstrip("\r")
 
 
 MAX_ITEM_CHARACTERS = 8000
+_KEY_BODY = re.compile(r"^(?:[A-Za-z0-9+/=]*|[A-Za-z-]+: .*|-----END .*)$")
 
 
 def grouped(lines: list[RawLine]) -> list[LogLine]:
@@ -353,9 +368,15 @@ def grouped(lines: list[RawLine]) -> list[LogLine]:
     heads: list[tuple[str | None, str]] = []
     groupers = {"stdout": text.Grouper(), "stderr": text.Grouper()}
     newest_of: dict[str, int] = {}
+    in_key: set[str] = set()  # streams in the middle of a private key: it must be in one piece to be masked
     for stamp, stream, raw in lines:
         line = text.clean(raw.rpartition("\r")[2] or raw)
-        if groupers[stream].continues(line) and stream in newest_of:
+        if stream in in_key and not _KEY_BODY.match(line):
+            in_key.discard(stream)
+        continues = groupers[stream].continues(line) or stream in in_key
+        if "PRIVATE KEY-----" in line:
+            (in_key.discard if "-----END" in line else in_key.add)(stream)
+        if continues and stream in newest_of:
             items[newest_of[stream]].append(line)
         elif line.strip():
             newest_of[stream] = len(items)

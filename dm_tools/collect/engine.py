@@ -8,15 +8,20 @@ container_not_found, container_gone, ambiguous_container, logs_unavailable.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import struct
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from dm_tools import records
+from dm_tools.diagnose import redact
 
+Answer = TypeVar("Answer")
 Container = dict[str, Any]
 
 LISTING_SECONDS = 1.0  # how long a list of containers is fresh; names are looked up once per record
@@ -24,20 +29,24 @@ UNREACHABLE_SECONDS = 5.0  # how long a dead engine is not asked again: N record
 
 _thread = threading.local()
 _lock = threading.Lock()
+_logins = threading.BoundedSemaphore(4)
 _unreachable: dict[str | None, tuple[float, str]] = {}
 _listings: dict[str | None, tuple[float, list[Container]]] = {}
 
 
 def label(host: str | None) -> str:
     """The engine's name for people."""
-    return host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    return redact.redact(host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
 
 
 @contextlib.contextmanager
-def _problems(host: str | None, subject: str) -> Iterator[None]:
-    """Turn what the library raises into our own problems."""
+def _problems(host: str | None, subject: str, whole_engine: bool) -> Iterator[None]:
+    """Turn what the library raises into our own problems. `whole_engine`: no answer here means none at all."""
+    import http.client
+
     import docker.errors
     import requests.exceptions
+    import urllib3.exceptions
 
     try:
         yield
@@ -45,13 +54,49 @@ def _problems(host: str | None, subject: str) -> Iterator[None]:
         raise records.Problem("container_gone", f"{subject}: {gone.explanation or 'not found'}") from None
     except docker.errors.APIError as failure:
         raise records.Problem("docker_error", f"{subject}: {failure.explanation or failure}") from None
-    except requests.exceptions.ReadTimeout:
+    except (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError):
+        if whole_engine:
+            raise _unreached(host, "no answer in time") from None
         raise records.Problem("docker_timeout", f"{subject}: {label(host)} did not answer in time") from None
-    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as failure:
-        reason = _reason(failure)
-        with _lock:
-            _unreachable[host] = (time.monotonic(), reason)
-        raise records.Problem("docker_unreachable", f"cannot reach Docker at {label(host)}: {reason}") from None
+    except (
+        docker.errors.DockerException,
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        http.client.HTTPException,
+        OSError,
+        ValueError,  # an address that is none, an answer that is no JSON
+    ) as failure:
+        raise _unreached(host, _reason(failure)) from None
+
+
+def _unreached(host: str | None, reason: str) -> records.Problem:
+    """Remember that an engine is dead."""
+    with _lock:
+        _unreachable[host] = (time.monotonic(), reason)
+    return records.Problem("docker_unreachable", f"cannot reach Docker at {label(host)}: {reason}")
+
+
+def _ask(
+    host: str | None, subject: str, timeout: float, work: Callable[[], Answer], whole_engine: bool = False
+) -> Answer:
+    """`work()`, which asks the engine. Over ssh the library has no timeout, so it is waited for in a thread there."""
+    with _problems(host, subject, whole_engine):
+        if not label(host).startswith("ssh://"):
+            return work()
+        outcome: Future[Answer] = Future()
+
+        def wait() -> None:
+            try:
+                outcome.set_result(work())
+            except BaseException as failure:
+                outcome.set_exception(failure)
+
+        threading.Thread(target=wait, daemon=True).start()
+        try:
+            return outcome.result(timeout)
+        except TimeoutError:
+            _thread.__dict__.pop("clients", None)  # that connection is still waiting for its answer
+            raise
 
 
 def _reason(failure: BaseException) -> str:
@@ -72,16 +117,24 @@ def client(host: str | None, timeout: float) -> Any:
         raise records.Problem("docker_unreachable", f"cannot reach Docker at {label(host)}: {reason}")
     clients: dict[tuple[str | None, float], Any] = _thread.__dict__.setdefault("clients", {})
     if (host, timeout) not in clients:
-        import docker
-        import docker.utils
-
-        with _problems(host, "version"):
-            settings: dict[str, Any] = {"base_url": host} if host else {**docker.utils.kwargs_from_env()}
-            if (settings.get("base_url") or "").startswith("ssh://"):
-                settings["use_ssh_client"] = True  # the system's ssh: its config, agent and known hosts count
-            settings |= {"version": "auto", "timeout": timeout}
-            clients[host, timeout] = docker.APIClient(**settings)
+        clients[host, timeout] = _connect(host, timeout)
     return clients[host, timeout]
+
+
+def _connect(host: str | None, timeout: float) -> Any:
+    import docker
+    import docker.utils
+
+    def connect() -> Any:
+        settings: dict[str, Any] = {"base_url": host} if host else {**docker.utils.kwargs_from_env()}
+        if (settings.get("base_url") or "").startswith("ssh://"):
+            settings["use_ssh_client"] = True  # the system's ssh: its config, agent and known hosts count
+        settings |= {"version": "auto", "timeout": timeout}
+        return docker.APIClient(**settings)
+
+    # sshd refuses at random when more than ten log in at once (MaxStartups)
+    with _logins if label(host).startswith("ssh://") else contextlib.nullcontext():
+        return _ask(host, "version", timeout, connect, whole_engine=True)
 
 
 def warm_up() -> None:
@@ -103,8 +156,9 @@ def containers(host: str | None, timeout: float) -> list[Container]:
     if at and time.monotonic() - at < LISTING_SECONDS:
         return listing
     connection = client(host, timeout)
-    with _problems(host, "list of containers"):
-        listing = list(connection.containers(all=True))
+    listing = list(
+        _ask(host, "list of containers", timeout, lambda: connection.containers(all=True), whole_engine=True)
+    )
     with _lock:
         _listings[host] = (time.monotonic(), listing)
     return listing
@@ -155,8 +209,7 @@ def find(host: str | None, service: str, container: str | None, timeout: float) 
 def inspect(host: str | None, container_id: str, timeout: float) -> dict[str, Any]:
     """Everything the engine knows of a container. Holds secrets: only a digest may leave this process."""
     connection = client(host, timeout)
-    with _problems(host, container_id[:12]):
-        answer: dict[str, Any] = connection.inspect_container(container_id)
+    answer: dict[str, Any] = _ask(host, container_id[:12], timeout, lambda: connection.inspect_container(container_id))
     return answer
 
 
@@ -166,60 +219,94 @@ EVENT_ACTIONS = ("create", "start", "die", "oom", "kill", "stop", "restart", "pa
 def events(host: str | None, container_id: str, seconds: float, timeout: float) -> list[dict[str, Any]]:
     """What happened to a container within the last `seconds`, oldest first.
 
-    Always with an end: a followed event stream ignores the client's timeout. Healthchecks flood the events, so the
-    engine filters them.
+    Always with an end: a followed event stream would last forever. Healthchecks flood the events, so the engine
+    filters them.
     """
     connection = client(host, timeout)
     until = time.time()
-    found = []
-    with _problems(host, container_id[:12]):
-        stream = connection.events(
-            since=int(until - seconds),
-            until=int(until) + 1,
-            filters={"type": "container", "container": container_id, "event": list(EVENT_ACTIONS)},
-            decode=True,
-        )
-        for event in stream:
-            found.append(event)
-            if time.time() - until > timeout:
-                stream.close()
-                break
-    return found
+    filters = {"type": ["container"], "container": [container_id], "event": EVENT_ACTIONS}
+    window = {"since": int(until - seconds), "until": int(until) + 1, "filters": json.dumps(filters)}
+
+    def read() -> list[dict[str, Any]]:
+        found = []
+        with _get(connection, "/events", window, timeout) as answer:
+            for line in answer.iter_lines():
+                if line:
+                    found.append(json.loads(line))
+                if time.time() - until > timeout:
+                    break
+        return found
+
+    return _ask(host, container_id[:12], timeout, read)
 
 
-def log_chunks(
-    host: str | None, container_id: str, stderr: bool, tail: int, since: float | None, timeout: float
-) -> Iterator[bytes]:
-    """One stream of a container's log, with the engine's timestamps, in chunks as they come.
+def _get(connection: Any, path: str, parameters: dict[str, Any], timeout: float) -> Any:
+    """An answer to be read piece by piece, and closed. The library's own streams have no timeout and take a cut
+    connection for the end."""
+    import docker.errors
+    import requests.exceptions
 
-    Never a `since` without a `tail`: the engine would scan the whole file (seconds for 100 MB).
+    url = f"{connection.base_url}/v{connection.api_version}{path}"
+    answer = connection.get(url, params=parameters, stream=True, timeout=timeout)
+    try:
+        answer.raise_for_status()
+    except requests.exceptions.HTTPError as failure:
+        docker.errors.create_api_error_from_http_exception(failure)  # raises
+    return answer
+
+
+STREAMS = {1: "stdout", 2: "stderr"}
+
+
+def log(
+    host: str | None,
+    container_id: str,
+    tail: int,
+    since: float | None,
+    timeout: float,
+    take: Callable[[str, bytes], None],
+) -> bool:
+    """Hand a container's log to `take(stream, piece)`, in the order in which it was written; False if time ran out.
+
+    A piece is what the container wrote at once, at most 16 KiB, with the engine's timestamp before it. (With a
+    terminal there is one stream, and the pieces are arbitrary.) Never a `since` without a `tail`: the engine would
+    scan the whole file (seconds for 100 MB).
     """
     connection = client(host, timeout)
-    with _problems(host, container_id[:12]):
-        try:
-            yield from connection.logs(
-                container_id,
-                stdout=not stderr,
-                stderr=stderr,
-                timestamps=True,
-                tail=tail,
-                since=since,
-                stream=True,
-                follow=False,
-            )
-        except Exception as failure:
-            if getattr(failure, "status_code", None) == 501 or "does not support reading" in str(failure):
-                raise records.Problem(
-                    "logs_unavailable", f"{container_id[:12]}: the log driver cannot be read"
-                ) from None
-            raise
+    deadline = time.monotonic() + timeout
+    parameters = {"stdout": 1, "stderr": 1, "timestamps": 1, "tail": tail} | ({"since": since} if since else {})
+
+    def read() -> bool:
+        terminal = connection.inspect_container(container_id)["Config"]["Tty"]
+        with _get(connection, f"/containers/{container_id}/logs", parameters, timeout) as answer:
+            pieces = (("stdout", piece) for piece in answer.iter_content(65536)) if terminal else _frames(answer.raw)
+            for stream, piece in pieces:
+                take(stream, piece)
+                if time.monotonic() > deadline:
+                    return False
+        return True
+
+    try:
+        return _ask(host, container_id[:12], timeout + 1, read)
+    except records.Problem as problem:
+        if "does not support reading" in problem.message:
+            raise records.Problem("logs_unavailable", f"{container_id[:12]}: the log driver cannot be read") from None
+        raise
+
+
+def _frames(raw: Any) -> Iterator[tuple[str, bytes]]:
+    """Without a terminal the engine marks every piece with its stream and its length."""
+    while header := raw.read(8):
+        kind, length = struct.unpack(">BxxxL", header)
+        yield STREAMS.get(kind, "stderr"), raw.read(length)
 
 
 def stats(host: str | None, container_id: str, timeout: float) -> dict[str, Any]:
     """Two samples about a second apart: `cpu_stats` the second, `precpu_stats` the first."""
     connection = client(host, timeout)
-    with _problems(host, container_id[:12]):
-        answer: dict[str, Any] = connection.stats(container_id, stream=False)
+    answer: dict[str, Any] = _ask(
+        host, container_id[:12], timeout, lambda: connection.stats(container_id, stream=False)
+    )
     return answer
 
 
@@ -261,7 +348,9 @@ def address(host: str | None, container: Container, port: int) -> tuple[str, int
             reachable = published.get("PublicPort") and not str(published.get("IP")).startswith("127.")
             if published.get("PrivatePort") == port and reachable:
                 return urlsplit(label(host)).hostname or "", published["PublicPort"]
-        raise records.Problem("no_route", f"port {port} of {names(container)[0]!r} is not published by {label(host)}")
+        raise records.Problem(
+            "no_route", f"port {port} of {(names(container) or ['?'])[0]!r} is not published by {label(host)}"
+        )
     if "host" in _networks(container):
         return "127.0.0.1", port
     for network in _networks(container).values():

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from dm_tools import __version__
+from dm_tools.pipe import clock
 from dm_tools.records import Certificate, Check, ProbeError
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ class Target:
 
     @property
     def port(self) -> int:
-        return self.parts.port or DEFAULT_PORTS.get(self.parts.scheme, 0)
+        """The port; 0 if there is none. Raises ValueError if it is no port."""
+        port = self.parts.port
+        return DEFAULT_PORTS.get(self.parts.scheme, 0) if port is None else port
 
     @property
     def connect_to(self) -> tuple[str, int]:
@@ -113,7 +116,7 @@ async def _check(target: Target, timeout: float) -> Check:
         check.error, check.message = classify(failure)
     check.total_ms = _ms(started)
     if check.error in (ProbeError.TLS_UNTRUSTED, ProbeError.TLS_EXPIRED, ProbeError.TLS_HOSTNAME):
-        await _look_at_certificate(target, check, timeout)
+        await _look_at_certificate(target, check, timeout - (time.monotonic() - started))
     check.ok = check.error is None
     return check
 
@@ -177,8 +180,9 @@ async def _get(client: httpx.AsyncClient, target: Target, url: str, check: Check
     async def trace(event: str, info: Any) -> None:
         phases[event] = time.monotonic()
 
+    host_header = parts.netloc.rpartition("@")[2]
     headers = {
-        "Host": parts.netloc.rpartition("@")[2],
+        "Host": host_header if host_header.isascii() else host_header.encode("idna").decode(),
         "User-Agent": f"dm-probe/{__version__}",
         "Accept": "*/*",
         "Accept-Encoding": "identity",
@@ -237,15 +241,18 @@ def certificate(der: bytes | None) -> Certificate | None:
 async def _look_at_certificate(target: Target, check: Check, timeout: float) -> None:
     """Read the certificate that was refused. An unknown CA masks an expired date, so the date is read here."""
     host, port = target.connect_to
+    der: bytes | None = None
     with contextlib.suppress(OSError, TimeoutError, ValueError):
         async with asyncio.timeout(timeout):
             _, writer = await asyncio.open_connection(
                 host, port, ssl=_trusting(False), server_hostname=target.parts.hostname
             )
             tls = writer.get_extra_info("ssl_object")
-            check.certificate = certificate(tls.getpeercert(True))
+            der = tls.getpeercert(True)
             writer.transport.abort()
-    if check.certificate is not None and check.certificate.expires_in_days < 0:
+    with contextlib.suppress(Exception):  # a certificate that is nonsense stays untrusted, no more
+        check.certificate = certificate(der)
+    if check.certificate is not None and check.certificate.not_after < clock.rfc3339(time.time()):
         check.error = ProbeError.TLS_EXPIRED
         check.message = f"the certificate expired on {check.certificate.not_after}"
 
@@ -284,7 +291,9 @@ def classify(failure: BaseException) -> tuple[ProbeError, str]:
             return ProbeError.RESET, "connection reset"
         if isinstance(each, UnicodeError):
             return ProbeError.DNS, "not a valid host name"
-        if isinstance(each, OSError) and each.strerror and not isinstance(each, TimeoutError):
+        if isinstance(each, TimeoutError):
+            return ProbeError.TIMEOUT, "no answer"
+        if isinstance(each, OSError) and each.strerror:
             return ProbeError.UNREACHABLE, each.strerror.lower()
     names = {type(each).__name__ for each in _causes(failure)}
     if names & {"ReadError", "WriteError"}:

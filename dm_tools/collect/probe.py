@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from dm_tools import records
@@ -28,7 +29,7 @@ def probe(record: Record, timeout: float) -> Record:
             record = records.with_error(record, "probe", problem.code, problem.message)
     checks = http.run(targets, timeout)
     for check in checks:
-        check.url = redact.redact(check.url)
+        check.url = _shown(check.url)
         if check.body_excerpt is not None:
             check.body_excerpt = redact.redact(text.clean(check.body_excerpt))[:EXCERPT_CHARACTERS]
     return records.with_section(record, "probe", Probe(status=status(checks), checks=checks))
@@ -46,14 +47,13 @@ def status(checks: list[Check]) -> Status:
 
 
 def _target(record: Record, check_id: str, url: str, scope: str, timeout: float) -> http.Target:
-    target = http.Target(check_id, url, scope)
-    host = target.parts.hostname
     try:
-        port = target.port
+        target = http.Target(check_id, url, scope)
+        host, port = target.parts.hostname, target.port
     except ValueError:
-        port = 0
-    if target.parts.scheme not in ("http", "https", "tcp") or not host or not port:
-        raise records.Problem("bad_url", f"cannot ask {redact.redact(url)!r}: give http, https or tcp://HOST:PORT")
+        host, port = None, 0
+    if not host or not port or target.parts.scheme not in ("http", "https", "tcp"):
+        raise records.Problem("bad_url", f"cannot ask {_shown(url)!r}: give http, https or tcp://HOST:PORT")
     if scope == "external":
         return target
     docker_host = record.get("docker_host")
@@ -73,6 +73,16 @@ def _target(record: Record, check_id: str, url: str, scope: str, timeout: float)
         if target.address is None:
             target.refused = (ProbeError.NO_ADDRESS, "the container has no network address")
     return target
+
+
+def _shown(url: str) -> str:
+    """The URL without its password, whatever that is made of."""
+    scheme, separator, rest = url.partition("://")
+    address = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user_info, at, _ = address.rpartition("@")
+    if at and ":" in user_info:
+        rest = f"{user_info.partition(':')[0]}:{redact.MASK}{rest[len(user_info) :]}"
+    return redact.redact(scheme + separator + rest)
 
 
 def _home(record: Record, timeout: float) -> engine.Container | None:

@@ -16,8 +16,8 @@ from dm_tools.collect import engine
 
 Record = dict[str, Any]
 
-# ${NAME}, ${NAME:-default} as in Compose; $$ is a dollar
-_VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\})")
+# ${NAME}, ${NAME:-default} as in Compose; $$ is a dollar. What else begins with ${ is a mistake.
+_VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\{[^}]{0,40}\}?))")
 
 
 class ManifestError(Exception):
@@ -33,10 +33,12 @@ class _Entry(msgspec.Struct):
 
 
 def expand(text: str, environment: Mapping[str, str]) -> str:
-    """The text with its variables replaced. Raises KeyError with the name of one that is not set."""
+    """The text with its variables replaced. Raises KeyError with the name of one that is not set, ManifestError."""
 
     def value(match: re.Match[str]) -> str:
         name, default = match[1], match[2]
+        if match[3]:
+            raise ManifestError(f"cannot read ${match[3]}: write ${{NAME}} or ${{NAME:-default}}, and $$ for a dollar")
         if name is None:
             return "$"
         found = environment.get(name)
@@ -75,6 +77,10 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
         try:
             entry = expanded(entry, environment)
             known = msgspec.convert(entry, _Entry)
+        except ManifestError as wrong:
+            raise ManifestError(f"{where}: {wrong}") from None
+        except RecursionError:
+            raise ManifestError(f"{where}: nested too deeply") from None
         except KeyError as unset:
             raise ManifestError(f"{where}: the variable {unset.args[0]} is not set") from None
         except msgspec.ValidationError as wrong:
@@ -104,14 +110,20 @@ def discover(host: str | None, timeout: float) -> list[Record]:
     """A record per container of the engine: Compose services by their service's name, others by their own.
 
     Published ports become checks: someone meant them to be reached. Exposed ones that are not published do not;
-    images expose ports that nobody listens on.
+    images expose ports that nobody listens on. $COMPOSE_PROJECT_NAME limits it to one project.
     """
-    listing = [each for each in engine.containers(host, timeout) if not _one_off(each)]
+    project = os.environ.get("COMPOSE_PROJECT_NAME")
+    listing = [
+        each
+        for each in engine.containers(host, timeout)
+        if not _one_off(each) and project in (None, "", engine.labels(each).get("com.docker.compose.project"))
+    ]
     services = [engine.compose_service(each) for each in listing]
+    taken = [name for each in listing for name in engine.names(each)] + services
     found = []
     for container, service in zip(listing, services, strict=True):
         own = (engine.names(container) or [container["Id"][:12]])[0]
-        name = service if service and services.count(service) == 1 else own
+        name = service if service and taken.count(service) == 1 else own
         ports = {
             port["PrivatePort"]
             for port in container.get("Ports") or []

@@ -14,7 +14,7 @@ from dm_tools.pipe import command, stream
     type=click.IntRange(1, 100_000),
     default=500,
     show_default=True,
-    help="Newest lines to read of each of the two streams.",
+    help="Newest lines to read, both streams together.",
 )
 @click.option("--since", type=click.FloatRange(min=1), help="Only lines of the last SECONDS.", metavar="SECONDS")
 @click.option(

@@ -49,7 +49,11 @@ def cli(
         seen, status = False, exits.DONE
         for record in command.source(services, on_bad):
             seen = True
-            status = exits.worst(status, stream.status_of(stream.attempt(collector.add, record, "report"), "report"))
+            if "service" in record:
+                record = stream.attempt(collector.add, record, "report")
+            else:
+                collector.add_bad_line(record)
+            status = exits.worst(status, stream.status_of(record, "report"))
         if not seen:
             return exits.DONE
         try:

@@ -39,7 +39,9 @@ def cli(file: Path | None) -> int:
             shown.insert(0, show.Line(show.HEADER, bold=True))
         in_table = show.is_record(value)
         for line in shown:
-            text = "\n".join(part[:width] for part in say.printable(line.text).split("\n"))
+            text = say.printable(line.text)
+            if width is not None:
+                text = "\n".join(terminal.cut(part, width) for part in text.split("\n"))
             if colour:
                 text = click.style(text, fg=line.colour, bold=line.bold)
             writer.write(text.encode("utf-8", "replace") + b"\n", flush=True)
@@ -62,10 +64,12 @@ def values(file: Path | None) -> Iterator[Any]:
 
 def parsed(source: BinaryIO) -> Iterator[Any]:
     """A document over many lines begins with a line that is no JSON value by itself."""
+    first = True
     for number, line in enumerate(stream.lines(source), 1):
         if not line:
             continue
-        if number == 1 and line.startswith(b"{") and not line.endswith(b"}"):
+        begins, first = first, False
+        if begins and line.startswith(b"{") and not line.endswith(b"}"):
             try:
                 yield orjson.loads(line + b"\n" + source.read())
             except ValueError:

@@ -130,8 +130,15 @@ class Judged:
 
     @property
     def suspect(self) -> bool:
-        """It looks healthy, but its recent log complains: counts when somebody else is broken because of it."""
-        return bool(self.blaming) or self.best_rank >= SPECIFIC_RANK or bool(self.accused_by)
+        """It looks healthy, but its recent log complains: counts when somebody else is broken because of it.
+
+        A past fact about the container (it was once killed, it runs again) is no complaint.
+        """
+        complains = any(
+            self.ranks[each.pattern] >= SPECIFIC_RANK and any(id.startswith("logs:") for id in each.evidence)
+            for each in self.own
+        )
+        return complains or bool(self.blaming) or bool(self.accused_by)
 
 
 def analyze(stack: dict[str, Facts], library: Library) -> dict[str, Analysis]:

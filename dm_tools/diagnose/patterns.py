@@ -24,26 +24,9 @@ _COMPUTED = ("looping", "missing", "probe.status")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _KNOWN_PLACEHOLDERS = frozenset(
     [
-        "service",
-        "upstream",
-        "peer",
-        "technology_service",
-        "user",
-        "path",
-        "port",
-        "command",
-        "error",
-        "signal",
-        "exit_code",
-        "exit_note",
-        "restart_policy",
-        "restart_count",
-        "last_words",
-        "certificate_date",
-        "probe_message",
-        "limit_memory",
-        "memory_percent",
-        "throttled_percent",
+        *("service", "upstream", "peer", "technology_service", "user", "path", "port", "command", "error"),
+        *("signal", "exit_code", "exit_note", "restart_policy", "restart_count", "last_words"),
+        *("certificate_date", "probe_message", "limit_memory", "memory_percent", "throttled_percent"),
     ]
 )
 

@@ -137,12 +137,16 @@ def stdin(on_bad: str) -> Iterator[stream.Record]:
     return stream.read(sys.stdin.buffer, on_bad)
 
 
-class _Terminated(BaseException):
-    pass
+class _Signal(BaseException):
+    """A signal that ends the program; not KeyboardInterrupt, for which click prints an empty line."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
-def _terminate(signum: int, frame: FrameType | None) -> NoReturn:
-    raise _Terminated
+def _on_signal(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Signal(128 + number)
 
 
 def run(command: click.Command) -> NoReturn:
@@ -153,9 +157,11 @@ def run(command: click.Command) -> NoReturn:
     say.program = command.name or "dm-tools"
     status = exits.BUG
     try:
-        signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGTERM, _on_signal)
+        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a shell's background job ignores Ctrl-C
+            signal.signal(signal.SIGINT, _on_signal)
         settings.load_env_file()
-        with _quiet_click():
+        with _own_exits():
             status = command.main(prog_name=command.name, standalone_mode=False) or exits.DONE
     except exits.Stop as stop:
         status = stop.status
@@ -167,10 +173,8 @@ def run(command: click.Command) -> NoReturn:
     except click.ClickException as wrong:
         status = exits.USAGE
         say.note(wrong.format_message())
-    except (KeyboardInterrupt, click.Abort):
-        status = exits.INTERRUPTED
-    except _Terminated:
-        status = exits.TERMINATED
+    except _Signal as caught:
+        status = caught.status
     except BrokenPipeError:
         status = exits.BROKEN_PIPE
     except OSError as failure:
@@ -203,11 +207,15 @@ def finish(status: int) -> NoReturn:
 
 
 @contextlib.contextmanager
-def _quiet_click() -> Iterator[None]:
-    """Click 8 turns a closed pipe into status 1 even with standalone_mode=False; --help | head must say 141."""
+def _own_exits() -> Iterator[None]:
+    """Click leaves by SystemExit, with 1 for a closed pipe; we leave by our own table.
+
+    That the pipe was closed shows only in standard output having been replaced.
+    """
+    before = sys.stdout
     try:
         yield
     except SystemExit as leaving:
-        if type(sys.stdout).__name__ == "PacifyFlushWrapper":
+        if sys.stdout is not before:
             raise exits.Stop(exits.BROKEN_PIPE) from None
         raise exits.Stop(leaving.code if isinstance(leaving.code, int) else exits.BUG) from None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import shutil
+import unicodedata
 from typing import TextIO
 
 import click
@@ -37,8 +38,15 @@ class Terminal:
 
 
 def width() -> int:
-    """Columns of the terminal, or $COLUMNS; 100 when neither is known."""
-    try:
-        return int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(1).columns
-    except (OSError, ValueError):
-        return 100
+    """$COLUMNS, or the columns of the terminal; 100 when neither is known."""
+    return shutil.get_terminal_size((100, 24)).columns
+
+
+def cut(line: str, columns: int) -> str:
+    """The beginning of the line that fits into so many columns: some characters take two."""
+    line = line.expandtabs()
+    for index, character in enumerate(line):
+        columns -= 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if columns < 0:
+            return line[:index]
+    return line

@@ -14,6 +14,11 @@ class CannotWrite(Exception):
     """A file or folder cannot be written; the message names it and says why."""
 
 
+def text(path: Path | str) -> str:
+    """A path as valid Unicode, for JSON: bytes that are no UTF-8 become question marks."""
+    return str(path).encode("utf-8", "replace").decode()
+
+
 @contextlib.contextmanager
 def _reasons(path: Path) -> Iterator[None]:
     try:

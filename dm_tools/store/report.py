@@ -7,7 +7,7 @@ one incident: the root with its evidence and fixes; the services that only suffe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,16 @@ from dm_tools.records import (
     Confidence,
     Inspect,
     LogLine,
+    Logs,
+    Probe,
+    Problem,
     Proposal,
     Role,
     Stats,
     Status,
     section,
     sections,
+    with_error,
 )
 from dm_tools.store import files
 
@@ -45,24 +49,23 @@ class Collector:
         self.input_errors: list[dict[str, Any]] = []
         self.quoted: dict[str, dict[str, Any]] = {}  # evidence that other services' verdicts may cite
         self.analysed = False
-        self.errors = 0
+
+    def add_bad_line(self, record: Record) -> None:
+        """Keep what an input line that was no record left behind."""
+        self.input_errors += record.get("errors") or []
 
     def add(self, record: Record) -> Record:
-        """Take one record in. Raises records.Problem if a section is malformed."""
-        if "service" not in record:
-            self.input_errors += record.get("errors") or []
-            return record
+        """Take one record in; returns it with the sections that are malformed as entries in its `errors`."""
+        record = _readable(record)
         view = View.of(record)
         verdict = section(record, "analysis", Analysis)
         status = verdict.status if verdict else view.status
         self.counts[status] += 1
-        self.errors += bool(record.get("errors"))
         self.analysed |= verdict is not None
         self.services.add(_service(record, view, verdict, status))
-        if verdict is not None and verdict.role != Role.HEALTHY:
-            for finding in verdict.findings:
-                for evidence_id in finding.evidence:
-                    self.quoted[f"{view.service}/{evidence_id}"] = _evidence(view, evidence_id)
+        for finding in verdict.findings if verdict else []:  # also of healthy ones: their logs may accuse another
+            for evidence_id in finding.evidence:
+                self.quoted[f"{view.service}/{evidence_id}"] = _evidence(view, evidence_id)
         if verdict is not None and verdict.role == Role.ROOT:
             self.issues.append(_issue(record, view, verdict))
         return record
@@ -71,6 +74,26 @@ class Collector:
     def healthy(self) -> bool:
         """Whether there is nothing to report."""
         return not self.issues and not (self.counts[Status.DEGRADED] or self.counts[Status.FAILED])
+
+
+def _readable(record: Record) -> Record:
+    """The record without its malformed sections: the rest of it still belongs into the report."""
+    for name, read in _READERS.items():
+        try:
+            read(record)
+        except Problem as problem:
+            record = with_error(record | {name: None}, "report", problem.code, problem.message)
+    return record
+
+
+_READERS: dict[str, Callable[[Record], object]] = {
+    "probe": lambda record: section(record, "probe", Probe),
+    "inspect": lambda record: section(record, "inspect", Inspect),
+    "logs": lambda record: section(record, "logs", Logs),
+    "stats": lambda record: section(record, "stats", Stats),
+    "analysis": lambda record: section(record, "analysis", Analysis),
+    "proposals": lambda record: sections(record, "proposals", Proposal),
+}
 
 
 def _service(record: Record, view: View, verdict: Analysis | None, status: Status) -> Record:
@@ -202,22 +225,22 @@ def write(collector: Collector, folder: Path, now: float, run_path: str | None) 
     stamp = int(now)
     while True:
         base = folder / f"stack_diagnostics_{stamp}.json"
-        if files.write_new(base, _stack(collector, stamp, now, base, run_path)):
+        enhanced = folder / f"enhanced_diagnostics_{stamp}.json"
+        if not enhanced.exists() and files.write_new(base, _stack(collector, stamp, now, base, run_path)):
             break
         stamp += 1
     written: dict[str, Any] = {
-        "report_path": str(base),
-        "base_report_path": str(base),
+        "report_path": files.text(base),
+        "base_report_path": files.text(base),
         "report_id": f"stack-{stamp}",
     }
     written |= {"generated_at": int(now * 1000), "summary": _summary(collector)}
     if not collector.analysed:
         return written
-    enhanced = folder / f"enhanced_diagnostics_{stamp}.json"
     content = _enhanced(collector, stamp, now, base, run_path)
     files.replace(enhanced, orjson.dumps(content, option=orjson.OPT_INDENT_2, default=str) + b"\n")
     return written | {
-        "report_path": str(enhanced),
+        "report_path": files.text(enhanced),
         "report_id": content["report_id"],
         "summary": content["summary"],
         "issues": [
@@ -241,8 +264,8 @@ def _stack(collector: Collector, stamp: int, now: float, path: Path, run_path: s
         "report_id": f"stack-{stamp}",
         "version": VERSION,
         "summary": _summary(collector),
-        "report_path": str(path),
-        "run_path": run_path,
+        "report_path": files.text(path),
+        "run_path": run_path and files.text(run_path),
         "input_errors": collector.input_errors,
     }
     yield orjson.dumps(head)[:-1] + b',\n"services": [\n'
@@ -253,8 +276,12 @@ def _stack(collector: Collector, stamp: int, now: float, path: Path, run_path: s
 
 def _enhanced(collector: Collector, stamp: int, now: float, base: Path, run_path: str | None) -> dict[str, Any]:
     issues = sorted(collector.issues, key=lambda issue: (_SEVERITIES.index(issue["severity"]), -len(issue["symptoms"])))
+    seen: Counter[str] = Counter()
     for issue in issues:
         issue["id"] = f"{issue['id']}-{stamp}"
+        seen[issue["id"]] += 1
+        if seen[issue["id"]] > 1:  # two records of one name: a review must be able to tell their issues apart
+            issue["id"] += f"-{seen[issue['id']]}"
     fixes = [(issue["service"], fix) for issue in issues for fix in issue["proposed_fixes"]]
     safe = [f"{service}: {fix['action']}" for service, fix in fixes if is_safe(fix)]
     review = [f"{service}: {fix['action']}" for service, fix in fixes if not is_safe(fix)]
@@ -267,8 +294,9 @@ def _enhanced(collector: Collector, stamp: int, now: float, base: Path, run_path
         "issues": issues,
         "automated_actions_safe": safe,
         "requires_human_review": review,
-        "base_report_path": str(base),
-        "run_path": run_path,
+        "base_report_path": files.text(base),
+        "run_path": run_path and files.text(run_path),
+        "input_errors": collector.input_errors,
     }
 
 

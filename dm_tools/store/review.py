@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import orjson
@@ -22,6 +23,7 @@ from dm_tools.store import files
 from dm_tools.store.report import VERSION
 
 SEVERITIES = ("critical", "warning", "info")
+_REPORT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
 class Fix(msgspec.Struct):
@@ -59,6 +61,18 @@ class Report(msgspec.Struct):
     report_id: str
     summary: dict[str, int]
     issues: list[Issue]
+
+
+class Decision(msgspec.Struct):
+    """One line of the journal: what was decided of an issue, the approved fixes by their index."""
+
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    issue_id: str
+    decision: Literal["approve", "defer", "ignore"]
+    fixes: list[int]
+
+
+class _Version(msgspec.Struct):
     version: int = VERSION
 
 
@@ -68,7 +82,7 @@ class ReportError(Exception):
 
 def newest(folder: Path) -> Path:
     """The newest enhanced report of a folder. Raises ReportError if there is none."""
-    found = [path for path in folder.glob("enhanced_diagnostics_*.json") if path.stem.rpartition("_")[2].isdigit()]
+    found = [path for path in folder.glob("enhanced_diagnostics_*.json") if path.stem.rpartition("_")[2].isdecimal()]
     if not found:
         raise ReportError(f"no report in {str(folder)!r}; run diagnose-enhanced first")
     return max(found, key=lambda path: int(path.stem.rpartition("_")[2]))
@@ -77,15 +91,17 @@ def newest(folder: Path) -> Path:
 def read(path: Path) -> Report:
     """An enhanced report, its issues by severity. Raises ReportError."""
     try:
-        report = msgspec.json.decode(path.read_bytes(), type=Report)
+        data = path.read_bytes()
+        version = msgspec.json.decode(data, type=_Version).version
+        if version != VERSION:
+            raise ReportError(f"{str(path)!r} is a report of version {version}; this program reads version {VERSION}")
+        report = msgspec.json.decode(data, type=Report)
     except OSError as failure:
         raise ReportError(f"cannot read {str(path)!r}: {(failure.strerror or '').lower()}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
         raise ReportError(f"{str(path)!r} is not an enhanced report: {wrong}") from None
-    if report.version != VERSION:
-        raise ReportError(
-            f"{str(path)!r} is a report of version {report.version}; this program reads version {VERSION}"
-        )
+    if not _REPORT_ID.match(report.report_id):  # it becomes part of a file's name
+        raise ReportError(f"{str(path)!r} is not an enhanced report: its id cannot be {report.report_id[:100]!r}")
     report.issues.sort(key=lambda issue: SEVERITIES.index(issue.severity) if issue.severity in SEVERITIES else 9)
     return report
 
@@ -94,9 +110,9 @@ class Review:
     """A review of one report that may be left and taken up again."""
 
     def __init__(self, path: Path, report: Report) -> None:
-        self.path, self.report = path, report
-        self.journal = path.parent / f"review_{report.report_id}.jsonl"
-        self.decisions = {entry["issue_id"]: entry for entry in _entries(self.journal)}
+        self.path, self.report = path.resolve(), report
+        self.journal = self.path.parent / f"review_{report.report_id}.jsonl"
+        self.decisions = {entry.issue_id: entry for entry in _entries(self.journal)}
 
     def undecided(self) -> list[Issue]:
         """The issues to ask about: neither approved nor ignored. Deferred ones come last."""
@@ -105,13 +121,13 @@ class Review:
 
     def _decision(self, issue: Issue) -> str | None:
         entry = self.decisions.get(issue.id)
-        return str(entry["decision"]) if entry else None
+        return entry.decision if entry else None
 
-    def decide(self, issue: Issue, decision: str, chosen: list[int]) -> None:
+    def decide(self, issue: Issue, decision: Literal["approve", "defer", "ignore"], chosen: list[int]) -> None:
         """Record a decision for good, the approved fixes by their index. Raises files.CannotWrite."""
-        now = clock.rfc3339(clock.now())
-        entry = {"at": now, "issue_id": issue.id, "decision": decision, "fixes": chosen}
-        files.append(self.journal, orjson.dumps(entry))
+        now = datetime.fromtimestamp(clock.now(), UTC)
+        entry = Decision(at=now, issue_id=issue.id, decision=decision, fixes=chosen)
+        files.append(self.journal, msgspec.json.encode(entry))
         self.decisions[issue.id] = entry
         if decision == "approve":
             self.write_approvals()
@@ -122,20 +138,23 @@ class Review:
         for issue in self.report.issues:
             if self._decision(issue) != "approve" or (only is not None and issue.id != only):
                 continue
-            for index in self.decisions[issue.id].get("fixes") or []:
-                if isinstance(index, int) and 0 <= index < len(issue.proposed_fixes):
+            for index in self.decisions[issue.id].fixes:
+                if 0 <= index < len(issue.proposed_fixes):
                     fix = issue.proposed_fixes[index]
                     found.append({"issue_id": issue.id, "service": issue.service} | msgspec.to_builtins(fix))
         return found
 
     def approvals_path(self) -> Path:
-        """The approval file: named after the moment of the report's first approval, so there is one per report."""
-        first = min(entry["at"] for entry in self.decisions.values() if entry["decision"] == "approve")
-        moment = datetime.fromisoformat(first.replace("Z", "+00:00")).astimezone()
+        """The approval file, one per report: named after the moment of the report's first approval."""
+        own = files.text(self.path.name)
+        for path in sorted(self.path.parent.glob("approved_fixes_*.json")):
+            if _source_of(path) == own:  # also if the folder has moved, or the time zone is another one
+                return path
+        moment = min(entry.at for entry in self.decisions.values() if entry.decision == "approve").astimezone()
         suffix = self.report.report_id.rpartition("-")[2]
         name = f"approved_fixes_{moment:%Y%m%d_%H%M%S}"
         path = self.path.parent / f"{name}.json"
-        if path.exists() and _source_of(path) != str(self.path):
+        if path.exists():
             path = self.path.parent / f"{name}_{suffix}.json"  # another report's, of the same second
         return path
 
@@ -146,7 +165,7 @@ class Review:
             return None
         content = {
             "generated_at": datetime.fromtimestamp(clock.now()).isoformat(timespec="seconds"),
-            "source_report": str(self.path),
+            "source_report": files.text(self.path),
             "approved_actions": actions,
         }
         path = self.approvals_path()
@@ -166,14 +185,14 @@ class Review:
         except BlockingIOError:
             os.close(descriptor)
             raise ReportError(f"{str(self.path)!r} is being reviewed in another terminal") from None
-        self.decisions = {entry["issue_id"]: entry for entry in _entries(self.journal)}
+        self.decisions = {entry.issue_id: entry for entry in _entries(self.journal)}
         try:
             yield
         finally:
             os.close(descriptor)
 
 
-def _entries(journal: Path) -> Iterator[dict[str, Any]]:
+def _entries(journal: Path) -> Iterator[Decision]:
     """The journal's entries; a line that a crash tore is left out, its decision was never acknowledged."""
     try:
         lines = journal.read_bytes().splitlines()
@@ -182,17 +201,14 @@ def _entries(journal: Path) -> Iterator[dict[str, Any]]:
     except OSError as failure:
         raise ReportError(f"cannot read {str(journal)!r}: {(failure.strerror or '').lower()}") from None
     for line in lines:
-        try:
-            entry = orjson.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and isinstance(entry.get("issue_id"), str) and "decision" in entry and "at" in entry:
-            yield entry
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            yield msgspec.json.decode(line, type=Decision)
 
 
 def _source_of(path: Path) -> str | None:
+    """The name of the report (beside it) that an approval file belongs to."""
     try:
         content = orjson.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-    return content.get("source_report") if isinstance(content, dict) else None
+    return Path(str(content.get("source_report"))).name if isinstance(content, dict) else None

@@ -54,11 +54,11 @@ def _decide(
             review.decide(issue, "ignore", [])
             terminal.show(f"Ignored: {issue.service}")
             return True
+        elif choice in ("a", "s") and not everything:
+            terminal.show("There is no fix to approve; defer or ignore the issue")
         elif choice in ("a", "s"):
             chosen = everything if choice == "a" else _select(len(everything), terminal)
-            if not everything:
-                terminal.show("There is no fix to approve; defer or ignore the issue")
-            elif chosen:
+            if chosen:
                 review.decide(issue, "approve", chosen)
                 emit(review.approved(issue.id))
                 terminal.show(f"✓ Approved {len(chosen)} fix(es) for {issue.service}", fg="green")
@@ -71,7 +71,7 @@ def _select(count: int, terminal: Terminal) -> list[int]:
     """The chosen fixes by index; empty if the answer names none."""
     answer = terminal.ask(f"Which fixes (1-{count}, for example 1,2; empty for none): ") or ""
     words = answer.replace(",", " ").split()
-    if all(word.isdigit() and 1 <= int(word) <= count for word in words):
+    if all(word.isdecimal() and 1 <= int(word) <= count for word in words):
         return sorted({int(word) - 1 for word in words})
     terminal.show(f"Please name fixes from 1 to {count}")
     return []
@@ -100,7 +100,9 @@ def _show_issue(number: int, issue: Issue, terminal: Terminal) -> None:
     terminal.show("\nProposed Fixes:", bold=True)
     for index, fix in enumerate(issue.proposed_fixes, 1):
         parameters = ", ".join(f"{key}={value}" for key, value in fix.parameters.items())
-        terminal.show(f"  {index}. Action: {fix.action}" + (f" ({parameters})" if parameters else ""))
+        terminal.show(f"  {index}. Action: {fix.action}")
+        if parameters:
+            terminal.show(f"     Parameters: {parameters}")
         terminal.show(f"     Confidence: {fix.confidence}")
         terminal.show(f"     Risk: {fix.risk}" + (f"; to undo: {fix.undo}" if fix.undo else ""))
         terminal.show(f"     Reasoning: {fix.reasoning}\n")

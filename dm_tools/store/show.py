@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Line:
-    """One line of text; `indent` is where it goes on if it is wrapped. `colour` None: plain."""
+    """One line of text. `colour` None: plain."""
 
     text: str
     colour: str | None = None
@@ -57,7 +57,7 @@ def _list(value: Any) -> list[Any]:
 def _record(record: Json) -> Iterator[Line]:
     analysis, probe, inspect = (_dict(record.get(key)) for key in ("analysis", "probe", "inspect"))
     status = str(analysis.get("status") or probe.get("status") or _state_status(inspect))
-    role, cause = analysis.get("role"), analysis.get("cause") or ""
+    role, cause = analysis.get("role"), str(analysis.get("cause") or "")
     detail = analysis.get("hypothesis") or _measured(record)
     if role == "symptom":
         cause = "← " + str(_dict(analysis.get("root")).get("service"))
@@ -69,7 +69,11 @@ def _record(record: Json) -> Iterator[Line]:
     yield Line(f"{mark} {name:<24} {status:<9} {cause:<20} {detail}".rstrip(), colour, role == "root")
     for proposal in _list(record.get("proposals")) if role == "root" else []:
         yield Line(f"{'':<36}do: {_action(_dict(proposal))}")
-    for error in _list(record.get("errors")):
+    yield from _errors(record.get("errors"))
+
+
+def _errors(errors: Any) -> Iterator[Line]:
+    for error in _list(errors):
         entry = _dict(error)
         yield Line(f"{'':<36}{entry.get('stage')}: {entry.get('message')}", "cyan")
 
@@ -137,6 +141,7 @@ def _report(report: Json) -> Iterator[Line]:
             yield Line(f"  [{entry.get('id')}] {entry.get('text')}")
     if not _list(report.get("issues")):
         yield Line("No issues.")
+    yield from _errors(report.get("input_errors"))
 
 
 def _stack_report(report: Json) -> Iterator[Line]:
@@ -145,10 +150,11 @@ def _stack_report(report: Json) -> Iterator[Line]:
         service = _dict(service)
         status = str(service.get("status"))
         path = " → ".join(str(each) for each in _list(service.get("path")))
-        text = (
-            f"{MARKS.get(status, '?')} {service.get('name')!s:<24} {status:<9} {service.get('cause') or '':<20} {path}"
-        )
+        cause = str(service.get("cause") or "")
+        text = f"{MARKS.get(status, '?')} {service.get('name')!s:<24} {status:<9} {cause:<20} {path}"
         yield Line(text.rstrip(), COLOURS.get(status))
+        yield from _errors(service.get("errors"))
+    yield from _errors(report.get("input_errors"))
 
 
 def _approval(approval: Json) -> Iterator[Line]:

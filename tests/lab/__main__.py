@@ -1,6 +1,7 @@
 """The lab from a terminal: `python -m tests.lab up`, then `inject NAME`, `clear`, `down`."""
 
 import argparse
+import json
 import shlex
 import sys
 import time
@@ -41,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     inject.set_defaults(run=_inject)
     commands.add_parser("clear", help="make the shop healthy again").set_defaults(run=_clear)
     commands.add_parser("faults", help="list the faults").set_defaults(run=_faults)
+    expect = commands.add_parser("expect", help="print what a diagnosis of a fault must say, as JSON")
+    expect.add_argument("name")
+    expect.set_defaults(run=_expect)
     commands.add_parser("env", help="print the environment for `eval`").set_defaults(run=_env)
     return parser
 
@@ -75,6 +79,15 @@ def _clear(arguments: argparse.Namespace) -> Iterable[str]:
 
 def _faults(arguments: argparse.Namespace) -> Iterable[str]:
     return (f"{fault.name:20} {fault.title}" for fault in lab.faults())
+
+
+def _expect(arguments: argparse.Namespace) -> Iterable[str]:
+    for fault in lab.faults():
+        if fault.name == arguments.name:
+            found = {"title": fault.title, "root": fault.root, "cause": fault.cause, "symptoms": fault.symptoms}
+            return [json.dumps(found, default=list)]
+    names = ", ".join(fault.name for fault in lab.faults())
+    raise lab.LabError(f"no fault is named {arguments.name!r}; there are: {names}")
 
 
 def _env(arguments: argparse.Namespace) -> Iterable[str]:

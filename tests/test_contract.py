@@ -1,0 +1,308 @@
+"""The stream contract, held over every command: input, output, statuses, signals, memory.
+
+Real processes and real pipes. Commands that need Docker meet a socket that is not there: then a record carries an
+entry in `errors` and the stream goes on, which is part of the contract.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import COMMANDS, ROOT, SEALED, Run, records
+
+FILTERS = ["probe", "inspect", "logs", "stats", "analyze", "propose"]  # records in, the same records out
+READERS = [*FILTERS, "report", "show"]
+STREAMING = ["probe", "inspect", "logs", "stats", "propose", "show"]
+NEEDS_DOCKER = ["probe", "inspect", "logs", "stats"]
+GOOD = '{"service": "x", "internal": ["http://127.0.0.1:1/"], "more": {"kept": [1, 2.5, null]}}\n'
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_examples_and_the_exit_table(run: Run, name: str) -> None:
+    for flag in ("-h", "--help"):
+        shown = run(f"dm-{name} {flag}")
+        assert shown.returncode == 0
+        assert "Examples:" in shown.stdout
+        assert "Exit status:" in shown.stdout
+        assert "Network:" in shown.stdout or name == "schema"
+        assert shown.stderr == ""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_unknown_option_is_one_line_and_status_2(run: Run, name: str) -> None:
+    refused = run(f"dm-{name} --no-such-option")
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert refused.stderr.startswith(f"dm-{name}: ")
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_empty_input_ends_at_once_without_output(run: Run, name: str) -> None:
+    ended = run(f"dm-{name} < /dev/null", timeout=10)
+    assert "Traceback" not in ended.stderr
+    if name in READERS:
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    else:
+        assert ended.returncode == {"schema": 0}.get(name, 3)  # no manifest, no report: one line that says so
+        assert ended.stderr.count("\n") == (ended.returncode != 0)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_closed_input_is_one_line(run: Run, name: str) -> None:
+    refused = run(f"dm-{name} <&-", timeout=10)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_terminal_on_stdin_is_a_usage_error_and_not_a_wait(name: str, tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    try:
+        refused = subprocess.run(
+            [f"dm-{name}"], stdin=slave, capture_output=True, text=True, env=SEALED, cwd=tmp_path, timeout=10
+        )
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert refused.returncode == 2
+    assert "--help" in refused.stderr
+
+
+@pytest.mark.parametrize("name", [*FILTERS, "show", "schema"])
+def test_head_closes_the_pipe_without_a_word(run: Run, name: str, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text(GOOD * 5000)
+    ended = run(f"dm-{name} < in.jsonl | head -n 1; echo ${{PIPESTATUS[0]}} >&2")
+    assert ended.stdout.count("\n") == 1
+    assert ended.stderr in ("141\n", "0\n" if name == "schema" else "141\n")  # a schema may fit into the pipe
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_into_a_closed_pipe_is_141(run: Run, name: str) -> None:
+    # the reader is gone before the first byte: `true` has ended by then
+    ended = run(f"(sleep 1; dm-{name} --help) | true; echo ${{PIPESTATUS[0]}} >&2")
+    assert ended.stderr == "141\n"
+
+
+@pytest.mark.parametrize("name", [*FILTERS, "show", "schema"])
+def test_full_disk_is_one_line_and_status_6(run: Run, name: str) -> None:
+    ended = run(f"dm-{name} > /dev/full", stdin=GOOD)
+    assert ended.returncode == 6
+    assert ended.stderr.startswith(f"dm-{name}: cannot write to standard output: ")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_to_a_full_disk_is_one_line_and_status_6(run: Run, name: str) -> None:
+    ended = run(f"dm-{name} --help > /dev/full")
+    assert ended.returncode == 6
+    assert ended.stderr.count("\n") == 1
+
+
+BROKEN = [
+    '{"service": "x"',  # cut off
+    "[1, 2]",
+    '"text"',
+    "null",
+    '{"service": 5}',
+    '{"service": "x", "internal": "http://x/"}',
+    '{"other": "key"}',
+    '{"service": "x", "v": 99}',
+    '{"service": "x\\u0007"}',
+    "two words",
+    "\x00\x01\x02",
+]
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("line", BROKEN)
+def test_a_broken_line_is_reported_skipped_or_fatal(run: Run, name: str, line: str) -> None:
+    text = f"{GOOD}{line}\n{GOOD}"
+    reported = run(f"dm-{name} --keep-order" if name in NEEDS_DOCKER else f"dm-{name}", stdin=text)
+    good, bad, after = records(reported.stdout)
+    assert bad["errors"][0]["code"] == "bad_line"
+    assert bad["errors"][0]["line"] == 2
+    assert good["service"] == after["service"] == "x"
+    assert reported.returncode in (4, 5)
+
+    skipped = run(f"dm-{name} --on-bad skip", stdin=text)
+    assert [record["service"] for record in records(skipped.stdout)] == ["x", "x"]
+    assert "line 2" in skipped.stderr
+
+    failed = run(f"dm-{name} --on-bad fail", stdin=text)
+    assert failed.returncode == 3
+    assert "line 2" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_reported_line_flows_through_the_rest_of_the_pipe(run: Run, name: str) -> None:
+    flowed = run(f"dm-probe | dm-{name}", stdin="[1]\n")
+    assert records(flowed.stdout) == [
+        {
+            "errors": [
+                {
+                    "stage": "input",
+                    "code": "bad_line",
+                    "message": "line 1: not a JSON object",
+                    "line": 1,
+                    "text": "[1]",
+                }
+            ]
+        }
+    ]
+    assert flowed.returncode == 4
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_bare_name_and_a_bare_url_are_records(run: Run, name: str) -> None:
+    text = "shop-app-1\nhttp://127.0.0.1:1/\n"
+    by_stdin = run(f"dm-{name} --keep-order" if name in NEEDS_DOCKER else f"dm-{name}", stdin=text)
+    named, url = records(by_stdin.stdout)
+    assert named["service"] == "shop-app-1"
+    assert url["external"] == ["http://127.0.0.1:1/"]
+    # as arguments: standard input is not touched
+    by_argument = run(f"dm-{name} shop-app-1 < <(echo '[1]')")
+    assert [record["service"] for record in records(by_argument.stdout)] == ["shop-app-1"]
+    mixed = run(f"dm-{name} first -", stdin="second\n")
+    assert sorted(record["service"] for record in records(mixed.stdout)) == ["first", "second"]
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_unknown_keys_pass_untouched_and_in_order(run: Run, name: str) -> None:
+    record = {"zebra": {"b": 1, "a": [None, 1e300, "ü\u2028"]}, "service": "x", "tail": -5, "v": 1}
+    passed = records(run(f"dm-{name}", stdin=json.dumps(record) + "\n").stdout)[0]
+    assert {key: passed[key] for key in record} == record
+    assert list(passed)[:4] == list(record)
+
+
+@pytest.mark.parametrize("name", NEEDS_DOCKER)
+def test_without_docker_the_records_flow_and_the_status_is_5(run: Run, name: str) -> None:
+    ended = run(f"dm-{name}", stdin="a\nb\n")
+    assert ended.returncode == 5
+    for record in records(ended.stdout):
+        assert record["errors"][0]["code"] == "docker_unreachable"
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_ctrl_c_while_stdin_is_open(name: str, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [f"dm-{name}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=SEALED,
+        cwd=tmp_path,
+    ) as process:
+        time.sleep(1.0)  # started, and waiting for its first line
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=5) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_sigterm_while_stdin_is_open(name: str, tmp_path: Path) -> None:
+    with subprocess.Popen([f"dm-{name}"], stdin=subprocess.PIPE, env=SEALED, cwd=tmp_path) as process:
+        time.sleep(1.0)
+        process.terminate()
+        assert process.wait(timeout=5) == 143
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_the_first_record_leaves_while_stdin_stays_open(name: str, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [f"dm-{name}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=SEALED, cwd=tmp_path
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(GOOD.encode())
+        process.stdin.flush()
+        if name == "show":
+            assert b"SERVICE" in process.stdout.readline()
+        assert b"x" in process.stdout.readline()
+        process.stdin.close()
+        assert process.wait(timeout=10) in (0, 4, 5)
+
+
+def peak_kilobytes(name: str, path: Path, folder: Path) -> int:
+    """The most memory that a command held while it read a file of records."""
+    with (
+        path.open("rb") as source,
+        subprocess.Popen(
+            [str(ROOT / ".venv/bin/python"), "-P", "-m", f"dm_tools.commands.{name}"],
+            stdin=source,
+            stdout=subprocess.DEVNULL,
+            env=SEALED | {"PYTHONPATH": str(ROOT)},
+            cwd=folder,
+        ) as process,
+    ):
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode in (0, 4, 5)
+    return usage.ru_maxrss
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_100_000_records_at_constant_memory(name: str, tmp_path: Path) -> None:
+    """A hundred services, a thousand times over: what a command holds follows the services, not the records."""
+    line = json.dumps({"service": "service-%d", "filler": "f" * 400, "probe": {"status": "healthy", "checks": []}})
+    few, many = tmp_path / "few.jsonl", tmp_path / "many.jsonl"
+    few.write_text("".join(line % (index % 100) + "\n" for index in range(1_000)))
+    many.write_text("".join(line % (index % 100) + "\n" for index in range(100_000)))
+    grown = peak_kilobytes(name, many, tmp_path) - peak_kilobytes(name, few, tmp_path)
+    assert grown < 24_000, f"{grown} kB more for 100 times the records ({many.stat().st_size // 1000} kB)"
+
+
+def test_an_endless_input_stays_small(tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (1_500_000_000, 1_500_000_000))
+
+    line = 'yes \'{"service":"x","external":["http://127.0.0.1:1/"]}\' | dm-probe | head -n 3000 | wc -l'
+    counted = subprocess.run(
+        ["bash", "-c", line], env=SEALED, cwd=tmp_path, capture_output=True, text=True, preexec_fn=limit, timeout=120
+    )
+    assert counted.stdout == "3000\n"
+
+
+def test_a_line_without_end_is_reported_and_not_held(run: Run) -> None:
+    ended = run("(head -c 200000000 /dev/zero | tr '\\0' a; echo; echo x) | dm-propose")
+    first, second = records(ended.stdout)
+    assert first["errors"][0]["code"] == "bad_line"
+    assert len(first["errors"][0]["text"]) == 200
+    assert second["service"] == "x"
+
+
+def test_flag_before_environment_before_env_file_before_default(run: Run, tmp_path: Path) -> None:
+    """Shown on the folder of the reports, which every stage of the order can set."""
+    (tmp_path / ".env").write_text("PROOFS_DIR=from-file\n")
+    record = '{"service": "x"}\n'
+
+    def folder(line: str, **variables: str) -> str:
+        return str(Path(records(run(line, stdin=record, **variables).stdout)[0]["report_path"]).parent)
+
+    assert folder("dm-report --proofs-dir from-flag", PROOFS_DIR="from-environment") == "from-flag"
+    assert folder("dm-report", PROOFS_DIR="from-environment") == "from-environment"
+    assert folder("dm-report") == "from-file"
+    (tmp_path / "other.env").write_text("PROOFS_DIR=from-other-file\n")
+    assert folder("dm-report", DM_ENV_FILE="other.env") == "from-other-file"
+    (tmp_path / ".env").unlink()
+    assert folder("dm-report") == "volumes/proofs"
+    missing = run("dm-report", stdin=record, DM_ENV_FILE="nowhere.env")
+    assert missing.returncode == 2
+    assert "nowhere.env" in missing.stderr
+
+
+def test_a_folder_with_modules_of_our_names_changes_nothing(run: Run, tmp_path: Path) -> None:
+    """The current folder is not searched for Python modules: it may be anybody's."""
+    (tmp_path / "click.py").write_text("raise SystemExit(99)")
+    (tmp_path / "dm_tools").mkdir()
+    (tmp_path / "dm_tools" / "__init__.py").write_text("raise SystemExit(99)")
+    assert run("dm-schema").returncode == 0

@@ -1,0 +1,155 @@
+"""The rules of the house: who may import whom, nothing heavy too early, one name in five places, the tools' checks."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import COMMANDS, ROOT
+
+PACKAGE = ROOT / "dm_tools"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = {"httpx", "docker", "cryptography", "requests", "dotenv", "playwright", "openai"}
+
+# What each part may import of ours, beside itself. `diagnose` judges and touches nothing.
+MAY_IMPORT = {
+    "": set(),
+    "commands": {"act", "collect", "diagnose", "pipe", "records", "store"},
+    "collect": {"diagnose", "pipe", "records"},
+    "diagnose": {"records"},
+    "act": {"records"},
+    "store": {"diagnose", "pipe", "records"},
+    "pipe": {"diagnose", "records"},
+}
+NO_IO = {"os", "pathlib", "socket", "subprocess", "tempfile", "time", "shutil", "io", "urllib", "asyncio", "threading"}
+
+
+def part(path: Path) -> str:
+    """The folder of a module below dm_tools, empty for the top."""
+    return path.relative_to(PACKAGE).parts[0] if path.parent != PACKAGE else ""
+
+
+def imports(path: Path, everywhere: bool = True) -> set[str]:
+    """The dotted names that a module imports; with `everywhere` false only those at its top level."""
+    tree = ast.parse(path.read_text())
+    nodes = ast.walk(tree) if everywhere else tree.body
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path: Path) -> None:
+    own = part(path)
+    for name in imports(path):
+        if not name.startswith("dm_tools."):
+            continue
+        other = name.split(".")[1]
+        if other.startswith("__"):
+            continue
+        assert other in MAY_IMPORT[own] or (other == own and own != "commands"), f"{own or path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "diagnose").glob("*.py")), ids=lambda path: path.stem)
+def test_judgement_does_no_input_or_output(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(path)} & NO_IO
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert not calls & {"open", "print", "input", "exec", "eval"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_heavy_at_the_top_and_no_shell(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(path, everywhere=False)} & HEAVY
+    assert not {name.split(".")[0] for name in imports(path)} & {"subprocess", "pickle", "shelve"}
+    if part(path) not in ("collect", "pipe"):
+        assert not {name.split(".")[0] for name in imports(path)} & HEAVY
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_loads_nothing_heavy(name: str) -> None:
+    """A fact about sys.modules and not a stopwatch."""
+    code = f"import sys, dm_tools.commands.{name}; print(*sorted(set(sys.modules) & {HEAVY!r}))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert shown.stdout == "\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_file_is_wiring(name: str) -> None:
+    path = PACKAGE / "commands" / f"{name}.py"
+    assert len(path.read_text().splitlines()) <= 120
+    assert path.read_text().startswith(f'"""dm-{name}: ')
+
+
+def test_commands_have_one_name_in_five_places() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    expected = {f"dm-{name}" for name in COMMANDS}
+    assert set(scripts) == expected
+    assert scripts == {f"dm-{name}": f"dm_tools.commands.{name}:main" for name in COMMANDS}
+    assert {path.name for path in (ROOT / "bin").iterdir()} == expected
+    assert {path.stem for path in (ROOT / "man").glob("*.1")} == expected
+    assert {f"dm-{path.name}" for path in (ROOT / "tests" / "cases").iterdir()} == expected
+
+
+def test_every_public_function_says_what_it_does() -> None:
+    bare = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            public = isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+            public |= isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and node.col_offset == 0
+            if public and not ast.get_docstring(node):  # type: ignore[arg-type]
+                bare.append(f"{path.relative_to(ROOT)}: {node.name}")  # type: ignore[attr-defined]
+    assert not bare
+
+
+def scripts() -> list[str]:
+    """Every shell script of the project."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [
+        name
+        for name in tracked.splitlines()
+        if (ROOT / name).is_file()
+        and not (ROOT / name).is_symlink()
+        and (
+            name.endswith((".sh", ".bash"))
+            or (ROOT / name).read_bytes().startswith((b"#!/bin/sh", b"#!/usr/bin/env bash"))
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+        ["shellcheck", *scripts()],
+        ["scripts/man", "--check"],
+    ],
+    ids=["ruff", "ruff-format", "mypy", "shellcheck", "man"],
+)
+def test_the_tools_have_nothing_to_say(check: list[str]) -> None:
+    path = ROOT / ".venv" / "bin" / check[0]
+    command = [str(path)] if path.exists() else [sys.executable] if check[0].startswith("scripts/") else []
+    command += check if check[0].startswith("scripts/") else [*check[1:]] if command else check
+    checked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "man").iterdir()), ids=lambda path: path.name)
+def test_man_pages_are_well_formed(path: Path) -> None:
+    checked = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(path)], capture_output=True, text=True)
+    # a page has no date on purpose: it changes only when its command does
+    assert [line for line in checked.stdout.splitlines() if "missing date" not in line] == []

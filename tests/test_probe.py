@@ -1,0 +1,583 @@
+"""dm-probe against real servers on loopback (sockets, TLS with certificates made here) and in containers of the lab's
+engine. Every error class comes from a server that really behaves so; nothing is faked.
+"""
+
+import base64
+import contextlib
+import ipaddress
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.conftest import Box, Run, records
+
+Handler = Callable[[socket.socket], None]
+Serve = Callable[..., int]
+NOTHING_LISTENS = "http://127.0.0.1:1/"
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serve each connection on a loopback port with `handler`, over TLS if a context is given; returns the port."""
+    stop = threading.Event()
+    with contextlib.ExitStack() as cleaning:
+
+        def start(handler: Handler, tls: ssl.SSLContext | None = None) -> int:
+            listener = cleaning.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def connected(connection: socket.socket) -> None:
+                with connection, contextlib.suppress(OSError):
+                    connection.settimeout(20)
+                    if tls is not None:
+                        with tls.wrap_socket(connection, server_side=True) as secured:
+                            handler(secured)
+                    else:
+                        handler(connection)
+
+            def accept() -> None:
+                with contextlib.suppress(OSError):
+                    while not stop.is_set():
+                        connection, _ = listener.accept()
+                        threading.Thread(target=connected, args=[connection], daemon=True).start()
+
+            thread = threading.Thread(target=accept, daemon=True)
+            thread.start()
+            cleaning.callback(thread.join, 5)
+            cleaning.callback(listener.shutdown, socket.SHUT_RDWR)  # wakes accept
+            cleaning.callback(stop.set)
+            return int(listener.getsockname()[1])
+
+        yield start
+
+
+def request(connection: socket.socket) -> str:
+    """The head of the request that came in."""
+    data = b""
+    while b"\r\n\r\n" not in data and (more := connection.recv(4096)):
+        data += more
+    return data.decode("latin-1")
+
+
+def answer(text: str) -> Handler:
+    """Read the request and answer with these bytes."""
+
+    def handler(connection: socket.socket) -> None:
+        request(connection)
+        connection.sendall(text.encode("latin-1"))
+
+    return handler
+
+
+def status(code: int, body: str = "", headers: str = "") -> str:
+    return f"HTTP/1.1 {code} Text\r\nContent-Length: {len(body)}\r\n{headers}\r\n{body}"
+
+
+def until_closed(connection: socket.socket) -> None:
+    """Say nothing until the other side gives up."""
+    while connection.recv(4096):
+        pass
+
+
+def reset(connection: socket.socket) -> None:
+    request(connection)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # close with RST
+
+
+def drip(connection: socket.socket) -> None:
+    """A header that grows by one byte every tenth of a second, for ever."""
+    request(connection)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    while True:
+        connection.sendall(b"x")
+        time.sleep(0.1)
+
+
+class Authority:
+    """A certificate authority, and server certificates that it signs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dmtest CA")])
+        now = datetime.now(UTC)
+        own = self._certificate(self.name, self.key, now - timedelta(days=1), now + timedelta(days=90), None)
+        self.bundle = folder / "ca.pem"
+        self.bundle.write_bytes(own.public_bytes(serialization.Encoding.PEM))
+
+    def _certificate(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        begin: datetime,
+        end: datetime,
+        host: str | None,
+    ) -> x509.Certificate:
+        builder = x509.CertificateBuilder(
+            self.name, subject, key.public_key(), x509.random_serial_number(), begin, end
+        ).add_extension(x509.BasicConstraints(ca=host is None, path_length=None), critical=True)
+        if host is not None:
+            try:
+                name: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
+            except ValueError:
+                name = x509.DNSName(host)
+            builder = builder.add_extension(x509.SubjectAlternativeName([name]), critical=False)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def server(self, host: str = "127.0.0.1", begin: float = -1, end: float = 30) -> Path:
+        """Key and certificate of a server in one PEM file; `begin` and `end` in days from now."""
+        key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+        made = self._certificate(subject, key, now + timedelta(days=begin), now + timedelta(days=end), host)
+        path = self.folder / f"server-{made.serial_number}.pem"
+        path.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            + made.public_bytes(serialization.Encoding.PEM)
+        )
+        return path
+
+    def context(self, host: str = "127.0.0.1", begin: float = -1, end: float = 30) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.server(host, begin, end))
+        return context
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def ask(run: Run) -> Callable[..., dict[str, Any]]:
+    """The one check that dm-probe makes of a URL; keyword arguments are variables."""
+
+    def one(url: str, options: str = "-t 5", **variables: str) -> dict[str, Any]:
+        done = run(f"dm-probe {options} '{url}'", **variables)
+        assert (done.returncode, done.stderr) == (0, "")
+        (record,) = records(done.stdout)
+        (check,) = record["probe"]["checks"]
+        assert check["ok"] is (check["error"] is None)
+        assert record["probe"]["status"] == (
+            "healthy" if check["ok"] else "degraded" if check["error"] == "http_4xx" else "failed"
+        )
+        return dict(check)
+
+    return one
+
+
+Ask = Callable[..., dict[str, Any]]
+
+
+def test_a_good_answer_has_its_latencies_and_its_body(serve: Serve, ask: Ask) -> None:
+    def slow(connection: socket.socket) -> None:
+        request(connection)
+        time.sleep(0.2)
+        connection.sendall(status(200, "all is well").encode())
+
+    port = serve(slow)
+    check = ask(f"http://127.0.0.1:{port}/health?a=b")
+    assert check["status_code"] == 200
+    assert check["body_excerpt"] == "all is well"
+    assert check["address"] == f"127.0.0.1:{port}"
+    assert check["scope"] == "external"
+    assert 0 <= check["connect_ms"] < 150
+    assert check["tls_ms"] is None
+    assert check["first_byte_ms"] >= 200
+    assert check["total_ms"] >= check["first_byte_ms"]
+    assert check["certificate"] is None
+
+
+@pytest.mark.parametrize("url", ["http://no-such-host.invalid/", "https://no-such-host.invalid/", "tcp://x.invalid:1"])
+def test_dns(ask: Ask, url: str) -> None:
+    assert ask(url)["error"] == "dns"
+
+
+@pytest.mark.parametrize("url", [NOTHING_LISTENS, "https://127.0.0.1:1/", "tcp://127.0.0.1:1", "http://[::1]:1/"])
+def test_refused(ask: Ask, url: str) -> None:
+    check = ask(url)
+    assert check["error"] in (("refused", "unreachable") if "::1" in url else ("refused",))
+    assert check["status_code"] is None
+
+
+@pytest.mark.parametrize("url", ["http://255.255.255.255/", "tcp://255.255.255.255:80"])
+def test_unreachable(ask: Ask, url: str) -> None:
+    """The kernel itself refuses to connect to the broadcast address: no packet leaves."""
+    assert ask(url)["error"] == "unreachable"
+
+
+def test_reset(serve: Serve, ask: Ask) -> None:
+    assert ask(f"http://127.0.0.1:{serve(reset)}/")["error"] == "reset"
+    assert ask(f"http://127.0.0.1:{serve(answer(''))}/")["error"] == "reset"
+    closes_at_once = serve(lambda connection: None)
+    assert ask(f"tcp://127.0.0.1:{closes_at_once}")["error"] == "reset"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_timeout_when_nothing_is_ever_said(serve: Serve, ask: Ask, scheme: str) -> None:
+    started = time.monotonic()
+    check = ask(f"{scheme}://127.0.0.1:{serve(until_closed)}/", "-t 0.5")
+    assert check["error"] == "timeout"
+    assert 500 <= check["total_ms"] < 1500
+    assert time.monotonic() - started < 5
+
+
+def test_timeout_is_for_the_whole_answer_and_not_for_each_byte(serve: Serve, ask: Ask) -> None:
+    check = ask(f"http://127.0.0.1:{serve(drip)}/", "-t 0.6")
+    assert check["error"] == "timeout"
+    assert 600 <= check["total_ms"] < 1500
+
+
+def test_an_endless_event_stream_is_an_answer(serve: Serve, ask: Ask) -> None:
+    def events(connection: socket.socket) -> None:
+        request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: hello\n\n")
+        until_closed(connection)
+
+    check = ask(f"http://127.0.0.1:{serve(events)}/", "-t 10")
+    assert (check["ok"], check["body_excerpt"]) == (True, "data: hello\n\n")
+    assert check["total_ms"] < 3000
+
+
+def test_a_trusted_certificate_and_its_expiry(serve: Serve, ask: Ask, authority: Authority) -> None:
+    port = serve(answer(status(200)), authority.context(end=30))
+    check = ask(f"https://127.0.0.1:{port}/", SSL_CERT_FILE=str(authority.bundle))
+    assert check["ok"]
+    assert check["tls_ms"] > 0
+    assert check["certificate"]["expires_in_days"] == pytest.approx(30, abs=0.1)
+    assert check["certificate"]["not_after"].endswith("Z")
+    assert check["certificate"]["subject"] == "CN=127.0.0.1"
+    assert check["certificate"]["issuer"] == "CN=dmtest CA"
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["CA known", "CA unknown"])
+@pytest.mark.parametrize("days_ago", [3, 0.01], ids=["days ago", "minutes ago"])
+def test_tls_expired_is_not_masked_by_an_unknown_authority(
+    serve: Serve, ask: Ask, authority: Authority, known: bool, days_ago: float
+) -> None:
+    port = serve(answer(status(200)), authority.context(begin=-9, end=-days_ago))
+    check = ask(f"https://127.0.0.1:{port}/", **({"SSL_CERT_FILE": str(authority.bundle)} if known else {}))
+    assert check["error"] == "tls_expired"
+    assert check["certificate"]["expires_in_days"] == pytest.approx(-days_ago, abs=0.1)
+    assert check["status_code"] is None
+
+
+def test_tls_untrusted(serve: Serve, ask: Ask, authority: Authority) -> None:
+    check = ask(f"https://127.0.0.1:{serve(answer(status(200)), authority.context())}/")
+    assert check["error"] == "tls_untrusted"
+    assert check["certificate"]["issuer"] == "CN=dmtest CA"
+
+
+def test_tls_hostname(serve: Serve, ask: Ask, authority: Authority) -> None:
+    trusted = {"SSL_CERT_FILE": str(authority.bundle)}
+    port = serve(answer(status(200)), authority.context("elsewhere.invalid"))
+    assert ask(f"https://127.0.0.1:{port}/", **trusted)["error"] == "tls_hostname"
+    assert ask(f"https://localhost:{port}/", **trusted)["error"] == "tls_hostname"
+
+
+def test_tls_error_when_the_port_speaks_plain_http(serve: Serve, ask: Ask) -> None:
+    def plain(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(status(400, "speak HTTP").encode())
+
+    check = ask(f"https://127.0.0.1:{serve(plain)}/")
+    assert check["error"] == "tls_error"
+    assert check["message"]
+
+
+def test_a_second_look_at_a_certificate_takes_no_more_time_than_is_left(
+    serve: Serve, ask: Ask, authority: Authority
+) -> None:
+    """The first handshake shows a bad certificate, every later connection hangs."""
+    context, seen = authority.context(), []
+
+    def once(connection: socket.socket) -> None:
+        seen.append(connection)
+        if len(seen) > 1:
+            until_closed(connection)
+        else:
+            with contextlib.suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True):
+                pass
+
+    started = time.monotonic()
+    check = ask(f"https://127.0.0.1:{serve(once)}/", "-t 2")
+    assert (check["error"], check["certificate"]) == ("tls_untrusted", None)
+    assert len(seen) == 2
+    assert time.monotonic() - started < 4
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "SSH-2.0-OpenSSH_9.2p1 Debian\r\n",
+        "\x00\xff\xfe garbage \x1b[2J\r\n\r\n",
+        "HTTP/1.1 abc OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\nbody",
+        "HTTP/1.1 200 OK\r\nX: " + "x" * 1_000_000 + "\r\n\r\n",
+        "HTTP/1.1 302 Found\r\nLocation: http://[bad\r\nContent-Length: 0\r\n\r\n",
+    ],
+    ids=["ssh", "bytes", "status", "length", "long header", "redirect"],
+)
+def test_bad_response(serve: Serve, ask: Ask, garbage: str) -> None:
+    check = ask(f"http://127.0.0.1:{serve(answer(garbage))}/")
+    assert check["error"] == "bad_response"
+    assert check["message"].isprintable()
+
+
+def test_too_many_redirects(serve: Serve, ask: Ask) -> None:
+    check = ask(f"http://127.0.0.1:{serve(answer(status(302, headers='Location: /again' + chr(13) + chr(10))))}/")
+    assert check["error"] == "too_many_redirects"
+    assert check["redirects"] == 6
+
+
+def test_redirects_on_the_same_host_are_followed(serve: Serve, ask: Ask) -> None:
+    def onward(connection: socket.socket) -> None:
+        path = request(connection).split()[1]
+        found = status(302, headers="Location: /there\r\n") if path == "/" else status(200, f"you are at {path}")
+        connection.sendall(found.encode())
+
+    check = ask(f"http://127.0.0.1:{serve(onward)}/")
+    assert (check["status_code"], check["redirects"], check["body_excerpt"]) == (200, 1, "you are at /there")
+
+
+def test_another_host_is_never_contacted(serve: Serve, ask: Ask) -> None:
+    visitors: list[str] = []
+
+    def other(connection: socket.socket) -> None:
+        visitors.append("somebody")
+        connection.sendall(status(200).encode())
+
+    elsewhere = serve(other)
+    for target in (f"http://127.0.0.1:{elsewhere}/", f"http://localhost:{elsewhere}/", f"//127.0.0.1:{elsewhere}/"):
+        port = serve(answer(status(302, headers=f"Location: {target}\r\n")))
+        check = ask(f"http://127.0.0.1:{port}/")
+        assert (check["ok"], check["status_code"], check["redirects"]) == (True, 302, 0)
+    assert visitors == []
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [(204, None), (304, None), (401, None), (403, "http_4xx"), (404, "http_4xx"), (500, "http_5xx"), (503, "http_5xx")],
+)
+def test_status_codes(serve: Serve, ask: Ask, code: int, error: str | None) -> None:
+    check = ask(f"http://127.0.0.1:{serve(answer(status(code)))}/")
+    assert (check["status_code"], check["error"]) == (code, error)
+
+
+@pytest.mark.parametrize("header", [f"Content-Length: {10**10}\r\n", "Transfer-Encoding: chunked\r\n"])
+def test_ten_gigabytes_cost_nothing(serve: Serve, ask: Ask, header: str) -> None:
+    sent = 0
+    block = b"10000\r\n" + b"x" * 0x10000 + b"\r\n" if "chunked" in header else b"x" * 0x10000
+
+    def flood(connection: socket.socket) -> None:
+        nonlocal sent
+        request(connection)
+        connection.sendall(f"HTTP/1.1 200 OK\r\n{header}\r\n".encode())
+        while sent < 10**10:
+            sent += connection.send(block)
+
+    check = ask(f"http://127.0.0.1:{serve(flood)}/")
+    assert check["ok"]
+    assert check["body_excerpt"] == "x" * 400
+    assert check["total_ms"] < 2000
+    assert sent < 20_000_000  # what the sockets' buffers take
+
+
+def test_the_excerpt_is_safe_to_show(serve: Serve, ask: Ask) -> None:
+    body = "\x1b[31mdown\x1b[0m \x00\x07\xff password=hunter2 postgres://app:hunter2@db/shop"
+    excerpt = ask(f"http://127.0.0.1:{serve(answer(status(500, body)))}/")["body_excerpt"]
+    assert excerpt == "down \ufffd password=<secret> postgres://app:<secret>@db/shop"
+
+
+@pytest.mark.parametrize("password", ["hunter2", "pass%3Aw%40rd-hunter2", "hunter2" * 60, 'hunter2"quoted"'])
+def test_credentials_reach_the_server_but_not_the_section(serve: Serve, run: Run, password: str) -> None:
+    heads: list[str] = []
+
+    def guarded(connection: socket.socket) -> None:
+        heads.append(request(connection))
+        connection.sendall(status(200).encode())
+
+    url = f"http://app:{password}@127.0.0.1:{serve(guarded)}/x"
+    done = run("dm-probe -t 5", stdin=json.dumps({"service": "a", "external": [url]}))
+    assert done.returncode == 0
+    authorization = next(line for line in heads[0].splitlines() if line.lower().startswith("authorization: basic "))
+    sent = base64.b64decode(authorization.split()[-1]).decode()
+    assert sent.startswith("app:") and "hunter2" in sent
+    assert "hunter2" not in heads[0]
+    (record,) = records(done.stdout)
+    assert record["probe"]["checks"][0]["url"].startswith("http://app:<secret>@127.0.0.1:")
+    assert "hunter2" not in json.dumps(record["probe"])
+    assert sent not in done.stdout and authorization not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://a/", "http://", "tcp://127.0.0.1", "http://a:0/", "http://a:99999/", "http://[bad/", "a", "", "x:y"]
+)
+def test_a_url_that_cannot_be_asked_is_an_entry_in_errors(run: Run, url: str) -> None:
+    done = run("dm-probe", stdin=json.dumps({"service": "a", "external": [url]}))
+    (record,) = records(done.stdout)
+    assert (done.returncode, done.stderr) == (4, "")
+    assert [(entry["stage"], entry["code"]) for entry in record["errors"]] == [("probe", "bad_url")]
+    assert record["probe"] == {"status": "unknown", "checks": []}
+
+
+def test_one_bad_url_does_not_hide_the_others(run: Run, serve: Serve) -> None:
+    urls = ["ftp://a/", f"http://127.0.0.1:{serve(answer(status(200)))}/", NOTHING_LISTENS]
+    done = run("dm-probe", stdin=json.dumps({"service": "a", "external": urls}))
+    (record,) = records(done.stdout)
+    assert done.returncode == 4
+    assert record["probe"]["status"] == "degraded"
+    assert [(check["id"], check["error"]) for check in record["probe"]["checks"]] == [
+        ("probe:1", None),
+        ("probe:2", "refused"),
+    ]
+
+
+def test_urls_of_one_service_are_asked_at_the_same_time(run: Run, serve: Serve) -> None:
+    urls = [f"http://127.0.0.1:{serve(until_closed)}/{number}" for number in range(20)]
+    started = time.monotonic()
+    done = run("dm-probe -t 1", stdin=json.dumps({"service": "a", "external": urls}))
+    assert {check["error"] for check in records(done.stdout)[0]["probe"]["checks"]} == {"timeout"}
+    assert time.monotonic() - started < 4
+
+
+def test_fail_on_unhealthy_is_status_10(run: Run, serve: Serve) -> None:
+    good = f"http://127.0.0.1:{serve(answer(status(200)))}/"
+    assert run(f"dm-probe --fail-on unhealthy {good}").returncode == 0
+    assert run(f"dm-probe --fail-on unhealthy {good} {NOTHING_LISTENS}").returncode == 10
+    assert run(f"dm-probe {good} {NOTHING_LISTENS}").returncode == 0
+
+
+def test_http_timeout_comes_from_flag_then_environment_then_env_file_then_default(
+    run: Run, serve: Serve, tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{serve(until_closed)}/"
+
+    def message(options: str = "", **variables: str) -> str:
+        return str(records(run(f"dm-probe {options} {url}", **variables).stdout)[0]["probe"]["checks"][0]["message"])
+
+    assert message() == "no answer within 5 s"
+    (tmp_path / ".env").write_text("HTTP_TIMEOUT=0.4\n")
+    assert message() == "no answer within 0.4 s"
+    assert message(HTTP_TIMEOUT="0.3") == "no answer within 0.3 s"
+    assert message("-t 0.2", HTTP_TIMEOUT="0.3") == "no answer within 0.2 s"
+    done = run(f"dm-probe {url}", HTTP_TIMEOUT="soon")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "HTTP_TIMEOUT" in done.stderr or "timeout" in done.stderr
+
+
+def test_proxies_of_the_environment_are_not_asked(serve: Serve, ask: Ask) -> None:
+    port = serve(answer(status(200, "direct")))
+    proxies = {"http_proxy": NOTHING_LISTENS, "HTTPS_PROXY": NOTHING_LISTENS, "ALL_PROXY": NOTHING_LISTENS}
+    assert ask(f"http://127.0.0.1:{port}/", **proxies)["body_excerpt"] == "direct"
+
+
+# From here on with containers.
+
+ECHO = """
+import http.server, ssl, sys
+said = {}
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = f"host={self.headers['Host']} sni={said.get('name')}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+server = http.server.ThreadingHTTPServer(("", 8000), Handler)
+if len(sys.argv) > 1:
+    open("/tmp/server.pem", "w").write(sys.argv[1])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain("/tmp/server.pem")
+    context.sni_callback = lambda connection, name, context: said.update(name=name)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+
+
+def internal(run: Run, url: str, service: str, variables: dict[str, str]) -> dict[str, Any]:
+    done = run("dm-probe -t 5", stdin=json.dumps({"service": service, "internal": [url]}), **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    return dict(records(done.stdout)[0]["probe"]["checks"][0])
+
+
+def test_internal_names_are_found_through_docker_and_host_and_sni_stay(
+    run: Run, box: Box, shop: dict[str, str], authority: Authority
+) -> None:
+    label = {"com.docker.compose.service": "dmtest-echo-service"}
+    plain = box("echo", "python3", "-c", ECHO, labels=label, ready=8000)
+    box("secure", "python3", "-c", ECHO, authority.server("dmtest-secure").read_text(), ready=8000)
+    for name in ("dmtest-echo", "dmtest-echo-service"):
+        check = internal(run, f"http://{name}:8000/x", "dmtest-echo", shop | {"COMPOSE_PROJECT_NAME": ""})
+        assert (check["ok"], check["scope"]) == (True, "internal")
+        assert check["body_excerpt"] == f"host={name}:8000 sni=None"
+        assert check["address"] == f"{plain.attrs['NetworkSettings']['IPAddress']}:8000"
+    trusting = shop | {"SSL_CERT_FILE": str(authority.bundle)}
+    check = internal(run, "https://dmtest-secure:8000/", "dmtest-secure", trusting)
+    assert check["body_excerpt"] == "host=dmtest-secure:8000 sni=dmtest-secure"
+    assert check["certificate"]["subject"] == "CN=dmtest-secure"
+
+
+def test_internal_names_of_containers_that_cannot_be_asked(run: Run, box: Box, shop: dict[str, str]) -> None:
+    box("lonely", "sleep", "100", network_mode="none")
+    box("ended", "true").wait()
+    box("empty", "sleep", "100")
+    assert internal(run, "http://dmtest-lonely/", "dmtest-lonely", shop)["error"] == "no_address"
+    assert internal(run, "tcp://dmtest-ended:80", "dmtest-ended", shop)["error"] == "not_running"
+    assert internal(run, "tcp://dmtest-empty:80", "dmtest-empty", shop)["error"] == "refused"
+
+
+def test_a_published_port_with_nothing_behind_it_is_reset(run: Run, box: Box, shop: dict[str, str]) -> None:
+    container = box("hollow", "sleep", "100", ports={"80/tcp": ("127.0.0.1", None)})
+    port = container.attrs["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"]
+    done = run(f"dm-probe tcp://127.0.0.1:{port} http://127.0.0.1:{port}/", **shop)
+    assert {record["probe"]["checks"][0]["error"] for record in records(done.stdout)} == {"reset"}
+
+
+def test_without_docker_an_internal_name_is_asked_of_the_resolver(run: Run, serve: Serve) -> None:
+    port = serve(answer(status(200)))
+    check = internal(run, f"http://localhost:{port}/", "a", {})
+    assert check["ok"]
+
+
+def test_a_service_without_urls_is_judged_by_its_container(run: Run, box: Box, shop: dict[str, str]) -> None:
+    check = {"test": ["CMD", "false"], "interval": 300_000_000, "retries": 1}
+    box("sick", "sleep", "100", healthcheck=check)
+    box("fine", "sleep", "100")
+    box("ended", "true").wait()
+    deadline = time.monotonic() + 10
+    while True:
+        found = {
+            record["service"]: record["probe"]
+            for record in records(run("dm-probe dmtest-sick dmtest-fine dmtest-ended", **shop).stdout)
+        }
+        if found["dmtest-sick"]["status"] == "failed" or time.monotonic() > deadline:
+            break
+    assert {name: (probe["status"], probe["checks"][0]["error"]) for name, probe in found.items()} == {
+        "dmtest-sick": ("failed", "unhealthy"),
+        "dmtest-fine": ("healthy", None),
+        "dmtest-ended": ("failed", "not_running"),
+    }
+
+
+def test_a_service_without_urls_and_without_a_container_is_unknown(run: Run, shop: dict[str, str]) -> None:
+    done = run("dm-probe dmtest-nobody", **shop)
+    (record,) = records(done.stdout)
+    assert done.returncode == 4
+    assert record["probe"] == {"status": "unknown", "checks": []}
+    assert record["errors"][0]["code"] == "container_not_found"
+    done = run("dm-probe dmtest-nobody")
+    assert done.returncode == 5
+    assert records(done.stdout)[0]["errors"][0]["code"] == "docker_unreachable"
