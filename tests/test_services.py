@@ -1,4 +1,4 @@
-"""dm-services with manifests and `.env` files on disk, as a user would write them. Nothing is faked, no engine needed."""
+"""dm-services with manifests and `.env` files on disk, as a user would write them. Nothing is faked."""
 
 import json
 from pathlib import Path

@@ -158,7 +158,8 @@ def propose(service: str, verdict: Analysis) -> list[Proposal]:
         if finding.cause == verdict.cause:
             captures |= finding.captures
     remedies = REMEDIES.get(verdict.cause, UNKNOWN) if verdict.cause else UNKNOWN
-    return _proposals(list(remedies), verdict, captures, inventory)
+    # A remedy that names a dependency needs to know which: without it, at least somebody should look.
+    return _proposals(list(remedies), verdict, captures, inventory) or _proposals(list(UNKNOWN), verdict, {}, inventory)
 
 
 def _proposals(

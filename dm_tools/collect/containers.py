@@ -42,7 +42,8 @@ DEFAULT_PORTS = {
 _HOSTNAME = re.compile(r"^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9_-]+)*$")
 _HOST_PORT = re.compile(r"^([A-Za-z][A-Za-z0-9._-]*):(\d{2,5})$")
 _SECRET_NAMES = re.compile(
-    r"PASS|PWD|SECRET|TOKEN|CREDENTIAL|SALT|COOKIE|(?:API|ACCESS|PRIVATE)_?KEY|(?:^|_)(?:KEY|AUTH|PIN)S?$", re.IGNORECASE
+    r"PASS|PWD|SECRET|TOKEN|CREDENTIAL|SALT|COOKIE|(?:API|ACCESS|PRIVATE)_?KEY|(?:^|_)(?:KEY|AUTH|PIN)S?$",
+    re.IGNORECASE,
 )
 _HOST_NAME_KEYS = re.compile(r"(?:^|_)(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS)$")
 
@@ -390,8 +391,13 @@ def grouped(lines: list[RawLine]) -> list[LogLine]:
 
 def _item(parts: list[str]) -> str:
     """One item's text; of a very long one the beginning and the end, where the cause of a trace stands."""
-    whole = redact.redact("\n".join(parts).rstrip())
-    if len(whole) <= MAX_ITEM_CHARACTERS:
-        return whole
+    whole = "\n".join(parts).rstrip()
+    margin = 2 * MAX_ITEM_CHARACTERS  # wide enough that no half of a secret is shown; masking megabytes takes minutes
+    if len(whole) <= 2 * margin:
+        head = tail = redact.redact(whole)
+        if len(head) <= MAX_ITEM_CHARACTERS:
+            return head
+    else:
+        head, tail = redact.redact(whole[:margin]), redact.redact(whole[-margin:])
     half = MAX_ITEM_CHARACTERS // 2
-    return f"{whole[:half]}\n[... {len(whole) - 2 * half} characters left out ...]\n{whole[-half:]}"
+    return f"{head[:half]}\n[... {len(whole) - 2 * half} characters left out ...]\n{tail[-half:]}"

@@ -13,6 +13,7 @@ import os
 import struct
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -29,7 +30,10 @@ UNREACHABLE_SECONDS = 5.0  # how long a dead engine is not asked again: N record
 
 _thread = threading.local()
 _lock = threading.Lock()
-_logins = threading.BoundedSemaphore(4)
+_asking: defaultdict[str | None, threading.Lock] = defaultdict(threading.Lock)  # per engine: one list at a time
+_versions: dict[str | None, str] = {}
+# The library logs in anew for each question, and sshd refuses at random when ten do so at once (MaxStartups).
+_logins = threading.BoundedSemaphore(6)
 _unreachable: dict[str | None, tuple[float, str]] = {}
 _listings: dict[str | None, tuple[float, list[Container]]] = {}
 
@@ -80,9 +84,10 @@ def _ask(
     host: str | None, subject: str, timeout: float, work: Callable[[], Answer], whole_engine: bool = False
 ) -> Answer:
     """`work()`, which asks the engine. Over ssh the library has no timeout, so it is waited for in a thread there."""
-    with _problems(host, subject, whole_engine):
-        if not label(host).startswith("ssh://"):
+    if not label(host).startswith("ssh://"):
+        with _problems(host, subject, whole_engine):
             return work()
+    with _logins, _problems(host, subject, whole_engine):
         outcome: Future[Answer] = Future()
 
         def wait() -> None:
@@ -129,12 +134,12 @@ def _connect(host: str | None, timeout: float) -> Any:
         settings: dict[str, Any] = {"base_url": host} if host else {**docker.utils.kwargs_from_env()}
         if (settings.get("base_url") or "").startswith("ssh://"):
             settings["use_ssh_client"] = True  # the system's ssh: its config, agent and known hosts count
-        settings |= {"version": "auto", "timeout": timeout}
+        settings |= {"version": _versions.get(host, "auto"), "timeout": timeout}
         return docker.APIClient(**settings)
 
-    # sshd refuses at random when more than ten log in at once (MaxStartups)
-    with _logins if label(host).startswith("ssh://") else contextlib.nullcontext():
-        return _ask(host, "version", timeout, connect, whole_engine=True)
+    connection = _ask(host, "version", timeout, connect, whole_engine=True)
+    _versions[host] = connection.api_version
+    return connection
 
 
 def warm_up() -> None:
@@ -151,15 +156,14 @@ def is_local(host: str | None) -> bool:
 
 def containers(host: str | None, timeout: float) -> list[Container]:
     """All containers, running or not, as the engine's list has them (one call, nothing inspected)."""
-    with _lock:
+    with _asking[host]:  # whoever comes meanwhile waits for the same answer instead of asking, too
         at, listing = _listings.get(host, (0.0, []))
-    if at and time.monotonic() - at < LISTING_SECONDS:
-        return listing
-    connection = client(host, timeout)
-    listing = list(
-        _ask(host, "list of containers", timeout, lambda: connection.containers(all=True), whole_engine=True)
-    )
-    with _lock:
+        if at and time.monotonic() - at < LISTING_SECONDS:
+            return listing
+        connection = client(host, timeout)
+        listing = list(
+            _ask(host, "list of containers", timeout, lambda: connection.containers(all=True), whole_engine=True)
+        )
         _listings[host] = (time.monotonic(), listing)
     return listing
 

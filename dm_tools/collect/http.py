@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from dm_tools import __version__
 from dm_tools.pipe import clock
@@ -191,7 +191,7 @@ async def _get(client: httpx.AsyncClient, target: Target, url: str, check: Check
     if parts.username is not None:
         import httpx
 
-        auth: Any = httpx.BasicAuth(parts.username, parts.password or "")
+        auth: Any = httpx.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
     else:
         auth = None
     started = time.monotonic()

@@ -249,13 +249,14 @@ def _at_fault(judged: Judged) -> bool:
 
 def _path(service: str, stack: dict[str, Judged]) -> list[str]:
     """The way from a service to its root. In a circle the one with the strongest finding of its own is the root."""
-    path = [service]
+    path, seen = [service], {service}
     while (following := stack[path[-1]].because_of) is not None:
-        if following in path:
+        if following in seen:
             circle = path[path.index(following) :]
             root = max(circle, key=lambda each: (stack[each].best_rank, each))
             return path[: path.index(root) + 1]
         path.append(following)
+        seen.add(following)
     return path
 
 

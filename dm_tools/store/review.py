@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import orjson
 
-from dm_tools.pipe import clock
+from dm_tools.pipe import clock, stream
 from dm_tools.store import files
 from dm_tools.store.report import VERSION
 
@@ -169,7 +169,7 @@ class Review:
             "approved_actions": actions,
         }
         path = self.approvals_path()
-        files.replace(path, orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
+        files.replace(path, orjson.dumps(stream.repaired(content), option=orjson.OPT_INDENT_2) + b"\n")
         return path
 
     @contextlib.contextmanager

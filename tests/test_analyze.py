@@ -1,0 +1,166 @@
+"""From alarms to one cause, on made records: chains, circles, two roots, strangers, missing evidence."""
+
+from __future__ import annotations
+
+import pytest
+
+from dm_tools.collect import library as reader
+from dm_tools.diagnose.analyze import analyze, facts
+from dm_tools.records import Analysis
+from tests.making import Record, check, service
+
+LIBRARY = reader.read(None)
+
+
+def judge(*stack: Record) -> dict[str, Analysis]:
+    """The verdicts on a stack."""
+    return analyze({record["service"]: facts(record, LIBRARY) for record in stack}, LIBRARY)
+
+
+def roots(verdicts: dict[str, Analysis]) -> list[tuple[str, str]]:
+    return sorted((name, str(each.cause)) for name, each in verdicts.items() if each.role == "root")
+
+
+def paths(verdicts: dict[str, Analysis]) -> dict[str, list[str]]:
+    return {name: each.root.path for name, each in verdicts.items() if each.role == "symptom" and each.root}
+
+
+def refused(host: str, port: int = 5432) -> str:
+    return f'connection to server at "{host}" (10.0.0.9), port {port} failed: Connection refused'
+
+
+def test_a_chain_is_followed_to_its_end() -> None:
+    found = judge(
+        service("web", "failed", depends_on=["app"]),
+        service("app", "failed", (refused("db"),), depends_on=["db"]),
+        service("db", "failed", state="exited", exit_code=137, oom_killed=True),
+        service("mail"),
+    )
+    assert roots(found) == [("db", "oom_killed")]
+    assert paths(found) == {"web": ["web", "app", "db"], "app": ["app", "db"]}
+    assert found["mail"].role == "healthy"
+    assert [symptom.service for symptom in found["db"].symptoms] == ["app", "web"]
+    assert found["db"].confidence == "high"
+
+
+def test_two_independent_faults_are_two_incidents() -> None:
+    found = judge(
+        service("app", "failed", (refused("db"),), depends_on=["db", "cache"]),
+        service("db", "failed", state="paused"),
+        service("job", "failed", depends_on=["cache"]),
+        service("cache", "failed", state="exited", exit_code=0),
+    )
+    assert roots(found) == [("cache", "stopped"), ("db", "paused")]
+    assert paths(found) == {"app": ["app", "db"], "job": ["job", "cache"]}
+
+
+def test_a_circle_ends() -> None:
+    found = judge(
+        service("a", "failed", (refused("b"),), depends_on=["b"]),
+        service("b", "failed", (refused("c"),), depends_on=["c"]),
+        service("c", "failed", (refused("a"), "OSError: [Errno 28] No space left on device"), depends_on=["a"]),
+    )
+    assert roots(found) == [("c", "disk_full")]
+    assert paths(found) == {"a": ["a", "b", "c"], "b": ["b", "c"]}
+
+
+def test_the_failure_of_a_host_outside_the_stack_stays_where_it_shows() -> None:
+    found = judge(service("app", "failed", (refused("db.example.org"),)), service("web", "failed", depends_on=["app"]))
+    assert roots(found) == [("app", "connection_refused")]
+    assert paths(found) == {"web": ["web", "app"]}
+
+
+def test_a_healthy_service_in_the_middle_takes_part() -> None:
+    """The health check of app passes while its pages fail for the database's full disk."""
+    full = 'psycopg2.errors.DiskFull: could not extend file "base/1": No space left on device'
+    found = judge(
+        service("web", "degraded", depends_on=["app"]),
+        service("app", "healthy", (full,), depends_on=["db"], env_hosts=["db:5432"]),
+        service("db"),
+    )
+    assert roots(found) == [("db", "disk_full")]
+    assert paths(found) == {"web": ["web", "app", "db"], "app": ["app", "db"]}
+    assert found["db"].evidence == ["app/logs:0"]
+    assert found["db"].status == "degraded"
+
+
+def test_old_trouble_of_a_healthy_stack_is_no_issue() -> None:
+    found = judge(
+        service("app", "healthy", (refused("db"), "connected"), depends_on=["db"]),
+        service("db", restart_count=1, oom_killed=True),
+    )
+    assert roots(found) == []
+    assert {each.role for each in found.values()} == {"healthy"}
+
+
+def test_a_service_that_was_once_killed_is_not_blamed_for_everything() -> None:
+    crash = 'Traceback (most recent call last):\n  File "a.py", line 1\nTypeError: no'
+    found = judge(service("app", "failed", (crash,), depends_on=["db"]), service("db", oom_killed=True))
+    assert roots(found) == [("app", "app_exception")]
+
+
+def test_the_servers_own_words_about_a_client_do_not_accuse_the_server() -> None:
+    words = 'FATAL:  password authentication failed for user "app"'
+    found = judge(
+        service("app", "failed", (f'connection to server at "db" (10.0.0.9), port 5432 failed: {words}',)),
+        service("db", "healthy", (f"2026-01-01 UTC [7] {words}", "database system is ready to accept connections")),
+    )
+    assert roots(found) == [("app", "auth_failure")]
+    assert found["app"].findings[0].captures["user"] == "app"
+    assert found["app"].findings[0].captures["dependency"] == "db"
+
+
+def test_names_of_the_own_project_come_first() -> None:
+    other = service("other-db", "failed", state="paused", compose_service="db", project="other")
+    found = judge(
+        other,
+        service("app", "failed", (refused("db"),), depends_on=["db"]),
+        service("shop-db", "failed", state="exited", exit_code=0, compose_service="db"),
+    )
+    assert paths(found) == {"app": ["app", "shop-db"]}
+
+
+def test_without_any_rule_the_verdict_is_inconclusive_and_says_what_was_looked_at() -> None:
+    record = service("app")
+    record["inspect"]["health"] = "unhealthy"
+    record["probe"] = None
+    found = judge(record)
+    assert roots(found) == [("app", "inconclusive")]
+    assert found["app"].confidence == "low"
+    assert "inspect, logs" in str(found["app"].hypothesis)
+
+
+def test_a_finished_job_is_healthy_and_a_stopped_service_is_not() -> None:
+    job = service("migrate", state="exited", restart_policy="no") | {"probe": None}
+    assert roots(judge(job)) == []
+    assert roots(judge(service("db", "failed", state="exited", restart_policy="no"))) == [("db", "exited")]
+
+
+def test_a_service_without_a_container() -> None:
+    error = {"stage": "inspect", "code": "container_not_found", "message": "no container 'app'"}
+    gone: Record = {"v": 1, "service": "app", "errors": [error]}
+    assert roots(judge(gone)) == [("app", "container_missing")]
+    outside = gone | {"probe": {"status": "healthy", "checks": [check()]}}
+    assert roots(judge(outside)) == [], "a service elsewhere that answers needs no container here"
+
+
+def test_evidence_always_resolves() -> None:
+    found = judge(
+        service("web", "failed", depends_on=["app"]),
+        service("app", "failed", (refused("db"), "FATAL:  sorry, too many clients already"), env_hosts=["db:5432"]),
+        service("db"),
+    )
+    for verdict in found.values():
+        for finding in verdict.findings:
+            assert finding.evidence
+    assert all(verdict.evidence for verdict in found.values() if verdict.role in ("root", "symptom"))
+
+
+@pytest.mark.parametrize("length", [2000])
+def test_a_long_chain_and_a_large_circle_are_quick(length: int) -> None:
+    chain = [service(f"s{n}", "failed", (refused(f"s{n + 1}"),), depends_on=[f"s{n + 1}"]) for n in range(length)]
+    chain.append(service(f"s{length}", "failed", state="paused"))
+    found = judge(*chain)
+    assert roots(found) == [(f"s{length}", "paused")]
+    circle = [service(f"s{n}", "failed", (refused(f"s{(n + 1) % length}"),)) for n in range(length)]
+    assert len(roots(judge(*circle))) == 1

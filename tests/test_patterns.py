@@ -1,0 +1,337 @@
+"""The pattern library: every pattern has a case that it must match and a near miss that it must not.
+
+The log lines are of the kinds that the vendors' programs write; the states are those that Docker reports.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from dm_tools.act.propose import REMEDIES
+from dm_tools.collect import library as reader
+from dm_tools.diagnose import patterns
+from dm_tools.diagnose.view import View
+from tests.conftest import Run
+from tests.making import Record, check, service
+
+LIBRARY = reader.read(None)
+NGINX_TAIL = (
+    ', client: 10.0.0.1, server: web, request: "GET / HTTP/1.1", upstream: "http://10.0.0.5:8000/", host: "web"'
+)
+HEALTH_RUN = {"start": None, "end": None}
+
+# pattern id -> (a log line that it must match, one that it must not)
+LOGS = {
+    "network.name_not_found": (
+        'could not translate host name "db" to address: Name or service not known',
+        'resolved host name "db" to address 10.0.0.5',
+    ),
+    "network.name_not_found_unnamed": (
+        "socket.gaierror: [Errno -2] Name or service not known",
+        "name of the service: known",
+    ),
+    "network.connection_refused": (
+        'connection to server at "db" (10.0.0.5), port 5432 failed: Connection refused',
+        "connection to server at db, port 5432 established",
+    ),
+    "postgres.password_refused": (
+        'psycopg2.OperationalError: connection to server at "db" (10.0.0.5), port 5432 failed: '
+        'FATAL:  password authentication failed for user "shop"',
+        '2026-01-01 00:00:00.000 UTC [73] FATAL:  password authentication failed for user "shop"',
+    ),
+    "postgres.role_missing": (
+        'connection to server at "db" (10.0.0.5), port 5432 failed: FATAL:  role "shop" does not exist',
+        'ERROR:  role "reader" does not exist at character 14',
+    ),
+    "postgres.too_many_connections": (
+        "FATAL:  sorry, too many clients already",
+        "there are never too many clients in this shop",
+    ),
+    "postgres.disk_full": (
+        'ERROR:  could not extend file "base/1/2": No space left on device',
+        'LOG:  could not open file "base/1/2": No such file or directory',
+    ),
+    "postgres.starting": ("FATAL:  the database system is starting up", "LOG:  starting up the shop"),
+    "postgres.schema_missing": (
+        'sqlalchemy.exc.ProgrammingError: (psycopg2.errors.UndefinedTable) relation "orders" does not exist',
+        'NOTICE:  relation "orders" already exists, skipping',
+    ),
+    "postgres.data_corruption": (
+        "PANIC:  could not locate a valid checkpoint record",
+        "LOG:  checkpoint complete: wrote 3 buffers",
+    ),
+    "redis.maxmemory": (
+        "redis.exceptions.OutOfMemoryError: OOM command not allowed when used memory > 'maxmemory'.",
+        "# WARNING Memory overcommit must be enabled! Without it, a background save may fail under low memory.",
+    ),
+    "redis.persistence_failed": (
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+        "* DB saved on disk",
+    ),
+    "redis.replica": (
+        "READONLY You can't write against a read only replica.",
+        "Opened the volume read only for a replica test",
+    ),
+    "redis.too_many_clients": ("ERR max number of clients reached", "max number of clients set to 10032"),
+    "redis.password_refused": (
+        "NOAUTH Authentication required.",
+        "requirepass is set; clients must AUTHENTICATE",
+    ),
+    "redis.timeout": (
+        "redis.exceptions.TimeoutError: Timeout reading from socket",
+        "socket timeout set to 5 seconds for redis",
+    ),
+    "nginx.upstream_timeout": (
+        "2026/01/01 00:00:00 [error] 7#7: *1 upstream timed out (110: Connection timed out) while reading "
+        "response header from upstream" + NGINX_TAIL,
+        "2026/01/01 00:00:00 [info] 7#7: *1 client timed out (110: Connection timed out) while waiting for request",
+    ),
+    "nginx.upstream_refused": (
+        "[error] 7#7: *1 connect() failed (111: Connection refused) while connecting to upstream" + NGINX_TAIL,
+        "[error] 7#7: *1 connect() to unix:/run/php.sock failed (2: No such file or directory)",
+    ),
+    "nginx.upstream_closed": (
+        "[error] 7#7: *1 upstream prematurely closed connection while reading upstream" + NGINX_TAIL,
+        "[info] 7#7: *1 client prematurely closed connection",
+    ),
+    "nginx.config_error": (
+        'nginx: [emerg] unknown directive "proxi_pass" in /etc/nginx/nginx.conf:3',
+        "nginx: [warn] the directive is deprecated",
+    ),
+    "python.missing_env": (
+        'Traceback (most recent call last):\n  File "/srv/app.py", line 3, in <module>\n'
+        "    KEY = os.environ[\"SECRET_KEY\"]\nKeyError: 'SECRET_KEY'",
+        "Traceback (most recent call last):\n  File 'app.py', line 3\n    x = prices['apple']\nKeyError: 'apple'",
+    ),
+    "python.import_error": (
+        "ModuleNotFoundError: No module named 'flask'",
+        "loading the module named 'flask'",
+    ),
+    "python.exception": (
+        'Traceback (most recent call last):\n  File "a.py", line 1\nValueError: no',
+        "the traceback of the last call is off",
+    ),
+    "system.disk_full": ("OSError: [Errno 28] No space left on device", "8 GB of space left on device"),
+    "system.read_only": ("touch: /data/x: Read-only file system", "opened the file read-only"),
+    "system.fd_exhausted": ("accept4: Too many open files", "too many files were open at noon: closed 3"),
+    "system.permission_denied": (
+        "PermissionError: [Errno 13] Permission denied: '/data/x'",
+        "permission to deny was granted",
+    ),
+    "system.out_of_memory": (
+        "java.lang.OutOfMemoryError: Java heap space",
+        "OOM command not allowed when used memory > 'maxmemory'.",
+    ),
+}  # fmt: skip
+
+
+def container(**changes: Any) -> Record:
+    return service("x", **changes)
+
+
+def probed(error: str, status: str = "failed", **changes: Any) -> Record:
+    return container(**changes) | {"probe": {"status": status, "checks": [check(error)]}}
+
+
+def with_stats(**figures: float) -> Record:
+    keys = [
+        "cpu_percent",
+        "memory_bytes",
+        "memory_limit_bytes",
+        "memory_percent",
+        "pids",
+        "pids_limit",
+        "throttled_percent",
+        "network_rx_bytes",
+        "network_tx_bytes",
+        "block_read_bytes",
+        "block_write_bytes",
+    ]
+    return container() | {"stats": dict.fromkeys(keys) | figures}
+
+
+def health(output: str, exit_code: int = -1, **changes: Any) -> Record:
+    runs = [{"exit_code": exit_code, "output": output} | HEALTH_RUN]
+    return container(health="unhealthy", has_healthcheck=True, health_log=runs, **changes)
+
+
+KILLED = [{"ts": "2026-01-01T00:09:00Z", "action": "kill", "signal": 9, "exit_code": None}]
+OOM = [{"ts": "2026-01-01T00:09:00Z", "action": "oom", "signal": None, "exit_code": None}]
+NOT_FOUND = 'OCI runtime create failed: exec: "shop": executable file not found in $PATH: unknown'
+EXEC_FAILED = "OCI runtime exec failed: exec failed: unable to start container process: no such file or directory"
+
+# pattern id -> (a record that it must match, one that it must not)
+STATES: dict[str, tuple[Record, Record]] = {
+    "container.oom_killed": (
+        container(state="exited", exit_code=137, oom_killed=True),
+        container(state="exited", exit_code=137),
+    ),
+    "container.child_oom_killed": (container(events=OOM), container(events=KILLED)),
+    "container.paused": (container(state="paused"), container()),
+    "container.bad_command": (
+        container(state="created", exit_code=127, error=NOT_FOUND),
+        container(state="created", error="port is already allocated"),
+    ),
+    "container.command_not_found": (container(state="exited", exit_code=127), container(state="exited", exit_code=1)),
+    "container.port_conflict": (
+        container(state="created", exit_code=128, error="Bind for 0.0.0.0:80 failed: port is already allocated"),
+        container(state="created", exit_code=127, error=NOT_FOUND),
+    ),
+    "container.mount_failed": (
+        container(state="created", error='error mounting "/a" to rootfs at "/b": no such file or directory'),
+        container(state="created", error=NOT_FOUND),
+    ),
+    "container.network_detached": (container(networks=[]), container(networks=[], network_mode="none")),
+    "container.stopped": (container(state="exited", exit_code=143), container(state="exited", exit_code=1)),
+    "container.stopped_by_command": (
+        container(state="exited", restart_policy="no", events=[KILLED[0] | {"action": "stop"}]),
+        container(state="exited", restart_policy="no"),
+    ),
+    "container.ended": (
+        container(state="exited", restart_policy="no", has_healthcheck=True),
+        container(state="exited", restart_policy="always"),
+    ),
+    "container.killed": (
+        container(state="exited", exit_code=137, events=KILLED),
+        container(state="exited", exit_code=137, oom_killed=True, events=KILLED),
+    ),
+    "container.exited": (container(state="exited", exit_code=1), container(state="exited", exit_code=0)),
+    "container.never_started": (container(state="created"), container(state="created", error=NOT_FOUND)),
+    "container.start_failed": (container(state="created", error="something new"), container(state="created")),
+    "container.crash_loop": (
+        container(state="restarting", restart_count=5, exit_code=1),
+        container(restart_count=5, started_at="2026-01-01T00:00:00Z"),  # it has run for ten minutes since
+    ),
+    "container.missing": (
+        {"v": 1, "service": "x", "errors": [{"stage": "inspect", "code": "container_not_found", "message": ""}]},
+        {"v": 1, "service": "x", "errors": [{"stage": "inspect", "code": "docker_unreachable", "message": ""}]},
+    ),
+    "container.healthcheck_broken": (health(EXEC_FAILED), health("connection refused", 1)),
+    "container.unresponsive": (probed("timeout"), probed("refused")),
+    "container.health_timeout": (
+        health("Health check exceeded timeout (1s)"),
+        health("curl: (7) Failed to connect", 1),
+    ),
+    "container.unhealthy": (health("HTTP 503", 1), health("", 1)),
+    "network.tls_expired": (probed("tls_expired"), probed("tls_untrusted")),
+    "network.tls_untrusted": (probed("tls_hostname"), probed("tls_expired")),
+    "network.probe_dns": (probed("dns"), probed("refused")),
+    "network.refused": (probed("refused"), probed("refused", state="exited", exit_code=1)),
+    "network.timeout": (probed("timeout"), probed("reset")),
+    "network.http_error": (probed("http_5xx"), probed("timeout")),
+    "system.memory_pressure": (with_stats(memory_percent=99), with_stats(memory_percent=60)),
+    "system.cpu_saturated": (with_stats(throttled_percent=95), with_stats(throttled_percent=10)),
+}
+
+
+def fired(record: Record) -> set[str]:
+    """The ids of the patterns that fire for a record."""
+    return {hit.pattern.id for hit in patterns.matches(LIBRARY, View.of(copy.deepcopy(record)))}
+
+
+def test_every_pattern_is_tested_and_every_cause_has_remedies() -> None:
+    assert {pattern.id for pattern in LIBRARY.patterns} == set(LOGS) | set(STATES)
+    assert {pattern.cause for pattern in LIBRARY.patterns} <= set(REMEDIES)
+
+
+@pytest.mark.parametrize("name", sorted(LOGS))
+def test_log_patterns(name: str) -> None:
+    yes, no = LOGS[name]
+    assert name in fired(service("x", log=("started", yes, "going on")))
+    assert name not in fired(service("x", log=("started", no, "going on")))
+
+
+@pytest.mark.parametrize("name", sorted(STATES))
+def test_state_patterns(name: str) -> None:
+    yes, no = STATES[name]
+    assert name in fired(yes)
+    assert name not in fired(no)
+
+
+def test_a_line_is_not_taken_for_another_technologys() -> None:
+    """Every positive line against every pattern: what fires beside its own pattern must name the same cause."""
+    own = {pattern.id: pattern for pattern in LIBRARY.patterns}
+    for name, (yes, _) in LOGS.items():
+        for other in fired(service("x", log=(yes,))) - {name}:
+            weaker = own[other].rank < own[name].rank or own[other].rank < 50
+            assert own[other].cause == own[name].cause or weaker, f"{other} fires for the line of {name}"
+
+
+def test_evidence_and_captures_point_to_the_line() -> None:
+    record = service("x", log=("a", LOGS["network.connection_refused"][0], "b"))
+    hits = {hit.pattern.id: hit for hit in patterns.matches(LIBRARY, View.of(record))}
+    assert hits["network.connection_refused"].evidence == ["logs:1"]
+    assert hits["network.connection_refused"].captures == {"upstream": "db", "port": "5432"}
+
+
+def test_old_lines_are_history() -> None:
+    record = service("x", log=("a", LOGS["system.disk_full"][0], "b"))
+    record["logs"]["lines"][2]["ts"] = "2026-01-01T01:00:00Z"
+    assert "system.disk_full" not in fired(record)
+
+
+@pytest.mark.parametrize("seed", ["a" * 50_000, "upstream: " * 5_000, '"' * 50_000, "connect() failed (" * 3_000])
+def test_matching_takes_linear_time(seed: str) -> None:
+    """Bait for backtracking: a hundred times the text may not take a thousand times as long."""
+    import time
+
+    begin = time.perf_counter()
+    fired(service("x", log=(seed,)))
+    assert time.perf_counter() - begin < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[[pattern]", "not valid TOML"),
+        ("[[pattern]]\nid = 'a'", "missing required field"),
+        ("[[pattern]]\nidd = 'a'", "unknown field `idd`"),
+        ("rank = 'high'", "Expected `int`"),
+        ("cause = 'bad_luck'", "Invalid enum value 'bad_luck'"),
+        ("match = []", "'match' is empty"),
+        ("match = [{ where = 'log', regex = '(' }]", "not a regular expression"),
+        ("match = [{ where = 'weather', is = ['rain'] }]", "unknown place 'weather'"),
+        ("match = [{ where = 'log', regex = 'a', is = ['b'] }]", "exactly one of regex, is, above, empty"),
+        ("explanation = '{servise} is broken'", "unknown placeholder {servise}"),
+        ("blames = 'technology'", "the file names none"),
+        ("id = 'redis.maxmemory'", "is already in redis.toml"),
+    ],
+)
+def test_a_bad_pattern_file_is_refused_with_file_key_and_reason(
+    run: Run, tmp_path: Any, text: str, reason: str
+) -> None:
+    whole = {
+        "id": "'mine'",
+        "cause": "'http_error'",
+        "severity": "'info'",
+        "rank": "10",
+        "match": "[{ where = 'log', regex = 'a' }]",
+        "explanation": "'{service}'",
+        "source": "'us'",
+    }
+    if not text.startswith("["):
+        key, _, value = text.partition(" = ")
+        whole[key] = value
+        text = "[[pattern]]\n" + "\n".join(f"{key} = {value}" for key, value in whole.items())
+    (tmp_path / "mine.toml").write_text(text)
+    refused = run("dm-analyze --patterns . < /dev/null")
+    assert refused.returncode == 3
+    assert "mine.toml" in refused.stderr
+    assert reason in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_an_own_pattern_is_merged_in(run: Run, tmp_path: Any) -> None:
+    (tmp_path / "mine.toml").write_text(
+        "[[pattern]]\nid = 'mine.moon'\ncause = 'config_error'\nseverity = 'critical'\nrank = 60\nsource = 'us'\n"
+        "match = [{ where = 'log', regex = 'the moon is (?P<path>\\w+)' }]\nexplanation = '{service}: {path} moon'\n"
+    )
+    import orjson
+
+    record = orjson.dumps(service("x", "failed", log=("the moon is full",))).decode() + "\n"
+    judged = orjson.loads(run("dm-analyze", stdin=record, DM_PATTERNS=".").stdout)
+    assert judged["analysis"]["hypothesis"] == "x: full moon"
+    assert judged["analysis"]["cause"] == "config_error"

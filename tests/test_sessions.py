@@ -1,0 +1,223 @@
+"""supervisor-session.sh as people and cron meet it: the seed's example sessions, in a real terminal, on containers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests import lab as fault_lab
+from tests.conftest import ROOT, SEALED
+
+SUPERVISOR = str(ROOT / "scripts/supervisor-session.sh")
+
+
+def supervisor(
+    folder: Path, *arguments: str, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a session without a terminal, as cron does."""
+    return subprocess.run(
+        [SUPERVISOR, *arguments],
+        env=SEALED | {"PROOFS_DIR": str(folder)} | (environment or {}),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        start_new_session=True,
+    )
+
+
+def terminal(folder: Path, environment: dict[str, str], *arguments: str) -> pexpect.spawn:
+    """Run a session in a real terminal."""
+    return pexpect.spawn(
+        SUPERVISOR,
+        list(arguments),
+        env=SEALED | environment | {"PROOFS_DIR": str(folder), "TERM": "xterm"},
+        cwd=str(folder),
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(50, 200),
+    )
+
+
+def test_the_seeds_first_example(shop: dict[str, str], tmp_path: Path) -> None:
+    fault_lab.inject("paused")
+    session = terminal(tmp_path, shop, "diagnose-enhanced")
+    session.expect_exact("[supervisor] Triggering ENHANCED diagnostics...")
+    session.expect_exact("Analyzing ")
+    session.expect_exact("Enhanced diagnostic report saved: ")
+    session.expect(r"(\S+enhanced_diagnostics_\d+\.json)")
+    report = json.loads(Path(session.match[1]).read_text())
+    session.expect(pexpect.EOF)
+    session.close()
+    assert session.exitstatus == 10
+
+    session = terminal(tmp_path, shop, "review")
+    for line in (
+        "Issue #1: redis",
+        "Severity: CRITICAL",
+        "Status: failed",
+        "Root Cause Analysis:",
+        "  redis is paused",
+        "Log Excerpt (last 20 lines):",
+        "Resource Metrics:",
+        "  cpu: ",
+        "  memory: ",
+        "Proposed Fixes:",
+        "  1. Action: unpause",
+        "     Confidence: high",
+        "     Reasoning: ",
+        "Review (1/1):",
+        "  [a] Approve all",
+        "  [s] Select specific",
+        "  [d] Defer",
+        "  [i] Ignore",
+        "  [q] Quit",
+        "Your choice: ",
+    ):
+        session.expect_exact(line)
+    session.sendline("a")
+    session.expect_exact("✓ Approved 1 fix(es) for redis")
+    session.expect(r"✅ Approved actions saved to: (\S+approved_fixes_\d{8}_\d{6}\.json)")
+    approved = json.loads(Path(session.match[1]).read_text())
+    session.expect(pexpect.EOF)
+    session.close()
+    assert session.exitstatus == 0
+    assert approved["source_report"].endswith(f"enhanced_diagnostics_{report['report_id'].split('-')[1]}.json")
+    assert [(each["service"], each["action"]) for each in approved["approved_actions"]] == [("redis", "unpause")]
+
+
+def test_the_seeds_second_example(shop: dict[str, str], tmp_path: Path) -> None:
+    session = terminal(tmp_path, shop, "diagnose-enhanced")
+    session.expect_exact("[supervisor] Triggering ENHANCED diagnostics...")
+    session.expect_exact("Enhanced diagnostic report saved: ")
+    session.expect(pexpect.EOF)
+    session.close()
+    assert session.exitstatus == 0
+    session = terminal(tmp_path, shop, "review")
+    session.expect_exact("✅ No issues found! All services healthy.")
+    session.expect(pexpect.EOF)
+    session.close()
+    assert session.exitstatus == 0
+
+
+def test_the_base_diagnosis(shop: dict[str, str], tmp_path: Path) -> None:
+    done = supervisor(tmp_path, "diagnose", environment=shop)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    report = json.loads(next(tmp_path.glob("stack_diagnostics_*.json")).read_text())
+    assert report["summary"]["healthy"] == 5
+    assert not list(tmp_path.glob("enhanced_*"))
+    assert "5 healthy" in supervisor(tmp_path, "report").stdout
+
+
+def manifest(folder: Path, *services: dict[str, object]) -> dict[str, str]:
+    """A manifest file, and the variable that names it."""
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({"services": list(services)}))
+    return {"SERVICES_MANIFEST_PATH": str(path)}
+
+
+def test_without_docker_it_says_so_in_one_line_and_still_probes(tmp_path: Path) -> None:
+    environment = manifest(tmp_path, {"name": "gone", "external": ["tcp://127.0.0.1:1"]}, {"name": "job"})
+    done = supervisor(tmp_path, "diagnose-enhanced", environment=environment)
+    assert done.returncode == 10
+    assert done.stderr.count("\n") == 1
+    assert "cannot reach Docker at unix:///nonexistent/docker.sock" in done.stderr
+    assert "CRITICAL gone: " in done.stdout
+    report = json.loads(next(tmp_path.glob("enhanced_*")).read_text())
+    assert report["summary"] | {"issues": 0, "safe_actions": 0, "needs_review": 0} == {
+        "total": 2,
+        "healthy": 0,
+        "degraded": 0,
+        "failed": 1,
+        "unknown": 1,
+        "issues": 0,
+        "safe_actions": 0,
+        "needs_review": 0,
+    }
+
+
+def test_discovery_without_docker(tmp_path: Path) -> None:
+    done = supervisor(tmp_path, "diagnose-enhanced", "--discover")
+    assert done.returncode == 5
+    assert "cannot reach Docker" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["no-such-command"], 2, "unknown command"),
+        (["diagnose-enhanced", "--no-such-option"], 2, "unknown option"),
+        (["diagnose-enhanced", "nobody"], 2, "no service 'nobody'"),
+        (["report"], 3, "no report in"),
+        (["review"], 3, "no report in"),
+        (["demo", "no-such-fault"], 2, "no fault is named"),
+    ],
+)
+def test_wrong_use_is_one_line(tmp_path: Path, arguments: list[str], status: int, words: str) -> None:
+    environment = manifest(tmp_path, {"name": "x"})
+    done = supervisor(tmp_path, *arguments, environment=environment)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"services": []}', '{"services": [{"name": 5}]}'])
+def test_an_unusable_manifest_is_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "manifest.json").write_text(content)
+    variables = {"SERVICES_MANIFEST_PATH": str(tmp_path / "manifest.json")}
+    done = supervisor(tmp_path, "diagnose-enhanced", environment=variables)
+    assert done.returncode == 3
+    assert "manifest.json" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("*_diagnostics_*"))
+
+
+def test_settings_from_the_env_file(tmp_path: Path) -> None:
+    manifest(tmp_path, {"name": "gone", "external": ["tcp://127.0.0.1:${PORT}"]})
+    (tmp_path / ".env").write_text("PROOFS_DIR=kept here\nSERVICES_MANIFEST_PATH=manifest.json\nPORT=1\n")
+    done = subprocess.run(
+        [SUPERVISOR, "diagnose"], env=SEALED, cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 10
+    assert len(list((tmp_path / "kept here").glob("stack_diagnostics_*.json"))) == 1
+
+
+def test_an_unwritable_folder_is_said_and_nothing_is_half_written(tmp_path: Path) -> None:
+    (tmp_path / "proofs").write_text("a file in the folder's place")
+    environment = manifest(tmp_path, {"name": "x"}) | {"PROOFS_DIR": str(tmp_path / "proofs")}
+    done = supervisor(tmp_path, "diagnose", environment=environment)
+    assert done.returncode == 6
+    assert "cannot write" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "proofs"]
+
+
+def test_help_names_every_session(tmp_path: Path) -> None:
+    shown = supervisor(tmp_path, "help")
+    assert shown.returncode == 0
+    for session in ("diagnose", "diagnose-enhanced", "report", "review", "demo", "test", "help"):
+        assert f"\n  {session} " in shown.stdout
+
+
+def test_the_demo_ends_well_and_names_the_next_command(shop: dict[str, str], tmp_path: Path) -> None:
+    """On the lab's own engine, as a project of its own, beside whatever else runs there."""
+    folders = {name: value for name, value in os.environ.items() if name in ("HOME", "XDG_CACHE_HOME", "DM_LAB_DIR")}
+    done = subprocess.run(
+        [SUPERVISOR, "demo"],
+        env=SEALED
+        | folders
+        | {"PROOFS_DIR": str(tmp_path), "DM_LAB_PORT": "38080", "DOCKER_HOST": shop["DOCKER_HOST"]},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "CRITICAL postgres: postgres shut itself down" in done.stdout
+    assert done.stdout.rstrip().endswith("supervisor-session.sh review")

@@ -1,0 +1,276 @@
+"""dm-show: any record, report or approval for people; on a terminal and in a pipe, and safe whatever a log says."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.conftest import ROOT, SEALED, Run
+
+DATA = ROOT / "tests" / "data"
+NASTY = "\x1b[2J\x1b]0;owned\x07\x9b31m\r\x08\u202e\u200b\u0000end"
+SHOWN = "\\x1b[2J\\x1b]0;owned\\x07\\x9b31m\\r\\x08\\u202e\\u200b\\x00end"
+
+
+def shown(run: Run, value: Any) -> list[str]:
+    """The lines that dm-show makes of one JSON value."""
+    done = run("dm-show", stdin=json.dumps(value) + "\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+@pytest.fixture
+def reports(run: Run, tmp_path: Path) -> dict[str, Path]:
+    """The two reports of the recorded incident with the database down, and what dm-report printed."""
+    done = run(f"dm-analyze < {DATA}/database-down.jsonl | dm-propose | dm-report --proofs-dir p | tee line.json")
+    written = json.loads(done.stdout)
+    return {
+        "enhanced": tmp_path / written["report_path"],
+        "stack": tmp_path / written["base_report_path"],
+        "line": tmp_path / "line.json",
+    }
+
+
+# What is shown
+
+
+def test_records_that_nobody_judged(run: Run) -> None:
+    done = run(f"dm-show {DATA}/database-down.jsonl")
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["SERVICE", "STATUS", "CAUSE", "DETAIL"]
+    assert len(lines) == 6
+    postgres = next(line for line in lines if " postgres " in line)
+    assert postgres.startswith("✗ postgres")
+    assert "failed" in postgres
+    assert "exited" in postgres
+    redis = next(line for line in lines if " redis " in line)
+    assert redis.startswith("✓ redis")
+    assert "running (healthy)" in redis
+    assert re.search(r"tcp://redis:6379 ok [\d.]+ ms · .*cpu [\d.]+ % · memory [\d.]+ % · \d+ log items", redis)
+
+
+def test_judged_records(run: Run) -> None:
+    done = run(f"dm-analyze < {DATA}/database-down.jsonl | dm-propose | dm-show")
+    assert (done.returncode, done.stderr) == (0, "")
+    text = done.stdout
+    assert re.search(r"^✗ postgres +failed +exited +postgres shut itself down", text, re.MULTILINE)
+    assert re.search(r"^ +do: start \[high, reversible\]: ", text, re.MULTILINE)
+    assert re.search(r"^! web +degraded +← postgres ", text, re.MULTILINE)
+    assert "do: check_dependencies" not in text  # what suffers needs no repair
+    assert len([line for line in text.splitlines() if line.split()[:1] == ["SERVICE"]]) == 1
+
+
+def test_an_enhanced_report(run: Run, reports: dict[str, Path]) -> None:
+    lines = run(f"dm-show {reports['enhanced']}").stdout.splitlines()
+    assert lines[0].endswith("5 services: 1 healthy, 1 degraded, 3 failed")
+    assert "CRITICAL postgres: exited" in lines
+    assert "  also fails because of it: web → app → postgres" in lines
+    assert any(line.startswith("  do: start [high, reversible]: ") for line in lines)
+    assert '  [inspect:state] state = "exited"' in lines
+
+
+def test_a_stack_report(run: Run, reports: dict[str, Path]) -> None:
+    lines = run(f"dm-show {reports['stack']}").stdout.splitlines()
+    assert lines[0].endswith("5 services: 1 healthy, 1 degraded, 3 failed")
+    assert len(lines) == 6
+    assert any(re.fullmatch(r"! web +degraded +dependency_down +web → app → postgres", line) for line in lines)
+
+
+def test_what_dm_report_prints(run: Run, reports: dict[str, Path]) -> None:
+    text = run(f"dm-show < {reports['line']}").stdout
+    assert "5 services: 1 healthy, 1 degraded, 3 failed" in text
+    assert "CRITICAL postgres: exited" in text
+    assert "also fails because of it: web" in text
+
+
+def test_an_approval_file_and_approved_actions(run: Run) -> None:
+    action = {
+        "issue_id": "issue-app-1",
+        "service": "app",
+        "action": "check_dependencies",
+        "confidence": "high",
+        "reasoning": "because",
+        "parameters": {"dependency": "db"},
+        "risk": "read_only",
+    }
+    line = "  app: check_dependencies (dependency=db) [high, read_only]: because"
+    content = {"generated_at": "x", "source_report": "/proofs/r.json", "approved_actions": [action, action]}
+    assert shown(run, content) == ["2 approved action(s) of /proofs/r.json", line, line]
+    assert shown(run, action) == [line]
+
+
+def test_lines_that_were_no_records_are_shown(run: Run) -> None:
+    done = run(f"(cat {DATA}/healthy.jsonl; echo '{{torn') | dm-analyze | dm-propose | tee all.jsonl | dm-show")
+    assert "input: line 6: not valid JSON" in done.stdout
+    run("dm-report --proofs-dir p < all.jsonl")
+    for name in ("stack", "enhanced"):
+        assert "input: line 6: not valid JSON" in run(f"dm-show p/{name}*.json").stdout
+
+
+def test_errors_of_services_are_shown(run: Run) -> None:
+    record = {"service": "x", "errors": [{"stage": "logs", "code": "timeout", "message": "took too long"}]}
+    assert any("logs: took too long" in line for line in shown(run, record))
+    run("dm-report --proofs-dir p", stdin=json.dumps(record))
+    assert "logs: took too long" in run("dm-show p/stack*.json").stdout
+
+
+def test_documents_over_many_lines_and_blank_lines(run: Run, reports: dict[str, Path]) -> None:
+    wanted = run(f"dm-show {reports['enhanced']}").stdout
+    text = reports["enhanced"].read_text()
+    assert run("dm-show", stdin=text).stdout == wanted
+    assert run("dm-show -", stdin="\n \n" + text).stdout == wanted
+    assert run("dm-show", stdin=json.dumps(json.loads(text))).stdout == wanted
+
+
+# What makes no sense
+
+KEYS = ("approved_actions", "issues", "services", "report_path", "summary", "errors", "probe", "inspect", "stats")
+KEYS += ("logs", "analysis", "proposals", "service", "issue_id", "parameters", "input_errors")
+
+
+def test_values_of_any_type_anywhere_are_shown_somehow(run: Run) -> None:
+    strange: list[Any] = [None, True, 7, -1.5, "text", [], [7], [[]], {}, {"a": [1]}]
+    values: list[Any] = list(strange)
+    for inner in strange:
+        values += [{key: inner} for key in KEYS]
+        values += [{"report_path": "x", "services": [inner], "summary": inner}]
+        values += [
+            {"report_path": "x", "services": [dict.fromkeys(("name", "status", "cause", "path", "errors"), inner)]}
+        ]
+        issue = dict.fromkeys(("severity", "service", "symptoms", "proposed_fixes", "evidence_detail", "cause"), inner)
+        values += [{"issues": [inner, issue, {"symptoms": [inner], "proposed_fixes": [inner]}]}]
+        verdict = dict.fromkeys(("status", "cause", "hypothesis", "root"), inner)
+        values += [{"service": inner, "analysis": verdict | {"role": role}} for role in ("root", "symptom", inner)]
+        values += [{"service": "x", "probe": {"status": inner, "checks": [inner, {"total_ms": inner, "error": inner}]}}]
+        values += [{"service": "x", "stats": dict.fromkeys(("cpu_percent", "memory_percent"), inner)}]
+        values += [{"service": "x", "inspect": dict.fromkeys(("state", "health", "restart_count"), inner)}]
+    done = run("dm-show", stdin="".join(json.dumps(value) + "\n" for value in values))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") >= len(values)
+
+
+def test_garbage_is_shown_as_garbage(run: Run) -> None:
+    done = run("dm-show", stdin='{"service":"a"}\n{"service":"b\n\x00\x01\n[1,2]\nnull\n')
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "not valid JSON" in done.stdout
+    assert "? not a record: [1, 2]" in done.stdout
+    assert "? not a record: None" in done.stdout
+
+
+@pytest.mark.parametrize("content", ['{"issues": [\n', '{\n"a": 1,\n', '{"report_id": "x",\n\x00'])
+def test_a_torn_document_is_one_clear_line(run: Run, tmp_path: Path, content: str) -> None:
+    (tmp_path / "torn.json").write_text(content)
+    done = run("dm-show torn.json")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "dm-show: neither JSON Lines nor one JSON document\n"
+
+
+def test_a_file_that_is_not_there(run: Run) -> None:
+    done = run("dm-show nothing.json")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == "dm-show: cannot read 'nothing.json': No such file or directory\n"
+
+
+# Terminals and pipes
+
+
+def on_terminal(tmp_path: Path, line: str, columns: int, **variables: str) -> str:
+    """What a command writes to a terminal of so many columns."""
+    process = pexpect.spawn(
+        "/bin/bash",
+        ["-c", line],
+        cwd=str(tmp_path),
+        env=SEALED | {"TERM": "xterm-256color"} | variables,
+        dimensions=(24, columns),
+        encoding="utf-8",
+        timeout=15,
+    )
+    process.expect(pexpect.EOF)
+    process.close()
+    assert process.exitstatus == 0
+    return str(process.before).replace("\r\n", "\n")
+
+
+JUDGED = f"dm-analyze < {DATA}/database-down.jsonl | dm-propose"
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def test_colour_on_a_terminal_only(run: Run, tmp_path: Path) -> None:
+    styled = on_terminal(tmp_path, f"{JUDGED} | dm-show", 400, NO_COLOR="")
+    assert "\x1b[31m" in styled  # red: failed
+    assert "\x1b[32m" in styled  # green: healthy
+    piped = run(f"{JUDGED} | dm-show", NO_COLOR="").stdout
+    assert "\x1b" not in piped
+    assert STYLE.sub("", styled) == piped
+    assert "\x1b" not in on_terminal(tmp_path, f"{JUDGED} | dm-show", 400, NO_COLOR="1")
+    assert "\x1b" not in on_terminal(tmp_path, f"{JUDGED} | dm-show", 400, NO_COLOR="", TERM="dumb")
+
+
+@pytest.mark.parametrize("columns", [40, 80, 133])
+def test_lines_are_cut_to_the_terminal_and_whole_in_a_pipe(run: Run, tmp_path: Path, columns: int) -> None:
+    whole = run(f"{JUDGED} | dm-show").stdout.splitlines()
+    cut = on_terminal(tmp_path, f"{JUDGED} | dm-show", columns).splitlines()
+    assert max(map(len, whole)) > 133
+    assert cut == [line[:columns] for line in whole]
+
+
+def test_columns_of_the_environment_win(tmp_path: Path) -> None:
+    assert max(map(len, on_terminal(tmp_path, f"dm-show {DATA}/healthy.jsonl", 400, COLUMNS="50").splitlines())) == 50
+
+
+@pytest.mark.parametrize("columns", ["0", "-7", "wide"])
+def test_a_terminal_that_does_not_know_its_size(tmp_path: Path, columns: str) -> None:
+    text = on_terminal(tmp_path, f"stty cols 0; dm-show {DATA}/healthy.jsonl", 0, COLUMNS=columns)
+    assert max(map(len, text.splitlines())) == 100
+    text = on_terminal(tmp_path, f"dm-show {DATA}/healthy.jsonl", 60, COLUMNS=columns)
+    assert max(map(len, text.splitlines())) == 60
+
+
+def test_wide_characters_take_two_columns(tmp_path: Path) -> None:
+    record = {"service": "服务" * 30, "analysis": {"hypothesis": "数据库\t停止了" * 20, "status": "failed"}}
+    (tmp_path / "wide.jsonl").write_text(json.dumps(record) + "\n")
+    for line in on_terminal(tmp_path, "dm-show wide.jsonl", 80).splitlines():
+        assert sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line) <= 80
+        assert "\t" not in line
+
+
+def test_control_characters_are_shown_and_not_obeyed(run: Run, tmp_path: Path) -> None:
+    verdict = {"status": NASTY, "role": "root", "cause": NASTY, "hypothesis": NASTY, "root": {"service": NASTY}}
+    fix = dict.fromkeys(("action", "confidence", "risk", "reasoning"), NASTY) | {"parameters": {NASTY: NASTY}}
+    detail = [{"id": NASTY, "text": NASTY}]
+    errors = [{"stage": NASTY, "message": NASTY}]
+    issue = {"severity": NASTY, "service": NASTY, "cause": NASTY, "root_cause_hypothesis": NASTY}
+    issue |= {"symptoms": [NASTY, {"path": [NASTY]}], "proposed_fixes": [fix], "evidence_detail": detail}
+    service = {"name": NASTY, "status": NASTY, "cause": NASTY, "path": [NASTY], "errors": errors}
+    values: list[Any] = [
+        NASTY,
+        {"service": NASTY, "analysis": verdict, "proposals": [fix], "errors": errors},
+        {"report_id": NASTY, "issues": [issue], "input_errors": errors},
+        {"report_id": NASTY, "report_path": NASTY, "services": [service]},
+        {"report_path": NASTY},
+        {"source_report": NASTY, "approved_actions": [fix | {"service": NASTY}]},
+    ]
+    (tmp_path / "nasty.jsonl").write_text("".join(json.dumps(value) + "\n" for value in values))
+    piped = run("dm-show nasty.jsonl").stdout
+    assert [c for c in piped if not c.isprintable() and c != "\n"] == []
+    assert piped.count(SHOWN) >= 30
+    styled = on_terminal(tmp_path, "dm-show nasty.jsonl", 4000, NO_COLOR="")
+    assert [c for c in STYLE.sub("", styled) if not c.isprintable() and c != "\n"] == []
+
+
+def test_nothing_to_show_on_a_terminal_is_a_mistake(tmp_path: Path) -> None:
+    text = on_terminal(tmp_path, "dm-show; test $? = 2", 100)
+    assert text == "dm-show: nothing to show: pipe records in or name a file (see --help)\n"
+
+
+def test_each_record_is_shown_at_once(tmp_path: Path) -> None:
+    line = '(echo \'{"service":"first"}\'; read -t 10 < fifo) | dm-show'
+    process = pexpect.spawn("/bin/bash", ["-c", f"mkfifo fifo; {line}"], cwd=str(tmp_path), env=SEALED, timeout=8)
+    process.expect_exact("first")  # while standard input stays open
+    process.close(force=True)
