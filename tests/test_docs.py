@@ -1,0 +1,137 @@
+"""The documents keep their word: every example of the help texts (which are the man pages') and of the README runs.
+
+On the real shop, in a folder that holds the files which the examples name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.conftest import COMMANDS, ROOT, SEALED
+
+README = (ROOT / "README.md").read_text()
+
+
+def examples(name: str) -> list[str]:
+    """The lines of a command's examples."""
+    text: str = importlib.import_module(f"dm_tools.commands.{name}").cli.help
+    return [line.strip() for line in text.partition("Examples:")[2].strip().splitlines()]
+
+
+def readme_examples() -> list[str]:
+    """The lines of the README's shell blocks, and its pipeline at the top."""
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+    lines = [line for line in blocks.splitlines() if line and not line.startswith("#")]
+    top = next(line.strip() for line in README.splitlines() if line.startswith("    dm-services |"))
+    return [top, *lines]
+
+
+EXAMPLES = [line for name in COMMANDS for line in examples(name)] + readme_examples()
+
+
+@pytest.fixture
+def desk(shop: dict[str, str], tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A folder with a recorded incident, a judged one and a report, and the variables to see the shop."""
+    variables = shop | {"PROOFS_DIR": "volumes/proofs"}
+    line = (
+        "dm-services | dm-probe | dm-inspect | dm-logs | tee incident.jsonl | dm-analyze | dm-propose "
+        "| tee judged.jsonl | DM_NOW=1732800000 dm-report"
+    )
+    subprocess.run(["bash", "-c", line], cwd=tmp_path, env=SEALED | variables, check=True, capture_output=True)
+    return tmp_path, variables
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_the_example_runs(desk: tuple[Path, dict[str, str]], line: str) -> None:
+    folder, variables = desk
+    if line.startswith("dm-review"):
+        session = pexpect.spawn(
+            "bash",
+            ["-o", "pipefail", "-c", line],
+            cwd=str(folder),
+            env=SEALED | variables,
+            encoding="utf-8",
+            timeout=30,
+        )
+        session.expect("No issues found")
+        session.expect(pexpect.EOF)
+        session.close()
+        assert session.exitstatus == 0
+        return
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        cwd=folder,
+        env=SEALED | variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    # 4: a name of the example (app, postgres) that is no container of its own here
+    expected = (10,) if "--fail-on" in line and "||" not in line else (0, 4)
+    assert done.returncode in expected, done.stdout + done.stderr
+    assert done.stderr == ""
+
+
+def test_the_readme_names_what_there_is() -> None:
+    for name in COMMANDS:
+        assert f"| `dm-{name}` |" in README
+    for path in re.findall(r"`((?:scripts|configs|tests|man|completions|bin)/[\w./*-]*)`", README):
+        assert list(ROOT.glob(path.rstrip("/"))) or path.endswith("services_manifest.json"), path
+    sessions = subprocess.run(
+        [ROOT / "scripts/supervisor-session.sh", "help"], capture_output=True, text=True, env=SEALED, check=True
+    ).stdout
+    for session in re.findall(r"supervisor-session\.sh ([a-z-]+)", README):
+        assert f"\n  {session} " in sessions
+
+
+def test_the_architecture_names_every_part_of_the_tree() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    for path in (ROOT / "dm_tools").rglob("*.py"):
+        folder = path.parent.name
+        if path.name != "__init__.py" and folder in ("pipe", "collect", "diagnose"):
+            assert path.name in text, path.name
+    for name in re.findall(r"\b(\w+\.py)\b", text):
+        assert list(ROOT.rglob(name)), name
+
+
+def test_installed_from_a_wheel_it_finds_its_patterns(tmp_path: Path) -> None:
+    """As a user installs it: built, unpacked elsewhere, run without the checkout."""
+    python = ROOT / ".venv/bin/python"
+    source = tmp_path / "source"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(source)], check=True)
+    subprocess.run(
+        [python, "-m", "pip", "wheel", "-q", "--no-deps", "--disable-pip-version-check", "-w", tmp_path, source],
+        check=True,
+        cwd=tmp_path,
+        env=dict(os.environ),
+    )
+    wheel = next(tmp_path.glob("*.whl"))
+    subprocess.run([python, "-m", "zipfile", "-e", wheel, tmp_path / "installed"], check=True)
+    done = subprocess.run(
+        [python, "-P", "-m", "dm_tools.commands.analyze"],
+        input='{"service":"x","probe":{"status":"failed","checks":[{"id":"probe:0","url":"http://x/","kind":"http",'
+        '"scope":"internal","ok":false,"error":"tls_expired"}]}}\n',
+        env=SEALED | {"PYTHONPATH": str(tmp_path / "installed")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert '"cause":"tls_expired"' in done.stdout
+
+
+def test_completion_offers_options(tmp_path: Path) -> None:
+    script = (
+        f"source {ROOT}/completions/dm-tools.bash; _dm_tools dm-probe --time; echo ${{COMPREPLY[@]}}; "
+        "_dm_tools ./scripts/supervisor-session.sh diag; echo ${COMPREPLY[@]}"
+    )
+    shown = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert shown.stdout == "--timeout\ndiagnose diagnose-enhanced\n"
