@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # bash completion for dm-tools; printed by scripts/man. Use: source completions/dm-tools.bash
 
 _dm_tools() {

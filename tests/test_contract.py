@@ -118,6 +118,7 @@ BROKEN = [
     '{"service": "x", "v": 99}',
     '{"service": "x\\u0007"}',
     "two words",
+    '{"service": "x", "deep": ' + "[" * 300 + "]" * 300 + "}",
     "\x00\x01\x02",
 ]
 

@@ -399,7 +399,7 @@ def test_ten_gigabytes_cost_nothing(serve: Serve, ask: Ask, header: str) -> None
     check = ask(f"http://127.0.0.1:{serve(flood)}/")
     assert check["ok"]
     assert check["body_excerpt"] == "x" * 400
-    assert check["total_ms"] < 2000
+    assert check["total_ms"] - check["first_byte_ms"] < 900  # it stops by size, not by the second that a body has
     assert sent < 20_000_000  # what the sockets' buffers take
 
 

@@ -81,7 +81,7 @@ def accepts(action: Action, key: str, value: Any, inventory: set[str]) -> bool:
     if kind is None or not isinstance(value, str):
         return False
     if kind == Kind.SERVICE:
-        return value in inventory
+        return value in inventory and value.isprintable()
     if kind == Kind.RESOURCE:
         return value in RESOURCES
     return 0 < len(value) <= 200 and value.isprintable()

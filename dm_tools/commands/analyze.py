@@ -59,11 +59,7 @@ def cli(services: tuple[str, ...], on_bad: str, fail_on: str | None, patterns: P
             verdict = verdicts.get(record.get("service", ""))
             return record if verdict is None else with_section(record, "analysis", verdict)
 
-        return stream.write(
-            stream.one_by_one(map(add, waiting)),
-            "analyze",
-            lambda record: bool(fail_on) and (record.get("analysis") or {}).get("status") != "healthy",
-        )
+        return stream.write(stream.one_by_one(map(add, waiting)), "analyze", command.matched(fail_on, "analysis"))
 
 
 def main() -> None:

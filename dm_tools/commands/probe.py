@@ -38,11 +38,7 @@ def cli(
     engine.warm_up()
     source = command.source(services, on_bad)
     results = stream.pmap(lambda record: probe.probe(record, timeout), source, "probe", jobs, keep_order)
-    return stream.write(
-        results,
-        "probe",
-        lambda record: bool(fail_on) and (record.get("probe") or {}).get("status") != "healthy",
-    )
+    return stream.write(results, "probe", command.matched(fail_on, "probe"))
 
 
 def main() -> None:

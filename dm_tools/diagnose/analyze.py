@@ -43,7 +43,7 @@ class Facts:
     hits: list[Hit]
     values: dict[str, str]
     looked_at: list[str]
-    unresolved: set[str] = field(default_factory=set)
+    resolved: set[str]  # the evidence ids of the hits that stand for something
 
 
 def facts(record: dict[str, Any], library: Library) -> Facts:
@@ -51,9 +51,9 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     view = View.of(record)
     status = view.status
     hits = [] if view.finished else matches(library, view)
-    unresolved = {each for hit in hits for each in hit.evidence if resolve(view, each) is None}
+    resolved = {each for hit in hits for each in hit.evidence if resolve(view, each) is not None}
     values = _values(view) if hits else {}
-    return Facts(node(record, view, library), status, hits, values, view.looked_at, unresolved)
+    return Facts(node(record, view, library), status, hits, values, view.looked_at, resolved)
 
 
 def _values(view: View) -> dict[str, str]:
@@ -279,12 +279,11 @@ def _verdicts(stack: dict[str, Judged], topology: Topology) -> dict[str, Analysi
         verdict.peers = topology.peers(service)
         verdict.symptoms = symptoms.get(service, [])
         found[service] = verdict
-    return {
-        service: grounding.checked(
-            service, verdict, set(stack), lambda owner, each: each not in stack[owner].facts.unresolved
-        )
-        for service, verdict in found.items()
-    }
+
+    def resolves(owner: str, evidence_id: str) -> bool:
+        return evidence_id in stack[owner].facts.resolved
+
+    return {service: grounding.checked(service, verdict, set(stack), resolves) for service, verdict in found.items()}
 
 
 def _at_rest(judged: Judged, peers: list[str]) -> Analysis:

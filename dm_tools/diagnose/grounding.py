@@ -37,15 +37,30 @@ Resolves = Callable[[str, str], bool]  # (service, evidence id) -> whether it st
 
 def checked(service: str, verdict: Analysis, inventory: set[str], resolves: Resolves) -> Analysis:
     """The verdict with everything removed that has no ground."""
+    claimed = len(verdict.evidence)
     verdict.findings = [each for each in verdict.findings if _stands(service, each, inventory, resolves)]
     verdict.evidence = [each for each in verdict.evidence if _resolves(service, each, inventory, resolves)]
     verdict.peers = [each for each in verdict.peers if each in inventory]
     verdict.symptoms = [each for each in verdict.symptoms if set(each.path) <= inventory]
-    if verdict.role == Role.ROOT and not _carries(verdict.cause, verdict.evidence):
+    if verdict.role in (Role.HEALTHY, Role.UNKNOWN):
+        verdict.cause, verdict.root = None, None
+        return verdict
+    if not _leads(service, verdict, inventory) or not _carries(verdict.cause, verdict.evidence):
         return _inconclusive(service, verdict)
-    if verdict.root is not None and not {verdict.root.service, *verdict.root.path} <= inventory:
-        return _inconclusive(service, verdict)
+    if len(verdict.evidence) < claimed and verdict.confidence == Confidence.HIGH:
+        verdict.confidence = Confidence.MEDIUM  # a part of what it stood on was not there
     return verdict
+
+
+def _leads(service: str, verdict: Analysis, inventory: set[str]) -> bool:
+    """Whether the way to the root is one: from this service, through known ones, to the root that it names."""
+    root = verdict.root
+    if root is None:
+        return verdict.cause in WITHOUT_EVIDENCE
+    if not {root.service, *root.path} <= inventory or not root.path:
+        return False
+    is_root = root.service == service
+    return root.path[0] == service and root.path[-1] == root.service and is_root == (verdict.role == Role.ROOT)
 
 
 def _inconclusive(service: str, verdict: Analysis) -> Analysis:
@@ -68,7 +83,8 @@ def _stands(service: str, finding: Finding, inventory: set[str], resolves: Resol
         return False
     if finding.cause in WITHOUT_EVIDENCE:
         return True
-    return bool(finding.evidence) and all(_resolves(service, each, inventory, resolves) for each in finding.evidence)
+    known = all(_resolves(service, each, inventory, resolves) for each in finding.evidence)
+    return bool(finding.evidence) and known and _carries(finding.cause, finding.evidence)
 
 
 def _resolves(service: str, evidence_id: str, inventory: set[str], resolves: Resolves) -> bool:

@@ -126,7 +126,7 @@ def parse_time(value: str | None) -> float | None:
     return whole + float(match[2] or 0)
 
 
-EVIDENCE = re.compile(r"^(probe|logs|event|inspect|stats):([A-Za-z0-9_.]{1,80})$")
+EVIDENCE = re.compile(r"^(probe|logs|event|inspect|stats):([A-Za-z0-9_.]{1,80})\Z")
 
 
 def resolve(view: View, evidence_id: str) -> Any:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from datetime import UTC, datetime
+
+from dm_tools.pipe import exits
 
 
 def now() -> float:
     """Seconds since 1970."""
     fixed = os.environ.get("DM_NOW")
-    return float(fixed) if fixed else time.time()
+    if not fixed:
+        return time.time()
+    if not re.fullmatch(r"\d{1,11}(\.\d+)?", fixed):
+        raise exits.Stop(exits.USAGE, f"DM_NOW: {fixed!r} is not a number of seconds since 1970")
+    return float(fixed)
 
 
 def rfc3339(seconds: float) -> str:

@@ -90,7 +90,7 @@ def when_option(function: Function) -> Function:
 def fail_on_option(function: Function) -> Function:
     """The grep-like status for scripts."""
     return click.option(
-        "--fail-on", type=click.Choice(["unhealthy"]), help="Exit with 10 if any service is not healthy."
+        "--fail-on", type=click.Choice(["unhealthy"]), help="Exit with 10 if any service is degraded or failed."
     )(function)
 
 
@@ -108,6 +108,11 @@ def when(choice: str, work: Callable[[stream.Record], stream.Record]) -> Callabl
         return record if probe_fine and container_fine else work(record)
 
     return maybe
+
+
+def matched(fail_on: str | None, section: str) -> Callable[[stream.Record], bool]:
+    """What --fail-on looks for in a written record: the status of one of its sections."""
+    return lambda record: bool(fail_on) and (record.get(section) or {}).get("status") in ("degraded", "failed")
 
 
 def source(services: Iterable[str], on_bad: str) -> Iterator[stream.Record]:

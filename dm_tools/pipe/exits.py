@@ -25,7 +25,7 @@ MEANING = {
     ERRORS: "done, but some records carry an entry in 'errors'",
     UNREACHABLE: "Docker could not be reached; the records say so in 'errors'",
     CANNOT_WRITE: "standard output or a file could not be written",
-    MATCHED: "--fail-on matched: some service is not healthy",
+    MATCHED: "--fail-on matched: some service is degraded or failed",
     INTERRUPTED: "interrupted (Ctrl-C)",
     BROKEN_PIPE: "the reader of standard output had enough",
     TERMINATED: "terminated",

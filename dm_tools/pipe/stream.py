@@ -26,6 +26,7 @@ Record = dict[str, Any]
 
 # A longer line is reported and not held: an endless line without a newline must not fill the memory.
 MAX_LINE_BYTES = 64 * 1024 * 1024
+MAX_DEPTH = 200  # the JSON library reads deeper nesting than it writes
 URL = re.compile(r"^[a-z][a-z0-9+.-]*://\S+$", re.IGNORECASE)
 NAME = re.compile(r"^/?[A-Za-z0-9][A-Za-z0-9_.-]*$")
 UNREACHABLE_CODES = frozenset({"docker_unreachable"})
@@ -61,7 +62,19 @@ def parse(number: int, line: bytes) -> Record:
     except ValueError:
         return BadLine(number, line, "not valid JSON")
     problem = records.problem(record)
+    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(record, MAX_DEPTH) >= MAX_DEPTH:
+        problem = f"nested more than {MAX_DEPTH} deep"
     return BadLine(number, line, problem) if problem else record
+
+
+def _depth(value: Any, enough: int) -> int:
+    """How deep a JSON value is nested, counted up to `enough`."""
+    level, depth = [value], 0
+    while level and depth < enough:
+        nested = [each for each in level if isinstance(each, dict | list)]
+        level = [item for each in nested for item in (each.values() if isinstance(each, dict) else each)]
+        depth += bool(nested)
+    return depth
 
 
 def lines(source: BinaryIO) -> Iterator[bytes]:

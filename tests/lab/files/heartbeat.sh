@@ -1,3 +1,4 @@
+#!/bin/sh
 # Health check of the worker: an order was stored in the last seconds.
 last=$(stat -c %Y /tmp/heartbeat 2>/dev/null) || { echo "no order stored yet"; exit 1; }
 age=$(($(date +%s) - last))
