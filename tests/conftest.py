@@ -20,6 +20,10 @@ from docker.models.containers import Container
 from tests import lab as fault_lab
 
 ROOT = Path(__file__).resolve().parent.parent
+# The tests' shop is one of its own: nobody's lab of the same engine is touched.
+os.environ.setdefault("DM_LAB_PROJECT", "dmsuite")
+os.environ.setdefault("DM_LAB_PORT", "19080")
+
 COMMANDS = sorted(path.stem.replace("_", "-") for path in (ROOT / "dm_tools" / "commands").glob("[a-z]*.py"))
 
 # Nothing of the caller's settings reaches a test, and no engine unless the test asks for one.

@@ -62,6 +62,11 @@ def _problems(host: str | None, subject: str, whole_engine: bool) -> Iterator[No
         if whole_engine:
             raise _unreached(host, "no answer in time") from None
         raise records.Problem("docker_timeout", f"{subject}: {label(host)} did not answer in time") from None
+    except requests.exceptions.JSONDecodeError as garbage:
+        if whole_engine:
+            raise _unreached(host, "its answer is not JSON") from None
+        # an engine that removes a container while it is being measured answers nothing at all
+        raise records.Problem("container_gone", f"{subject}: no valid answer ({garbage})") from None
     except (
         docker.errors.DockerException,
         requests.exceptions.RequestException,

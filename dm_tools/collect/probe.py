@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
+from urllib.parse import quote
 
 from dm_tools import records
 from dm_tools.collect import engine, http
@@ -24,12 +26,15 @@ def probe(record: Record, timeout: float) -> Record:
     targets = []
     for index, (url, scope) in enumerate(urls):
         try:
-            targets.append(_target(record, f"probe:{index}", url, scope, timeout))
+            targets.append(_target(record, f"probe:{index}", _with_password(url), scope, timeout))
         except records.Problem as problem:
             record = records.with_error(record, "probe", problem.code, problem.message)
+    for scope in ("internal", "external"):
+        if any(redact.has_secret(url) for url in record.get(scope) or []):
+            record = record | {scope: [redact.url(url) for url in record[scope]]}
     checks = http.run(targets, timeout)
     for check in checks:
-        check.url = _shown(check.url)
+        check.url = redact.redact(redact.url(check.url))
         if check.body_excerpt is not None:
             check.body_excerpt = redact.redact(text.clean(check.body_excerpt))[:EXCERPT_CHARACTERS]
     return records.with_section(record, "probe", Probe(status=status(checks), checks=checks))
@@ -53,7 +58,8 @@ def _target(record: Record, check_id: str, url: str, scope: str, timeout: float)
     except ValueError:
         host, port = None, 0
     if not host or not port or target.parts.scheme not in ("http", "https", "tcp"):
-        raise records.Problem("bad_url", f"cannot ask {_shown(url)!r}: give http, https or tcp://HOST:PORT")
+        shown = redact.redact(redact.url(url))
+        raise records.Problem("bad_url", f"cannot ask {shown!r}: give http, https or tcp://HOST:PORT")
     if scope == "external":
         return target
     docker_host = record.get("docker_host")
@@ -75,14 +81,16 @@ def _target(record: Record, check_id: str, url: str, scope: str, timeout: float)
     return target
 
 
-def _shown(url: str) -> str:
-    """The URL without its password, whatever that is made of."""
-    scheme, separator, rest = url.partition("://")
-    address = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    user_info, at, _ = address.rpartition("@")
-    if at and ":" in user_info:
-        rest = f"{user_info.partition(':')[0]}:{redact.MASK}{rest[len(user_info) :]}"
-    return redact.redact(scheme + separator + rest)
+def _with_password(url: str) -> str:
+    """The URL with the variable in its password's place filled in. Raises Problem unset_variable."""
+
+    def value(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1])
+        if not found:
+            raise records.Problem("unset_variable", f"the variable {match[1]} of the URL's password is not set")
+        return quote(found, safe="")
+
+    return redact.PASSWORD_VARIABLE.sub(value, url, count=1)
 
 
 def _home(record: Record, timeout: float) -> engine.Container | None:

@@ -13,6 +13,7 @@ import orjson
 
 from dm_tools import records
 from dm_tools.collect import engine
+from dm_tools.diagnose import redact
 
 Record = dict[str, Any]
 
@@ -44,6 +45,8 @@ def expand(text: str, environment: Mapping[str, str]) -> str:
         found = environment.get(name)
         if not found and default is None:
             raise KeyError(name)
+        if redact.PASSWORD_VARIABLE.match(text, match.start()) and "://" in text[: match.start()]:
+            return match[0]  # a password is filled in by the one who needs it, not carried through the pipe
         return found or default or ""
 
     return _VARIABLE.sub(value, text)
@@ -87,6 +90,8 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
             raise ManifestError(f"{where}: {wrong}") from None
         if not known.name or not known.name.isprintable():
             raise ManifestError(f"{where}: the name is empty or not printable")
+        if any(redact.has_secret(url) for url in known.internal + known.external):
+            raise ManifestError(f"{where}: {redact.NO_PASSWORDS}")
         if known.name in found:
             raise ManifestError(f"{where}: a second service is named {known.name!r}")
         extra = {key: value for key, value in entry.items() if key not in ("name", "service", "v", "errors")}

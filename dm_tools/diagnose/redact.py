@@ -38,7 +38,7 @@ _RULES = [
     # password=..., "api_key": "...", MYSQL_ROOT_PASSWORD='...', --requirepass ...
     (
         re.compile(
-            rf"""((?:[\w.-]{{0,60}}{_SECRET_NAME}[\w-]{{0,40}})["']?\s{{0,3}}[:=]\s{{0,3}})"""
+            rf"""((?:{_SECRET_NAME}[\w-]{{0,40}})["']?\s{{0,3}}[:=]\s{{0,3}})"""
             r"""(?!os\.(?:environ|getenv)|process\.env|System\.getenv|ENV\[|None\b|null\b|\*+(?:\s|$))"""
             r"""("[^"\r\n]{1,500}"|'[^'\r\n]{1,500}'|[^\s,;&"'<>()\[\]{}]{1,500})""",
             re.IGNORECASE,
@@ -47,6 +47,29 @@ _RULES = [
     ),
     (re.compile(r"(--?(?:requirepass|password|pass|token|secret)[= ])\S+", re.IGNORECASE), rf"\1{MASK}"),
 ]
+
+
+# The password of a URL as a variable, ://user:${NAME}@: a record may carry it, since it is no secret.
+PASSWORD_VARIABLE = re.compile(r"(?<=:)\$\{([A-Za-z_][A-Za-z0-9_]*)\}(?=@)")
+NO_PASSWORDS = "a password in a URL: write ${NAME} in its place, dm-probe fills it in from the environment"
+
+
+def password(url: str) -> str:
+    """The password in a URL, whatever it is made of; empty if there is none."""
+    address = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    user_info, at, _ = address.rpartition("@")
+    return user_info.partition(":")[2] if at else ""
+
+
+def has_secret(url: str) -> bool:
+    """Whether a URL carries a password in clear."""
+    found = password(url)
+    return bool(found) and PASSWORD_VARIABLE.sub("", f":{found}@") != ":@"
+
+
+def url(text: str) -> str:
+    """A URL without its password; a variable in its place stays."""
+    return text.replace(f":{password(text)}@", f":{MASK}@", 1) if has_secret(text) else text
 
 
 def redact(text: str) -> str:

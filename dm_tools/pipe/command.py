@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from dm_tools import __version__
+from dm_tools.diagnose import redact
 from dm_tools.pipe import exits, say, settings, stream
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -129,6 +130,8 @@ def _from_words(words: tuple[str, ...], on_bad: str) -> Iterator[stream.Record]:
             yield from stdin(on_bad)
         elif (record := stream.from_word(word)) is not None:
             yield record
+        elif redact.has_secret(word):
+            raise exits.Stop(exits.USAGE, redact.NO_PASSWORDS)
         else:
             raise exits.Stop(exits.USAGE, f"{word!r} is neither a service's name nor a URL")
 

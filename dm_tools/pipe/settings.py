@@ -34,8 +34,12 @@ def load_env_file() -> None:
     from dotenv import dotenv_values
 
     for name, value in dotenv_values(stream=io.StringIO(text)).items():
-        if value is not None:
-            os.environ.setdefault(name, value)
+        if value is None or os.environ.get(name):
+            continue
+        try:
+            os.environ[name] = value
+        except ValueError:
+            raise exits.Stop(exits.USAGE, f"{str(path)!r}: {name!r} cannot be a variable") from None
 
 
 def main() -> None:

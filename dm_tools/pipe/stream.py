@@ -34,7 +34,7 @@ UNREACHABLE_CODES = frozenset({"docker_unreachable"})
 
 def from_word(word: str) -> Record | None:
     """A bare word is a service's (or container's) name, a bare URL is one check; anything else is None."""
-    if URL.match(word):
+    if URL.match(word) and not redact.has_secret(word):
         return records.new(word, external=[word])
     if NAME.match(word) and word not in ("null", "true", "false"):
         return records.new(word.lstrip("/"))
@@ -56,7 +56,9 @@ def parse(number: int, line: bytes) -> Record:
     if len(line) >= MAX_LINE_BYTES:
         return BadLine(number, line, f"longer than {MAX_LINE_BYTES} bytes")
     if not line.startswith(b"{"):
-        return from_word(line.decode("utf-8", "replace")) or BadLine(number, line, "not a JSON object")
+        word = line.decode("utf-8", "replace")
+        why = redact.NO_PASSWORDS if redact.has_secret(word) else "not a JSON object"
+        return from_word(word) or BadLine(number, redact.url(word).encode(), why)
     try:
         record: Record = orjson.loads(line)
     except ValueError:
