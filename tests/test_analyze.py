@@ -70,6 +70,12 @@ def test_the_failure_of_a_host_outside_the_stack_stays_where_it_shows() -> None:
     assert paths(found) == {"web": ["web", "app"]}
 
 
+def test_a_complaint_about_a_healthy_peer_is_the_services_own_fault() -> None:
+    found = judge(service("app", "failed", (refused("db", 5433),), depends_on=["db"]), service("db"))
+    assert roots(found) == [("app", "connection_refused")]
+    assert "cannot connect to db" in str(found["app"].hypothesis)
+
+
 def test_a_healthy_service_in_the_middle_takes_part() -> None:
     """The health check of app passes while its pages fail for the database's full disk."""
     full = 'psycopg2.errors.DiskFull: could not extend file "base/1": No space left on device'

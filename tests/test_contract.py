@@ -193,6 +193,19 @@ def test_without_docker_the_records_flow_and_the_status_is_5(run: Run, name: str
         assert record["errors"][0]["code"] == "docker_unreachable"
 
 
+@pytest.mark.parametrize("name", ["inspect", "logs", "stats"])
+def test_when_unhealthy_leaves_healthy_records_alone(run: Run, name: str) -> None:
+    healthy = '{"service":"a","probe":{"status":"healthy","checks":[]},"inspect":{"state":"running","health":null}}'
+    sick = [
+        '{"service":"b","probe":{"status":"failed","checks":[]}}',
+        '{"service":"c","probe":{"status":"healthy","checks":[]},"inspect":{"state":"exited","health":null}}',
+        '{"service":"d"}',
+    ]
+    done = run(f"dm-{name} --when unhealthy -k", stdin="\n".join([healthy, *sick]) + "\n")
+    asked = {record["service"]: bool(record.get("errors")) for record in records(done.stdout)}
+    assert asked == {"a": False, "b": True, "c": True, "d": True}
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_ctrl_c_while_stdin_is_open(name: str, tmp_path: Path) -> None:
     with subprocess.Popen(

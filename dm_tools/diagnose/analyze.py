@@ -113,10 +113,6 @@ class Judged:
     because_of: str | None = None
 
     @property
-    def best(self) -> Finding | None:
-        return self.own[0] if self.own else None
-
-    @property
     def best_rank(self) -> int:
         return self.ranks[self.own[0].pattern] if self.own else 0
 
@@ -315,7 +311,8 @@ def _root(judged: Judged) -> Analysis:
     service = judged.facts.node.service
     verdict = _analysis(judged, Role.ROOT, Root(service=service, path=[service]), [])
     accusations = sorted(judged.accused_by, key=lambda each: -each[0])
-    best = judged.best or (judged.blaming[0] if judged.blaming else None)
+    # A complaint about a peer that is fine (a wrong port, say) explains more than "it answers with an error".
+    best = max(judged.own + judged.blaming, key=lambda each: judged.ranks[each.pattern], default=None)
     rank = judged.ranks[best.pattern] if best else 0
     # Words of others that the service itself says too (the same pattern) only add evidence.
     if accusations and accusations[0][0] > rank:
