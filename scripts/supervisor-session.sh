@@ -25,7 +25,7 @@ configs/probe-orchestrator/services_manifest.json); if there is none, Docker is 
 Settings come from the environment, then from .env (here, or else beside the README): PROOFS_DIR,
 SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME and what the manifest uses.
 
-Every stage's records are kept in $PROOFS_DIR/runs/RUN/STAGE.jsonl. Without a terminal nothing is printed unless
+Every stage's records are kept in $PROOFS_DIR/runs/RUN/STAGE.jsonl, of the newest 100 runs. Without a terminal nothing is printed unless
 something is wrong.
 
 Exit status: 0 all healthy, 10 issues found, 4 some evidence is missing, 5 Docker could not be reached,
@@ -42,13 +42,19 @@ complain() {
 }
 
 settings() { # the variables that this script itself needs, with those of the .env file
-    if [[ -z ${DM_ENV_FILE:-} && ! -e .env && -e $root/.env ]]; then export DM_ENV_FILE=$root/.env; fi
+    local base=$PWD
+    if [[ -z ${DM_ENV_FILE:-} && ! -e .env && -e $root/.env ]]; then
+        export DM_ENV_FILE=$root/.env
+        base=$root # what that file says is meant from where it lies
+    fi
     [[ -x $python ]] || "$root/scripts/setup" || exit
     local values=()
     mapfile -d '' values < <(PYTHONPATH=$root "$python" -P -m dm_tools.pipe.settings PROOFS_DIR SERVICES_MANIFEST_PATH)
     [[ ${#values[@]} == 2 ]] || exit 2
     export PROOFS_DIR=${values[0]:-$root/volumes/proofs}
     export SERVICES_MANIFEST_PATH=${values[1]:-$root/configs/probe-orchestrator/services_manifest.json}
+    [[ $PROOFS_DIR == /* ]] || PROOFS_DIR=$base/$PROOFS_DIR
+    [[ $SERVICES_MANIFEST_PATH == /* ]] || SERVICES_MANIFEST_PATH=$base/$SERVICES_MANIFEST_PATH
 }
 
 seconds() { # since the run began
@@ -66,8 +72,11 @@ stage() { # stage NAME COMMAND...: one command of the pipe; keeps its records, m
     return "${status[0]}"
 }
 
-begin() { # a new run's folder
+begin() { # a new run's folder; of the old ones the newest 100 stay, so that cron does not fill the disk
+    local old=()
     began=${EPOCHREALTIME/[.,]/}
+    mapfile -t old < <(find "$PROOFS_DIR/runs" -mindepth 1 -maxdepth 1 -type d -name '20*T*-*' 2>/dev/null | sort)
+    ((${#old[@]} <= 100)) || rm -r -- "${old[@]:0:${#old[@]}-100}"
     run=$PROOFS_DIR/runs/$(date +%Y%m%dT%H%M%S)-$$
     (umask 077 && mkdir -p "$run") || {
         complain "cannot write '$run'"
@@ -95,17 +104,15 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
 }
 
 finish() { # finish STAGE...: tell what the stages had to say; returns the session's exit status
-    local name status worst=0
+    local name status all=' ' worst=0
     cat "$run"/*.err >&2
     for name; do
-        status=$(jq -r .status "$run/$name.status" 2>/dev/null) || status=6
-        case $status in
-        0 | 141) ;;
-        10) worst=10 ;;
-        5) ((worst == 0 || worst == 4)) && worst=5 ;;
-        4) ((worst == 0)) && worst=4 ;;
-        *) ((worst == 10)) || worst=$status ;;
-        esac
+        status=$(jq -r .status "$run/$name.status" 2>/dev/null)
+        [[ $status =~ ^[0-9]+$ ]] || status=6 # not even this could be written
+        all+="$status "
+    done
+    for status in 130 143 1 6 3 2 10 5 4; do # the first that applies, as in dm-tools(7)
+        [[ $all != *" $status "* ]] || { worst=$status && break; }
     done
     if ((worst == 5 || worst == 10)); then
         jq -rn 'first(inputs.errors[]? | select(.code == "docker_unreachable") | "supervisor: " + .message)' \
@@ -168,9 +175,9 @@ report() {
     local file=${1:-}
     if [[ -z $file ]]; then
         # The names end in seconds since 1970, all of one length: the last one is the newest.
-        local found=("$PROOFS_DIR"/enhanced_diagnostics_*.json)
-        [[ -e ${found[0]} ]] || found=("$PROOFS_DIR"/stack_diagnostics_*.json)
-        file=${found[-1]}
+        local enhanced=("$PROOFS_DIR"/enhanced_diagnostics_*.json) stack=("$PROOFS_DIR"/stack_diagnostics_*.json)
+        file=${stack[-1]}
+        [[ ${enhanced[-1]##*_} < ${stack[-1]##*_} ]] || file=${enhanced[-1]}
         [[ -e $file ]] || {
             complain "no report in '$PROOFS_DIR'; run diagnose-enhanced first"
             exit 3
@@ -188,15 +195,39 @@ review() {
     fi
 }
 
+with_root() { # an engine of our own and its image need root: the same session again, by sudo
+    [[ $(id -u) != 0 ]] || return 0
+    command -v sudo >/dev/null || {
+        complain "this needs root to run a Docker Engine, and there is no sudo"
+        exit 2
+    }
+    complain "this needs root to run a Docker Engine: asking sudo"
+    sudo -E env "PATH=$PATH" "$0" "$@"
+    local status=$?
+    for path in "$root/.venv" "$root/volumes" ${PROOFS_DIR:+"$PROOFS_DIR"}; do
+        [[ ! -e $path ]] || sudo chown -R "$(id -u):$(id -g)" "$path"
+    done
+    exit "$status"
+}
+
+free_port() { # a port for the demo's shop, and the one 363 above it for HTTPS
+    local port
+    for port in 18080 28080 38080 48080; do
+        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || (: <"/dev/tcp/127.0.0.1/$((port + 363))") 2>/dev/null || break
+    done
+    echo "$port"
+}
+
 demo() {
+    with_root demo "$@"
     local fault=${1:-database-down} loud=1 expected report status engine=--engine
     "$root/scripts/setup" lab || exit
     cd "$root" || exit
     expected=$("$python" -m tests.lab expect "$fault") || exit 2
-    export DM_LAB_PROJECT=${DM_LAB_PROJECT:-dmdemo}
+    export DM_LAB_PROJECT=${DM_LAB_PROJECT:-dmdemo} DM_LAB_PORT=${DM_LAB_PORT:-$(free_port)}
     "$python" -m tests.lab env >/dev/null 2>&1 && engine='' # it ran before us and stays
     # shellcheck disable=SC2064 # now is the time to expand
-    trap "'$python' -m tests.lab down $engine" EXIT
+    trap "$(printf '%q' "$python") -m tests.lab down $engine" EXIT
     say "[demo] Starting a small shop in real containers: nginx, a Python app, a worker, PostgreSQL, Redis"
     "$python" -m tests.lab up || exit
     say "[demo] Breaking it: $(jq -r .title <<<"$expected")"
@@ -216,6 +247,7 @@ demo() {
 }
 
 run_tests() {
+    with_root test "$@"
     "$root/scripts/setup" test || exit
     cd "$root" || exit
     exec "$python" -m pytest "$@"

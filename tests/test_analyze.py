@@ -105,6 +105,44 @@ def test_a_service_that_was_once_killed_is_not_blamed_for_everything() -> None:
     assert roots(found) == [("app", "app_exception")]
 
 
+def test_a_past_kill_of_a_running_service_does_not_hide_who_is_at_fault() -> None:
+    found = judge(
+        service("app", "failed", (refused("db"),), depends_on=["db"], oom_killed=True),
+        service("db", "failed", state="paused"),
+    )
+    assert roots(found) == [("db", "paused")]
+
+
+def test_what_a_database_said_at_its_start_does_not_make_it_the_root() -> None:
+    crash = 'Traceback (most recent call last):\n  File "a.py", line 1\nValueError: no'
+    words = "FATAL:  the database system is starting up"
+    database = service("postgres", log=(words, "database system is ready to accept connections"))
+    assert roots(judge(service("app", "failed", (crash,), depends_on=["postgres"]), database)) == [
+        ("app", "app_exception")
+    ]
+
+
+def test_the_exporter_of_a_database_is_not_the_database() -> None:
+    words = "pq: sorry, too many clients already"
+    found = judge(
+        service("postgres-exporter", "failed", (words,), env_hosts=["postgres:5432"]),
+        service("postgres"),
+    )
+    assert roots(found) == [("postgres", "connection_limit")]
+
+
+def test_one_log_alone_is_not_high_confidence() -> None:
+    full = "OSError: [Errno 28] No space left on device"
+    assert judge(service("app", "failed", (full,)))["app"].confidence == "medium"
+
+
+def test_a_caught_exception_of_a_service_that_was_not_measured_is_no_issue() -> None:
+    crash = 'Traceback (most recent call last):\n  File "a.py", line 1\nValueError: no'
+    record = service("app", log=(crash,))
+    del record["probe"], record["inspect"]
+    assert roots(judge(record)) == []
+
+
 def test_the_servers_own_words_about_a_client_do_not_accuse_the_server() -> None:
     words = 'FATAL:  password authentication failed for user "app"'
     found = judge(

@@ -314,6 +314,27 @@ def test_flag_before_environment_before_env_file_before_default(run: Run, tmp_pa
     assert "nowhere.env" in missing.stderr
 
 
+def test_two_records_of_one_name_are_not_mixed_up(run: Run) -> None:
+    first = '{"service":"x","probe":{"status":"failed","checks":[]}}'
+    second = '{"service":"x","probe":{"status":"healthy","checks":[]}}'
+    done = run("dm-analyze", stdin=f"{first}\n{second}\n")
+    one, other = records(done.stdout)
+    assert one["analysis"]["role"] == "root"
+    assert "analysis" not in other
+    assert other["errors"][0]["code"] == "duplicate_service"
+    assert done.returncode == 4
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_bug_is_reported_and_the_stream_goes_on(run: Run, name: str) -> None:
+    """A section of a wrong shape, and with DM_DEBUG: the record comes out, and nothing hangs."""
+    text = '{"service":"x","depends_on":["y:²"],"analysis":5,"inspect":[1],"probe":"?"}\n'
+    for variables in ({}, {"DM_DEBUG": "1"}):
+        done = run(f"dm-{name}", stdin=text, timeout=20, **variables)
+        assert records(done.stdout)[0]["service"] == "x"
+        assert done.returncode in (0, 1, 4, 5)
+
+
 def test_a_folder_with_modules_of_our_names_changes_nothing(run: Run, tmp_path: Path) -> None:
     """The current folder is not searched for Python modules: it may be anybody's."""
     (tmp_path / "click.py").write_text("raise SystemExit(99)")

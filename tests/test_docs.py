@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -36,16 +37,24 @@ def readme_examples() -> list[str]:
 EXAMPLES = [line for name in COMMANDS for line in examples(name)] + readme_examples()
 
 
-@pytest.fixture
-def desk(shop: dict[str, str], tmp_path: Path) -> tuple[Path, dict[str, str]]:
-    """A folder with a recorded incident, a judged one and a report, and the variables to see the shop."""
-    variables = shop | {"PROOFS_DIR": "volumes/proofs"}
+@pytest.fixture(scope="module")
+def recorded(_lab_up: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a recorded incident, a judged one and a report."""
+    folder = tmp_path_factory.mktemp("recorded")
     line = (
         "dm-services | dm-probe | dm-inspect | dm-logs | tee incident.jsonl | dm-analyze | dm-propose "
         "| tee judged.jsonl | DM_NOW=1732800000 dm-report"
     )
-    subprocess.run(["bash", "-c", line], cwd=tmp_path, env=SEALED | variables, check=True, capture_output=True)
-    return tmp_path, variables
+    variables = SEALED | _lab_up | {"PROOFS_DIR": "volumes/proofs"}
+    subprocess.run(["bash", "-c", line], cwd=folder, env=variables, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def desk(shop: dict[str, str], recorded: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """A copy of that folder, and the variables to see the shop."""
+    shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
+    return tmp_path, shop | {"PROOFS_DIR": "volumes/proofs"}
 
 
 @pytest.mark.parametrize("line", EXAMPLES)

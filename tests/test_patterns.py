@@ -106,17 +106,16 @@ LOGS = {
         "    KEY = os.environ[\"SECRET_KEY\"]\nKeyError: 'SECRET_KEY'",
         "Traceback (most recent call last):\n  File 'app.py', line 3\n    x = prices['apple']\nKeyError: 'apple'",
     ),
-    "python.import_error": (
-        "ModuleNotFoundError: No module named 'flask'",
-        "loading the module named 'flask'",
-    ),
     "python.exception": (
         'Traceback (most recent call last):\n  File "a.py", line 1\nValueError: no',
         "the traceback of the last call is off",
     ),
-    "system.disk_full": ("OSError: [Errno 28] No space left on device", "8 GB of space left on device"),
+    "system.disk_full": (
+        "OSError: [Errno 28] No space left on device",
+        "Error: ENOSPC: System limit for number of file watchers reached, watch '/srv'",
+    ),
     "system.read_only": ("touch: /data/x: Read-only file system", "opened the file read-only"),
-    "system.fd_exhausted": ("accept4: Too many open files", "too many files were open at noon: closed 3"),
+    "system.fd_exhausted": ("accept4: Too many open files", "TOKENFILE=/run/x, too many files were open at noon"),
     "system.permission_denied": (
         "PermissionError: [Errno 13] Permission denied: '/data/x'",
         "permission to deny was granted",
@@ -165,6 +164,15 @@ EXEC_FAILED = "OCI runtime exec failed: exec failed: unable to start container p
 
 # pattern id -> (a record that it must match, one that it must not)
 STATES: dict[str, tuple[Record, Record]] = {
+    "container.oom_killed_before": (container(oom_killed=True), container(state="restarting", oom_killed=True)),
+    "container.health_refused": (
+        health("curl: (7) Failed to connect to localhost port 443: Connection refused", 1),
+        health("HTTP 503", 1),
+    ),
+    "python.import_error": (
+        service("x", log=("ModuleNotFoundError: No module named 'flask'",), state="restarting", restart_count=3),
+        service("x", log=("No module named 'uvloop', using asyncio",)),
+    ),
     "container.oom_killed": (
         container(state="exited", exit_code=137, oom_killed=True),
         container(state="exited", exit_code=137),
@@ -215,7 +223,10 @@ STATES: dict[str, tuple[Record, Record]] = {
         health("Health check exceeded timeout (1s)"),
         health("curl: (7) Failed to connect", 1),
     ),
-    "container.unhealthy": (health("HTTP 503", 1), health("", 1)),
+    "container.unhealthy": (
+        health("HTTP 503", 1),
+        health("curl: (7) Failed to connect to localhost port 443: Connection refused", 1),
+    ),
     "network.tls_expired": (probed("tls_expired"), probed("tls_untrusted")),
     "network.tls_untrusted": (probed("tls_hostname"), probed("tls_expired")),
     "network.probe_dns": (probed("dns"), probed("refused")),
@@ -267,10 +278,29 @@ def test_evidence_and_captures_point_to_the_line() -> None:
     assert hits["network.connection_refused"].captures == {"upstream": "db", "port": "5432"}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '10.0.0.1 - - [01/Jan/2026:00:00:00 +0000] "GET /?q=No space left on device HTTP/1.1" 200 17 "-" "curl"',
+        "2026-01-01 00:00:00 INFO app: ready",
+        "# WARNING Memory overcommit must be enabled! Without it, a background save may fail under low memory.",
+        "LOG:  database system is ready to accept connections",
+        'GET /users/500 HTTP/1.1" 200',
+    ],
+)
+def test_harmless_lines_fire_nothing(line: str) -> None:
+    assert fired(service("x", log=(line,))) == set()
+
+
 def test_old_lines_are_history() -> None:
-    record = service("x", log=("a", LOGS["system.disk_full"][0], "b"))
-    record["logs"]["lines"][2]["ts"] = "2026-01-01T01:00:00Z"
-    assert "system.disk_full" not in fired(record)
+    broken = service("x", "failed", log=("a", LOGS["system.disk_full"][0], "b"))
+    assert "system.disk_full" in fired(broken)
+    broken["logs"]["lines"][2]["ts"] = "2026-01-01T01:00:00Z"
+    assert "system.disk_full" not in fired(broken), "it has said other things for long since"
+    healthy = service("x", log=(LOGS["system.disk_full"][0],))
+    assert "system.disk_full" in fired(healthy)
+    healthy["inspect"]["observed_at"] = "2026-01-01T01:00:00Z"
+    assert "system.disk_full" not in fired(healthy), "it has been silent and healthy for long since"
 
 
 @pytest.mark.parametrize("seed", ["a" * 50_000, "upstream: " * 5_000, '"' * 50_000, "connect() failed (" * 3_000])
@@ -294,6 +324,7 @@ def test_matching_takes_linear_time(seed: str) -> None:
         ("match = []", "'match' is empty"),
         ("match = [{ where = 'log', regex = '(' }]", "not a regular expression"),
         ("match = [{ where = 'weather', is = ['rain'] }]", "unknown place 'weather'"),
+        ("match = [{ where = 'inspect.exitcode', is = [1] }]", "unknown place 'inspect.exitcode'"),
         ("match = [{ where = 'log', regex = 'a', is = ['b'] }]", "exactly one of regex, is, above, empty"),
         ("explanation = '{servise} is broken'", "unknown placeholder {servise}"),
         ("blames = 'technology'", "the file names none"),

@@ -229,8 +229,9 @@ def test_issues_come_by_severity_then_by_reach(run: Run) -> None:
 
 
 def test_two_services_of_one_name_make_two_issues_that_can_be_told_apart(run: Run) -> None:
-    twice = incident("oom-restart-loop") * 2
-    enhanced, _ = diagnosed(run, twice)
+    """Two hosts, judged each for itself and reported together."""
+    twice = judged(run, incident("oom-restart-loop")) * 2
+    enhanced = load(run, json.loads(run("dm-report --proofs-dir proofs", stdin=twice).stdout)["report_path"])
     ids = [issue["id"] for issue in enhanced["issues"]]
     assert len(ids) == len(set(ids)) == 2
 

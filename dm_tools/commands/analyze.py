@@ -37,7 +37,7 @@ def cli(services: tuple[str, ...], on_bad: str, fail_on: str | None, patterns: P
     from dm_tools.collect import library as reader
     from dm_tools.diagnose import analyze as judge
     from dm_tools.diagnose.patterns import PatternError
-    from dm_tools.records import with_section
+    from dm_tools.records import Problem, with_section
 
     try:
         library = reader.read(patterns)
@@ -46,8 +46,9 @@ def cli(services: tuple[str, ...], on_bad: str, fail_on: str | None, patterns: P
     stack: dict[str, judge.Facts] = {}
 
     def digest(record: stream.Record) -> stream.Record:
-        found = judge.facts(record, library)
-        stack[found.node.service] = found
+        if record["service"] in stack:
+            raise Problem("duplicate_service", "a record of this name came before; only that one is judged")
+        stack[record["service"]] = judge.facts(record, library)
         return record
 
     with spool.Spool() as waiting:
@@ -56,7 +57,9 @@ def cli(services: tuple[str, ...], on_bad: str, fail_on: str | None, patterns: P
         verdicts = judge.analyze(stack, library)
 
         def add(record: stream.Record) -> stream.Record:
-            verdict = verdicts.get(record.get("service", ""))
+            errors = record.get("errors") or ()
+            again = any(each.get("code") == "duplicate_service" for each in errors)
+            verdict = None if again else verdicts.get(record.get("service", ""))
             return record if verdict is None else with_section(record, "analysis", verdict)
 
         return stream.write(stream.one_by_one(map(add, waiting)), "analyze", command.matched(fail_on, "analysis"))

@@ -121,8 +121,8 @@ class Judged:
         """It does not work; where nothing was measured, a specific complaint in its log has to do."""
         if self.facts.status in (Status.FAILED, Status.DEGRADED):
             return True
-        unknown = self.facts.status == Status.UNKNOWN
-        return unknown and bool(self.own or self.blaming)
+        specific = any(self.ranks[each.pattern] >= SPECIFIC_RANK for each in self.own + self.blaming)
+        return self.facts.status == Status.UNKNOWN and specific
 
     @property
     def suspect(self) -> bool:
@@ -331,7 +331,7 @@ def _root(judged: Judged) -> Analysis:
     verdict.evidence = list(dict.fromkeys([*best.evidence, *(id for each in agreeing for id in each.evidence)]))
     if judged.facts.status == Status.HEALTHY:
         verdict.status = Status.DEGRADED  # it looks well, yet others fail because of it
-    verdict.confidence = confidence(rank, judged, verdict.evidence)
+    verdict.confidence = confidence(rank, verdict.evidence)
     return verdict
 
 
@@ -353,7 +353,7 @@ def _symptom(service: str, path: list[str], judged: Judged, stack: dict[str, Jud
     return verdict
 
 
-def confidence(rank: int, judged: Judged, evidence: list[str]) -> Confidence:
+def confidence(rank: int, evidence: list[str]) -> Confidence:
     """From the evidence: how specific the finding is, and how many independent kinds of source carry it.
 
     A fact that the engine states is certain by itself; anything read from a text needs a second kind of source
@@ -362,9 +362,6 @@ def confidence(rank: int, judged: Judged, evidence: list[str]) -> Confidence:
     if rank >= FACT_RANK:
         return Confidence.HIGH
     kinds = {each.partition(":")[0] for each in evidence}
-    kinds |= {each.partition(":")[0] for finding in judged.own for each in finding.evidence}
-    if judged.facts.status in (Status.FAILED, Status.DEGRADED):
-        kinds.add("status")
     if rank >= SPECIFIC_RANK:
         return Confidence.HIGH if len(kinds) >= 2 else Confidence.MEDIUM
     return Confidence.MEDIUM if len(kinds) >= 2 and rank >= 40 else Confidence.LOW

@@ -14,13 +14,13 @@ from typing import Any, Literal
 import msgspec
 
 from dm_tools.diagnose.view import View, parse_time
-from dm_tools.records import Cause, Severity
+from dm_tools.records import Cause, Inspect, Severity, Stats, Status
 
 MAX_EVIDENCE = 3  # ids per clause: the newest; more of the same proves nothing more
 RECENT_SECONDS = 300.0  # a log line that much older than the newest one is history, not a symptom
 
 _LISTS = ("log", "health", "event", "probe.error")
-_COMPUTED = ("looping", "missing", "probe.status")
+_COMPUTED = ("down", "looping", "missing", "probe.status")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _KNOWN_PLACEHOLDERS = frozenset(
     [
@@ -140,7 +140,8 @@ def _check(library: Library, name: str, pattern: Pattern) -> None:
         if len(tests) != 1:
             raise PatternError(f"{name}: {where}: a clause has exactly one of regex, is, above, empty")
         section, _, key = clause.where.partition(".")
-        if clause.where not in (*_LISTS, *_COMPUTED) and not (section in ("inspect", "stats") and key):
+        kind = {"inspect": Inspect, "stats": Stats}.get(section)
+        if clause.where not in (*_LISTS, *_COMPUTED) and not (kind and key in kind.__struct_fields__):
             raise PatternError(f"{name}: {where}: unknown place {clause.where!r}")
         if clause.regex is not None:
             _compile(library, name, where, clause.regex)
@@ -193,6 +194,8 @@ class _Candidates:
             return [(check.id, view.probe.status) for check in view.probe.checks] if view.probe else []
         if where == "looping":
             return [("inspect:restart_count", view.looping)] if view.inspect else []
+        if where == "down":
+            return [("inspect:state", view.down)] if view.inspect else []
         if where == "missing":
             return [("", view.missing)]
         if where == "health":
@@ -207,9 +210,15 @@ class _Candidates:
 
 
 def recent_lines(view: View) -> list[tuple[str, str]]:
-    """Id and text of the log lines that tell of the present: close in time to the newest one."""
+    """Id and text of the log lines that tell of the present.
+
+    Of a service in trouble those close to its newest line, however long ago: it may have said why and fallen silent.
+    Of a healthy one those close to the moment when it was looked at: what it said at its start is past.
+    """
     lines = view.logs.lines if view.logs else []
     newest = max((stamp for line in lines if (stamp := parse_time(line.ts)) is not None), default=None)
+    if view.inspect is not None and view.status == Status.HEALTHY:
+        newest = parse_time(view.inspect.observed_at) or newest
     return [
         (line.id, line.text)
         for line in lines

@@ -42,16 +42,21 @@ def node(record: dict[str, Any], view: View, library: Library) -> Node:
     )
 
 
+# A service that is named after a technology and one of these only works beside it: postgres-exporter, redis-ui.
+_BESIDE = frozenset(("exporter", "backup", "admin", "commander", "ui", "proxy", "init", "migrate", "client", "insight"))
+
+
 def _technologies(view: View, library: Library) -> set[str]:
     """What a service runs, by its image's name, its own name or what its log says at the start."""
     image = (view.inspect.image if view.inspect else "").rpartition("/")[2].partition(":")[0].partition("@")[0]
     own = (view.inspect.compose_service if view.inspect else None) or view.service
     words = set(re.split(r"[^a-z0-9]+", f"{image} {own}".lower()))
     log = "\n".join(text for _, text in recent_lines(view))
+    named = words if not words & _BESIDE else set()
     return {
         name
         for name, technology in library.technologies.items()
-        if words & set(technology.names) or (log and library.compiled(technology.signature).search(log))
+        if named & set(technology.names) or (log and library.compiled(technology.signature).search(log))
     }
 
 
@@ -65,11 +70,11 @@ class Topology:
             own = {each.service, each.container, each.compose_service, *each.aliases, *each.addresses}
             for name in own - {None}:
                 self._by_name.setdefault(str(name), []).append(each)
-        self._by_port = {port: name for name, each in library.technologies.items() for port in each.ports}
+        self._by_port = {str(port): name for name, each in library.technologies.items() for port in each.ports}
         for each in nodes:
             for need in each.needs:
                 host, _, port = need.partition(":")
-                technology = self._by_port.get(int(port)) if port.isdigit() else None
+                technology = self._by_port.get(port)
                 target = self.resolve(host, each)
                 if target and technology:
                     self.nodes[target].technologies.add(technology)

@@ -58,6 +58,11 @@ class View:
         return running and age is not None and age < LOOP_SECONDS
 
     @property
+    def down(self) -> bool:
+        """The container does not stay up: it has ended, or is about to be started once more."""
+        return self.looping or (self.inspect is not None and self.inspect.state in ("exited", "dead"))
+
+    @property
     def finished(self) -> bool:
         """A job that has done its work: ended with 0, nobody stopped it, nobody expects it to answer."""
         found = self.inspect

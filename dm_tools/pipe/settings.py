@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from dm_tools.pipe import exits
+from dm_tools.pipe import exits, say
 
 
 def env_file() -> Path:
@@ -44,7 +44,11 @@ def load_env_file() -> None:
 
 def main() -> None:
     """Print the variables that are named as arguments, each ended by NUL: how scripts read the `.env` file."""
-    load_env_file()
+    try:
+        load_env_file()
+    except exits.Stop as stop:
+        say.note(stop.message)
+        sys.exit(stop.status)
     for name in sys.argv[1:]:
         sys.stdout.write(os.environ.get(name, "") + "\0")
 

@@ -11,6 +11,7 @@ import queue
 import re
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def attempt(work: Callable[[Record], Record], record: Record, stage: str) -> Rec
         return records.with_error(record, stage, problem.code, problem.message)
     except Exception as bug:
         if os.environ.get("DM_DEBUG"):
-            raise
+            traceback.print_exc()
         say.note(f"internal error at {record.get('service')!r}: {type(bug).__name__}: {bug}")
         return records.with_error(record, stage, "internal_error", f"{type(bug).__name__}: {bug}")
 
