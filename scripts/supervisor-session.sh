@@ -103,22 +103,22 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
     source_command=(dm-services ${discover:+--discover} -- ${arguments[@]+"${arguments[@]}"})
 }
 
-finish() { # finish STAGE...: tell what the stages had to say; returns the session's exit status
-    local name status all=' ' worst=0
+finish() { # finish STAGE.status...: tell what the stages had to say; returns the session's exit status
+    local status all worst=0
     cat "$run"/*.err >&2
-    for name; do
-        status=$(jq -r .status "$run/$name.status" 2>/dev/null)
-        [[ $status =~ ^[0-9]+$ ]] || status=6 # not even this could be written
-        all+="$status "
-    done
+    mapfile -t all < <(jq -r .status "${@/#/$run/}" 2>/dev/null)
+    ((${#all[@]} == $#)) || all+=(6) # not even that could be written
     for status in 130 143 1 6 3 2 10 5 4; do # the first that applies, as in dm-tools(7)
-        [[ $all != *" $status "* ]] || { worst=$status && break; }
+        [[ " ${all[*]} " != *" $status "* ]] || { worst=$status && break; }
     done
     if ((worst == 5 || worst == 10)); then
         jq -rn 'first(inputs.errors[]? | select(.code == "docker_unreachable") | "supervisor: " + .message)' \
             "$run"/*.jsonl 2>/dev/null | tail -n 1 >&2
     fi
-    say "[supervisor] Seconds until each stage was done: $(for name; do jq -j '"\(.stage) \(.finished_s)  "' "$run/$name.status"; done)"
+    if [[ -t 1 || -n ${loud:-} ]]; then
+        jq -jn '"[supervisor] Seconds until each stage was done:", (inputs | "  \(.stage) \(.finished_s)"), "\n"' \
+            "${@/#/$run/}"
+    fi
     return "$worst"
 }
 
@@ -132,7 +132,7 @@ diagnose() {
         stage inspect dm-inspect |
         stage report dm-report --fail-on unhealthy --run-path "$run" >/dev/null
     saved "Diagnostic report saved:"
-    finish services probe inspect report
+    finish {services,probe,inspect,report}.status
 }
 
 diagnose_enhanced() {
@@ -153,7 +153,7 @@ diagnose_enhanced() {
             "$run/propose.jsonl"
     fi
     saved "Enhanced diagnostic report saved:"
-    finish services probe inspect logs stats analyze propose report
+    finish {services,probe,inspect,logs,stats,analyze,propose,report}.status
 }
 
 saved() { # what the report says, in a few lines
