@@ -206,6 +206,19 @@ def test_when_unhealthy_leaves_healthy_records_alone(run: Run, name: str) -> Non
     assert asked == {"a": False, "b": True, "c": True, "d": True}
 
 
+def await_handlers(process: subprocess.Popen[bytes]) -> None:
+    """Wait until the program has set its signal handlers."""
+    bit = 1 << (signal.SIGTERM - 1)
+    for _ in range(500):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+        if int(caught, 16) & bit:
+            time.sleep(0.3)  # and has gone on to wait for its input
+            return
+        time.sleep(0.02)
+    raise AssertionError("no signal handler within 10 s")
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_ctrl_c_while_stdin_is_open(name: str, tmp_path: Path) -> None:
     with subprocess.Popen(
@@ -216,7 +229,7 @@ def test_ctrl_c_while_stdin_is_open(name: str, tmp_path: Path) -> None:
         env=SEALED,
         cwd=tmp_path,
     ) as process:
-        time.sleep(1.0)  # started, and waiting for its first line
+        await_handlers(process)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=5) == 130
         assert process.stderr is not None
@@ -226,7 +239,7 @@ def test_ctrl_c_while_stdin_is_open(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", READERS)
 def test_sigterm_while_stdin_is_open(name: str, tmp_path: Path) -> None:
     with subprocess.Popen([f"dm-{name}"], stdin=subprocess.PIPE, env=SEALED, cwd=tmp_path) as process:
-        time.sleep(1.0)
+        await_handlers(process)
         process.terminate()
         assert process.wait(timeout=5) == 143
 

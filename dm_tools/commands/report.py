@@ -10,15 +10,7 @@ from dm_tools.pipe import clock, command, exits, spool, stream
 
 
 @command.define("dm-report", fail_on=True)
-@click.option(
-    "--proofs-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="PROOFS_DIR",
-    default=Path("volumes/proofs"),
-    show_default=True,
-    show_envvar=True,
-    help="The folder to write to; made if it is not there.",
-)
+@command.proofs_dir_option
 @click.option("--run-path", help="Where the records of this run are kept; noted in the report.")
 @command.fail_on_option
 @command.input_options

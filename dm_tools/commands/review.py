@@ -12,15 +12,7 @@ from dm_tools.pipe import command, exits, stream, terminal
 
 @command.define("dm-review")
 @click.argument("report", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--proofs-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="PROOFS_DIR",
-    default=Path("volumes/proofs"),
-    show_default=True,
-    show_envvar=True,
-    help="Where to look for the newest report if none is named.",
-)
+@command.proofs_dir_option
 def cli(report: Path | None, proofs_dir: Path) -> int:
     """Show each issue of REPORT (default: the newest one) and ask: approve, select, defer, ignore or quit.
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
@@ -85,6 +86,19 @@ def when_option(function: Function) -> Function:
         default="always",
         show_default=True,
         help="Leave records alone whose probe and container look healthy.",
+    )(function)
+
+
+def proofs_dir_option(function: Function) -> Function:
+    """The folder of reports and approvals."""
+    return click.option(
+        "--proofs-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="PROOFS_DIR",
+        default=Path("volumes/proofs"),
+        show_default=True,
+        show_envvar=True,
+        help="The folder of the reports and approvals.",
     )(function)
 
 
