@@ -152,7 +152,14 @@ class Person:
         environment = SEALED | {"TERM": "xterm-256color", "DM_NOW": "1764504000"} | variables
         command = ["-c", line]
         self.process = pexpect.spawn(
-            "/bin/bash", command, cwd=str(folder.parent), env=environment, dimensions=(50, 200), encoding="utf-8"
+            "/bin/bash",
+            command,
+            cwd=str(folder.parent),
+            env=environment,
+            dimensions=(50, 200),
+            encoding="utf-8",
+            # as a terminal starts it: the tests themselves may run under nohup, which is inherited
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         self.process.delaybeforesend = None
         self.seen = ""
