@@ -204,9 +204,8 @@ with_root() { # an engine of our own and its image need root: the same session a
     complain "this needs root to run a Docker Engine: asking sudo"
     sudo -E env "PATH=$PATH" "$0" "$@"
     local status=$?
-    for path in "$root/.venv" "$root/volumes" ${PROOFS_DIR:+"$PROOFS_DIR"}; do
-        [[ ! -e $path ]] || sudo chown -R "$(id -u):$(id -g)" "$path"
-    done
+    # what root made in the checkout belongs to whoever owns the checkout
+    sudo chown -R "$(id -u):$(id -g)" "$root" ${PROOFS_DIR:+"$PROOFS_DIR"}
     exit "$status"
 }
 
