@@ -1,12 +1,9 @@
-"""Sections `inspect`, `stats` and `logs`: what the engine knows of a service's container, in digest."""
+"""Sections `inspect` and `stats`: what the engine knows of a service's container, in digest."""
 
 from __future__ import annotations
 
 import contextlib
-import heapq
 import re
-import time
-from collections import deque
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,8 +16,6 @@ from dm_tools.records import (
     HealthLog,
     Inspect,
     Limits,
-    LogLine,
-    Logs,
     Mount,
     Network,
     Port,
@@ -284,120 +279,3 @@ def _delta(now: dict[str, Any], before: dict[str, Any], *path: str) -> int | Non
 def _blocks(entries: list[dict[str, Any]], operation: str) -> int | None:
     values = [entry.get("value") or 0 for entry in entries if (entry.get("op") or "").lower() == operation]
     return sum(values) if values else None
-
-
-def logs(record: Record, tail: int, since_seconds: float | None, max_bytes: int, timeout: float) -> Record:
-    """The record with its `logs` section: the newest `tail` lines, at most `max_bytes` of each stream's in all."""
-    host = record.get("docker_host")
-    container = container_of(record, timeout)
-    since = time.time() - since_seconds if since_seconds else None
-    streams = {name: Newest(name, max_bytes // 2) for name in ("stdout", "stderr")}
-    try:
-        ended = engine.log(
-            host, container["Id"], tail, since, timeout, lambda stream, piece: streams[stream].add(piece)
-        )
-    except records.Problem as problem:
-        if not any(each.size for each in streams.values()):
-            raise
-        record = records.with_error(record, "logs", problem.code, problem.message)  # what has come still counts
-        ended = False
-    merged = list(heapq.merge(*(each.lines() for each in streams.values()), key=lambda line: line[0] or ""))[-tail:]
-    cut = not ended or any(each.cut for each in streams.values())
-    section = Logs(lines=grouped(merged), total_lines=len(merged), truncated=cut or len(merged) >= tail)
-    return records.with_section(record, "logs", section)
-
-
-RawLine = tuple[str | None, str, str]  # the engine's timestamp, the stream, the text
-
-
-class Newest:
-    """The newest lines of a stream that fit into `max_bytes`; `cut`: something was left out.
-
-    Constant memory: of a line longer than the bound only its beginning is held.
-    """
-
-    def __init__(self, stream: str, max_bytes: int) -> None:
-        self.stream = stream
-        self.max_bytes = max_bytes
-        self.kept: deque[bytes] = deque()
-        self.line = bytearray()
-        self.size = 0
-        self.cut = False
-
-    def add(self, piece: bytes) -> None:
-        """The next piece of the stream. The engine puts its timestamp before every piece of a long line."""
-        if self.line and (stamp := _STAMP.match(piece)):
-            piece = piece[stamp.end() :]
-        for index, part in enumerate(piece.split(b"\n")):
-            if index:
-                self._keep()
-            room = self.max_bytes - len(self.line)
-            self.line += part[:room]
-            self.cut |= len(part) > room
-            self.size += min(len(part), room)
-
-    def _keep(self) -> None:
-        self.kept.append(bytes(self.line))
-        self.line.clear()
-        while self.size > self.max_bytes and len(self.kept) > 1:
-            self.size -= len(self.kept.popleft())
-            self.cut = True
-
-    def lines(self) -> list[RawLine]:
-        """What was kept, oldest first."""
-        if self.line:
-            self._keep()
-        return [_raw_line(each, self.stream) for each in self.kept]
-
-
-_STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z) ?")
-
-
-def _raw_line(line: bytes, stream: str) -> RawLine:
-    stamp = _STAMP.match(line)
-    text_bytes = line[stamp.end() :] if stamp else line
-    return stamp[1].decode() if stamp else None, stream, text_bytes.decode("utf-8", "replace").rstrip("\r")
-
-
-MAX_ITEM_CHARACTERS = 8000
-_KEY_BODY = re.compile(r"^(?:[A-Za-z0-9+/=]*|[A-Za-z-]+: .*|-----END .*)$")
-
-
-def grouped(lines: list[RawLine]) -> list[LogLine]:
-    """Raw lines as cleaned and redacted items, a multi-line trace in one item, ids in order."""
-    items: list[list[str]] = []
-    heads: list[tuple[str | None, str]] = []
-    groupers = {"stdout": text.Grouper(), "stderr": text.Grouper()}
-    newest_of: dict[str, int] = {}
-    in_key: set[str] = set()  # streams in the middle of a private key: it must be in one piece to be masked
-    for stamp, stream, raw in lines:
-        line = text.clean(raw.rpartition("\r")[2] or raw)
-        if stream in in_key and not _KEY_BODY.match(line):
-            in_key.discard(stream)
-        continues = groupers[stream].continues(line) or stream in in_key
-        if "PRIVATE KEY-----" in line:
-            (in_key.discard if "-----END" in line else in_key.add)(stream)
-        if continues and stream in newest_of:
-            items[newest_of[stream]].append(line)
-        elif line.strip():
-            newest_of[stream] = len(items)
-            items.append([line])
-            heads.append((stamp, stream))
-    return [
-        LogLine(id=f"logs:{index}", ts=stamp, stream=stream, text=_item(item))
-        for index, ((stamp, stream), item) in enumerate(zip(heads, items, strict=True))
-    ]
-
-
-def _item(parts: list[str]) -> str:
-    """One item's text; of a very long one the beginning and the end, where the cause of a trace stands."""
-    whole = "\n".join(parts).rstrip()
-    margin = 2 * MAX_ITEM_CHARACTERS  # wide enough that no half of a secret is shown; masking megabytes takes minutes
-    if len(whole) <= 2 * margin:
-        head = tail = redact.redact(whole)
-        if len(head) <= MAX_ITEM_CHARACTERS:
-            return head
-    else:
-        head, tail = redact.redact(whole[:margin]), redact.redact(whole[-margin:])
-    half = MAX_ITEM_CHARACTERS // 2
-    return f"{head[:half]}\n[... {len(whole) - 2 * half} characters left out ...]\n{tail[-half:]}"

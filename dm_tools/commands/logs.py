@@ -49,11 +49,12 @@ def cli(
       dm-logs app | jq -r '.logs.lines[].text'
       docker ps --format '{{.Names}}' | dm-logs --since 600 | dm-analyze | dm-show
     """
-    from dm_tools.collect import containers, engine
+    from dm_tools.collect import engine
+    from dm_tools.collect import logs as section
 
     engine.warm_up()
     source = command.source(services, on_bad)
-    work = command.when(when, lambda record: containers.logs(record, tail, since, max_bytes, timeout))
+    work = command.when(when, lambda record: section.logs(record, tail, since, max_bytes, timeout))
     return stream.write(stream.pmap(work, source, "logs", jobs, keep_order), "logs")
 
 
