@@ -54,7 +54,41 @@ class Cause(StrEnum):
     STORE_READ_ONLY = "store_read_only"
     SCHEMA_MISSING = "schema_missing"
     DATA_CORRUPTION = "data_corruption"
+    SOFTWARE_DEFECT = "software_defect"
+    VERSION_MISMATCH = "version_mismatch"
+    LIMIT_EXCEEDED = "limit_exceeded"
+    RATE_LIMITED = "rate_limited"
+    BACKLOG = "backlog"
+    REPLICATION_BROKEN = "replication_broken"
+    QUORUM_LOST = "quorum_lost"
+    LOCK_CONTENTION = "lock_contention"
+    IO_ERROR = "io_error"
+    RESOURCE_MISSING = "resource_missing"
+    GPU_MEMORY = "gpu_memory"
+    CLOCK_SKEW = "clock_skew"
+    SETUP_INCOMPLETE = "setup_incomplete"
     INCONCLUSIVE = "inconclusive"
+
+
+class ActionName(StrEnum):
+    """Stable ids of what can be proposed; dm_tools.act.catalogue says what each does, risks and needs."""
+
+    CHECK_LOGS = "check_logs"
+    CHECK_CONFIG = "check_config"
+    CHECK_DEPENDENCIES = "check_dependencies"
+    CHECK_CREDENTIALS = "check_credentials"
+    RESTART = "restart"
+    START = "start"
+    UNPAUSE = "unpause"
+    RECONNECT_NETWORK = "reconnect_network"
+    SCALE_UP = "scale_up"
+    RECREATE = "recreate"
+    ROLLBACK_IMAGE = "rollback_image"
+    RENEW_CERTIFICATE = "renew_certificate"
+    FIX_HEALTHCHECK = "fix_healthcheck"
+    FIX_CONFIG = "fix_config"
+    FREE_DISK = "free_disk"
+    ESCALATE = "escalate"
 
 
 class ProbeError(StrEnum):
@@ -258,12 +292,23 @@ class LogLine(Section):
     text: str
 
 
+class Template(Section):
+    """What log items have in common: the text with `<*>` for what differs, how many there are, when, and one of them."""
+
+    count: int
+    first: str | None
+    last: str | None
+    example: str
+    text: str
+
+
 class Logs(Section):
-    """Section `logs`: the newest items, oldest first. `truncated`: more was there than was read."""
+    """Section `logs`: items, oldest first, and what they have in common. `truncated`: more was there than was read."""
 
     lines: list[LogLine]
     total_lines: int
     truncated: bool
+    templates: list[Template] = msgspec.field(default_factory=list)
 
 
 class Stats(Section):
@@ -282,8 +327,20 @@ class Stats(Section):
     block_write_bytes: int | None
 
 
+class Fix(Section):
+    """What a pattern says helps. A parameter's value `$name` is what the pattern captured as `name`."""
+
+    action: ActionName
+    confidence: Confidence
+    reasoning: str
+    parameters: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class Finding(Section):
-    """What one pattern saw in one service. `points_to`: the service that it blames, null for this one."""
+    """What one pattern saw in one service. `points_to`: the service that it blames, null for this one.
+
+    `since`: when its evidence appeared first, RFC 3339 UTC, null where nothing says when.
+    """
 
     pattern: str
     cause: Cause
@@ -292,6 +349,7 @@ class Finding(Section):
     evidence: list[str]
     captures: dict[str, str]
     points_to: str | None
+    since: str | None = None
 
 
 class Root(Section):
@@ -302,7 +360,11 @@ class Root(Section):
 
 
 class Analysis(Section):
-    """Section `analysis`. Evidence of another service is `SERVICE/ID`, of this one just `ID`."""
+    """Section `analysis`. Evidence of another service is `SERVICE/ID`, of this one just `ID`.
+
+    `pattern` decided; `captures` are what it captured and `fixes` what it advises. `next`: what to look at, where the
+    verdict is inconclusive.
+    """
 
     engine: str
     status: Status
@@ -317,6 +379,11 @@ class Analysis(Section):
     symptoms: list[Root]
     peers: list[str]
     looked_at: list[str]
+    next: list[str] = msgspec.field(default_factory=list)
+    pattern: str | None = None
+    captures: dict[str, str] = msgspec.field(default_factory=dict)
+    fixes: list[Fix] = msgspec.field(default_factory=list)
+    since: str | None = None
 
 
 class Proposal(Section):

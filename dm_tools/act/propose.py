@@ -133,6 +133,53 @@ REMEDIES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.DATA_CORRUPTION: (
         Remedy("escalate", HIGH, "stop writing and restore from a backup; this is no place for automation"),
     ),
+    Cause.SOFTWARE_DEFECT: (
+        Remedy("rollback_image", MEDIUM, "if it began with a new version, the version before runs"),
+        Remedy("restart", LOW, "a restart helps until the same thing happens again"),
+        Remedy("escalate", LOW, "the program's own people have to correct it"),
+    ),
+    Cause.VERSION_MISMATCH: (
+        Remedy("rollback_image", HIGH, "the two sides fit together in the versions that ran before"),
+        Remedy("check_config", MEDIUM, "see which versions its documentation says work together"),
+    ),
+    Cause.LIMIT_EXCEEDED: (
+        Remedy("fix_config", HIGH, "raise the limit that is reached, or send less", {"setting": "$setting"}),
+    ),
+    Cause.RATE_LIMITED: (
+        Remedy("check_config", HIGH, "ask less often, or have the limit raised where it is set"),
+    ),
+    Cause.BACKLOG: (
+        Remedy("check_logs", HIGH, "see why the work is not done as fast as it comes"),
+        Remedy("scale_up", LOW, "if it is only slow, more processor time helps", {"resource": "cpus"}),
+    ),
+    Cause.REPLICATION_BROKEN: (
+        Remedy("check_logs", HIGH, "the log of both sides says where the copying stopped"),
+        Remedy("check_dependencies", MEDIUM, "see whether the other side is up", {"dependency": "$dependency"}),
+    ),
+    Cause.QUORUM_LOST: (
+        Remedy("check_dependencies", HIGH, "bring back the members that are gone", {"dependency": "$dependency"}),
+        Remedy("check_logs", MEDIUM, "the log says which members do not answer"),
+    ),
+    Cause.LOCK_CONTENTION: (
+        Remedy("check_logs", HIGH, "see who holds the lock that the others wait for"),
+        Remedy("restart", LOW, "a restart lets go of the locks that it holds itself"),
+    ),
+    Cause.IO_ERROR: (
+        Remedy("escalate", HIGH, "the disk or volume fails: save the data before anything else"),
+    ),
+    Cause.RESOURCE_MISSING: (
+        Remedy("check_config", HIGH, "what it asks for does not exist under this name", {"path": "$path"}),
+    ),
+    Cause.GPU_MEMORY: (
+        Remedy("fix_config", HIGH, "a smaller model, batch or context fits, or fewer programs share the GPU"),
+        Remedy("restart", MEDIUM, "a restart gives back GPU memory that is still held"),
+    ),
+    Cause.CLOCK_SKEW: (
+        Remedy("fix_config", HIGH, "synchronise the clocks of the machines (NTP)"),
+    ),
+    Cause.SETUP_INCOMPLETE: (
+        Remedy("restart", HIGH, "a restart opens the set-up once more; finish it at once"),
+    ),
 }
 
 UNKNOWN = (

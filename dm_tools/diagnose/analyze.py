@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dm_tools.diagnose import grounding
-from dm_tools.diagnose.patterns import Hit, Library, explain, matches
+from dm_tools.diagnose.patterns import Hit, Library, Places, explain, matches
 from dm_tools.diagnose.topology import Node, Topology, node
 from dm_tools.diagnose.view import View, resolve
 from dm_tools.records import (
@@ -50,10 +50,11 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     """The digest of one record. Raises records.Problem if a section is malformed."""
     view = View.of(record)
     status = view.status
-    hits = [] if view.finished else matches(library, view)
+    places = Places(library, view)
+    hits = [] if view.finished else matches(library, places)
     resolved = {each for hit in hits for each in hit.evidence if resolve(view, each) is not None}
     values = _values(view) if hits else {}
-    return Facts(node(record, view, library), status, hits, values, view.looked_at, resolved)
+    return Facts(node(record, view, library, places.haystack), status, hits, values, view.looked_at, resolved)
 
 
 def _values(view: View) -> dict[str, str]:

@@ -2,22 +2,25 @@
 
 A pattern matches a service when all clauses of `match` hold and none of `unless`. A clause looks at one place
 (`where`) with one test. Every hit carries the ids of the evidence that made it fire.
+
+Regular expressions are RE2's: they take time linear in the text, whatever the expression and the text. All that look
+at logs are searched for in one pass (re2.Filter finds which can match at all, by the literal text in them).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
-from dm_tools.diagnose.view import View, parse_time
-from dm_tools.records import Cause, Inspect, Severity, Stats, Status
+from dm_tools.diagnose.haystack import Haystack, Searcher
+from dm_tools.diagnose.view import View, recent
+from dm_tools.records import Cause, Fix, Inspect, Severity, Stats
 
 MAX_EVIDENCE = 3  # ids per clause: the newest; more of the same proves nothing more
-RECENT_SECONDS = 300.0  # a log line that much older than the newest one is history, not a symptom
 
 _LISTS = ("log", "health", "event", "probe.error")
 _COMPUTED = ("down", "looping", "missing", "probe.status")
@@ -25,7 +28,17 @@ _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _KNOWN_PLACEHOLDERS = frozenset(
     [
         *("service", "upstream", "peer", "technology_service", "user", "path", "port", "command", "error"),
-        *("signal", "exit_code", "exit_note", "restart_policy", "restart_count", "last_words"),
+        *(
+            "limit",
+            "setting",
+            "host",
+            "signal",
+            "exit_code",
+            "exit_note",
+            "restart_policy",
+            "restart_count",
+            "last_words",
+        ),
         *("certificate_date", "probe_message", "limit_memory", "memory_percent", "throttled_percent"),
     ]
 )
@@ -35,11 +48,15 @@ class PatternError(Exception):
     """A pattern file that cannot be used; the message names file, pattern and reason."""
 
 
-class Clause(msgspec.Struct, forbid_unknown_fields=True, rename={"one_of": "is"}):
-    """One condition. Exactly one of `regex`, `is`, `above` and `empty` is given."""
+class Clause(msgspec.Struct, forbid_unknown_fields=True, rename={"one_of": "is", "but_not": "not"}):
+    """One condition. Exactly one of `regex`, `is`, `above` and `empty` is given.
+
+    `not`: a second expression; text that it matches does not count for this clause.
+    """
 
     where: str
     regex: str | None = None
+    but_not: str | None = None
     one_of: list[Any] | None = None
     above: float | None = None
     empty: bool | None = None
@@ -51,7 +68,8 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True):
 
     `blames`: self, this service is at fault; peer, the captured `upstream` is; credentials, this service's log-in at
     its peer is; technology, whoever runs the file's technology is, no matter who quotes its message. `accuses`: the
-    one that is blamed counts as broken even if it shows nothing itself.
+    one that is blamed counts as broken even if it shows nothing itself. `fixes`: what helps, where that is more than
+    what helps against the cause in general.
     """
 
     id: str
@@ -64,6 +82,7 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True):
     unless: list[Clause] = []
     blames: Literal["self", "peer", "credentials", "technology"] = "self"
     accuses: bool | None = None
+    fixes: list[Fix] = []
 
     @property
     def accusing(self) -> bool:
@@ -91,28 +110,34 @@ class Library:
     patterns: list[Pattern] = field(default_factory=list)
     technologies: dict[str, Technology] = field(default_factory=dict)
     technology_of: dict[str, str] = field(default_factory=dict)  # pattern id -> technology
-    regexes: dict[str, re.Pattern[str]] = field(default_factory=dict)
+    file_of: dict[str, str] = field(default_factory=dict)  # pattern id -> where it is written
+    searcher: Searcher = field(default_factory=Searcher)
 
-    def compiled(self, text: str) -> re.Pattern[str]:
-        if text not in self.regexes:
-            self.regexes[text] = re.compile(text, re.MULTILINE)
-        return self.regexes[text]
+    def causal(self, texts: list[str]) -> dict[int, list[str]]:
+        """Which of these log items a specific pattern looks for: position -> pattern ids."""
+        haystack = Haystack(self.searcher, texts)
+        found: dict[int, list[str]] = {}
+        for pattern in self.patterns:
+            for clause in pattern.match:
+                if clause.where == "log" and clause.regex is not None:
+                    for position, _ in haystack.all(clause.regex, clause.but_not):
+                        found.setdefault(position, []).append(pattern.id)
+        return found
 
 
 def load(files: Iterable[tuple[str, dict[str, Any]]]) -> Library:
     """The library of all files, given as (name, parsed TOML). Raises PatternError."""
     library = Library()
-    seen: dict[str, str] = {}
     for name, content in files:
         try:
             parsed = msgspec.convert(content, _File)
         except msgspec.ValidationError as wrong:
-            raise PatternError(f"{name}: {wrong}") from None
+            raise PatternError(f"{name}: {_named(content, str(wrong))}") from None
         for pattern in parsed.pattern:
             _check(library, name, pattern)
-            if pattern.id in seen:
-                raise PatternError(f"{name}: pattern {pattern.id!r} is already in {seen[pattern.id]}")
-            seen[pattern.id] = name
+            if pattern.id in library.file_of:
+                raise PatternError(f"{name}: pattern {pattern.id!r} is already in {library.file_of[pattern.id]}")
+            library.file_of[pattern.id] = name
             library.patterns.append(pattern)
             if parsed.technology:
                 library.technology_of[pattern.id] = parsed.technology.name
@@ -120,15 +145,26 @@ def load(files: Iterable[tuple[str, dict[str, Any]]]) -> Library:
                 raise PatternError(f"{name}: pattern {pattern.id!r}: blames a technology, but the file names none")
         if parsed.technology:
             library.technologies[parsed.technology.name] = parsed.technology
-            _compile(library, name, "technology.signature", parsed.technology.signature)
+            _add(library, name, "technology.signature", parsed.technology.signature)
+    library.patterns.sort(key=lambda pattern: -pattern.rank)
     return library
 
 
-def _compile(library: Library, name: str, key: str, text: str) -> None:
+def _named(content: dict[str, Any], wrong: str) -> str:
+    """The message of a validation error, with the id of the pattern instead of its number."""
+    place = re.search(r" - at `\$\.pattern\[(\d+)\]", wrong)
+    patterns = content.get("pattern")
+    if not place or not isinstance(patterns, list):
+        return wrong
+    pattern = patterns[int(place[1])]
+    return f"pattern {pattern['id']!r}: {wrong}" if isinstance(pattern, dict) and "id" in pattern else wrong
+
+
+def _add(library: Library, name: str, key: str, text: str) -> None:
     try:
-        library.compiled(text)
-    except re.error as wrong:
-        raise PatternError(f"{name}: {key}: not a regular expression: {wrong}") from None
+        library.searcher.add(text)
+    except ValueError as wrong:
+        raise PatternError(f"{name}: {key}: not a regular expression that RE2 takes: {wrong}") from None
 
 
 def _check(library: Library, name: str, pattern: Pattern) -> None:
@@ -143,130 +179,123 @@ def _check(library: Library, name: str, pattern: Pattern) -> None:
         kind = {"inspect": Inspect, "stats": Stats}.get(section)
         if clause.where not in (*_LISTS, *_COMPUTED) and not (kind and key in kind.__struct_fields__):
             raise PatternError(f"{name}: {where}: unknown place {clause.where!r}")
-        if clause.regex is not None:
-            _compile(library, name, where, clause.regex)
-        elif clause.where == "log":
-            raise PatternError(f"{name}: {where}: a clause on the log has a regex")
+        if clause.regex is None and (clause.where == "log" or clause.but_not is not None):
+            raise PatternError(f"{name}: {where}: a clause on the log, or one with 'not', has a regex")
+        for text in filter(None, (clause.regex, clause.but_not)):
+            _add(library, name, where, text)
     unknown = set(_PLACEHOLDER.findall(pattern.explanation)) - _KNOWN_PLACEHOLDERS
     if unknown:
         raise PatternError(f"{name}: {where}: unknown placeholder {{{sorted(unknown)[0]}}} in 'explanation'")
 
 
 @dataclass
-class Hit:
-    """A pattern that fired, why, and what it captured."""
+class Seen:
+    """What made one clause hold: the newest evidence ids, what was captured, and the id of the oldest evidence."""
 
-    pattern: Pattern
+    clause: Clause
     evidence: list[str]
     captures: dict[str, str]
+    oldest: str | None
 
 
-def matches(library: Library, view: View) -> list[Hit]:
-    """Every pattern that fires for this service, the most telling first."""
-    candidates = _Candidates(view)
-    hits = []
-    for pattern in library.patterns:
-        evidence: list[str] = []
-        captures: dict[str, str] = {}
-        if all(_holds(library, clause, candidates, evidence, captures) for clause in pattern.match) and not any(
-            _holds(library, clause, candidates, [], {}) for clause in pattern.unless
-        ):
-            hits.append(Hit(pattern, list(dict.fromkeys(evidence)), captures))
-    return sorted(hits, key=lambda hit: -hit.pattern.rank)
+@dataclass
+class Hit:
+    """A pattern that fired, and why: what each of its clauses saw."""
+
+    pattern: Pattern
+    seen: list[Seen]
+
+    @property
+    def evidence(self) -> list[str]:
+        return list(dict.fromkeys(each for seen in self.seen for each in seen.evidence))
+
+    @property
+    def captures(self) -> dict[str, str]:
+        return {name: text for seen in self.seen for name, text in seen.captures.items()}
 
 
-class _Candidates:
-    """The texts and values that clauses look at, with their evidence ids; built once per service."""
+def matches(library: Library, places: Places) -> list[Hit]:
+    """Every pattern that fires for a service, the most telling first."""
+    return [Hit(pattern, seen) for pattern in library.patterns if (seen := _fires(pattern, places)) is not None]
 
-    def __init__(self, view: View) -> None:
+
+def _fires(pattern: Pattern, places: Places) -> list[Seen] | None:
+    found = []
+    for clause in pattern.match:
+        seen = places.look(clause)
+        if seen is None:
+            return None
+        found.append(seen)
+    return None if any(places.look(clause) for clause in pattern.unless) else found
+
+
+class Places:
+    """The texts and values of one service that clauses look at, with their evidence ids."""
+
+    def __init__(self, library: Library, view: View) -> None:
+        self.library = library
         self.view = view
-        self._log = recent_lines(view)
-        self.log_text = "\n".join(text for _, text in self._log)
+        self.lines = recent(view)
+        self.haystack = Haystack(library.searcher, [line.text for line in self.lines])
+        self.values: dict[str, list[tuple[str, Any]]] = {}
 
-    def of(self, where: str) -> list[tuple[str, Any]]:
-        view = self.view
-        if where == "log":
-            return self._log
-        if where == "probe.error":
-            checks = view.probe.checks if view.probe else []
-            return [(check.id, check.error) for check in checks if check.error]
-        if where == "probe.status":
-            return [(check.id, view.probe.status) for check in view.probe.checks] if view.probe else []
-        if where == "looping":
-            return [("inspect:restart_count", view.looping)] if view.inspect else []
-        if where == "down":
-            return [("inspect:state", view.down)] if view.inspect else []
+    def look(self, clause: Clause) -> Seen | None:
+        """What makes a clause hold, None if nothing does."""
+        return self._in_log(clause) if clause.where == "log" else self._in_values(clause)
+
+    def _in_log(self, clause: Clause) -> Seen | None:
+        newest = self.haystack.newest(clause.regex or "", clause.but_not, MAX_EVIDENCE)
+        if not newest:
+            return None
+        oldest = self.haystack.first(clause.regex or "", clause.but_not)
+        evidence = [self.lines[position].id for position, _ in reversed(newest)]
+        return Seen(clause, evidence, newest[0][1], self.lines[oldest].id if oldest is not None else None)
+
+    def _in_values(self, clause: Clause) -> Seen | None:
+        if clause.where not in self.values:
+            self.values[clause.where] = list(self._of(clause.where))
+        held = [
+            (evidence_id, captures)
+            for evidence_id, value in self.values[clause.where]
+            if (captures := self._test(clause, value)) is not None
+        ]
+        if not held:
+            return None
+        evidence = [evidence_id for evidence_id, _ in held[-MAX_EVIDENCE:] if evidence_id]
+        return Seen(clause, evidence, held[-1][1], held[0][0] or None)
+
+    def _test(self, clause: Clause, value: Any) -> dict[str, str] | None:
+        """What the value's match captured, None if it does not match."""
+        if clause.regex is not None:
+            return self.library.searcher.search(clause.regex, clause.but_not, value) if isinstance(value, str) else None
+        if clause.one_of is not None:
+            return {} if value in clause.one_of else None
+        if clause.above is not None:
+            return {} if isinstance(value, int | float) and value > clause.above else None
+        return {} if (not value) == clause.empty else None
+
+    def _of(self, where: str) -> Iterator[tuple[str, Any]]:
+        probe, inspect = self.view.probe, self.view.inspect
         if where == "missing":
-            return [("", view.missing)]
-        if where == "health":
-            runs = view.inspect.health_log if view.inspect else []
-            return [(f"inspect:health.{index}", run.output) for index, run in enumerate(runs) if run.exit_code]
-        if where == "event":
-            events = view.inspect.events if view.inspect else []
-            return [(f"event:{index}", event.action) for index, event in enumerate(events)]
-        section, _, key = where.partition(".")
-        value = getattr(view.inspect if section == "inspect" else view.stats, key, None)
-        return [(f"{section}:{key}", value)] if value is not None else []
-
-
-def recent_lines(view: View) -> list[tuple[str, str]]:
-    """Id and text of the log lines that tell of the present.
-
-    Of a service in trouble those close to its newest line, however long ago: it may have said why and fallen silent.
-    Of a healthy one those close to the moment when it was looked at: what it said at its start is past.
-    """
-    lines = view.logs.lines if view.logs else []
-    newest = max((stamp for line in lines if (stamp := parse_time(line.ts)) is not None), default=None)
-    if view.inspect is not None and view.status == Status.HEALTHY:
-        newest = parse_time(view.inspect.observed_at) or newest
-    return [
-        (line.id, line.text)
-        for line in lines
-        if newest is None or (stamp := parse_time(line.ts)) is None or newest - stamp <= RECENT_SECONDS
-    ]
-
-
-def _holds(
-    library: Library, clause: Clause, candidates: _Candidates, evidence: list[str], captures: dict[str, str]
-) -> bool:
-    test = _test(library, clause)
-    # One search over the whole log first: nearly all patterns end here.
-    if clause.where == "log" and not library.compiled(clause.regex or "").search(candidates.log_text):
-        return False
-    found: list[str] = []
-    for evidence_id, value in reversed(candidates.of(clause.where)):
-        outcome = test(value)
-        if outcome is None:
-            continue
-        if not found:
-            captures.update(outcome)
-        found.append(evidence_id)
-        if len(found) == MAX_EVIDENCE:
-            break
-    evidence += [each for each in reversed(found) if each]
-    return bool(found)
-
-
-def _test(library: Library, clause: Clause) -> Callable[[Any], dict[str, str] | None]:
-    """A function that says what a value's match captured, or None if it does not match."""
-    if clause.regex is not None:
-        regex = library.compiled(clause.regex)
-
-        def by_regex(value: Any) -> dict[str, str] | None:
-            match = regex.search(value) if isinstance(value, str) else None
-            if not match:
-                return None
-            # several alternatives capture the same thing as upstream, upstream2, ...
-            return {name.rstrip("0123456789"): text for name, text in match.groupdict().items() if text}
-
-        return by_regex
-    if clause.one_of is not None:
-        allowed = clause.one_of
-        return lambda value: {} if value in allowed else None
-    if clause.above is not None:
-        bound = clause.above
-        return lambda value: {} if isinstance(value, int | float) and value > bound else None
-    return lambda value: {} if (not value) == clause.empty else None
+            yield "", self.view.missing
+        elif where == "probe.error":
+            yield from ((check.id, check.error) for check in (probe.checks if probe else []) if check.error)
+        elif where == "probe.status":
+            yield from ((check.id, probe.status) for check in (probe.checks if probe else []) if probe)
+        elif where == "looping":
+            yield from [("inspect:restart_count", self.view.looping)] if inspect else []
+        elif where == "down":
+            yield from [("inspect:state", self.view.down)] if inspect else []
+        elif where == "health":
+            runs = inspect.health_log if inspect else []
+            yield from ((f"inspect:health.{index}", run.output) for index, run in enumerate(runs) if run.exit_code)
+        elif where == "event":
+            events = inspect.events if inspect else []
+            yield from ((f"event:{index}", event.action) for index, event in enumerate(events))
+        else:
+            section, _, key = where.partition(".")
+            value = getattr(inspect if section == "inspect" else self.view.stats, key, None)
+            yield from [(f"{section}:{key}", value)] if value is not None else []
 
 
 def explain(template: str, values: dict[str, str]) -> str:

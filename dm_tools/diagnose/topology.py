@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from dm_tools.diagnose.patterns import Library, recent_lines
+from dm_tools.diagnose.haystack import Haystack
+from dm_tools.diagnose.patterns import Library
 from dm_tools.diagnose.view import View
 
 
@@ -24,7 +25,7 @@ class Node:
     technologies: set[str] = field(default_factory=set)
 
 
-def node(record: dict[str, Any], view: View, library: Library) -> Node:
+def node(record: dict[str, Any], view: View, library: Library, log: Haystack) -> Node:
     """The node of one record."""
     inspect = view.inspect
     networks = inspect.networks if inspect else []
@@ -38,7 +39,7 @@ def node(record: dict[str, Any], view: View, library: Library) -> Node:
         aliases=frozenset(alias for alias in hosts if isinstance(alias, str)),
         addresses=frozenset(network.ip for network in networks if network.ip),
         needs=declared + (inspect.depends_on + inspect.env_hosts if inspect else []),
-        technologies=_technologies(view, library),
+        technologies=_technologies(view, library, log),
     )
 
 
@@ -46,17 +47,16 @@ def node(record: dict[str, Any], view: View, library: Library) -> Node:
 _BESIDE = frozenset(("exporter", "backup", "admin", "commander", "ui", "proxy", "init", "migrate", "client", "insight"))
 
 
-def _technologies(view: View, library: Library) -> set[str]:
+def _technologies(view: View, library: Library, log: Haystack) -> set[str]:
     """What a service runs, by its image's name, its own name or what its log says at the start."""
     image = (view.inspect.image if view.inspect else "").rpartition("/")[2].partition(":")[0].partition("@")[0]
     own = (view.inspect.compose_service if view.inspect else None) or view.service
     words = set(re.split(r"[^a-z0-9]+", f"{image} {own}".lower()))
-    log = "\n".join(text for _, text in recent_lines(view))
     named = words if not words & _BESIDE else set()
     return {
         name
         for name, technology in library.technologies.items()
-        if named & set(technology.names) or (log and library.compiled(technology.signature).search(log))
+        if named & set(technology.names) or log.has(technology.signature)
     }
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from dm_tools import records
-from dm_tools.records import Inspect, Logs, Probe, Stats, Status
+from dm_tools.records import Inspect, LogLine, Logs, Probe, Stats, Status
 
 LOOP_SECONDS = 90.0  # restarted so recently that it may well be dying again (Docker backs off up to a minute)
 
@@ -114,6 +114,30 @@ def seconds_between(begin: str | None, end: str | None) -> float | None:
     """Seconds from one RFC 3339 time to another; None if either is missing or malformed."""
     first, second = parse_time(begin), parse_time(end)
     return second - first if first is not None and second is not None else None
+
+
+RECENT_SECONDS = 300.0  # a log line that much older than the newest one is history, not a symptom
+
+
+def recent(view: View) -> list[LogLine]:
+    """The log lines that tell of the present.
+
+    Of a service in trouble those close to its newest line, however long ago: it may have said why and fallen silent.
+    Of a healthy one those close to the moment when it was looked at: what it said at its start is past. If only the
+    log is known, all of it counts: nothing says what is past.
+    """
+    lines = view.logs.lines if view.logs else []
+    if view.inspect is None and view.probe is None:
+        return lines
+    newest = next((stamp for line in reversed(lines) if (stamp := parse_time(line.ts)) is not None), None)
+    if view.inspect is not None and (observed := parse_time(view.inspect.observed_at)) is not None:
+        # A clock that is ahead cannot make everything else look old.
+        newest = observed if newest is None or view.status == Status.HEALTHY else min(newest, observed)
+    if newest is None:
+        return lines
+    # The engine's times are all UTC and of one form: their order as text is their order in time.
+    bound = datetime.fromtimestamp(newest - RECENT_SECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return [line for line in lines if line.ts is None or line.ts >= bound or not _TIME.match(line.ts)]
 
 
 _TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$")

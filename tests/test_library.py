@@ -1,0 +1,61 @@
+"""The whole pattern library against all samples: own pattern yes, near miss no, and nobody else's cause."""
+
+from __future__ import annotations
+
+import pytest
+
+from dm_tools.collect import library as reader
+from dm_tools.diagnose import analyze as judge
+from dm_tools.diagnose import patterns
+from dm_tools.diagnose.view import View
+from dm_tools.records import Analysis
+from tests.making import service
+from tests.samples import items, samples
+
+LIBRARY = reader.read(None)
+PATTERNS = {pattern.id: pattern for pattern in LIBRARY.patterns}
+SAMPLES = samples()
+SPECIFIC = judge.SPECIFIC_RANK
+
+
+def record(name: str, text: str) -> dict[str, object]:
+    """A failed service whose log is the sample; a pattern that needs a stopped container gets one."""
+    clauses = PATTERNS[name].match
+    down = any(clause.where in ("down", "looping") for clause in clauses)
+    changes = {"state": "restarting", "restart_count": 3, "exit_code": 1} if down else {}
+    return service("x", "failed", log=items(text), **changes)
+
+
+def fired(name: str, text: str) -> set[str]:
+    """Ids of all patterns that fire for a sample of a pattern."""
+    return {hit.pattern.id for hit in patterns.matches(LIBRARY, patterns.Places(LIBRARY, View.of(record(name, text))))}
+
+
+def verdict(name: str, text: str) -> Analysis:
+    """What the analysis of that service alone says."""
+    return judge.analyze({"x": judge.facts(record(name, text), LIBRARY)}, LIBRARY)["x"]
+
+
+def test_every_log_pattern_has_samples_and_every_sample_a_pattern() -> None:
+    looking_at_logs = {each.id for each in LIBRARY.patterns if any(clause.where == "log" for clause in each.match)}
+    assert set(SAMPLES) == looking_at_logs
+    assert all(each.matches and each.near_misses for each in SAMPLES.values())
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_it_matches_its_samples_and_not_the_near_misses(name: str) -> None:
+    for text in SAMPLES[name].matches:
+        assert name in fired(name, text), text
+    for text in SAMPLES[name].near_misses:
+        assert name not in fired(name, text), text
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_no_pattern_claims_a_foreign_cause(name: str) -> None:
+    """Every sample against every pattern: a specific one that fires beside its own names the same cause."""
+    own = PATTERNS[name]
+    for text in SAMPLES[name].matches:
+        found = {other: PATTERNS[other].cause for other in fired(name, text) if PATTERNS[other].rank >= SPECIFIC}
+        foreign = {other: cause for other, cause in found.items() if cause != own.cause}
+        assert not foreign, text
+        assert own.rank < SPECIFIC or verdict(name, text).cause == own.cause, text
