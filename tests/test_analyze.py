@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dm_tools.collect import library as reader
-from dm_tools.diagnose.analyze import analyze, facts
+from dm_tools.diagnose.analyze import analyze
+from dm_tools.diagnose.facts import facts
 from dm_tools.records import Analysis
 from tests.making import Record, check, service
 

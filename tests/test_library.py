@@ -6,6 +6,7 @@ import pytest
 
 from dm_tools.collect import library as reader
 from dm_tools.diagnose import analyze as judge
+from dm_tools.diagnose import facts as digest
 from dm_tools.diagnose import patterns
 from dm_tools.diagnose.view import View
 from dm_tools.records import Analysis
@@ -33,7 +34,7 @@ def fired(name: str, text: str) -> set[str]:
 
 def verdict(name: str, text: str) -> Analysis:
     """What the analysis of that service alone says."""
-    return judge.analyze({"x": judge.facts(record(name, text), LIBRARY)}, LIBRARY)["x"]
+    return judge.analyze({"x": digest.facts(record(name, text), LIBRARY)}, LIBRARY)["x"]
 
 
 def test_every_log_pattern_has_samples_and_every_sample_a_pattern() -> None:

@@ -145,9 +145,7 @@ REMEDIES: dict[Cause, tuple[Remedy, ...]] = {
     Cause.LIMIT_EXCEEDED: (
         Remedy("fix_config", HIGH, "raise the limit that is reached, or send less", {"setting": "$setting"}),
     ),
-    Cause.RATE_LIMITED: (
-        Remedy("check_config", HIGH, "ask less often, or have the limit raised where it is set"),
-    ),
+    Cause.RATE_LIMITED: (Remedy("check_config", HIGH, "ask less often, or have the limit raised where it is set"),),
     Cause.BACKLOG: (
         Remedy("check_logs", HIGH, "see why the work is not done as fast as it comes"),
         Remedy("scale_up", LOW, "if it is only slow, more processor time helps", {"resource": "cpus"}),
@@ -164,9 +162,7 @@ REMEDIES: dict[Cause, tuple[Remedy, ...]] = {
         Remedy("check_logs", HIGH, "see who holds the lock that the others wait for"),
         Remedy("restart", LOW, "a restart lets go of the locks that it holds itself"),
     ),
-    Cause.IO_ERROR: (
-        Remedy("escalate", HIGH, "the disk or volume fails: save the data before anything else"),
-    ),
+    Cause.IO_ERROR: (Remedy("escalate", HIGH, "the disk or volume fails: save the data before anything else"),),
     Cause.RESOURCE_MISSING: (
         Remedy("check_config", HIGH, "what it asks for does not exist under this name", {"path": "$path"}),
     ),
@@ -174,12 +170,8 @@ REMEDIES: dict[Cause, tuple[Remedy, ...]] = {
         Remedy("fix_config", HIGH, "a smaller model, batch or context fits, or fewer programs share the GPU"),
         Remedy("restart", MEDIUM, "a restart gives back GPU memory that is still held"),
     ),
-    Cause.CLOCK_SKEW: (
-        Remedy("fix_config", HIGH, "synchronise the clocks of the machines (NTP)"),
-    ),
-    Cause.SETUP_INCOMPLETE: (
-        Remedy("restart", HIGH, "a restart opens the set-up once more; finish it at once"),
-    ),
+    Cause.CLOCK_SKEW: (Remedy("fix_config", HIGH, "synchronise the clocks of the machines (NTP)"),),
+    Cause.SETUP_INCOMPLETE: (Remedy("restart", HIGH, "a restart opens the set-up once more; finish it at once"),),
 }
 
 UNKNOWN = (
@@ -204,9 +196,15 @@ def propose(service: str, verdict: Analysis) -> list[Proposal]:
     for finding in reversed(verdict.findings):
         if finding.cause == verdict.cause:
             captures |= finding.captures
-    remedies = REMEDIES.get(verdict.cause, UNKNOWN) if verdict.cause else UNKNOWN
+    captures |= verdict.captures
+    # What the pattern itself advises fits better than what helps against its cause in general.
+    own = [Remedy(fix.action, fix.confidence, fix.reasoning, fix.parameters) for fix in verdict.fixes]
+    general = list(REMEDIES.get(verdict.cause, UNKNOWN) if verdict.cause else UNKNOWN)
     # A remedy that names a dependency needs to know which: without it, at least somebody should look.
-    return _proposals(list(remedies), verdict, captures, inventory) or _proposals(list(UNKNOWN), verdict, {}, inventory)
+    for remedies in (own, general, list(UNKNOWN)):
+        if found := _proposals(remedies, verdict, captures, inventory):
+            return found
+    return []
 
 
 def _proposals(

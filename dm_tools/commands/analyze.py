@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dm_tools.pipe import command, exits, spool, stream
+from dm_tools.pipe import command, exits, say, spool, stream
 
 
 @command.define("dm-analyze", fail_on=True)
@@ -17,9 +17,10 @@ from dm_tools.pipe import command, exits, spool, stream
     show_envvar=True,
     help="A folder of your own pattern files (*.toml), added to the shipped ones.",
 )
+@click.option("--explain", is_flag=True, help="Say on standard error why every pattern fired.")
 @command.fail_on_option
 @command.input_options
-def cli(services: tuple[str, ...], on_bad: str, fail_on: str | None, patterns: Path | None) -> int:
+def cli(services: tuple[str, ...], on_bad: str, fail_on: str | None, patterns: Path | None, explain: bool) -> int:
     """Add `analysis`: findings, role (root or symptom), cause, path to the root, evidence ids, confidence.
 
     Reads the whole stack before it writes, like sort: the records wait in a temporary file, and only a digest of
@@ -32,10 +33,12 @@ def cli(services: tuple[str, ...], on_bad: str, fail_on: str | None, patterns: P
     \b
     Examples:
       dm-services | dm-probe | dm-inspect | dm-logs | dm-analyze | dm-show
+      dm-analyze --explain < incident.jsonl 2>&1 > judged.jsonl | less
       dm-analyze < incident.jsonl | jq -c 'select(.analysis.role == "root") | .analysis.hypothesis'
     """
     from dm_tools.collect import library as reader
     from dm_tools.diagnose import analyze as judge
+    from dm_tools.diagnose.facts import Facts, facts
     from dm_tools.diagnose.patterns import PatternError
     from dm_tools.records import Problem, with_section
 
@@ -43,18 +46,21 @@ def cli(services: tuple[str, ...], on_bad: str, fail_on: str | None, patterns: P
         library = reader.read(patterns)
     except PatternError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
-    stack: dict[str, judge.Facts] = {}
+    stack: dict[str, Facts] = {}
 
     def digest(record: stream.Record) -> stream.Record:
         if record["service"] in stack:
             raise Problem("duplicate_service", "a record of this name came before; only that one is judged")
-        stack[record["service"]] = judge.facts(record, library)
+        stack[record["service"]] = facts(record, library)
         return record
 
     with spool.Spool() as waiting:
         for record in command.source(services, on_bad):
             waiting.add(stream.attempt(digest, record, "analyze"))
         verdicts = judge.analyze(stack, library)
+        for service, verdict in verdicts.items() if explain else ():
+            for line in judge.explained(service, stack[service], verdict):
+                say.note(line)
 
         def add(record: stream.Record) -> stream.Record:
             errors = record.get("errors") or ()

@@ -11,11 +11,13 @@ import click
 import orjson
 
 from dm_tools.pipe import command, exits, say, stream, terminal
+from dm_tools.store import show
 
 
 @command.define("dm-show")
+@click.option("--why", is_flag=True, help="Show what every verdict stands on: the pattern and the lines of evidence.")
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-def cli(file: Path | None) -> int:
+def cli(file: Path | None, why: bool) -> int:
     """Show FILE, or standard input: records (one line per service), a report, or approved fixes.
 
     Colour only on a terminal, and never with NO_COLOR. On a terminal, lines are cut to its width; in a pipe they are
@@ -26,26 +28,46 @@ def cli(file: Path | None) -> int:
     \b
     Examples:
       dm-services | dm-probe | dm-inspect | dm-stats | dm-show
-      dm-show volumes/proofs/enhanced_diagnostics_1732800000.json
+      dm-show --why volumes/proofs/enhanced_diagnostics_1732800000.json
     """
-    from dm_tools.store import show
-
     writer = stream.Writer()
     colour, width = say.colour(sys.stdout), terminal.width() if sys.stdout.isatty() else None
-    in_table = False
-    for value in values(file):
-        shown = list(show.lines(value))
-        if show.is_record(value) and not in_table:
-            shown.insert(0, show.Line(show.HEADER, bold=True))
-        in_table = show.is_record(value)
-        for line in shown:
-            text = say.printable(line.text)
-            if width is not None:
-                text = "\n".join(terminal.cut(part, width) for part in text.split("\n"))
-            if colour:
-                text = click.style(text, fg=line.colour, bold=line.bold)
-            writer.write(text.encode("utf-8", "replace") + b"\n", flush=True)
+    for line in reasons(values(file)) if why else tables(values(file)):
+        text = say.printable(line.text)
+        if width is not None:
+            text = "\n".join(terminal.cut(part, width) for part in text.split("\n"))
+        if colour:
+            text = click.style(text, fg=line.colour, bold=line.bold)
+        writer.write(text.encode("utf-8", "replace") + b"\n", flush=True)
     return exits.DONE
+
+
+def tables(found: Iterator[Any]) -> Iterator[show.Line]:
+    """Values one after another; records that follow each other share one table."""
+    in_table = False
+    for value in found:
+        if show.is_record(value) and not in_table:
+            yield show.Line(show.HEADER, bold=True)
+        in_table = show.is_record(value)
+        yield from show.lines(value)
+
+
+def reasons(found: Iterator[Any]) -> Iterator[show.Line]:
+    """What the verdicts of reports and of a stack's records stand on."""
+    from dm_tools.store import why
+
+    stack = why.Why()
+    seen = False
+    for value in found:
+        issues = value.get("issues") if isinstance(value, dict) else None
+        if isinstance(issues, list):
+            for each in issues:
+                yield from why.issue(each if isinstance(each, dict) else {})
+        elif show.is_record(value):
+            seen = True
+            stack.add(value)
+    if seen:
+        yield from stack.lines()
 
 
 def values(file: Path | None) -> Iterator[Any]:

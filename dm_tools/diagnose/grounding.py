@@ -11,22 +11,29 @@ from collections.abc import Callable
 from dm_tools.diagnose.view import EVIDENCE
 from dm_tools.records import Analysis, Cause, Confidence, Finding, Role, Severity
 
-# Which kinds of evidence can carry a cause; a cause that is not listed can be carried by any kind.
+# What can carry a cause: a kind of evidence, or one thing that Docker says of the container. What is not listed here
+# (the image's name, the mounts) is worth knowing but proves nothing.
+TELLING = {
+    *("logs", "probe", "event", "stats", "inspect:state", "inspect:exit_code", "inspect:error"),
+    *("inspect:health", "inspect:restart_count", "inspect:oom_killed"),
+}
 CARRIED_BY = {
-    Cause.OOM_KILLED: {"inspect", "event", "logs"},
-    Cause.PAUSED: {"inspect", "event"},
-    Cause.STOPPED: {"inspect", "event"},
-    Cause.EXITED: {"inspect", "event"},
-    Cause.CRASH_LOOP: {"inspect", "event"},
-    Cause.NETWORK_DETACHED: {"inspect"},
-    Cause.PORT_CONFLICT: {"inspect", "logs"},
-    Cause.HEALTHCHECK_BROKEN: {"inspect"},
+    Cause.OOM_KILLED: {"inspect:oom_killed", "event", "logs"},
+    Cause.PAUSED: {"inspect:state", "event"},
+    Cause.STOPPED: {"inspect:state", "inspect:exit_code", "event"},
+    Cause.EXITED: {"inspect:state", "inspect:exit_code", "event"},
+    Cause.CRASH_LOOP: {"inspect:state", "inspect:restart_count", "event"},
+    Cause.BAD_COMMAND: {"inspect:error", "inspect:exit_code", "logs"},
+    Cause.NETWORK_DETACHED: {"inspect:networks", "logs"},
+    Cause.PORT_CONFLICT: {"inspect:error", "logs"},
+    Cause.HEALTHCHECK_BROKEN: {"inspect:health"},
     Cause.TLS_EXPIRED: {"probe", "logs"},
     Cause.TLS_UNTRUSTED: {"probe", "logs"},
-    Cause.UNRESPONSIVE: {"probe", "inspect"},
-    Cause.CPU_SATURATED: {"stats"},
-    Cause.MISSING_ENV: {"logs", "inspect"},
-    Cause.AUTH_FAILURE: {"logs", "probe", "inspect"},
+    Cause.UNRESPONSIVE: {"probe", "inspect:health", "logs"},
+    Cause.CPU_SATURATED: {"stats:throttled_percent", "stats:cpu_percent", "logs"},
+    Cause.MEMORY_PRESSURE: {"stats:memory_percent", "stats:memory_bytes", "logs"},
+    Cause.MISSING_ENV: {"logs", "inspect:env_names"},
+    Cause.AUTH_FAILURE: {"logs", "probe", "inspect:health"},
 }
 
 # These states are verdicts on the absence of something: there is nothing to cite.
@@ -74,8 +81,13 @@ def _inconclusive(service: str, verdict: Analysis) -> Analysis:
 def _carries(cause: Cause | None, evidence: list[str]) -> bool:
     if cause is None or cause in WITHOUT_EVIDENCE:
         return True
-    kinds = {each.rpartition("/")[2].partition(":")[0] for each in evidence}
-    return bool(kinds & CARRIED_BY.get(cause, kinds))
+    allowed = CARRIED_BY.get(cause, TELLING)
+    return any(_names(each.rpartition("/")[2]) & allowed for each in evidence)
+
+
+def _names(evidence_id: str) -> set[str]:
+    """What a piece of evidence is called in the table: its kind (logs), or kind and key (inspect:health)."""
+    return {evidence_id.partition(":")[0], evidence_id.partition(".")[0]}
 
 
 def _stands(service: str, finding: Finding, inventory: set[str], resolves: Resolves) -> bool:

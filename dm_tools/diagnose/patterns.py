@@ -16,11 +16,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from dm_tools.diagnose.haystack import Haystack, Searcher
+from dm_tools.diagnose.haystack import Captures, Haystack, Searcher
 from dm_tools.diagnose.view import View, recent
 from dm_tools.records import Cause, Fix, Inspect, Severity, Stats
 
 MAX_EVIDENCE = 3  # ids per clause: the newest; more of the same proves nothing more
+MAX_LOOKED_AT = 24  # newest matches of a clause in a log that are looked at for the peers that they name
+MAX_PEERS = 4  # peers that one pattern may blame
 
 _LISTS = ("log", "health", "event", "probe.error")
 _COMPUTED = ("down", "looping", "missing", "probe.status")
@@ -210,23 +212,28 @@ class Hit:
         return list(dict.fromkeys(each for seen in self.seen for each in seen.evidence))
 
     @property
+    def oldest(self) -> list[str]:
+        return [seen.oldest for seen in self.seen if seen.oldest]
+
+    @property
     def captures(self) -> dict[str, str]:
         return {name: text for seen in self.seen for name, text in seen.captures.items()}
 
 
 def matches(library: Library, places: Places) -> list[Hit]:
     """Every pattern that fires for a service, the most telling first."""
-    return [Hit(pattern, seen) for pattern in library.patterns if (seen := _fires(pattern, places)) is not None]
+    return [Hit(pattern, seen) for pattern in library.patterns for seen in _fires(pattern, places)]
 
 
-def _fires(pattern: Pattern, places: Places) -> list[Seen] | None:
-    found = []
+def _fires(pattern: Pattern, places: Places) -> list[list[Seen]]:
+    """What the clauses saw, once for every peer that the log names; empty if the pattern does not fire."""
+    found: list[list[Seen]] = [[]]
     for clause in pattern.match:
         seen = places.look(clause)
-        if seen is None:
-            return None
-        found.append(seen)
-    return None if any(places.look(clause) for clause in pattern.unless) else found
+        found = [[*before, each] for before in found for each in seen][:MAX_PEERS]
+        if not found:
+            return []
+    return [] if any(places.look(clause) for clause in pattern.unless) else found
 
 
 class Places:
@@ -239,19 +246,29 @@ class Places:
         self.haystack = Haystack(library.searcher, [line.text for line in self.lines])
         self.values: dict[str, list[tuple[str, Any]]] = {}
 
-    def look(self, clause: Clause) -> Seen | None:
-        """What makes a clause hold, None if nothing does."""
+    def look(self, clause: Clause) -> list[Seen]:
+        """What makes a clause hold, empty if nothing does; of a log once for every peer that it names."""
         return self._in_log(clause) if clause.where == "log" else self._in_values(clause)
 
-    def _in_log(self, clause: Clause) -> Seen | None:
-        newest = self.haystack.newest(clause.regex or "", clause.but_not, MAX_EVIDENCE)
-        if not newest:
-            return None
-        oldest = self.haystack.first(clause.regex or "", clause.but_not)
-        evidence = [self.lines[position].id for position, _ in reversed(newest)]
-        return Seen(clause, evidence, newest[0][1], self.lines[oldest].id if oldest is not None else None)
+    def _in_log(self, clause: Clause) -> list[Seen]:
+        found: dict[str | None, list[tuple[str, Captures]]] = {}
+        for position, captures in self.haystack.newest(clause.regex or "", clause.but_not, MAX_LOOKED_AT):
+            found.setdefault(captures.get("upstream"), []).append((self.lines[position].id, captures))
+        if not found:
+            return []
+        first = self.haystack.first(clause.regex or "", clause.but_not)
+        oldest = self.lines[first].id if first is not None else None
+        return [
+            Seen(
+                clause,
+                evidence=[each for each, _ in reversed(newest[:MAX_EVIDENCE])],
+                captures=newest[0][1],
+                oldest=oldest if len(found) == 1 else newest[-1][0],
+            )
+            for newest in found.values()
+        ]
 
-    def _in_values(self, clause: Clause) -> Seen | None:
+    def _in_values(self, clause: Clause) -> list[Seen]:
         if clause.where not in self.values:
             self.values[clause.where] = list(self._of(clause.where))
         held = [
@@ -260,9 +277,9 @@ class Places:
             if (captures := self._test(clause, value)) is not None
         ]
         if not held:
-            return None
+            return []
         evidence = [evidence_id for evidence_id, _ in held[-MAX_EVIDENCE:] if evidence_id]
-        return Seen(clause, evidence, held[-1][1], held[0][0] or None)
+        return [Seen(clause, evidence, held[-1][1], held[0][0] or None)]
 
     def _test(self, clause: Clause, value: Any) -> dict[str, str] | None:
         """What the value's match captured, None if it does not match."""

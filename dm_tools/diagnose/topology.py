@@ -1,4 +1,6 @@
-"""Who is who and who needs whom: from names, addresses, depends_on labels and environment hosts."""
+"""Who is who and who needs whom: from names, addresses, depends_on labels, environment hosts, published ports,
+networks, Compose projects and the peers that logs name.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dm_tools.diagnose.haystack import Haystack
-from dm_tools.diagnose.patterns import Library
+from dm_tools.diagnose.patterns import Hit, Library
 from dm_tools.diagnose.view import View
+
+# Names under which a container reaches the machine that it runs on, and so what other containers publish there.
+# https://docs.docker.com/desktop/features/networking/#i-want-to-connect-from-a-container-to-a-service-on-the-host
+HOST_NAMES = frozenset(("host.docker.internal", "gateway.docker.internal", "172.17.0.1"))
+LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+
+MAX_CANDIDATES = 16  # services of one name that are compared: more of them are beyond telling apart
 
 
 @dataclass
@@ -21,16 +30,23 @@ class Node:
     compose_service: str | None
     aliases: frozenset[str]
     addresses: frozenset[str]
+    networks: frozenset[str]
+    own_network: bool  # false where it shares the machine's or another container's
+    ports: frozenset[str]  # what it exposes, as far as that is known
+    published: frozenset[str]  # ports of the machine that lead to it
     needs: list[str]  # names as written: a service, a host, or host:port
     technologies: set[str] = field(default_factory=set)
 
 
-def node(record: dict[str, Any], view: View, library: Library, log: Haystack) -> Node:
+def node(record: dict[str, Any], view: View, library: Library, log: Haystack, hits: list[Hit]) -> Node:
     """The node of one record."""
     inspect = view.inspect
     networks = inspect.networks if inspect else []
+    ports = inspect.ports if inspect else []
     declared = [each for each in record.get("depends_on") or [] if isinstance(each, str)]
     hosts = {record.get("container")} | {alias for network in networks for alias in network.aliases}
+    technologies = _technologies(view, library, log)
+    known = {str(port) for each in technologies for port in library.technologies[each].ports}
     return Node(
         service=view.service,
         project=inspect.project if inspect else None,
@@ -38,9 +54,19 @@ def node(record: dict[str, Any], view: View, library: Library, log: Haystack) ->
         compose_service=inspect.compose_service if inspect else None,
         aliases=frozenset(alias for alias in hosts if isinstance(alias, str)),
         addresses=frozenset(network.ip for network in networks if network.ip),
-        needs=declared + (inspect.depends_on + inspect.env_hosts if inspect else []),
-        technologies=_technologies(view, library, log),
+        networks=frozenset(network.name for network in networks),
+        own_network=inspect is not None and inspect.network_mode not in ("host", "none", ""),
+        ports=frozenset({str(port.container_port) for port in ports} | known),
+        published=frozenset(str(port.host_port) for port in ports if port.host_port),
+        needs=declared + (inspect.depends_on + inspect.env_hosts if inspect else []) + _named(hits),
+        technologies=technologies,
     )
+
+
+def _named(hits: list[Hit]) -> list[str]:
+    """The peers that a log complains about by name."""
+    found = [hit.captures for hit in hits if "upstream" in hit.captures]
+    return list(dict.fromkeys(f"{each['upstream']}:{each.get('port', '')}" for each in found))
 
 
 # A service that is named after a technology and one of these only works beside it: postgres-exporter, redis-ui.
@@ -65,37 +91,55 @@ class Topology:
 
     def __init__(self, nodes: list[Node], library: Library) -> None:
         self.nodes = {each.service: each for each in nodes}
-        self._by_name: dict[str, list[Node]] = {}
+        self._by_name: dict[tuple[str | None, str], list[Node]] = {}  # (project or None for any, name)
+        self._by_published: dict[str, str] = {}
         for each in nodes:
             own = {each.service, each.container, each.compose_service, *each.aliases, *each.addresses}
             for name in own - {None}:
-                self._by_name.setdefault(str(name), []).append(each)
+                for project in {each.project, None}:
+                    self._by_name.setdefault((project, str(name)), []).append(each)
+            self._by_published |= dict.fromkeys(each.published, each.service)
         self._by_port = {str(port): name for name, each in library.technologies.items() for port in each.ports}
         for each in nodes:
             for need in each.needs:
                 host, _, port = need.partition(":")
                 technology = self._by_port.get(port)
-                target = self.resolve(host, each)
+                target = self.resolve(host, each, port)
                 if target and technology:
                     self.nodes[target].technologies.add(technology)
         self._peers: dict[str, list[str]] = {}
 
-    def resolve(self, name: str, seen_from: Node | str) -> str | None:
-        """The service that a host name or address means to another service; its own project comes first."""
+    def resolve(self, name: str, seen_from: Node | str, port: str | None = None) -> str | None:
+        """The service that a host name or address means to another service.
+
+        One of its own project comes first, then one that shares a network with it. The machine's own name means
+        whoever publishes the port.
+        """
         if isinstance(seen_from, str):
             seen_from = self.nodes[seen_from]
-        found = self._by_name.get(name) or self._by_name.get(name.partition(".")[0] if _dotted(name) else name)
-        if not found:
-            return None
-        return min(found, key=lambda each: each.project != seen_from.project).service
+        if name in HOST_NAMES and port:
+            return self._by_published.get(port)
+        for written in (name, name.partition(".")[0]) if _dotted(name) else (name,):
+            found = self._by_name.get((seen_from.project, written)) or self._by_name.get((None, written))
+            if found:
+                own = seen_from.networks
+                return min(found[:MAX_CANDIDATES], key=lambda each: not (each.networks & own)).service
+        return None
 
     def peers(self, service: str) -> list[str]:
         """The services that this one needs, in the order in which they are named."""
         if service not in self._peers:
             own = self.nodes[service]
-            names = [self.resolve(need.partition(":")[0], own) for need in own.needs]
+            parts = [need.partition(":") for need in own.needs]
+            names = [self.resolve(host, own, port) for host, _, port in parts]
             self._peers[service] = [each for each in dict.fromkeys(names) if each and each != service]
         return self._peers[service]
+
+    def apart(self, service: str, peer: str) -> bool:
+        """Whether both have networks of their own and share none."""
+        own, other = self.nodes[service], self.nodes[peer]
+        each_has = own.networks and other.networks and own.own_network and other.own_network
+        return bool(each_has) and not own.networks & other.networks
 
     def runner_of(self, technology: str, service: str) -> str | None:
         """Who runs a technology, seen from a service: itself, or its only peer that does."""

@@ -155,7 +155,7 @@ def parse_time(value: str | None) -> float | None:
     return whole + float(match[2] or 0)
 
 
-EVIDENCE = re.compile(r"^(probe|logs|event|inspect|stats):([A-Za-z0-9_.]{1,80})\Z")
+EVIDENCE = re.compile(r"^(probe|logs|event|inspect|stats):([A-Za-z0-9_.]{1,80}|\d{1,9}-\d{1,9})\Z")
 
 
 def resolve(view: View, evidence_id: str) -> Any:
@@ -167,6 +167,8 @@ def resolve(view: View, evidence_id: str) -> Any:
     if kind == "probe" and view.probe:
         return next((check for check in view.probe.checks if check.id == evidence_id), None)
     if kind == "logs" and view.logs:
+        if "-" in key:
+            return _range(view.logs.lines, evidence_id)
         return next((line for line in view.logs.lines if line.id == evidence_id), None)
     if kind == "event" and view.inspect and key.isdigit():
         return dict(enumerate(view.inspect.events)).get(int(key))
@@ -178,3 +180,17 @@ def resolve(view: View, evidence_id: str) -> Any:
     if kind == "stats" and view.stats and key in view.stats.__struct_fields__:
         return getattr(view.stats, key)
     return None
+
+
+def _range(lines: list[LogLine], evidence_id: str) -> list[LogLine] | None:
+    """The log items from one to another, both included (`logs:10-20`); None unless both are there, in that order."""
+    begin, end = evidence_id.partition(":")[2].split("-")
+    places = {line.id: place for place, line in enumerate(lines)}
+    first, last = places.get(f"logs:{begin}"), places.get(f"logs:{end}")
+    return lines[first : last + 1] if first is not None and last is not None and first <= last else None
+
+
+def time_of(value: Any) -> str | None:
+    """When a piece of evidence appeared, if it says so: a log line, an event, a health check."""
+    stamp = getattr(value, "ts", None) or getattr(value, "start", None)
+    return stamp if isinstance(stamp, str) and parse_time(stamp) is not None else None

@@ -13,13 +13,12 @@ from typing import Any
 
 import orjson
 
-from dm_tools.diagnose.view import View, resolve
+from dm_tools.diagnose.view import View
 from dm_tools.pipe.spool import Spool
 from dm_tools.records import (
     Analysis,
     Confidence,
     Inspect,
-    LogLine,
     Logs,
     Probe,
     Problem,
@@ -32,6 +31,7 @@ from dm_tools.records import (
     with_error,
 )
 from dm_tools.store import files
+from dm_tools.store.evidence import told
 
 VERSION = 1
 EXCERPT_LINES = 20
@@ -65,7 +65,7 @@ class Collector:
         self.services.add(_service(record, view, verdict, status))
         for finding in verdict.findings if verdict else []:  # also of healthy ones: their logs may accuse another
             for evidence_id in finding.evidence:
-                self.quoted[f"{view.service}/{evidence_id}"] = _evidence(view, evidence_id)
+                self.quoted[f"{view.service}/{evidence_id}"] = told(view, evidence_id)
         if verdict is not None and verdict.role == Role.ROOT:
             self.issues.append(_issue(record, view, verdict))
         return record
@@ -137,9 +137,12 @@ def _issue(record: Record, view: View, verdict: Analysis) -> dict[str, Any]:
         "proposed_fixes": [_fix(each) for each in proposals],
         "cause": verdict.cause,
         "confidence": verdict.confidence,
+        "pattern": verdict.pattern,
+        "since": verdict.since,
         "symptoms": [{"service": each.service, "path": each.path} for each in verdict.symptoms],
-        "evidence_detail": [{"id": each} | _evidence(view, each) for each in local],
+        "evidence_detail": [{"id": each} | told(view, each) for each in local],
         "looked_at": verdict.looked_at,
+        "next": verdict.next,
     }
 
 
@@ -154,26 +157,6 @@ def _fix(proposal: Proposal) -> dict[str, Any]:
         "undo": proposal.undo,
         "evidence": proposal.evidence,
     }
-
-
-def _evidence(view: View, evidence_id: str) -> dict[str, Any]:
-    """What an evidence id stands for, in words."""
-    found = resolve(view, evidence_id)
-    if isinstance(found, LogLine):
-        return {"at": found.ts, "text": found.text}
-    if evidence_id.startswith("probe:") and found is not None:
-        answer = found.message or ("ok" if found.ok else "failed")
-        return {"at": None, "text": f"{found.url}: {answer}"}
-    if evidence_id.startswith("event:") and found is not None:
-        return {"at": found.ts, "text": f"container event {found.action}"}
-    if evidence_id.startswith("inspect:health.") and found is not None:
-        return {"at": found.end, "text": f"healthcheck exit code {found.exit_code}: {found.output}"}
-    return {"at": None, "text": f"{evidence_id.partition(':')[2]} = {plain(found)}"}
-
-
-def plain(value: Any) -> str:
-    """A value as JSON text: what a person expects of true, null and lists."""
-    return orjson.dumps(value, default=str).decode()
 
 
 def excerpt(view: View, evidence: list[str]) -> str:

@@ -1,0 +1,333 @@
+"""Who is at fault: from what each service shows and says of others to the next step on the way to the root."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from dm_tools.diagnose.facts import Facts, short
+from dm_tools.diagnose.patterns import Hit, Library, explain
+from dm_tools.diagnose.topology import LOOPBACK, Topology
+from dm_tools.records import Cause, Finding, Fix, Status
+
+FACT_RANK = 85  # what the engine itself states of a container
+SPECIFIC_RANK = 50  # a cause by name; below it, "it fails" in other words
+GENERIC_RANK = 40
+SHARED_RANK = 56  # several services say the same of one that shows nothing itself
+
+MAX_WAY = 32  # services on a way that is shown: of a longer one the middle is left out
+MAX_NAMES = 5  # services or users that one sentence names
+
+
+@dataclass
+class Claim:
+    """A finding with what decides between several of them."""
+
+    finding: Finding
+    rank: int
+    accuses: bool = False  # the service that it points to counts as broken even if it shows nothing itself
+    login: bool = False  # it says that a log-in at its peer was refused
+    fixes: list[Fix] = field(default_factory=list)
+
+
+@dataclass
+class Judged:
+    """A service while it is being judged."""
+
+    facts: Facts
+    own: list[Claim] = field(default_factory=list)  # about itself, the strongest first
+    blaming: list[Claim] = field(default_factory=list)  # about others
+    accused_by: list[Claim] = field(default_factory=list)  # what others say of it
+    because_of: str | None = None
+
+    @property
+    def best_rank(self) -> int:
+        return self.own[0].rank if self.own else 0
+
+    @property
+    def broken(self) -> bool:
+        """It does not work; where nothing was measured, a specific complaint in its log has to do."""
+        if self.facts.status in (Status.FAILED, Status.DEGRADED):
+            return True
+        specific = any(each.rank >= SPECIFIC_RANK for each in self.own + self.blaming)
+        return self.facts.status == Status.UNKNOWN and specific
+
+    @property
+    def suspect(self) -> bool:
+        """It looks healthy, but its recent log complains: counts when somebody else is broken because of it.
+
+        A past fact about the container (it was once killed, it runs again) is no complaint.
+        """
+        complains = any(
+            each.rank >= SPECIFIC_RANK and any(id.startswith("logs:") for id in each.finding.evidence)
+            for each in self.own
+        )
+        return complains or bool(self.blaming) or bool(self.accused_by)
+
+    @property
+    def at_fault(self) -> bool:
+        return self.broken or bool(self.accused_by)
+
+
+def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> dict[str, Judged]:
+    """Every service with its claims, who accuses it, and the service that it suffers from, if any."""
+    judged = {service: Judged(each) for service, each in stack.items()}
+    for service, each in judged.items():
+        for hit in each.facts.hits:
+            claim = _claim(service, hit, each.facts, topology, library)
+            (each.own if claim.finding.points_to is None else each.blaming).append(claim)
+    for service, each in judged.items():
+        if each.broken or each.suspect:
+            _accuse(service, each, judged)
+    for service, each in judged.items():
+        for claim in each.blaming:
+            _explained_by_the_map(service, claim, judged, topology)
+        moved = [claim for claim in each.blaming if claim.finding.points_to is None]
+        each.own, each.blaming = each.own + moved, [claim for claim in each.blaming if claim not in moved]
+    _accuse_together(judged)
+    for each in judged.values():
+        each.own.sort(key=lambda claim: -claim.rank)
+    for service, each in judged.items():
+        if each.broken or each.suspect:
+            each.because_of = _because_of(service, each, judged, topology)
+    _break_circles(judged)
+    return judged
+
+
+def _claim(service: str, hit: Hit, facts: Facts, topology: Topology, library: Library) -> Claim:
+    """A hit as a finding about this service itself or about one that it blames."""
+    technology = library.technology_of.get(hit.pattern.id)
+    blamed, upstream = _blamed(hit, service, topology, technology)
+    captures = {key: short(value, 100) for key, value in hit.captures.items()}
+    values = facts.values | captures
+    runner = blamed or (f"its {technology}" if technology else "its peer")
+    values["upstream"] = values.get("upstream") or runner
+    values["peer"] = upstream or values["upstream"]
+    values["technology_service"] = runner
+    if upstream:
+        captures["dependency"] = upstream
+    finding = Finding(
+        pattern=hit.pattern.id,
+        cause=hit.pattern.cause,
+        severity=hit.pattern.severity,
+        explanation=explain(hit.pattern.explanation, values),
+        evidence=[each for each in hit.evidence if each in facts.quotes],
+        captures=captures,
+        points_to=blamed if blamed != service else None,
+        since=min((facts.times[each] for each in hit.oldest if each in facts.times), default=None),
+    )
+    # An address that nobody has (any more) tells that a peer is gone, but not which one.
+    nameless = hit.pattern.blames == "peer" and not blamed and _is_address(hit.captures.get("upstream", ""))
+    known = len(topology.nodes) > 1
+    if hit.pattern.blames == "peer" and not blamed and (host := captures.get("upstream")):
+        if host in LOOPBACK:
+            finding.explanation += " (inside a container that is the container itself)"
+        elif known and not nameless:
+            finding.explanation += f" ({host} is no service of this stack)"
+    return Claim(
+        finding,
+        rank=min(hit.pattern.rank, GENERIC_RANK) if nameless and known else hit.pattern.rank,
+        accuses=hit.pattern.accusing,
+        login=hit.pattern.blames == "credentials",
+        fixes=hit.pattern.fixes,
+    )
+
+
+def _blamed(hit: Hit, service: str, topology: Topology, technology: str | None) -> tuple[str | None, str | None]:
+    """The service that a hit blames (None: nobody we know, so this one), and the peer that it speaks of."""
+    named = hit.captures.get("upstream")
+    upstream = topology.resolve(named, service, hit.captures.get("port")) if named else None
+    runner = topology.runner_of(technology, service) if technology else None
+    if hit.pattern.blames == "technology":
+        return upstream or runner, upstream or runner
+    if hit.pattern.blames == "peer":
+        return upstream, upstream
+    return None, upstream or (runner if hit.pattern.blames == "credentials" and runner != service else None)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return name not in LOOPBACK
+
+
+def _said_of(service: str, claim: Claim) -> Claim:
+    """What one service says of another, as a claim about the other."""
+    finding = claim.finding
+    about = Finding(
+        pattern=finding.pattern,
+        cause=finding.cause,
+        severity=finding.severity,
+        explanation=finding.explanation,
+        evidence=[f"{service}/{each}" for each in finding.evidence],
+        captures=finding.captures,
+        points_to=None,
+        since=finding.since,
+    )
+    return Claim(about, claim.rank, fixes=claim.fixes)
+
+
+def _accuse(service: str, judged: Judged, stack: dict[str, Judged]) -> None:
+    """A message of a technology, or a timeout, tells of the one it comes from even if that one shows nothing."""
+    for claim in judged.blaming:
+        if claim.accuses and claim.finding.points_to is not None:
+            stack[claim.finding.points_to].accused_by.append(_said_of(service, claim))
+
+
+def _accuse_together(stack: dict[str, Judged]) -> None:
+    """What several services say of one that looks well is true of that one, not of each of them.
+
+    One refused log-in is a wrong password of the client; those of three clients, or of two as different users, are a
+    server that does not know its users: its initialisation did not run, or its data are from before.
+    """
+    refused: dict[str, list[tuple[str, Claim]]] = defaultdict(list)
+    unreachable: dict[str, list[tuple[str, Claim]]] = defaultdict(list)
+    for service, each in stack.items():
+        if not each.broken:
+            continue
+        for claim in each.own:
+            peer = claim.finding.captures.get("dependency")
+            if claim.login and peer and peer != service:
+                refused[peer].append((service, claim))
+        for claim in each.blaming:
+            if claim.finding.points_to and claim.rank >= SPECIFIC_RANK:
+                unreachable[claim.finding.points_to].append((service, claim))
+    for peer, said in refused.items():
+        services = sorted({service for service, _ in said})
+        users = sorted({claim.finding.captures["user"] for _, claim in said if "user" in claim.finding.captures})
+        if len(services) >= 3 or (len(services) >= 2 and len(users) >= 2):
+            strongest = max((claim for _, claim in said), key=lambda claim: claim.rank)
+            together = _said_by_all(said, strongest)
+            together.finding.explanation = (
+                f"{peer} refuses the log-ins of {_names(services)}"
+                + (f" (users {_names(users)})" if users else "")
+                + ": "
+                "its users were never made (its initialisation did not run), or its data have other passwords"
+            )
+            stack[peer].accused_by.append(together)
+            for service, claim in said:
+                claim.finding.points_to = peer
+                stack[service].own.remove(claim)
+                stack[service].blaming.append(claim)
+    for peer, said in unreachable.items():
+        if len({service for service, _ in said}) >= 2 and not stack[peer].at_fault:
+            strongest = max((claim for _, claim in said), key=lambda claim: claim.rank)
+            together = _said_by_all(said, strongest)
+            together.rank = SHARED_RANK
+            names = _names(sorted({service for service, _ in said}))
+            together.finding.explanation = f"{names} cannot use {peer}: {strongest.finding.explanation}"
+            stack[peer].accused_by.append(together)
+
+
+def _said_by_all(said: list[tuple[str, Claim]], strongest: Claim) -> Claim:
+    """One claim with the evidence of all who make it."""
+    together = _said_of(said[0][0], strongest)
+    together.finding.evidence = [f"{service}/{each}" for service, claim in said for each in claim.finding.evidence[-1:]]
+    together.finding.since = min((claim.finding.since for _, claim in said if claim.finding.since), default=None)
+    return together
+
+
+def _names(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
+
+
+_CONNECTING = (Cause.CONNECTION_REFUSED, Cause.DNS_FAILURE)
+
+
+def _explained_by_the_map(service: str, claim: Claim, stack: dict[str, Judged], topology: Topology) -> None:
+    """Say why a peer that is well cannot be reached, if the map knows: no network in common, or another port."""
+    finding, peer = claim.finding, claim.finding.points_to
+    if peer is None or finding.cause not in _CONNECTING or stack[peer].at_fault:
+        return
+    port, ports = finding.captures.get("port"), topology.nodes[peer].ports
+    if topology.apart(service, peer):
+        finding.cause, finding.points_to = Cause.NETWORK_DETACHED, None
+        finding.evidence.append("inspect:networks")
+        finding.explanation = f"{service} cannot reach {peer}: they have no network in common"
+    elif finding.cause == Cause.CONNECTION_REFUSED and port and ports and port not in ports:
+        finding.cause, finding.points_to = Cause.WRONG_PORT, None
+        known = ", ".join(sorted(ports)[:MAX_NAMES])
+        finding.explanation = f"{service} asks {peer} at port {port}, where nothing listens: {peer} has {known}"
+
+
+def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology: Topology) -> str | None:
+    """The service next on the way to the root, or None if this one is at fault itself.
+
+    Of several that it blames the one that it blamed first.
+    """
+    if judged.best_rank >= FACT_RANK:
+        return None
+    blaming = sorted(judged.blaming, key=lambda claim: claim.finding.since or "9999")
+    blamed = [claim.finding.points_to for claim in blaming if claim.finding.points_to]
+    for peer in blamed:
+        if stack[peer].at_fault:
+            return peer
+    if judged.best_rank >= SPECIFIC_RANK or judged.accused_by or blamed:
+        return None
+    if not judged.broken:
+        return None
+    peers = topology.peers(service)
+    for peer in [each for each in peers if stack[each].broken] + [each for each in peers if stack[each].suspect]:
+        return peer
+    return None
+
+
+def _break_circles(stack: dict[str, Judged]) -> None:
+    """In a circle the service with the strongest finding of its own is the root; of equals the one that broke first."""
+    done: set[str] = set()
+    for start in stack:
+        way: dict[str, None] = {}
+        here: str | None = start
+        while here is not None and here not in done and here not in way:
+            way[here] = None
+            here = stack[here].because_of
+        if here in way:
+            names = list(way)
+            circle = names[names.index(str(here)) :]
+            stack[min(circle, key=lambda each: (-stack[each].best_rank, _since(stack[each]), each))].because_of = None
+        done |= set(way)
+
+
+def _since(judged: Judged) -> str:
+    """When a service complained first; one that says no time comes last."""
+    return min((claim.finding.since for claim in judged.own + judged.blaming if claim.finding.since), default="9999")
+
+
+class Ways:
+    """The way from every service to its root: who suffers from whom has no circles any more."""
+
+    def __init__(self, stack: dict[str, Judged]) -> None:
+        self._next = {service: each.because_of for service, each in stack.items()}
+        self._end: dict[str, tuple[int, tuple[str, ...]]] = {}  # steps to the root, and the last services of the way
+
+    def _ending(self, service: str) -> tuple[int, tuple[str, ...]]:
+        waiting = []
+        here = service
+        while here not in self._end:
+            following = self._next[here]
+            if following is None:
+                self._end[here] = (0, (here,))
+            else:
+                waiting.append(here)
+                here = following
+        for each in reversed(waiting):
+            steps, last = self._end[str(self._next[each])]
+            self._end[each] = (steps + 1, (each, *last) if steps + 1 < MAX_WAY // 2 else last)
+        return self._end[service]
+
+    def root(self, service: str) -> str:
+        return self._ending(service)[1][-1]
+
+    def way(self, service: str) -> list[str]:
+        """From the service to its root, both included; of a very long way without the middle."""
+        steps, last = self._ending(service)
+        first: list[str] = []
+        here: str | None = service
+        while here is not None and len(first) <= min(steps, MAX_WAY // 2):
+            first.append(here)
+            here = self._next[here]
+        return first if len(first) == steps + 1 else first + [each for each in last if each not in first]

@@ -1,0 +1,115 @@
+"""The digest of one record: what judgement keeps of a service while its record waits on disk."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+from dm_tools.diagnose.patterns import Hit, Library, Places, matches
+from dm_tools.diagnose.topology import Node, node
+from dm_tools.diagnose.view import View, resolve, time_of
+from dm_tools.records import Inspect, Status
+
+MAX_WORDS = 160
+
+
+@dataclass
+class Facts:
+    """What judgement keeps of one record; small, so that a large stack fits in memory."""
+
+    node: Node
+    status: Status
+    hits: list[Hit]
+    values: dict[str, str]  # what explanations may mention
+    looked_at: list[str]
+    quotes: dict[str, str]  # the evidence of the hits and alarms, those that stand for something, as short text
+    times: dict[str, str]  # when evidence appeared, where that is known: RFC 3339 UTC
+    alarms: list[str]  # ids of what shows that the service does not work
+
+
+def facts(record: dict[str, Any], library: Library) -> Facts:
+    """The digest of one record. Raises records.Problem if a section is malformed."""
+    view = View.of(record)
+    places = Places(library, view)
+    hits = [] if view.finished else matches(library, places)
+    alarms = _alarms(view)
+    ids = {
+        "inspect:networks",
+        *alarms,
+        *(each for hit in hits for each in hit.evidence),
+        *(each for hit in hits for each in hit.oldest),
+    }
+    found = {each: value for each in ids if (value := resolve(view, each)) is not None}
+    return Facts(
+        node=node(record, view, library, places.haystack, hits),
+        status=view.status,
+        hits=hits,
+        values=_values(view) if hits else {},
+        looked_at=view.looked_at,
+        quotes={each: short(quote(value)) for each, value in found.items()},
+        times={each: stamp for each, value in found.items() if (stamp := time_of(value)) is not None},
+        alarms=alarms,
+    )
+
+
+def quote(value: Any) -> str:
+    """What a piece of evidence says: the text of a log line or health check, the message of a probe, or the value."""
+    for key in ("text", "output", "message", "action"):
+        if words := getattr(value, key, None):
+            return str(words)
+    return str(getattr(value, "status_code", value))
+
+
+def _alarms(view: View) -> list[str]:
+    """The evidence that a service does not work, whatever the reason: not its state only, but who says so."""
+    found = [check.id for check in (view.probe.checks if view.probe else []) if not check.ok][:1]
+    if view.inspect and (view.inspect.state != "running" or view.looping):
+        found.append("inspect:state")
+    elif view.inspect and view.inspect.health == "unhealthy":
+        found.append("inspect:health")
+    return found
+
+
+def _values(view: View) -> dict[str, str]:
+    """What explanations may mention of a service, all of it short and printable."""
+    values = {"service": view.service}
+    if view.inspect:
+        values |= _container_values(view.inspect)
+    if view.stats:
+        values |= {key: f"{getattr(view.stats, key) or 0:g}" for key in ("memory_percent", "throttled_percent")}
+    failed = [check for check in (view.probe.checks if view.probe else []) if not check.ok]
+    values["probe_message"] = failed[0].message or "" if failed else ""
+    expired = [check.certificate.not_after for check in failed if check.certificate]
+    values["certificate_date"] = f" (on {expired[0][:10]})" if expired else ""
+    values["last_words"] = _last_words(view)
+    return {key: short(value) for key, value in values.items()}
+
+
+def _container_values(inspect: Inspect) -> dict[str, str]:
+    number = (inspect.exit_code or 0) - 128
+    name = signal.Signals(number).name if number in set(signal.Signals) else ""
+    limit = inspect.limits.memory_bytes
+    return {
+        "exit_code": str(inspect.exit_code),
+        "exit_note": f", exit code {inspect.exit_code}" if inspect.state != "running" else "",
+        "signal": f" ({name})" if name else "",
+        "restart_policy": inspect.restart_policy,
+        "restart_count": str(inspect.restart_count),
+        "error": inspect.error or "",
+        "limit_memory": f"{limit / 2**20:.0f} MiB" if limit else "the whole machine (no limit is set)",
+    }
+
+
+def _last_words(view: View) -> str:
+    """The last line of the newest trace: the exception that ended it."""
+    for line in reversed(view.logs.lines if view.logs else []):
+        if "Traceback (most recent call last):" in line.text:
+            return ": " + line.text.rstrip().rpartition("\n")[2]
+    return ""
+
+
+def short(text: str, length: int = MAX_WORDS) -> str:
+    """One printable line of bounded length."""
+    line = "".join(c if c.isprintable() else " " for c in text[: length * 4])
+    return line if len(line) <= length else line[: length - 1] + "…"
