@@ -101,6 +101,22 @@ STATES: dict[str, tuple[Record, Record]] = {
         container(state="exited", exit_code=137, events=KILLED),
         container(state="exited", exit_code=137, oom_killed=True, events=KILLED),
     ),
+    "container.segfault": (container(state="exited", exit_code=139), container(state="exited", exit_code=134)),
+    "container.aborted": (container(state="restarting", exit_code=134), container(state="exited", exit_code=139)),
+    "container.illegal_instruction": (
+        container(state="exited", exit_code=132),
+        container(state="exited", exit_code=139),
+    ),
+    "container.bus_error": (container(state="exited", exit_code=135), container(state="exited", exit_code=134)),
+    "container.killed_unseen": (
+        container(state="exited", exit_code=137),
+        container(state="exited", exit_code=137, oom_killed=True),
+    ),
+    "container.healthcheck_disagrees": (
+        health("curl: (7) Failed to connect to 127.0.0.1 port 8080", 1)
+        | {"probe": {"status": "healthy", "checks": [check()]}},
+        health("curl: (7) Failed to connect to 127.0.0.1 port 8080", 1) | {"probe": None},
+    ),
     "container.exited": (container(state="exited", exit_code=1), container(state="exited", exit_code=0)),
     "container.never_started": (container(state="created"), container(state="created", error=NOT_FOUND)),
     "container.start_failed": (container(state="created", error="something new"), container(state="created")),

@@ -15,6 +15,8 @@ from dm_tools.diagnose.patterns import Clause, Library
 from dm_tools.diagnose.topology import Topology
 from dm_tools.records import Analysis, Cause, Confidence, Fix, Role, Root, Severity, Status
 
+SLOWNESS = (Cause.UPSTREAM_TIMEOUT, Cause.SLOW_RESPONSE, Cause.UNRESPONSIVE)
+SATURATION = (Cause.CPU_SATURATED, Cause.MEMORY_PRESSURE)
 MAX_AGREEING = 3  # symptoms whose own words are cited beside the root's: more of the same proves nothing more
 
 
@@ -97,6 +99,9 @@ def _root(judged: Judged, suffering: list[tuple[str, Judged]]) -> Analysis:
     # as much as what the service says itself, which comes first if both are as telling.
     claims = judged.own + judged.blaming + judged.accused_by
     best = max(claims, key=lambda claim: claim.rank, default=None)
+    if best is not None and best.finding.cause in SLOWNESS:
+        # That it is slow is what others see; why, it shows itself.
+        best = next((claim for claim in judged.own if claim.finding.cause in SATURATION), best)
     if best is None:
         verdict.cause, verdict.confidence, verdict.severity = Cause.INCONCLUSIVE, Confidence.LOW, Severity.WARNING
         looked = ", ".join(judged.facts.looked_at) or "nothing"

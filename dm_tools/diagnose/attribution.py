@@ -66,6 +66,11 @@ class Judged:
         return complains or bool(self.blaming) or bool(self.accused_by)
 
     @property
+    def murmurs(self) -> bool:
+        """It looks healthy, and its recent log holds at least a failure that no rule knows by name."""
+        return any(id.startswith("logs:") for each in self.own for id in each.finding.evidence)
+
+    @property
     def at_fault(self) -> bool:
         return self.broken or bool(self.accused_by)
 
@@ -85,11 +90,11 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
             _explained_by_the_map(service, claim, judged, topology)
         moved = [claim for claim in each.blaming if claim.finding.points_to is None]
         each.own, each.blaming = each.own + moved, [claim for claim in each.blaming if claim not in moved]
-    _accuse_together(judged)
+    _accuse_together(judged, topology)
     for each in judged.values():
         each.own.sort(key=lambda claim: -claim.rank)
     for service, each in judged.items():
-        if each.broken or each.suspect:
+        if each.broken or each.suspect or each.murmurs:
             each.because_of = _because_of(service, each, judged, topology)
     _break_circles(judged)
     return judged
@@ -177,14 +182,15 @@ def _accuse(service: str, judged: Judged, stack: dict[str, Judged]) -> None:
             stack[claim.finding.points_to].accused_by.append(_said_of(service, claim))
 
 
-def _accuse_together(stack: dict[str, Judged]) -> None:
+def _accuse_together(stack: dict[str, Judged], topology: Topology) -> None:
     """What several services say of one that looks well is true of that one, not of each of them.
 
-    One refused log-in is a wrong password of the client; those of three clients, or of two as different users, are a
-    server that does not know its users: its initialisation did not run, or its data are from before.
+    One refused log-in is a wrong password of the client; those of three clients, of two as different users, or of all
+    clients there are, is a server that does not know its users: its initialisation did not run, its data are from
+    before, or its rules were changed.
     """
     refused: dict[str, list[tuple[str, Claim]]] = defaultdict(list)
-    unreachable: dict[str, list[tuple[str, Claim]]] = defaultdict(list)
+    blamed: dict[str, list[tuple[str, Claim]]] = defaultdict(list)
     for service, each in stack.items():
         if not each.broken:
             continue
@@ -194,37 +200,40 @@ def _accuse_together(stack: dict[str, Judged]) -> None:
                 refused[peer].append((service, claim))
         for claim in each.blaming:
             if claim.finding.points_to and claim.rank >= SPECIFIC_RANK:
-                unreachable[claim.finding.points_to].append((service, claim))
+                blamed[claim.finding.points_to].append((service, claim))
+    clients: dict[str, set[str]] = defaultdict(set)
+    for service in stack if refused else ():
+        for peer in topology.peers(service):
+            clients[peer].add(service)
     for peer, said in refused.items():
         services = sorted({service for service, _ in said})
         users = sorted({claim.finding.captures["user"] for _, claim in said if "user" in claim.finding.captures})
-        if len(services) >= 3 or (len(services) >= 2 and len(users) >= 2):
-            strongest = max((claim for _, claim in said), key=lambda claim: claim.rank)
-            together = _said_by_all(said, strongest)
-            together.finding.explanation = (
-                f"{peer} refuses the log-ins of {_names(services)}"
-                + (f" (users {_names(users)})" if users else "")
-                + ": "
-                "its users were never made (its initialisation did not run), or its data have other passwords"
-            )
+        if len(services) >= 3 or (len(services) == 2 and (len(users) >= 2 or clients[peer] <= set(services))):
+            together = _said_by_all(said)
+            if len(users) >= 2:
+                together.finding.explanation = (
+                    f"{peer} refuses the log-ins of {_names(services)} (users {_names(users)}): its users were never "
+                    "made (its initialisation did not run), or its data have other passwords"
+                )
+            else:
+                together.finding.explanation = f"{peer} refuses {_names(services)}: {together.finding.explanation}"
             stack[peer].accused_by.append(together)
             for service, claim in said:
                 claim.finding.points_to = peer
                 stack[service].own.remove(claim)
                 stack[service].blaming.append(claim)
-    for peer, said in unreachable.items():
-        if len({service for service, _ in said}) >= 2 and not stack[peer].at_fault:
-            strongest = max((claim for _, claim in said), key=lambda claim: claim.rank)
-            together = _said_by_all(said, strongest)
-            together.rank = SHARED_RANK
-            names = _names(sorted({service for service, _ in said}))
-            together.finding.explanation = f"{names} cannot use {peer}: {strongest.finding.explanation}"
+    for peer, said in blamed.items():
+        services = sorted({service for service, _ in said})
+        if len(services) >= 2 and not stack[peer].at_fault:
+            together = _said_by_all(said)
+            together.rank = min(together.rank, SHARED_RANK)
+            together.finding.explanation = f"{_names(services)} cannot use {peer}: {together.finding.explanation}"
             stack[peer].accused_by.append(together)
 
 
-def _said_by_all(said: list[tuple[str, Claim]], strongest: Claim) -> Claim:
-    """One claim with the evidence of all who make it."""
-    together = _said_of(said[0][0], strongest)
+def _said_by_all(said: list[tuple[str, Claim]]) -> Claim:
+    """The strongest of their claims, with the evidence of all who make it."""
+    together = _said_of(*max(said, key=lambda each: each[1].rank))
     together.finding.evidence = [f"{service}/{each}" for service, claim in said for each in claim.finding.evidence[-1:]]
     together.finding.since = min((claim.finding.since for _, claim in said if claim.finding.since), default=None)
     return together
@@ -262,17 +271,21 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
     if judged.best_rank >= FACT_RANK:
         return None
     blaming = sorted(judged.blaming, key=lambda claim: claim.finding.since or "9999")
-    blamed = [claim.finding.points_to for claim in blaming if claim.finding.points_to]
-    for peer in blamed:
-        if stack[peer].at_fault:
+    blamed = [(claim.finding.points_to, claim.finding.cause) for claim in blaming if claim.finding.points_to]
+    for peer, cause in blamed:
+        # One that looks well is at fault, too, if it says the same of itself.
+        if stack[peer].at_fault or any(claim.finding.cause == cause for claim in stack[peer].own):
             return peer
     if judged.best_rank >= SPECIFIC_RANK or judged.accused_by or blamed:
         return None
     if not judged.broken:
         return None
     peers = topology.peers(service)
-    for peer in [each for each in peers if stack[each].broken] + [each for each in peers if stack[each].suspect]:
-        return peer
+    # One that says itself what fails need not look for murmurs elsewhere.
+    for trouble in ("broken", "suspect", *(() if judged.murmurs else ("murmurs",))):
+        for peer in peers:
+            if getattr(stack[peer], trouble):
+                return peer
     return None
 
 

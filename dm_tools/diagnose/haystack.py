@@ -1,7 +1,7 @@
 """Searching many log items for many regular expressions at once.
 
-RE2 takes time linear in the text. Its filter tells in one pass over a piece of the log which expressions can match
-there at all (by the literal text in them); only those are searched for, the newest piece first.
+RE2 takes time linear in the text, whatever the expression. One pass over a piece of the log (Aho-Corasick, over the
+literal text in all expressions) tells which of them can match there at all; only those are searched for.
 """
 
 from __future__ import annotations
@@ -9,19 +9,45 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, islice
 
 import re2
+from ahocorasick_rs import BytesAhoCorasick, Implementation
+
+from dm_tools.diagnose.literals import literals
 
 PIECE_BYTES = 32 * 1024
+FILTER_SIZE = 256  # expressions in one filter: RE2 refuses to build one of about 700 of ours (its literals take 8 MiB)
 
-# What a client sent stands quoted in access logs: its words are not the server's. Of an access line all from the
-# request on is quoted (Common Log Format: request, status, size, referer, user agent).
-_QUOTED = re.compile(
-    rb'"(?:(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|CONNECT|TRACE|PROPFIND) [^"\n]{0,4000}|-)"(?: \d{3} [^\n]*)?'
-    rb'|(?i:"(?:request|uri|url|path|query|referr?er|user_?agent|http_user_agent|request_uri|message_from_client)"'
-    rb'\s?:\s?"(?:[^"\\\n]|\\.){0,4000}")'
+# What stands in a log but is not the program's own words: what a client sent, a user typed or a statement holds.
+# An item is read from the left, so that quotes pair; a line of an access log is a client's from end to end.
+_CITED = re.compile(
+    rb"""(?m)(?:
+      ^[^\n]{0,1000}?\[\d\d/[A-Z][a-z]{2}/\d{4}[: ]\d\d:\d\d:\d\d[^\]\n]{0,12}\]\ "[^\n]*  # Common Log Format
+    | "(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|CONNECT|TRACE|PROPFIND)\ [^"\n]*+"(?:\ \d{3}\ [^\n]*)?
+    | \b(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS)\ /[^\n]{0,4000}\ (?:HTTP/\d(?:\.\d)?\b|\d{3}\ [\d.]+\ ms\ -\ [\d-]+$)
+    | (?<=\ )\{[^{}\n]*+\}(?=\ [{"])  # HAProxy: captured headers
+    | (?:STATEMENT|QUERY|DETAIL):\ \ [^\n]*(?:\n[\ \t][^\n]*)*  # PostgreSQL
+    | \ \ (?:statement|(?:parse|bind|execute)\ [^:\n]{1,80}):\ [^\n]*(?:\n[\ \t][^\n]*)*
+    | LINE\ \d+:\ [^\n]*|\[(?:SQL|parameters):\ [^\n]*  # its clients
+    | (?:Not\ Found|Forbidden|Unauthorized|Gone|Bad\ Request|Method\ Not\ Allowed)[^:\n]{0,40}:\ /[^\n]*  # Django
+    | \bSubject:\ [^\n]*  # mail
+    | (?P<string>(?<![\w"\\])"(?:[^"\\]|\\.)*+"|(?:(?<=[:=])|(?<=[:=]\ ))'(?:[^'\\\n]|\\.)*+')
+    )""",
+    re.VERBOSE | re.DOTALL,
 )
+# A string after one of these is what the program itself says: msg="...", "error": "...", OSError("..."), ] "...".
+_SPEAKS = re.compile(
+    rb"""(?xi)
+    (?:^|[^\w])(?!message_from_client)[\w.@-]*
+    (?:msg|mess|(?<!key)(?<!ref)err|exc|reason|stack|trace|cause|detail|event|fail|fault|thrown|warn|panic|fatal
+      |output|logger|result|ready|\b(?:std|str|code|type|status|action))
+    [\w.@-]*["']?\s?[:=,]\s?$
+    | (?:\blog|@m|@x|@mt)["']?\s?[:=]\s?$
+    | \bdesc\ =\ $ | with\ message\ $ | \w\($ | \(\d+,\s?$ | (?:^|[\s\]])\[$ | \]\s?$""",
+)
+MAX_CITED_BYTES = 16 * 1024  # so far from a hit, a quote is looked for
+MAX_CITATIONS = 100  # hits in citations of one item; when all are, the item is no evidence
 
 Captures = dict[str, str]
 
@@ -33,43 +59,57 @@ def _options() -> re2.Options:
 
 
 class Searcher:
-    """A set of regular expressions. Those of several lines see `^` and `$` at every line."""
+    """Regular expressions, and which of those that were added can match at all in a text, told in one pass over it."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
         self._compiled: dict[str, re2._Regexp] = {}
-        self._filter = re2.Filter()
-        self._ready = False
+        self._texts: list[str] = []
+        self._known: set[str] = set()
+        self._everywhere: frozenset[str] = frozenset()
+        self._by_literal: list[frozenset[str]] = []
+        self._automaton: BytesAhoCorasick | None = None
 
     def add(self, text: str) -> None:
-        """One more expression. Raises ValueError, saying why, if it is none."""
-        if text in self._numbers:
-            return
-        try:
-            self._numbers[text] = self._filter.Add(f"(?m){text}", _options())
-        except re2.error:
-            try:
-                self.compiled(text)
-            except re2.error as wrong:
-                raise ValueError(wrong.args[0].decode() if wrong.args else "not accepted") from None
+        """One more expression that logs are searched for."""
+        if text not in self._known:
+            self._known.add(text)
+            self._texts.append(text)
+            self._automaton = None
+
+    def may(self, text: str, possible: frozenset[str]) -> bool:
+        """Whether an expression may match where only these of the added ones are possible."""
+        return text in possible or text not in self._known
 
     def compiled(self, text: str) -> re2._Regexp:
-        """The expression, compiled when it is needed: most never are."""
+        """The expression, compiled when it is needed: most never are. Raises ValueError, saying why, if it is none."""
         if text not in self._compiled:
-            self._compiled[text] = re2.compile(f"(?m){text}", _options())
+            try:
+                self._compiled[text] = re2.compile(f"(?m){text}", _options())
+            except re2.error as wrong:
+                reason = wrong.args[0] if wrong.args else b"not accepted"
+                raise ValueError(reason.decode() if isinstance(reason, bytes) else str(reason)) from None
         return self._compiled[text]
 
-    def possible(self, piece: bytes) -> set[int]:
-        """The numbers of the expressions that may match in a text; the others cannot."""
-        if not self._numbers:
-            return set()
-        if not self._ready:
-            self._filter.Compile()
-            self._ready = True
-        return set(self._filter.Match(piece, True) or ())
+    def possible(self, piece: bytes) -> frozenset[str]:
+        """The expressions that may match in a text; the others cannot."""
+        if self._automaton is None:
+            self._prepare()
+        assert self._automaton is not None
+        hits = {hit[0] for hit in self._automaton.find_matches_as_indexes(piece.lower(), overlapping=True)}
+        return self._everywhere.union(*(self._by_literal[each] for each in hits))
 
-    def number(self, text: str) -> int:
-        return self._numbers[text]
+    def _prepare(self) -> None:
+        wanting: dict[bytes, set[str]] = {}
+        everywhere = set()
+        for text in self._texts:
+            needed = literals(text)
+            if not needed:
+                everywhere.add(text)
+            for each in needed:
+                wanting.setdefault(each, set()).add(text)
+        self._everywhere = frozenset(everywhere)
+        self._by_literal = [frozenset(each) for each in wanting.values()]
+        self._automaton = BytesAhoCorasick(list(wanting) or [b"\0"], implementation=Implementation.DFA)
 
     def search(self, text: str, but_not: str | None, value: str) -> Captures | None:
         """What an expression captures in a short text, None if it does not match."""
@@ -91,38 +131,51 @@ def captures(found: re2._Match) -> Captures:
 class _Piece:
     """Some items in a row as one text, so that one search covers them all."""
 
-    def __init__(self, first: int, items: list[bytes]) -> None:
+    def __init__(self, searcher: Searcher, first: int, items: list[bytes]) -> None:
         self.first = first
         self.data = b"\n".join(items)
         self.starts = [0, *accumulate(len(item) + 1 for item in items)]
-        self.possible: set[int] | None = None
+        self.possible = searcher.possible(self.data)
 
-    def found(self, searcher: Searcher, text: str, but_not: str | None) -> Iterator[tuple[int, Captures]]:
-        """Position and captures of every item that the expression matches."""
-        if self.possible is None:
-            self.possible = searcher.possible(self.data)
-        if searcher.number(text) not in self.possible:
+    def found(self, searcher: Searcher, text: str, but_not: str | None) -> Iterator[tuple[int, re2._Match]]:
+        """Position and match of every item that the expression matches."""
+        if not searcher.may(text, self.possible):
             return
         expression, begin = searcher.compiled(text), 0
         while begin < len(self.data) and (found := expression.search(self.data, begin)):
             at = bisect_right(self.starts, found.start()) - 1
             start, begin = self.starts[at], self.starts[at + 1]
             item = self.data[start : begin - 1]
-            if (match := _within(expression, item)) and not (
-                but_not is not None and searcher.compiled(but_not).search(item)
-            ):
-                yield self.first + at, captures(match)
+            # A match that reaches into the next item, or may be somebody else's words, is looked for in the item alone.
+            match = _within(expression, item)
+            if match and not (but_not is not None and searcher.compiled(but_not).search(item)):
+                yield self.first + at, match
 
 
 def _within(expression: re2._Regexp, item: bytes) -> re2._Match | None:
-    """The first match in one item that is not something a client said."""
-    match = expression.search(item)
-    if match is None or b'"' not in item:
-        return match
-    quotes = [each.span() for each in _QUOTED.finditer(item)]
-    while match and (over := next((end for start, end in quotes if start < match.start() and match.end() <= end), 0)):
-        match = expression.search(item, over)
-    return match
+    """The first match in one item that is the program's own words."""
+    match, begin = expression.search(item), 0
+    for _ in range(MAX_CITATIONS):
+        if match is None:
+            return None
+        begin = max(begin, match.start() - MAX_CITED_BYTES)
+        end = _citation_end(item[begin : match.end() + MAX_CITED_BYTES], match.start() - begin, match.end() - begin)
+        if end is None:
+            return match
+        begin += end
+        match = expression.search(item, begin)
+    return None
+
+
+def _citation_end(text: bytes, start: int, end: int) -> int | None:
+    """Where the citation ends in which a part of a text stands, None if it stands in none."""
+    for cited in _CITED.finditer(text):
+        if cited.start() >= start:
+            break
+        if cited.end() >= end:
+            own = cited["string"] and _SPEAKS.search(text[max(0, cited.start() - 80) : cited.start()])
+            return None if own else cited.end()
+    return None
 
 
 class Haystack:
@@ -131,6 +184,7 @@ class Haystack:
     def __init__(self, searcher: Searcher, texts: list[str]) -> None:
         self.searcher = searcher
         self.pieces: list[_Piece] = []
+        self.possible: frozenset[str] = frozenset()
         items: list[bytes] = []
         size = 0
         for text in texts:
@@ -144,25 +198,30 @@ class Haystack:
 
     def _cut(self, items: list[bytes]) -> None:
         first = self.pieces[-1].first + len(self.pieces[-1].starts) - 1 if self.pieces else 0
-        self.pieces.append(_Piece(first, items))
+        self.pieces.append(_Piece(self.searcher, first, items))
+        self.possible |= self.pieces[-1].possible
 
-    def all(self, text: str, but_not: str | None = None) -> Iterator[tuple[int, Captures]]:
-        """Position and captures of every item that an expression matches, oldest first."""
-        for piece in self.pieces:
-            yield from piece.found(self.searcher, text, but_not)
+    def positions(self, text: str, but_not: str | None = None, per_piece: int | None = None) -> Iterator[int]:
+        """The positions of the items that an expression matches, oldest first; at most so many of each piece."""
+        for piece in self.pieces if self.may(text) else ():
+            yield from (position for position, _ in islice(piece.found(self.searcher, text, but_not), per_piece))
+
+    def may(self, text: str) -> bool:
+        """Whether an expression can match at all; nearly always it cannot, and nothing has to be searched."""
+        return self.searcher.may(text, self.possible)
 
     def newest(self, text: str, but_not: str | None, limit: int) -> list[tuple[int, Captures]]:
         """The last `limit` of them, newest first."""
-        newest: list[tuple[int, Captures]] = []
-        for piece in reversed(self.pieces):
+        newest: list[tuple[int, re2._Match]] = []
+        for piece in reversed(self.pieces) if self.may(text) else ():
             newest += list(piece.found(self.searcher, text, but_not))[: -1 - limit + len(newest) : -1]
             if len(newest) == limit:
                 break
-        return newest
+        return [(position, captures(match)) for position, match in newest]
 
     def first(self, text: str, but_not: str | None = None) -> int | None:
         """The position of the oldest item that an expression matches."""
-        return next((position for position, _ in self.all(text, but_not)), None)
+        return next(self.positions(text, but_not), None)
 
     def has(self, text: str) -> bool:
         """Whether any item matches an expression."""

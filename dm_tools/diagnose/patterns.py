@@ -3,8 +3,8 @@
 A pattern matches a service when all clauses of `match` hold and none of `unless`. A clause looks at one place
 (`where`) with one test. Every hit carries the ids of the evidence that made it fire.
 
-Regular expressions are RE2's: they take time linear in the text, whatever the expression and the text. All that look
-at logs are searched for in one pass (re2.Filter finds which can match at all, by the literal text in them).
+Regular expressions are RE2's: they take time linear in the text, whatever the expression and the text. One pass over a
+log tells which of all expressions can match in it at all (haystack.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_LOOKED_AT = 24  # newest matches of a clause in a log that are looked at for
 MAX_PEERS = 4  # peers that one pattern may blame
 
 _LISTS = ("log", "health", "event", "probe.error")
-_COMPUTED = ("down", "looping", "missing", "probe.status")
+_COMPUTED = ("answers", "down", "looping", "missing", "probe.status")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _KNOWN_PLACEHOLDERS = frozenset(
     [
@@ -113,41 +113,50 @@ class Library:
     technologies: dict[str, Technology] = field(default_factory=dict)
     technology_of: dict[str, str] = field(default_factory=dict)  # pattern id -> technology
     file_of: dict[str, str] = field(default_factory=dict)  # pattern id -> where it is written
+    telling: list[tuple[str, Clause]] = field(default_factory=list)  # pattern id, its clause on the log that tells
     searcher: Searcher = field(default_factory=Searcher)
 
     def causal(self, texts: list[str]) -> dict[int, list[str]]:
-        """Which of these log items a specific pattern looks for: position -> pattern ids."""
+        """Which of these log items patterns look for: position -> pattern ids. Of many that say the same, some."""
         haystack = Haystack(self.searcher, texts)
         found: dict[int, list[str]] = {}
-        for pattern in self.patterns:
-            for clause in pattern.match:
-                if clause.where == "log" and clause.regex is not None:
-                    for position, _ in haystack.all(clause.regex, clause.but_not):
-                        found.setdefault(position, []).append(pattern.id)
+        for pattern_id, clause in self.telling:
+            for position in haystack.positions(clause.regex or "", clause.but_not, MAX_EVIDENCE):
+                found.setdefault(position, []).append(pattern_id)
         return found
 
 
-def load(files: Iterable[tuple[str, dict[str, Any]]]) -> Library:
-    """The library of all files, given as (name, parsed TOML). Raises PatternError."""
+def load(files: Iterable[tuple[str, dict[str, Any], bool]]) -> Library:
+    """The library of all files, given as (name, parsed TOML, whether its expressions are known to be good).
+
+    Raises PatternError.
+    """
     library = Library()
-    for name, content in files:
+    for name, content, checked in files:
         try:
             parsed = msgspec.convert(content, _File)
         except msgspec.ValidationError as wrong:
             raise PatternError(f"{name}: {_named(content, str(wrong))}") from None
         for pattern in parsed.pattern:
-            _check(library, name, pattern)
+            _check(library, name, pattern, checked)
             if pattern.id in library.file_of:
                 raise PatternError(f"{name}: pattern {pattern.id!r} is already in {library.file_of[pattern.id]}")
             library.file_of[pattern.id] = name
             library.patterns.append(pattern)
+            # The first clause on the log is the one that tells; others say what must be there beside it.
+            telling = next((clause for clause in pattern.match if clause.where == "log"), None)
+            if telling is not None and telling.regex is not None:
+                library.telling.append((pattern.id, telling))
+                library.searcher.add(telling.regex)
             if parsed.technology:
                 library.technology_of[pattern.id] = parsed.technology.name
             elif pattern.blames == "technology":
                 raise PatternError(f"{name}: pattern {pattern.id!r}: blames a technology, but the file names none")
         if parsed.technology:
             library.technologies[parsed.technology.name] = parsed.technology
-            _add(library, name, "technology.signature", parsed.technology.signature)
+            if not checked:
+                _try(library, name, "technology.signature", parsed.technology.signature)
+            library.searcher.add(parsed.technology.signature)
     library.patterns.sort(key=lambda pattern: -pattern.rank)
     return library
 
@@ -162,14 +171,15 @@ def _named(content: dict[str, Any], wrong: str) -> str:
     return f"pattern {pattern['id']!r}: {wrong}" if isinstance(pattern, dict) and "id" in pattern else wrong
 
 
-def _add(library: Library, name: str, key: str, text: str) -> None:
+def _try(library: Library, name: str, key: str, text: str) -> None:
+    """Refuse an expression that is none."""
     try:
-        library.searcher.add(text)
+        library.searcher.compiled(text)
     except ValueError as wrong:
         raise PatternError(f"{name}: {key}: not a regular expression that RE2 takes: {wrong}") from None
 
 
-def _check(library: Library, name: str, pattern: Pattern) -> None:
+def _check(library: Library, name: str, pattern: Pattern, checked: bool) -> None:
     where = f"pattern {pattern.id!r}"
     if not pattern.match:
         raise PatternError(f"{name}: {where}: 'match' is empty")
@@ -181,10 +191,11 @@ def _check(library: Library, name: str, pattern: Pattern) -> None:
         kind = {"inspect": Inspect, "stats": Stats}.get(section)
         if clause.where not in (*_LISTS, *_COMPUTED) and not (kind and key in kind.__struct_fields__):
             raise PatternError(f"{name}: {where}: unknown place {clause.where!r}")
+        # Compiling all expressions takes long: those that come with the tools are tried by the tests, once for all.
         if clause.regex is None and (clause.where == "log" or clause.but_not is not None):
             raise PatternError(f"{name}: {where}: a clause on the log, or one with 'not', has a regex")
-        for text in filter(None, (clause.regex, clause.but_not)):
-            _add(library, name, where, text)
+        for text in filter(None, (clause.regex, clause.but_not)) if not checked else ():
+            _try(library, name, where, text)
     unknown = set(_PLACEHOLDER.findall(pattern.explanation)) - _KNOWN_PLACEHOLDERS
     if unknown:
         raise PatternError(f"{name}: {where}: unknown placeholder {{{sorted(unknown)[0]}}} in 'explanation'")
@@ -295,6 +306,8 @@ class Places:
         probe, inspect = self.view.probe, self.view.inspect
         if where == "missing":
             yield "", self.view.missing
+        elif where == "answers":
+            yield from [(check.id, self.view.answers_urls) for check in (probe.checks if probe else [])][:1]
         elif where == "probe.error":
             yield from ((check.id, check.error) for check in (probe.checks if probe else []) if check.error)
         elif where == "probe.status":
