@@ -4,20 +4,22 @@
 _dm_tools() {
     local words=
     case ${1##*/} in
-    dm-analyze) words='--fail-on --help --on-bad --patterns --version' ;;
+    dm-analyze) words='--explain --fail-on --help --on-bad --patterns --version' ;;
+    dm-condense) words='--help --on-bad --patterns --service --text --version' ;;
     dm-inspect) words='--help --jobs --keep-order --on-bad --timeout --version --when --window' ;;
     dm-logs) words='--help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --version --when' ;;
     dm-probe) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
     dm-propose) words='--help --on-bad --version' ;;
+    dm-redact) words='--help --on-bad --text --version' ;;
     dm-report) words='--fail-on --help --on-bad --proofs-dir --run-path --version' ;;
     dm-review) words='--help --proofs-dir --version' ;;
     dm-schema) words='--help --version' ;;
     dm-services) words='--discover --docker-host --help --manifest --timeout --version' ;;
-    dm-show) words='--help --version' ;;
+    dm-show) words='--help --version --why' ;;
     dm-stats) words='--help --jobs --keep-order --on-bad --timeout --version --when' ;;
     supervisor-session.sh) words='diagnose diagnose-enhanced report review demo test help --discover' ;;
     esac
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))
 }
-complete -o default -F _dm_tools dm-analyze dm-inspect dm-logs dm-probe dm-propose dm-report dm-review dm-schema dm-services dm-show dm-stats supervisor-session.sh
+complete -o default -F _dm_tools dm-analyze dm-condense dm-inspect dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-services dm-show dm-stats supervisor-session.sh

@@ -134,7 +134,7 @@ def test_secrets_are_masked(run: Run, box: Box, shop: dict[str, str]) -> None:
     done = run("dm-logs dmtest-log", **shop)
     texts = [line["text"] for line in one(done)["logs"]["lines"]]
     assert "canary" not in done.stdout
-    assert "connect postgres://app:<secret>@db:5432/shop" in texts
+    assert "connect postgres://app:<secret:3>@db:5432/shop" in texts
     assert "after the key" in texts
 
 
@@ -232,7 +232,7 @@ def test_health_log_and_killed_child(run: Run, box: Box, shop: dict[str, str]) -
             break
     assert (inspect["health"], inspect["has_healthcheck"]) == ("unhealthy", True)
     assert inspect["failing_streak"] >= 1
-    assert {(entry["exit_code"], entry["output"]) for entry in inspect["health_log"]} == {(7, "password=<secret>")}
+    assert {(entry["exit_code"], entry["output"]) for entry in inspect["health_log"]} == {(7, "password=<secret:1>")}
     assert len(inspect["health_log"]) <= 5
     assert {event["action"] for event in inspect["events"]} <= {"create", "start"}  # not the healthcheck's flood
 

@@ -18,9 +18,10 @@ import pytest
 
 from tests.conftest import COMMANDS, ROOT, SEALED, Run, records
 
-FILTERS = ["probe", "inspect", "logs", "stats", "analyze", "propose"]  # records in, the same records out
+# records in, the same records out
+FILTERS = ["probe", "inspect", "logs", "condense", "stats", "analyze", "propose", "redact"]
 READERS = [*FILTERS, "report", "show"]
-STREAMING = ["probe", "inspect", "logs", "stats", "propose", "show"]
+STREAMING = ["probe", "inspect", "logs", "condense", "stats", "propose", "redact", "show"]
 NEEDS_DOCKER = ["probe", "inspect", "logs", "stats"]
 GOOD = '{"service": "x", "internal": ["http://127.0.0.1:1/"], "more": {"kept": [1, 2.5, null]}}\n'
 

@@ -46,6 +46,7 @@ def recorded(_lab_up: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
         "| tee judged.jsonl | DM_NOW=1732800000 dm-report"
     )
     variables = SEALED | _lab_up | {"PROOFS_DIR": "volumes/proofs"}
+    (folder / "app.log").write_text("2026-11-22 10:00:00,000 INFO app: started\n" * 3)
     subprocess.run(["bash", "-c", line], cwd=folder, env=variables, check=True, capture_output=True)
     return folder
 

@@ -60,10 +60,28 @@ def inspect(record: Record, window_seconds: float, timeout: float) -> Record:
         record = records.with_error(record, "inspect", problem.code, problem.message)
         raw_events = []
     record = record | {"container": raw["Name"].lstrip("/")}
-    return records.with_section(record, "inspect", digest(raw, raw_events, observed_at))
+    redactor = redact.Redactor(redact.following(record), _secrets_of(raw))
+    return records.with_section(record, "inspect", digest(raw, raw_events, observed_at, redactor))
 
 
-def digest(raw: dict[str, Any], raw_events: list[dict[str, Any]], observed_at: str) -> Inspect:
+def secrets(host: str | None, container: engine.Container, timeout: float) -> list[str]:
+    """What is secret in a container's environment and command line, to be masked in its log; empty if unknown."""
+    try:
+        return _secrets_of(engine.inspect(host, container["Id"], timeout))
+    except records.Problem:
+        return []  # the log itself may still be had, and without that it is masked by what it looks like
+
+
+def _secrets_of(raw: dict[str, Any]) -> list[str]:
+    arguments = [raw.get("Path") or "", *(raw.get("Args") or [])]
+    labels = (raw["Config"].get("Labels") or {}).items()
+    texts = [*(raw["Config"].get("Env") or []), " ".join(arguments), *(f"{name}={value}" for name, value in labels)]
+    return redact.secrets_in(texts)
+
+
+def digest(
+    raw: dict[str, Any], raw_events: list[dict[str, Any]], observed_at: str, redactor: redact.Redactor
+) -> Inspect:
     """The engine's answer without what judgement does not need, and without any environment value."""
     state, config, host_config = raw["State"], raw["Config"], raw["HostConfig"]
     labels = config.get("Labels") or {}
@@ -73,10 +91,10 @@ def digest(raw: dict[str, Any], raw_events: list[dict[str, Any]], observed_at: s
         observed_at=observed_at,
         id=raw["Id"],
         name=raw["Name"].lstrip("/"),
-        image=config.get("Image") or raw.get("Image") or "",
+        image=redactor.redact(config.get("Image") or raw.get("Image") or ""),
         state=state.get("Status") or "unknown",
         exit_code=state.get("ExitCode"),
-        error=_safe(state.get("Error") or "", MAX_HEALTH_CHARACTERS) or None,
+        error=_safe(state.get("Error") or "", redactor) or None,
         oom_killed=bool(state.get("OOMKilled")),
         restart_count=raw.get("RestartCount") or 0,
         restart_policy=(host_config.get("RestartPolicy") or {}).get("Name") or "no",
@@ -85,23 +103,23 @@ def digest(raw: dict[str, Any], raw_events: list[dict[str, Any]], observed_at: s
         health=health.get("Status"),
         failing_streak=health.get("FailingStreak") or 0,
         has_healthcheck=_has_healthcheck(config),
-        health_log=[_health_run(run) for run in (health.get("Log") or [])[-MAX_HEALTH_RUNS:]],
+        health_log=[_health_run(run, redactor) for run in (health.get("Log") or [])[-MAX_HEALTH_RUNS:]],
         networks=_networks(raw),
         network_mode=host_config.get("NetworkMode") or "default",
         ports=_ports(raw),
-        mounts=[_mount(mount) for mount in raw.get("Mounts") or []],
+        mounts=[_mount(mount, redactor) for mount in raw.get("Mounts") or []],
         limits=_limits(host_config),
         project=labels.get("com.docker.compose.project"),
         compose_service=labels.get("com.docker.compose.service"),
-        depends_on=_depends_on(labels),
+        depends_on=[redactor.redact(name) for name in _depends_on(labels)],
         env_names=sorted(environment),
         env_hosts=env_hosts(environment),
         events=[_event(event) for event in raw_events[-MAX_EVENTS:]],
     )
 
 
-def _safe(value: str, length: int) -> str:
-    return redact.redact(text.clean(value))[:length].strip()
+def _safe(value: str, redactor: redact.Redactor) -> str:
+    return redactor.redact(text.clean(value))[:MAX_HEALTH_CHARACTERS].strip()
 
 
 def _time(value: str | None) -> str | None:
@@ -113,10 +131,10 @@ def _has_healthcheck(config: dict[str, Any]) -> bool:
     return bool(test) and test[0] != "NONE"
 
 
-def _health_run(run: dict[str, Any]) -> HealthLog:
+def _health_run(run: dict[str, Any], redactor: redact.Redactor) -> HealthLog:
     return HealthLog(
         exit_code=int(run.get("ExitCode", -1)),
-        output=_safe(run.get("Output") or "", MAX_HEALTH_CHARACTERS),
+        output=_safe(run.get("Output") or "", redactor),
         start=_time(run.get("Start")),
         end=_time(run.get("End")),
     )
@@ -157,10 +175,10 @@ def _ports(raw: dict[str, Any]) -> list[Port]:
     return ports
 
 
-def _mount(mount: dict[str, Any]) -> Mount:
+def _mount(mount: dict[str, Any], redactor: redact.Redactor) -> Mount:
     return Mount(
         type=mount.get("Type") or "",
-        source=mount.get("Name") or mount.get("Source") or None,
+        source=redactor.redact(mount.get("Name") or mount.get("Source") or "") or None,
         destination=mount.get("Destination") or "",
         read_only=not mount.get("RW", True),
     )
@@ -183,7 +201,7 @@ def env_hosts(environment: dict[str, str]) -> list[str]:
     """`host:port` of every peer that an environment value names; the values themselves stay here."""
     found = set()
     for name, value in environment.items():
-        if _SECRET_NAMES.search(name) and "://" not in value:
+        if (_SECRET_NAMES.search(name) or redact.is_secret_name(name)) and "://" not in value:
             continue  # TOKEN=abc:123 is no address
         for part in value.split(","):
             found.add(_env_host(environment, name, part.strip()))

@@ -55,9 +55,11 @@ def _problems(host: str | None, subject: str, whole_engine: bool) -> Iterator[No
     try:
         yield
     except docker.errors.NotFound as gone:
-        raise records.Problem("container_gone", f"{subject}: {gone.explanation or 'not found'}") from None
+        raise records.Problem(
+            "container_gone", redact.redact(f"{subject}: {gone.explanation or 'not found'}")
+        ) from None
     except docker.errors.APIError as failure:
-        raise records.Problem("docker_error", f"{subject}: {failure.explanation or failure}") from None
+        raise records.Problem("docker_error", redact.redact(f"{subject}: {failure.explanation or failure}")) from None
     except (requests.exceptions.ReadTimeout, urllib3.exceptions.ReadTimeoutError, TimeoutError):
         if whole_engine:
             raise _unreached(host, "no answer in time") from None
@@ -82,7 +84,7 @@ def _unreached(host: str | None, reason: str) -> records.Problem:
     """Remember that an engine is dead."""
     with _lock:
         _unreachable[host] = (time.monotonic(), reason)
-    return records.Problem("docker_unreachable", f"cannot reach Docker at {label(host)}: {reason}")
+    return records.Problem("docker_unreachable", f"cannot reach Docker at {label(host)}: {redact.redact(reason)}")
 
 
 def _ask(
@@ -124,7 +126,7 @@ def client(host: str | None, timeout: float) -> Any:
     with _lock:
         since, reason = _unreachable.get(host, (0.0, ""))
     if since and time.monotonic() - since < UNREACHABLE_SECONDS:
-        raise records.Problem("docker_unreachable", f"cannot reach Docker at {label(host)}: {reason}")
+        raise records.Problem("docker_unreachable", f"cannot reach Docker at {label(host)}: {redact.redact(reason)}")
     clients: dict[tuple[str | None, float], Any] = _thread.__dict__.setdefault("clients", {})
     if (host, timeout) not in clients:
         clients[host, timeout] = _connect(host, timeout)

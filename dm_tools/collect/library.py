@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dm_tools.diagnose import patterns
 
 
@@ -22,7 +24,14 @@ def read(own: Path | None, check: bool = False) -> patterns.Library:
 
     `check`: try the expressions of the shipped files, too, as the tests do once for all.
     """
-    return patterns.load(_files([(shipped(), not check), *([(own, False)] if own else [])]))
+    return patterns.load(_files([(shipped(), not check), *([(own, False)] if own else [])]), table())
+
+
+def table() -> dict[str, list[str]]:
+    """The literals of the shipped expressions (scripts/literals writes them); without the file they are computed."""
+    path = shipped() / "literals.json"
+    found: dict[str, list[str]] = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
+    return found
 
 
 def _files(folders: list[tuple[Path, bool]]) -> Iterator[tuple[str, dict[str, Any], bool]]:

@@ -6,11 +6,12 @@ import heapq
 import re
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from dm_tools import records
 from dm_tools.collect import containers, engine
-from dm_tools.diagnose import redact, text
+from dm_tools.diagnose import condense, redact, text
 from dm_tools.records import LogLine, Logs
 
 Record = dict[str, Any]
@@ -33,7 +34,10 @@ def logs(record: Record, tail: int, since_seconds: float | None, max_bytes: int,
         ended = False
     merged = list(heapq.merge(*(each.lines() for each in streams.values()), key=lambda line: line[0] or ""))[-tail:]
     cut = not ended or any(each.cut for each in streams.values())
-    section = Logs(lines=grouped(merged), total_lines=len(merged), truncated=cut or len(merged) >= tail)
+    known = containers.secrets(host, container, timeout)
+    items = grouped(merged, redact.Redactor(redact.following(record), known))
+    templates = condense.templates(items)
+    section = Logs(items, len(merged), cut or len(merged) >= tail, templates)
     return records.with_section(record, "logs", section)
 
 
@@ -90,11 +94,14 @@ def _raw_line(line: bytes, stream: str) -> RawLine:
 
 
 MAX_ITEM_CHARACTERS = 8000
-_KEY_BODY = re.compile(r"^(?:[A-Za-z0-9+/=]*|[A-Za-z-]+: .*|-----END .*)$")
+KEY_BODY = re.compile(  # a logger may have put its own words before every line of a key
+    r"^(?:[A-Za-z0-9+/=]*|[A-Za-z-]+: .*|(?:[^\n]{0,200}[\s|:\]])?(?:-----END .*|[A-Za-z0-9+/]{16,100}={0,2}))$"
+)
 
 
-def grouped(lines: list[RawLine]) -> list[LogLine]:
+def grouped(lines: list[RawLine], redactor: redact.Redactor | None = None) -> list[LogLine]:
     """Raw lines as cleaned and redacted items, a multi-line trace in one item, ids in order."""
+    redactor = redactor or redact.Redactor()
     items: list[list[str]] = []
     heads: list[tuple[str | None, str]] = []
     groupers = {"stdout": text.Grouper(), "stderr": text.Grouper()}
@@ -102,7 +109,7 @@ def grouped(lines: list[RawLine]) -> list[LogLine]:
     in_key: set[str] = set()  # streams in the middle of a private key: it must be in one piece to be masked
     for stamp, stream, raw in lines:
         line = text.clean(raw.rpartition("\r")[2] or raw)
-        if stream in in_key and not _KEY_BODY.match(line):
+        if stream in in_key and not KEY_BODY.match(line):
             in_key.discard(stream)
         continues = groupers[stream].continues(line) or stream in in_key
         if "PRIVATE KEY-----" in line:
@@ -114,20 +121,20 @@ def grouped(lines: list[RawLine]) -> list[LogLine]:
             items.append([line])
             heads.append((stamp, stream))
     return [
-        LogLine(id=f"logs:{index}", ts=stamp, stream=stream, text=_item(item))
-        for index, ((stamp, stream), item) in enumerate(zip(heads, items, strict=True))
+        LogLine(id=f"logs:{index}", ts=stamp, stream=stream, text=item(parts, redactor.redact))
+        for index, ((stamp, stream), parts) in enumerate(zip(heads, items, strict=True))
     ]
 
 
-def _item(parts: list[str]) -> str:
+def item(parts: list[str], mask: Callable[[str], str] = redact.redact) -> str:
     """One item's text; of a very long one the beginning and the end, where the cause of a trace stands."""
     whole = "\n".join(parts).rstrip()
     margin = 2 * MAX_ITEM_CHARACTERS  # wide enough that no half of a secret is shown; masking megabytes takes minutes
     if len(whole) <= 2 * margin:
-        head = tail = redact.redact(whole)
+        head = tail = mask(whole)
         if len(head) <= MAX_ITEM_CHARACTERS:
             return head
     else:
-        head, tail = redact.redact(whole[:margin]), redact.redact(whole[-margin:])
+        head, tail = mask(whole[:margin]), mask(whole[-margin:])
     half = MAX_ITEM_CHARACTERS // 2
     return f"{head[:half]}\n[... {len(whole) - 2 * half} characters left out ...]\n{tail[-half:]}"

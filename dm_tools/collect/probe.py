@@ -24,19 +24,22 @@ def probe(record: Record, timeout: float) -> Record:
     if not urls:
         return _container(record, timeout)
     targets = []
+    redactor = redact.Redactor(redact.following(record), _secrets(record))
     for index, (url, scope) in enumerate(urls):
         try:
-            targets.append(_target(record, f"probe:{index}", _with_password(url), scope, timeout))
+            targets.append(_target(record, f"probe:{index}", _with_secrets(url), scope, timeout))
         except records.Problem as problem:
             record = records.with_error(record, "probe", problem.code, problem.message)
     for scope in ("internal", "external"):
         if any(redact.has_secret(url) for url in record.get(scope) or []):
-            record = record | {scope: [redact.url(url) for url in record[scope]]}
+            record = record | {scope: [redactor.url(url) for url in record[scope]]}
     checks = http.run(targets, timeout)
     for check in checks:
-        check.url = redact.redact(redact.url(check.url))
+        check.url = redactor.url(check.url)
+        if check.message is not None:  # it may quote what the server sent
+            check.message = redactor.redact(check.message)
         if check.body_excerpt is not None:
-            check.body_excerpt = redact.redact(text.clean(check.body_excerpt))[:EXCERPT_CHARACTERS]
+            check.body_excerpt = redactor.redact(text.clean(check.body_excerpt))[:EXCERPT_CHARACTERS]
     return records.with_section(record, "probe", Probe(status=status(checks), checks=checks))
 
 
@@ -58,7 +61,7 @@ def _target(record: Record, check_id: str, url: str, scope: str, timeout: float)
     except ValueError:
         host, port = None, 0
     if not host or not port or target.parts.scheme not in ("http", "https", "tcp"):
-        shown = redact.redact(redact.url(url))
+        shown = redact.url(url)
         raise records.Problem("bad_url", f"cannot ask {shown!r}: give http, https or tcp://HOST:PORT")
     if scope == "external":
         return target
@@ -81,16 +84,26 @@ def _target(record: Record, check_id: str, url: str, scope: str, timeout: float)
     return target
 
 
-def _with_password(url: str) -> str:
-    """The URL with the variable in its password's place filled in. Raises Problem unset_variable."""
+def _secrets(record: Record) -> list[str]:
+    """The values of the variables that the record's URLs are filled in with: a page may repeat them."""
+    urls = (record.get("internal") or []) + (record.get("external") or [])
+    names = {match[1] for url in urls for match in redact.VARIABLE.finditer(url)}
+    return [os.environ.get(name, "") for name in sorted(names)]
+
+
+def _with_secrets(url: str) -> str:
+    """The URL with the variables filled in that stand for its password or a token. Raises Problem unset_variable."""
 
     def value(match: re.Match[str]) -> str:
+        is_password = redact.PASSWORD_VARIABLE.match(url, match.start()) is not None
+        if not is_password and not redact.is_secret_name(match[1]):
+            return match[0]
         found = os.environ.get(match[1])
         if not found:
             raise records.Problem("unset_variable", f"the variable {match[1]} of the URL's password is not set")
         return quote(found, safe="")
 
-    return redact.PASSWORD_VARIABLE.sub(value, url, count=1)
+    return redact.VARIABLE.sub(value, url)
 
 
 def _home(record: Record, timeout: float) -> engine.Container | None:

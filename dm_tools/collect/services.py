@@ -47,6 +47,8 @@ def expand(text: str, environment: Mapping[str, str]) -> str:
             raise KeyError(name)
         if redact.PASSWORD_VARIABLE.match(text, match.start()) and "://" in text[: match.start()]:
             return match[0]  # a password is filled in by the one who needs it, not carried through the pipe
+        if default is None and redact.is_secret_name(name):
+            return match[0]  # and so is ?token=${API_TOKEN}
         return found or default or ""
 
     return _VARIABLE.sub(value, text)
@@ -90,11 +92,12 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
             raise ManifestError(f"{where}: {wrong}") from None
         if not known.name or not known.name.isprintable():
             raise ManifestError(f"{where}: the name is empty or not printable")
-        if any(redact.has_secret(url) for url in known.internal + known.external):
+        if any(redact.has_secret(url) for url in [*known.internal, *known.external, known.docker_host or ""]):
             raise ManifestError(f"{where}: {redact.NO_PASSWORDS}")
         if known.name in found:
             raise ManifestError(f"{where}: a second service is named {known.name!r}")
         extra = {key: value for key, value in entry.items() if key not in ("name", "service", "v", "errors")}
+        extra = redact.Redactor().value(extra)
         fields = {key: value for key, value in msgspec.to_builtins(known).items() if key != "name"}
         found[known.name] = records.new(known.name, **(extra | fields))
     return list(found.values())

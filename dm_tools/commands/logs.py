@@ -39,8 +39,9 @@ def cli(
 ) -> int:
     """Add `logs`: the newest lines of both streams, merged by time, each with an id that findings cite.
 
-    A multi-line trace is one item. Escape sequences are stripped, bytes that are no UTF-8 replaced, and secrets
-    (passwords in URLs, tokens, keys) masked before the record leaves the process.
+    A multi-line trace is one item, and `templates` say what the items have in common. Escape sequences are stripped,
+    bytes that are no UTF-8 replaced, and secrets (passwords in URLs, tokens, keys) masked before the record leaves the
+    process.
 
     Network: the Docker Engine ($DOCKER_HOST, or the record's docker_host), reading only.
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import accumulate, islice
 
 import re2
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
-from dm_tools.diagnose.literals import literals
+from dm_tools.diagnose.literals import digest, literals
 
 PIECE_BYTES = 32 * 1024
-FILTER_SIZE = 256  # expressions in one filter: RE2 refuses to build one of about 700 of ours (its literals take 8 MiB)
+FEW = 16  # places in a piece up to which looking at each is quicker than searching all of it
+LARGE = 4 * 1024 * 1024  # bytes of log from which on a faster automaton is worth the time that making it takes
 
 # What stands in a log but is not the program's own words: what a client sent, a user typed or a statement holds.
 # An item is read from the left, so that quotes pair; a line of an access log is a client's from end to end.
@@ -61,10 +62,12 @@ def _options() -> re2.Options:
 class Searcher:
     """Regular expressions, and which of those that were added can match at all in a text, told in one pass over it."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: Mapping[str, list[str]] | None = None) -> None:
+        """`table`: digest of an expression -> its literals, where they were computed before (that takes long)."""
+        self._table = table or {}
         self._compiled: dict[str, re2._Regexp] = {}
-        self._texts: list[str] = []
-        self._known: set[str] = set()
+        self._known: dict[str, None] = {}
+        self._scanned = 0
         self._everywhere: frozenset[str] = frozenset()
         self._by_literal: list[frozenset[str]] = []
         self._automaton: BytesAhoCorasick | None = None
@@ -72,11 +75,15 @@ class Searcher:
     def add(self, text: str) -> None:
         """One more expression that logs are searched for."""
         if text not in self._known:
-            self._known.add(text)
-            self._texts.append(text)
+            self._known[text] = None
             self._automaton = None
 
-    def may(self, text: str, possible: frozenset[str]) -> bool:
+    @property
+    def expressions(self) -> list[str]:
+        """All that were added."""
+        return list(self._known)
+
+    def may(self, text: str, possible: Collection[str]) -> bool:
         """Whether an expression may match where only these of the added ones are possible."""
         return text in possible or text not in self._known
 
@@ -90,26 +97,35 @@ class Searcher:
                 raise ValueError(reason.decode() if isinstance(reason, bytes) else str(reason)) from None
         return self._compiled[text]
 
-    def possible(self, piece: bytes) -> frozenset[str]:
-        """The expressions that may match in a text; the others cannot."""
+    def possible(self, piece: bytes) -> dict[str, list[int]]:
+        """The expressions that may match in a text, each with where its literals stand; the others cannot."""
         if self._automaton is None:
-            self._prepare()
+            self._prepare(Implementation.ContiguousNFA)
+        elif 0 < LARGE < self._scanned:
+            self._scanned = -1  # once
+            self._prepare(Implementation.DFA)
+        if self._scanned >= 0:
+            self._scanned += len(piece)
         assert self._automaton is not None
-        hits = {hit[0] for hit in self._automaton.find_matches_as_indexes(piece.lower(), overlapping=True)}
-        return self._everywhere.union(*(self._by_literal[each] for each in hits))
+        found: dict[str, list[int]] = {text: [] for text in self._everywhere}
+        for literal, start, _ in self._automaton.find_matches_as_indexes(piece.lower(), overlapping=True):
+            for text in self._by_literal[literal]:
+                found.setdefault(text, []).append(start)
+        return found
 
-    def _prepare(self) -> None:
+    def _prepare(self, implementation: Implementation) -> None:
         wanting: dict[bytes, set[str]] = {}
         everywhere = set()
-        for text in self._texts:
-            needed = literals(text)
+        for text in self._known:
+            known = self._table.get(digest(text))
+            needed = literals(text) if known is None else {each.encode() for each in known}
             if not needed:
                 everywhere.add(text)
             for each in needed:
                 wanting.setdefault(each, set()).add(text)
         self._everywhere = frozenset(everywhere)
         self._by_literal = [frozenset(each) for each in wanting.values()]
-        self._automaton = BytesAhoCorasick(list(wanting) or [b"\0"], implementation=Implementation.DFA)
+        self._automaton = BytesAhoCorasick(list(wanting) or [b"\0"], implementation=implementation)
 
     def search(self, text: str, but_not: str | None, value: str) -> Captures | None:
         """What an expression captures in a short text, None if it does not match."""
@@ -141,15 +157,26 @@ class _Piece:
         """Position and match of every item that the expression matches."""
         if not searcher.may(text, self.possible):
             return
-        expression, begin = searcher.compiled(text), 0
-        while begin < len(self.data) and (found := expression.search(self.data, begin)):
-            at = bisect_right(self.starts, found.start()) - 1
-            start, begin = self.starts[at], self.starts[at + 1]
-            item = self.data[start : begin - 1]
-            # A match that reaches into the next item, or may be somebody else's words, is looked for in the item alone.
+        expression = searcher.compiled(text)
+        places = self.possible.get(text)
+        for at in self._at(places) if places and len(places) <= FEW else self._searched(expression):
+            item = self.data[self.starts[at] : self.starts[at + 1] - 1]
+            # A match may reach into the next item, or be somebody else's words: it is looked for in the item alone.
             match = _within(expression, item)
             if match and not (but_not is not None and searcher.compiled(but_not).search(item)):
                 yield self.first + at, match
+
+    def _at(self, places: list[int]) -> Iterator[int]:
+        """The items that hold these places, oldest first."""
+        yield from sorted({bisect_right(self.starts, place) - 1 for place in places})
+
+    def _searched(self, expression: re2._Regexp) -> Iterator[int]:
+        """The items in which a match begins, oldest first."""
+        begin = 0
+        while begin < len(self.data) and (found := expression.search(self.data, begin)):
+            at = bisect_right(self.starts, found.start()) - 1
+            begin = self.starts[at + 1]
+            yield at
 
 
 def _within(expression: re2._Regexp, item: bytes) -> re2._Match | None:
@@ -184,7 +211,7 @@ class Haystack:
     def __init__(self, searcher: Searcher, texts: list[str]) -> None:
         self.searcher = searcher
         self.pieces: list[_Piece] = []
-        self.possible: frozenset[str] = frozenset()
+        self.possible: set[str] = set()
         items: list[bytes] = []
         size = 0
         for text in texts:
@@ -199,7 +226,7 @@ class Haystack:
     def _cut(self, items: list[bytes]) -> None:
         first = self.pieces[-1].first + len(self.pieces[-1].starts) - 1 if self.pieces else 0
         self.pieces.append(_Piece(self.searcher, first, items))
-        self.possible |= self.pieces[-1].possible
+        self.possible |= self.pieces[-1].possible.keys()
 
     def positions(self, text: str, but_not: str | None = None, per_piece: int | None = None) -> Iterator[int]:
         """The positions of the items that an expression matches, oldest first; at most so many of each piece."""

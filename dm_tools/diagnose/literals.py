@@ -6,6 +6,7 @@ a public module; what it cannot read, or what has no literal text, is simply sea
 
 from __future__ import annotations
 
+import hashlib
 import re
 from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
@@ -28,6 +29,11 @@ COMMON = frozenset(
 _FLAGS = re.compile(r"\(\?[imsU]+\)")
 
 Item = tuple[Any, Any]
+
+
+def digest(expression: str) -> str:
+    """A short name of an expression, for tables of literals that were computed before."""
+    return hashlib.blake2s(expression.encode(), digest_size=8).hexdigest()
 
 
 def literals(expression: str) -> frozenset[bytes]:
@@ -110,5 +116,7 @@ def _worth(choice: frozenset[str]) -> tuple[int, int]:
 
 
 def _rarity(text: str) -> int:
-    words = [word for word in re.split(r"[^a-z0-9]+", text) if word and word not in COMMON]
-    return min(sum(map(len, words)) + 1, LONGEST // 2) if words else min(len(text), 2)
+    """Letters of rare words count fully, those of common ones little: several of them in a row are rare again."""
+    words = [word for word in re.split(r"[^a-z0-9]+", text) if word]
+    letters = sum(min(len(word), 2) if word in COMMON else len(word) for word in words)
+    return min(letters + len(words) - 1, LONGEST // 2) if words else 0

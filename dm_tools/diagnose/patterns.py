@@ -10,7 +10,7 @@ log tells which of all expressions can match in it at all (haystack.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -126,12 +126,12 @@ class Library:
         return found
 
 
-def load(files: Iterable[tuple[str, dict[str, Any], bool]]) -> Library:
+def load(files: Iterable[tuple[str, dict[str, Any], bool]], table: Mapping[str, list[str]] | None = None) -> Library:
     """The library of all files, given as (name, parsed TOML, whether its expressions are known to be good).
 
-    Raises PatternError.
+    `table`: see Searcher. Raises PatternError.
     """
-    library = Library()
+    library = Library(searcher=Searcher(table))
     for name, content, checked in files:
         try:
             parsed = msgspec.convert(content, _File)

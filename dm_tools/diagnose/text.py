@@ -25,6 +25,8 @@ def clean(text: str) -> str:
     return _CONTROL.sub("", _ANSI.sub("", text))
 
 
+# The first line of a trace of Java's, which stands below the message that it belongs to.
+THROWN = re.compile(r"^(?:[a-z_]\w*\.)+[A-Z]\w*(?:Exception|Error|Throwable)\b")
 _ERROR = re.compile(r"error|exception|critical|fatal|fail", re.IGNORECASE)
 
 
@@ -35,6 +37,7 @@ class Grouper:
         self.in_trace = False
         self.after_trace = False
         self.after_error = False
+        self.after_thrown = False
         self.chained = False
 
     def continues(self, line: str) -> bool:
@@ -56,5 +59,10 @@ class Grouper:
             self.chained |= bool(_CHAINS.match(line))
             return True
         self.after_trace = False
-        self.after_error = bool(_ERROR.search(line))
-        return bool(_CONTINUES.match(line))
+        if _CONTINUES.match(line):
+            return True
+        thrown = bool(THROWN.match(line))
+        joins = thrown and self.after_error and not self.after_thrown
+        self.after_thrown = thrown
+        self.after_error = thrown or bool(_ERROR.search(line))
+        return joins

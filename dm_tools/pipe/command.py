@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import click
 
@@ -151,12 +151,17 @@ def _from_words(words: tuple[str, ...], on_bad: str) -> Iterator[stream.Record]:
 
 
 def stdin(on_bad: str) -> Iterator[stream.Record]:
-    """The records on standard input. A terminal there is a mistake, not something to wait for."""
+    """The records on standard input."""
+    return stream.read(standard_input("records on it or names as arguments"), on_bad)
+
+
+def standard_input(wanted: str) -> BinaryIO:
+    """Standard input. A terminal there is a mistake, not something to wait for."""
     if sys.stdin is None:
-        raise exits.Stop(exits.USAGE, "standard input is closed; give records on it or names as arguments")
+        raise exits.Stop(exits.USAGE, f"standard input is closed; give {wanted}")
     if sys.stdin.isatty():
-        raise exits.Stop(exits.USAGE, "no records: pipe them in, or give names or URLs (see --help)")
-    return stream.read(sys.stdin.buffer, on_bad)
+        raise exits.Stop(exits.USAGE, f"nothing to read; give {wanted} (see --help)")
+    return sys.stdin.buffer
 
 
 class _Signal(BaseException):

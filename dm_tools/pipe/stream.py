@@ -65,6 +65,8 @@ def parse(number: int, line: bytes) -> Record:
     except ValueError:
         return BadLine(number, line, "not valid JSON")
     problem = records.problem(record)
+    if not problem and redact.has_password(record.get("docker_host") or ""):
+        problem = redact.NO_DOCKER_PASSWORD
     if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(record, MAX_DEPTH) >= MAX_DEPTH:
         problem = f"nested more than {MAX_DEPTH} deep"
     return BadLine(number, line, problem) if problem else record
@@ -115,8 +117,9 @@ def attempt(work: Callable[[Record], Record], record: Record, stage: str) -> Rec
     except Exception as bug:
         if os.environ.get("DM_DEBUG"):
             traceback.print_exc()
-        say.note(f"internal error at {record.get('service')!r}: {type(bug).__name__}: {bug}")
-        return records.with_error(record, stage, "internal_error", f"{type(bug).__name__}: {bug}")
+        message = redact.redact(f"{type(bug).__name__}: {bug}")
+        say.note(f"internal error at {record.get('service')!r}: {message}")
+        return records.with_error(record, stage, "internal_error", message)
 
 
 Result = tuple[Record, bool]

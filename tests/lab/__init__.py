@@ -6,6 +6,9 @@ lab.up()                       # engine, image and five healthy services
 lab.inject("wrong-password")   # returns when the fault shows
 lab.clear()                    # healthy again, with fresh logs
 lab.environment()              # DOCKER_HOST and what else the tools need to look at it
+
+for fault in lab.faults():     # without Docker: what each must be judged to be, and what was recorded of it
+    fault.roots, fault.symptoms, fault.recording
 """
 
 from collections.abc import Iterator
@@ -14,28 +17,34 @@ from pathlib import Path
 
 from . import engine, image, stack, tls
 from .containers import Shop
-from .faults import Fault, faults, put_in
+from .faults import Fault, Root, faults, put_in
+from .judging import wrong
+from .recording import record
 from .settings import LabError, project, stack_folder, state_folder
 from .waiting import lock
 
 __all__ = [
     "Fault",
     "LabError",
+    "Root",
     "clear",
     "down",
     "environment",
     "faults",
     "inject",
     "injected",
+    "named",
+    "record",
     "status",
     "up",
+    "wrong",
 ]
 
 
-def up(external: bool = False) -> None:
+def up() -> None:
     """Bring up a healthy shop. When it is healthy already, only the manifest is written anew."""
     with _shop() as shop:
-        stack.write_manifest(external)
+        stack.write_manifest()
         if injected() is None and shop.all_as_defined(stack.services()):
             shop.await_healthy(stack.services())
         else:
@@ -57,9 +66,7 @@ def down(engine_too: bool = False) -> None:
 
 def inject(name: str) -> Fault:
     """Put one fault into the healthy shop and return once it can be observed."""
-    fault = next((fault for fault in faults() if fault.name == name), None)
-    if fault is None:
-        raise LabError(f"no fault is named {name!r}, see `faults`")
+    fault = named(name)
     with _shop() as shop:
         if before := injected():
             raise LabError(f"the fault {before!r} is still in, run `clear` first")
@@ -67,6 +74,14 @@ def inject(name: str) -> Fault:
         _fault_file().write_text(name)
         put_in(fault, shop)
     return fault
+
+
+def named(name: str) -> Fault:
+    """One fault of the catalogue."""
+    found = {fault.name: fault for fault in faults()}
+    if name not in found:
+        raise LabError(f"no fault is named {name!r}; there are: {', '.join(found)}")
+    return found[name]
 
 
 def clear() -> None:
@@ -118,6 +133,7 @@ def _shop() -> Iterator[Shop]:
 
 
 def _renew(shop: Shop) -> None:
+    stack.write_manifest()
     services = stack.services()
     shop.remove_all()
     _fault_file().unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import docker
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
-from docker.types import LogConfig
+from docker.types import LogConfig, Ulimit
 
 from . import image
 from .settings import LABEL, STACK_LABEL, LabError, project
@@ -106,6 +106,7 @@ class Shop:
                 memswap_limit=service.memory,
                 nano_cpus=int(service.cpus * SECOND),
                 pids_limit=service.pids,
+                ulimits=[Ulimit(name="nofile", soft=service.open_files, hard=service.open_files)],
                 tmpfs=dict(service.tmpfs),
                 dns=NO_NAMESERVER,
                 dns_opt=IMPATIENT,
@@ -142,7 +143,7 @@ class Shop:
                 return f"{service.name} is ready: {error.explanation}"
             return None if code == 0 else f"{service.name} is ready: {said}"
 
-        wait_until(asked, seconds, every=0.05)
+        wait_until(asked, seconds, every=0.2)  # each asking is three of the 256 events that the engine remembers
 
     def await_healthy(self, services: Iterable[str], seconds: float = 20) -> None:
         def unhealthy() -> str | None:

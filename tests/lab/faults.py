@@ -1,8 +1,8 @@
 """Read faults.toml and carry out its steps: a fault is data, this is the small interpreter for it.
 
-Steps are tables with an `op`: stop, pause, signal, disconnect, remove, run (argv in a container), change
-(recreate a service with other values), neighbour (a container of another Compose project) and ready (wait
-for a service).
+Steps are tables with an `op`: stop, start, pause, signal, disconnect, remove, run (argv in a container), change
+(recreate a service with other values), add (one more service of the shop), neighbour (a container of another
+Compose project, which no diagnosis is told of), ready (wait for a service) and see (wait for a condition).
 """
 
 import re
@@ -16,12 +16,24 @@ from docker.errors import APIError
 
 from . import stack, tls
 from .containers import Shop
-from .settings import FILES, LabError, http_port
+from .settings import FILES, LabError, http_port, stack_folder
 from .stack import Service
 from .waiting import wait_until
 
 CATALOGUE = Path(__file__).with_name("faults.toml")
+RECORDINGS = Path(__file__).parent.parent / "data" / "faults"
+LISTENING = "listening on port"
+"""What the app says once it takes requests; nothing else of the shop is needed by a service made anew after it."""
 Table = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Root:
+    """A service that is itself at fault. Several causes or actions: each of them is right, the closest first."""
+
+    service: str
+    causes: tuple[str, ...]
+    first_actions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -30,12 +42,17 @@ class Fault:
 
     name: str
     title: str
-    root: str | None
-    cause: str | None
+    kind: str
+    roots: tuple[Root, ...]
     symptoms: tuple[str, ...]
     inject: tuple[Table, ...]
     settle: tuple[Table, ...]
     deadline: float
+
+    @property
+    def recording(self) -> Path:
+        """Where `record` keeps what the collecting commands saw of it."""
+        return RECORDINGS / f"{self.name}.jsonl"
 
 
 def faults() -> list[Fault]:
@@ -44,9 +61,12 @@ def faults() -> list[Fault]:
         Fault(
             name=entry["name"],
             title=entry["title"],
-            root=entry["expect"].get("root"),
-            cause=entry["expect"].get("cause"),
-            symptoms=tuple(entry["expect"].get("symptoms", ())),
+            kind=entry.get("kind", "single"),
+            roots=tuple(
+                Root(root["service"], _one_or_more(root["cause"]), _one_or_more(root["first_action"]))
+                for root in entry["roots"]
+            ),
+            symptoms=tuple(entry.get("symptoms", ())),
             inject=tuple(entry.get("inject", ())),
             settle=tuple(entry.get("settle", ())),
             deadline=entry.get("deadline", 30),
@@ -55,16 +75,26 @@ def faults() -> list[Fault]:
     ]
 
 
+def _one_or_more(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
 def put_in(fault: Fault, shop: Shop) -> None:
     """Carry out the steps, then wait until every condition of `settle` has been seen to hold."""
     for step in fault.inject:
         OPERATIONS[step["op"]](shop, step)
     for condition in fault.settle:
-        wait_until(lambda wanted=condition: _missing(shop, wanted), fault.deadline)  # type: ignore[misc]
+        for name in condition.get("services") or [condition["service"]]:
+            wanted = {**condition, "service": name}
+            wait_until(lambda wanted=wanted: _missing(shop, wanted), fault.deadline)  # type: ignore[misc]
 
 
 def _stop(shop: Shop, step: Table) -> None:
     shop.container(step["service"]).stop(timeout=10)
+
+
+def _start(shop: Shop, step: Table) -> None:
+    shop.start(step["service"])
 
 
 def _pause(shop: Shop, step: Table) -> None:
@@ -98,8 +128,9 @@ def _run(shop: Shop, step: Table) -> None:
 def _change(shop: Shop, step: Table) -> None:
     """Recreate a service with other values; that it cannot start may be the very fault.
 
-    The services named in `then` are made anew once the log of the changed one matches `until`. Without this
-    their logs would blame the moment of the exchange, which has nothing to do with the fault.
+    The services named in `then` are made anew once the log of the changed one matches `until`, each when those
+    before it listen. Without this their logs would blame the moment of the exchange, which has nothing to do
+    with the fault.
     """
     healthy = stack.services()
     service = _changed(healthy[step["service"]], step)
@@ -118,45 +149,66 @@ def _change(shop: Shop, step: Table) -> None:
         shop.create(dependent)
         shop.start(dependent.name)
         if any(dependent.name in other.needs for other in dependents):
-            shop.await_ready(dependent)
+            wait_until(lambda name=dependent.name: _missing(shop, {"service": name, "log": LISTENING}), 20)  # type: ignore[misc]
+
+
+def _add(shop: Shop, step: Table) -> None:
+    """Start one more service of the shop, and tell the manifest of it."""
+    service = _changed(_new(step), step)
+    shop.create(service)
+    shop.start(service.name)
+    stack.add_to_manifest(service)
 
 
 def _neighbour(shop: Shop, step: Table) -> None:
-    """Start a container that belongs to somebody else's Compose project and publishes the port of `web`."""
-    neighbour = Service(
-        name=step["service"],
-        command=tuple(step["command"]),
-        healthcheck=tuple(step["healthcheck"]),
-        networks=("frontend",),
-        ports={step["port"]: http_port()},
-    )
+    """Start a container of somebody else's Compose project; with a `port` it publishes that as `web` does."""
+    neighbour = _new(step)
+    if "port" in step:
+        neighbour = replace(neighbour, networks=("frontend",), ports={step["port"]: http_port()})
     shop.create(neighbour, foreign=True)
     shop.start(neighbour.name)
     shop.await_ready(neighbour)
+
+
+def _new(step: Table) -> Service:
+    return Service(name=step["service"], command=tuple(step["command"]), healthcheck=tuple(step["healthcheck"]))
 
 
 def _ready(shop: Shop, step: Table) -> None:
     shop.await_ready(stack.services()[step["service"]])
 
 
+def _see(shop: Shop, step: Table) -> None:
+    wait_until(lambda: _missing(shop, step), 20)
+
+
 OPERATIONS: dict[str, Callable[[Shop, Table], None]] = {
     "stop": _stop,
+    "start": _start,
     "pause": _pause,
     "signal": _signal,
     "disconnect": _disconnect,
     "remove": _remove,
     "run": _run,
     "change": _change,
+    "add": _add,
     "neighbour": _neighbour,
     "ready": _ready,
+    "see": _see,
 }
 
 
 def _changed(service: Service, step: Table) -> Service:
-    """The service with the step's fields in place of its own; `environment` and `files` are merged."""
+    """The service with the step's fields in place of its own.
+
+    `environment` and `files` are merged, `arguments` are appended to the command, and `edit` replaces one text by
+    another in a file.
+    """
     changes: dict[str, Any] = {key: tuple(step[key]) for key in ("command", "healthcheck") if key in step} | {
-        key: step[key] for key in ("memory", "restart", "tmpfs") if key in step
+        key: step[key] for key in ("user", "memory", "cpus", "pids", "open_files", "restart", "tmpfs") if key in step
     }
+    if "arguments" in step:
+        changes["command"] = (*service.command, *step["arguments"])
     dropped = step.get("without_environment", ())
     merged = {**service.environment, **step.get("environment", {})}
     changes["environment"] = {key: value for key, value in merged.items() if key not in dropped}
@@ -165,7 +217,19 @@ def _changed(service: Service, step: Table) -> Service:
     for target, source in step.get("files", {}).items():
         place, name = source.split(":")
         changes["files"][target] = sources[place] / name
+    for target, (old, new) in step.get("edit", {}).items():
+        changes["files"][target] = _edited(changes["files"][target], old, new)
     return replace(service, **changes)
+
+
+def _edited(source: Path, old: str, new: str) -> Path:
+    """A copy of one of the shop's files with a piece of its text replaced."""
+    text = source.read_text()
+    if old not in text:
+        raise LabError(f"{source.name} has no {old!r}")
+    copy = stack_folder() / f"edited-{source.name}"
+    copy.write_text(text.replace(old, new))
+    return copy
 
 
 def _missing(shop: Shop, wanted: Table) -> str | None:

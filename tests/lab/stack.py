@@ -35,6 +35,7 @@ class Service:
     memory: str = "128m"
     cpus: float = 1.0
     pids: int = 100
+    open_files: int = 1024
     urls: tuple[str, ...] = ()
     """What the services manifest asks a probe to look at."""
 
@@ -120,15 +121,14 @@ def manifest_path() -> Path:
     return stack_folder() / "services_manifest.json"
 
 
-def write_manifest(external: bool = False) -> None:
-    """Write the services and URLs that dm-services reads; `external` adds the port published on the host."""
-    published = [f"http://${{DOMAIN}}:{http_port()}/nginx-health"] if external else []
-    entries = [
-        {
-            "name": service.name,
-            "internal": list(service.urls),
-            "external": published if service.ports else [],
-        }
-        for service in services().values()
-    ]
+def add_to_manifest(service: Service) -> None:
+    """Name one more service, without URLs, in the manifest; the next write_manifest drops it."""
+    content = json.loads(manifest_path().read_text())
+    content["services"].append({"name": service.name})
+    manifest_path().write_text(json.dumps(content, indent=2) + "\n")
+
+
+def write_manifest() -> None:
+    """Write the services and URLs that dm-services reads."""
+    entries = [{"name": service.name, "internal": list(service.urls)} for service in services().values()]
     manifest_path().write_text(json.dumps({"services": entries}, indent=2) + "\n")

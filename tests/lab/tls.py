@@ -1,4 +1,4 @@
-"""A certificate authority of the lab's own, with one good and one expired server certificate for `web`."""
+"""A certificate authority of the lab's own, and certificates for `web`: a good, an expired and a self-signed one."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,8 @@ def bundle() -> Path:
 
 def ensure() -> None:
     """Make keys and certificates once; the last file written marks them as complete."""
-    if bundle().exists():
+    last = folder() / "web-self-signed.pem"
+    if last.exists():
         return
     folder().mkdir(exist_ok=True)
     now = datetime.now(UTC)
@@ -34,6 +35,7 @@ def ensure() -> None:
     issuer = _issue("dm-tools lab CA", "dm-tools lab CA", issuer_key, issuer_key, now, now + LIFETIME, authority=True)
     good = _issue("web", "dm-tools lab CA", server_key, issuer_key, now, now + LIFETIME)
     expired = _issue("web", "dm-tools lab CA", server_key, issuer_key, now - LIFETIME, now - timedelta(days=3))
+    self_signed = _issue("web", "web", server_key, server_key, now, now + LIFETIME)
     key = server_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -42,6 +44,7 @@ def ensure() -> None:
     (folder() / "web-expired.pem").write_bytes(_pem(expired))
     (folder() / "ca.pem").write_bytes(_pem(issuer))
     bundle().write_bytes(_pem(issuer) + Path(certifi.where()).read_bytes())
+    last.write_bytes(_pem(self_signed))
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

@@ -6,17 +6,24 @@ import os
 import signal
 import sys
 import time
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psycopg2
 import redis
 
-logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+logging.basicConfig(
+    level=os.environ.get("LOG_LEVEL", "INFO"),
+    stream=sys.stderr,
+    format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+)
 log = logging.getLogger("app")
 
 SECRET_KEY = os.environ["SECRET_KEY"]
 DATABASE_URL = os.environ["DATABASE_URL"]
 PAGE_DELAY = float(os.environ.get("PAGE_DELAY_SECONDS", "0"))
+PAGE_ITEMS = int(os.environ.get("PAGE_ITEMS", "10"))
+PAYMENTS_URL = os.environ.get("PAYMENTS_URL")
 
 cache = redis.Redis.from_url(os.environ["REDIS_URL"], socket_connect_timeout=1, socket_timeout=1)
 
@@ -33,6 +40,19 @@ def database(statement: str) -> None:
 def count_visit() -> None:
     database("INSERT INTO visits (session) VALUES (repeat('s', 1900))")  # four fill a page of the disk
     cache.set("last-visit", time.time())
+
+
+def price_list() -> int:
+    return len(json.dumps([{"item": number, "price": number % 7 + 0.99} for number in range(PAGE_ITEMS)]))
+
+
+def ask_payments() -> None:
+    if PAYMENTS_URL:
+        try:
+            urllib.request.urlopen(PAYMENTS_URL, timeout=1).close()
+        except OSError:
+            log.error("the payment provider does not answer: %s", PAYMENTS_URL)
+            raise
 
 
 def check_database() -> None:
@@ -56,7 +76,9 @@ class Page(BaseHTTPRequestHandler):
         started = time.monotonic()
         try:
             time.sleep(PAGE_DELAY)
+            price_list()
             count_visit()
+            ask_payments()
         except Exception:
             log.exception("GET %s failed", self.path)
             self.answer(500, {"error": "internal server error"})
@@ -89,5 +111,6 @@ class Page(BaseHTTPRequestHandler):
 
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+server = ThreadingHTTPServer(("0.0.0.0", 8000), Page)
 log.info("listening on port 8000")
-ThreadingHTTPServer(("0.0.0.0", 8000), Page).serve_forever()
+server.serve_forever()

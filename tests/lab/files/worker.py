@@ -48,7 +48,7 @@ while True:
     number += 1
     try:
         work(number)
-        HEARTBEAT.touch()
+        HEARTBEAT.write_text(f"order {number}\n")
         log.info("order %d stored", number)
     except Exception:
         log.exception("order %d failed", number)

@@ -1,0 +1,73 @@
+"""dm-condense: a long log in short."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dm_tools.pipe import command, exits, stream
+
+
+@command.define("dm-condense")
+@click.option("--text", is_flag=True, help="Read one log as plain text instead of records, and write one record.")
+@click.option("--service", metavar="NAME", help="The service whose log the text is (implies --text).  [default: log]")
+@click.option(
+    "--patterns",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="DM_PATTERNS",
+    show_envvar=True,
+    help="A folder of your own pattern files (*.toml), added to the shipped ones.",
+)
+@command.input_options
+def cli(services: tuple[str, ...], on_bad: str, text: bool, service: str | None, patterns: Path | None) -> int:
+    """Shorten `logs`: `templates` say what the lines have in common, how many there are and when; of the lines those
+    stay that are worth reading.
+
+    Kept as they are: the first and the newest lines of every pattern that tells a cause, an example of every template,
+    the newest of every error and warning, the last ten, and what the record's own verdict cites. A trace is one line.
+
+    A text log may be of any length; the id of a line is its number in it (logs:17 is line 17). The time with which a
+    line begins is read (RFC 3339, ISO 8601, docker logs -t, access logs); without a zone it counts as UTC. Secrets are
+    masked.
+
+    Network: none.
+
+    \b
+    Examples:
+      dm-condense --service app < app.log | jq -r '.logs.templates[] | "\\(.count) \\(.text)"'
+      dm-condense --service app < app.log | dm-analyze | dm-show
+      dm-logs --tail 100000 app | dm-condense | jq -c .logs.templates
+    """
+    from dm_tools.collect import library as reader
+    from dm_tools.collect import textlog
+    from dm_tools.diagnose import condense
+    from dm_tools.diagnose.patterns import PatternError
+    from dm_tools.records import new, problem, with_section
+
+    try:
+        library = reader.read(patterns)
+    except PatternError as wrong:
+        raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
+    if not text and service is None:
+        source = (
+            stream.attempt(lambda each: condense.shortened(each, library.causal), record, "condense")
+            for record in command.source(services, on_bad)
+        )
+        return stream.write(stream.one_by_one(source), "condense")
+    if services:
+        raise exits.Stop(exits.USAGE, "a text log is read from standard input; give no names")
+    record = new("log" if service is None else service)
+    if why := problem(record):
+        raise exits.Stop(exits.USAGE, f"--service: {why}")
+    logs = textlog.condensed(command.standard_input("a log on it"), library.causal)
+    return stream.write([(with_section(record, "logs", logs), True)], "condense")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    command.run(cli)
+
+
+if __name__ == "__main__":
+    main()
