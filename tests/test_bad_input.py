@@ -85,8 +85,8 @@ def test_lines_that_are_too_long_binary_or_of_another_encoding(tmp_path: Path) -
         yield b'{"service":"deep","logs":' + b"[" * 5000 + b"]" * 5000 + b"}\n"
         yield encoded(service("app", "failed", ("\x00\x1b[2J\udcff" + "\ufffd" * 50,))).replace(b"\\udcff", b"\\u0000")
 
-    found, statuses = through(tmp_path, lines(), most=1500 * MIB)
-    assert statuses == [4, 4, 4] or statuses[:2] == [4, 4]
+    found, statuses = through(tmp_path, lines(), most=2000 * MIB)
+    assert statuses[:2] == [4, 4]
     judged = {record["service"]: record["analysis"]["role"] for record in found if "analysis" in record}
     assert judged == {"long": "root", "app": "root"}
     assert any("longer than" in each["message"] for record in found for each in record.get("errors") or [])
@@ -134,7 +134,7 @@ STAMPS = [
     *(None, "", "9999-12-31T23:59:59.999999999Z", "1970-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "yesterday"),
     *("2026-01-01", "2026-01-01T00:00:00", "2026-01-01T00:00:00+99:99", "2026-01-01T00:00:00.5+14:00", "１２３"),
     *("2026-01-01T24:00:00Z", "2026-01-01T00:00:60Z", "-001-01-01T00:00:00Z", "Z" * 100_000),
-    pytest.param("0001-01-01T00:00:00Z", marks=pytest.mark.xfail(reason="view.recent: a date before year 1")),
+    "0001-01-01T00:00:00Z",
 ]
 
 

@@ -9,8 +9,6 @@ import pytest
 from tests.injection import Entry, Outcome, by_functions, entries, given, hostile, outcome
 
 ENTRIES = entries()
-# Steered until dm-analyze no longer believes an error of that name in its input (dm_tools/commands/analyze.py).
-KNOWN = {"a forged analysis and an error that hides the record"}
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +34,7 @@ def test_the_corpus_is_large_and_its_names_are_unique() -> None:
     assert sum(entry.limit is not None for entry in ENTRIES) <= len(ENTRIES) // 10, "a limit is the exception"
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [
-        pytest.param(each, marks=[pytest.mark.xfail(strict=True)] if each.name in KNOWN else [])
-        for each in ENTRIES
-        if each.limit is None
-    ],
-    ids=name,
-)
+@pytest.mark.parametrize("entry", [each for each in ENTRIES if each.limit is None], ids=name)
 def test_hostile_input_steers_nothing(entry: Entry, found: dict[str, Outcome]) -> None:
     assert not made(entry, found).steered, found[entry.name].verdict
 

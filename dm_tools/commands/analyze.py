@@ -47,28 +47,35 @@ def cli(services: tuple[str, ...], on_bad: str, fail_on: str | None, patterns: P
     except PatternError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
     stack: dict[str, Facts] = {}
+    judged = bytearray()  # one of each record: whether the verdict of its service is about it
 
     def digest(record: stream.Record) -> stream.Record:
+        judged.append(False)
         if record["service"] in stack:
             raise Problem("duplicate_service", "a record of this name came before; only that one is judged")
         stack[record["service"]] = facts(record, library)
+        judged[-1] = True
         return record
 
     with spool.Spool() as waiting:
         for record in command.source(services, on_bad):
+            known = len(judged)
             waiting.add(stream.attempt(digest, record, "analyze"))
+            judged.extend([False] * (known + 1 - len(judged)))  # a line that was no record is not looked at
         verdicts = judge.analyze(stack, library)
         for service, verdict in verdicts.items() if explain else ():
             for line in judge.explained(service, stack[service], verdict):
                 say.note(line)
 
-        def add(record: stream.Record) -> stream.Record:
-            errors = record.get("errors") or ()
-            again = any(each.get("code") == "duplicate_service" for each in errors)
-            verdict = None if again else verdicts.get(record.get("service", ""))
-            return record if verdict is None else with_section(record, "analysis", verdict)
+        def add(record: stream.Record, known: int) -> stream.Record:
+            if known and (verdict := verdicts.get(record["service"])) is not None:
+                return with_section(record, "analysis", verdict)
+            # Whatever came in as a verdict on a record that was not judged is not ours to pass on.
+            return {key: value for key, value in record.items() if key != "analysis"}
 
-        return stream.write(stream.one_by_one(map(add, waiting)), "analyze", command.matched(fail_on, "analysis"))
+        return stream.write(
+            stream.one_by_one(map(add, waiting, judged)), "analyze", command.matched(fail_on, "analysis")
+        )
 
 
 def main() -> None:

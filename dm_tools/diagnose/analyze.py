@@ -17,6 +17,7 @@ from dm_tools.records import Analysis, Cause, Confidence, Fix, Role, Root, Sever
 
 SLOWNESS = (Cause.UPSTREAM_TIMEOUT, Cause.SLOW_RESPONSE, Cause.UNRESPONSIVE)
 SATURATION = (Cause.CPU_SATURATED, Cause.MEMORY_PRESSURE)
+_SURENESS = [Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH]
 MAX_AGREEING = 3  # symptoms whose own words are cited beside the root's: more of the same proves nothing more
 
 
@@ -159,7 +160,10 @@ def _symptom(service: str, path: list[str], judged: Judged, root: Analysis) -> A
     generic = [id for claim in judged.own[:1] for id in claim.finding.evidence] or judged.facts.alarms
     verdict.evidence = list(reason.evidence if reason else generic)
     verdict.pattern, verdict.since = (reason.pattern, reason.since) if reason else (None, None)
-    verdict.confidence = Confidence.HIGH if reason else Confidence.MEDIUM
+    # It cannot be surer than the verdict on its root.
+    verdict.confidence = min(
+        root.confidence or Confidence.LOW, Confidence.HIGH if reason else Confidence.MEDIUM, key=_SURENESS.index
+    )
     if judged.facts.status == Status.HEALTHY:
         verdict.status = Status.DEGRADED
     return verdict

@@ -130,9 +130,12 @@ def _claim(service: str, hit: Hit, facts: Facts, topology: Topology, library: Li
             finding.explanation += " (inside a container that is the container itself)"
         elif known and not nameless:
             finding.explanation += f" ({host} is no service of this stack)"
+    # Only the engine states facts: what stands in a log, somebody wrote.
+    engine = any(each.startswith(("inspect:", "event:")) for each in finding.evidence)
+    highest = GENERIC_RANK if nameless and known else hit.pattern.rank if engine else FACT_RANK - 1
     return Claim(
         finding,
-        rank=min(hit.pattern.rank, GENERIC_RANK) if nameless and known else hit.pattern.rank,
+        rank=min(hit.pattern.rank, highest),
         accuses=hit.pattern.accusing,
         login=hit.pattern.blames == "credentials",
         fixes=hit.pattern.fixes,

@@ -14,7 +14,7 @@ from itertools import accumulate, islice
 import re2
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
-from dm_tools.diagnose.literals import digest, literals
+from dm_tools.diagnose.literals import LONGEST, digest, literals
 
 PIECE_BYTES = 32 * 1024
 FEW = 16  # places in a piece up to which looking at each is quicker than searching all of it
@@ -108,9 +108,14 @@ class Searcher:
             self._scanned += len(piece)
         assert self._automaton is not None
         found: dict[str, list[int]] = {text: [] for text in self._everywhere}
-        for literal, start, _ in self._automaton.find_matches_as_indexes(piece.lower(), overlapping=True):
-            for text in self._by_literal[literal]:
-                found.setdefault(text, []).append(start)
+        # In slices, so that one item of many megabytes does not become as many places.
+        for begin in range(0, len(piece), PIECE_BYTES):
+            part = piece[begin : begin + PIECE_BYTES + LONGEST - 1].lower()
+            for literal, start, _ in self._automaton.find_matches_as_indexes(part, overlapping=True):
+                for text in self._by_literal[literal]:
+                    places = found.setdefault(text, [])
+                    if len(places) <= FEW:
+                        places.append(begin + start)
         return found
 
     def _prepare(self, implementation: Implementation) -> None:
@@ -246,9 +251,9 @@ class Haystack:
                 break
         return [(position, captures(match)) for position, match in newest]
 
-    def first(self, text: str, but_not: str | None = None) -> int | None:
-        """The position of the oldest item that an expression matches."""
-        return next(self.positions(text, but_not), None)
+    def first(self, text: str, but_not: str | None = None, after: int = -1) -> int | None:
+        """The position of the oldest item that an expression matches, of those after a position."""
+        return next((each for each in self.positions(text, but_not) if each > after), None)
 
     def has(self, text: str) -> bool:
         """Whether any item matches an expression."""

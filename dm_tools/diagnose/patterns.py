@@ -53,12 +53,14 @@ class PatternError(Exception):
 class Clause(msgspec.Struct, forbid_unknown_fields=True, rename={"one_of": "is", "but_not": "not"}):
     """One condition. Exactly one of `regex`, `is`, `above` and `empty` is given.
 
-    `not`: a second expression; text that it matches does not count for this clause.
+    `not`: a second expression; text that it matches does not count for this clause. `recovered`, for logs: what the
+    program says when it is well again; then only what it says after that counts.
     """
 
     where: str
     regex: str | None = None
     but_not: str | None = None
+    recovered: str | None = None
     one_of: list[Any] | None = None
     above: float | None = None
     empty: bool | None = None
@@ -114,6 +116,8 @@ class Library:
     technology_of: dict[str, str] = field(default_factory=dict)  # pattern id -> technology
     file_of: dict[str, str] = field(default_factory=dict)  # pattern id -> where it is written
     telling: list[tuple[str, Clause]] = field(default_factory=list)  # pattern id, its clause on the log that tells
+    telling_of: dict[str, list[Pattern]] = field(default_factory=dict)  # expression of that clause -> its patterns
+    silent: list[Pattern] = field(default_factory=list)  # patterns without such a clause
     searcher: Searcher = field(default_factory=Searcher)
 
     def causal(self, texts: list[str]) -> dict[int, list[str]]:
@@ -147,7 +151,10 @@ def load(files: Iterable[tuple[str, dict[str, Any], bool]], table: Mapping[str, 
             telling = next((clause for clause in pattern.match if clause.where == "log"), None)
             if telling is not None and telling.regex is not None:
                 library.telling.append((pattern.id, telling))
+                library.telling_of.setdefault(telling.regex, []).append(pattern)
                 library.searcher.add(telling.regex)
+            else:
+                library.silent.append(pattern)
             if parsed.technology:
                 library.technology_of[pattern.id] = parsed.technology.name
             elif pattern.blames == "technology":
@@ -157,7 +164,6 @@ def load(files: Iterable[tuple[str, dict[str, Any], bool]], table: Mapping[str, 
             if not checked:
                 _try(library, name, "technology.signature", parsed.technology.signature)
             library.searcher.add(parsed.technology.signature)
-    library.patterns.sort(key=lambda pattern: -pattern.rank)
     return library
 
 
@@ -194,7 +200,9 @@ def _check(library: Library, name: str, pattern: Pattern, checked: bool) -> None
         # Compiling all expressions takes long: those that come with the tools are tried by the tests, once for all.
         if clause.regex is None and (clause.where == "log" or clause.but_not is not None):
             raise PatternError(f"{name}: {where}: a clause on the log, or one with 'not', has a regex")
-        for text in filter(None, (clause.regex, clause.but_not)) if not checked else ():
+        if clause.recovered is not None and clause.where != "log":
+            raise PatternError(f"{name}: {where}: only a clause on the log has 'recovered'")
+        for text in filter(None, (clause.regex, clause.but_not, clause.recovered)) if not checked else ():
             _try(library, name, where, text)
     unknown = set(_PLACEHOLDER.findall(pattern.explanation)) - _KNOWN_PLACEHOLDERS
     if unknown:
@@ -233,7 +241,9 @@ class Hit:
 
 def matches(library: Library, places: Places) -> list[Hit]:
     """Every pattern that fires for a service, the most telling first."""
-    return [Hit(pattern, seen) for pattern in library.patterns for seen in _fires(pattern, places)]
+    possible = [each for text in places.haystack.possible for each in library.telling_of.get(text, ())]
+    patterns = sorted([*library.silent, *possible], key=lambda pattern: -pattern.rank)
+    return [Hit(pattern, seen) for pattern in patterns for seen in _fires(pattern, places)]
 
 
 def _fires(pattern: Pattern, places: Places) -> list[list[Seen]]:
@@ -263,11 +273,15 @@ class Places:
 
     def _in_log(self, clause: Clause) -> list[Seen]:
         found: dict[str | None, list[tuple[str, Captures]]] = {}
+        well = self.haystack.newest(clause.recovered, None, 1) if clause.recovered else []
+        since = well[0][0] if well else -1
         for position, captures in self.haystack.newest(clause.regex or "", clause.but_not, MAX_LOOKED_AT):
+            if position <= since:
+                continue
             found.setdefault(captures.get("upstream"), []).append((self.lines[position].id, captures))
         if not found:
             return []
-        first = self.haystack.first(clause.regex or "", clause.but_not)
+        first = self.haystack.first(clause.regex or "", clause.but_not, since)
         oldest = self.lines[first].id if first is not None else None
         return [
             Seen(

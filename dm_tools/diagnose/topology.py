@@ -47,6 +47,7 @@ def node(record: dict[str, Any], view: View, library: Library, log: Haystack, hi
     hosts = {record.get("container")} | {alias for network in networks for alias in network.aliases}
     technologies = _technologies(view, library, log)
     known = {str(port) for each in technologies for port in library.technologies[each].ports}
+    known |= {port for each in record.get("internal") or [] for port in _PORT.findall(str(each))}
     return Node(
         service=view.service,
         project=inspect.project if inspect else None,
@@ -68,6 +69,8 @@ def _named(hits: list[Hit]) -> list[str]:
     found = [hit.captures for hit in hits if "upstream" in hit.captures]
     return list(dict.fromkeys(f"{each['upstream']}:{each.get('port', '')}" for each in found))
 
+
+_PORT = re.compile(r"^\w+://[^/?#]*:(\d{1,5})(?:[/?#]|$)")
 
 # A service that is named after a technology and one of these only works beside it: postgres-exporter, redis-ui.
 _BESIDE = frozenset(("exporter", "backup", "admin", "commander", "ui", "proxy", "init", "migrate", "client", "insight"))

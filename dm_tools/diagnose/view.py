@@ -136,7 +136,7 @@ def recent(view: View) -> list[LogLine]:
     if newest is None:
         return lines
     # The engine's times are all UTC and of one form: their order as text is their order in time.
-    bound = datetime.fromtimestamp(newest - RECENT_SECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    bound = datetime.fromtimestamp(max(newest - RECENT_SECONDS, 0), UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return [line for line in lines if line.ts is None or line.ts >= bound or not _TIME.match(line.ts)]
 
 
