@@ -21,6 +21,7 @@ from typing import Any
 
 from dm_tools.diagnose import secret_rules
 from dm_tools.diagnose.secret_rules import Span
+from dm_tools.diagnose.text import clean
 
 MASK = "<secret>"  # a secret without a number: there were too many to remember
 MAX_REMEMBERED = 10_000  # different secrets in one scope
@@ -45,7 +46,12 @@ class Redactor:
         self.known = sorted(long_enough, key=len, reverse=True)[:MAX_KNOWN]
 
     def redact(self, text: str, scope: str = "") -> str:
-        """The text without its secrets. `scope`: where the numbers count that it came with."""
+        """The text without its secrets. `scope`: where the numbers count that it came with.
+
+        Escape codes can stand between a name and its secret: a text that holds both loses its codes.
+        """
+        if "\x1b" in text and self._found(bare := clean(text)):
+            text = bare
         if "<secret" not in text:
             found = self._found(text)
             return self.masked(text, found) if found else text

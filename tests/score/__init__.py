@@ -1,1 +1,1 @@
-"""The scoreboard: how often the analysis is right, measured; `scripts/score` prints it and writes docs/scoreboard.md."""
+"""The scoreboard: how often the analysis is right, measured. `scripts/score` prints it, docs/scoreboard.md holds it."""

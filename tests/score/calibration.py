@@ -25,7 +25,12 @@ def reliability(verdicts: Iterable[tuple[Confidence | None, bool]]) -> list[Leve
     """(confidence, right) of every verdict, counted by level."""
     found = [(confidence, right) for confidence, right in verdicts if confidence is not None]
     return [
-        Level(level, promised, sum(each == level for each, _ in found), sum(right for each, right in found if each == level))
+        Level(
+            level,
+            promised,
+            sum(each == level for each, _ in found),
+            sum(right for each, right in found if each == level),
+        )
         for level, promised in PROMISED.items()
     ]
 

@@ -49,8 +49,7 @@ class Outcome:
 
 def read(path: Path) -> Iterator[Case]:
     """The cases of a JSON Lines file, gzipped or not."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
         yield from (json.loads(line) for line in lines if line.strip())
 
 
@@ -93,7 +92,7 @@ def judge(case: Case, found: Analysis, label: dict[str, Any] | None, library: Li
     elif not claims:
         result = MISSED
     elif label is None:
-        result = RIGHT if agrees(case, said) else WRONG
+        result = RIGHT if agrees(case, said) else UNSPECIFIC if common(case, said) else WRONG
     elif found.cause not in label["causes"]:
         result = WRONG
     else:
@@ -103,14 +102,11 @@ def judge(case: Case, found: Analysis, label: dict[str, Any] | None, library: Li
 
 # Words that say nothing of what failed.
 _EMPTY = frozenset(
-    (
-        "that this with from have been were which while when there their they cannot could would should does into over "
-        "then than also because more less most other some such only each after before since until during under "
-        "server service services error errors fail fails failed failing failure issue issues problem problems cause "
-        "causes caused causing system application program process container message messages using used uses "
-        "its it's not and the for are was has had but can may all any too very one two no of to in on is it be by or as "
-        "an at if so do"
-    ).split()
+    "all also and any are because been before but can cannot cause caused causes causing container could does during "
+    "each error errors fail failed failing fails failure for from had has have into issue issues its less may message "
+    "messages more most not one only other over problem problems process program server service services should since "
+    "some such system than that the their then there they this too two under until used uses using very was were when "
+    "where which while with would application after".split(" ")
 )
 
 
@@ -123,10 +119,14 @@ def stems(text: str) -> set[str]:
 AGREEING_STEMS = 3  # words in common from which on an explanation counts as the same cause (see `judges_agree`)
 
 
+def common(case: Case, said: str) -> int:
+    """How many words an explanation shares with the expected cause."""
+    return len(stems(said) & stems(f"{case.get('title')} {case.get('expected_cause')}"))
+
+
 def agrees(case: Case, said: str) -> bool:
-    """Whether an explanation shares enough words with the expected cause. A rough judge, for cases without a label."""
-    expected = stems(f"{case.get('title')} {case.get('expected_cause')}")
-    return len(stems(said) & expected) >= AGREEING_STEMS
+    """A rough judge for cases without a label: over many cases its share is about right, for a single one it is not."""
+    return common(case, said) >= AGREEING_STEMS
 
 
 def judges_agree(path: Path, library: Library) -> tuple[int, int]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from tests.score import calibration, cases, faults
+from dm_tools.collect import library as reader
+from tests import injection
+from tests.score import calibration, canaries, cases, faults, live, speed
 
 
 @dataclass
@@ -21,12 +26,68 @@ class Board:
     foreign: list[tuple[str, str, str]]
     judges: tuple[int, int]
     injections: int
+    limits: int  # attempts that no rule can see through, of which only is promised that they never look certain
     steered: list[str]
     canaries: int
     leaked: list[str]
     speeds: list[tuple[str, float]] = field(default_factory=list)
     replay_seconds: float | None = None
     live: str = ""
+
+
+def measure(with_live: bool, before: str, with_speed: bool) -> Board:
+    """Everything. `before`: the page as it was; what was measured live stays on it until it is measured again."""
+    library = reader.read(None)
+    hostile = injection.outcomes()
+    planted, leaked = canaries.score()
+    found = Board(
+        patterns=len(library.patterns),
+        technologies=len({each.partition(".")[0] for each in library.file_of}),
+        faults=faults.score(library),
+        cases=cases.score(cases.PUBLIC, library),
+        cases_file="[CRE](../tests/data/public/NOTICE)",
+        foreign=cases.foreign_claims(cases.PUBLIC, library),
+        judges=cases.judges_agree(cases.PUBLIC, library),
+        injections=sum(each.limit is None for each in hostile),
+        limits=sum(each.limit is not None for each in hostile),
+        steered=[each.name for each in hostile if each.limit is None and each.steered],
+        canaries=planted,
+        leaked=leaked,
+        live="\n".join(live.page(live.measure())) if with_live else before.partition(live.HEADING)[2],
+    )
+    if found.live and not with_live:
+        found.live = live.HEADING + found.live.rstrip()
+    if with_speed:
+        lines = speed.log()
+        found.speeds = [
+            ("all patterns over the log", speed.analysis(library, lines)),
+            ("`grep -E` with the same expressions", speed.grep(library, lines)),
+            ("Drain3 (templates only)", speed.drain3(lines)),
+            ("`dm-condense --text` (templates, causal lines, redaction)", speed.condensing(lines)),
+        ]
+        found.replay_seconds = min(speed.replay_seconds() for _ in range(3))
+    return found
+
+
+def cases_only(path: Path) -> Iterator[str]:
+    """The score of another file of cases, as lines."""
+    library = reader.read(None)
+    found = cases.score(path, library)
+    results = Counter(each.result for each in found)
+    total = len(found)
+    yield f"cases                        {total}"
+    yield f"specific and correct         {share(results[cases.RIGHT], total)}"
+    yield f"right cause, not specific    {share(results[cases.UNSPECIFIC], total)}"
+    yield f"wrong, said with confidence  {share(sum(e.result == cases.WRONG and e.confident for e in found), total)}"
+    yield f"no claim                     {share(results[cases.MISSED], total)}"
+    yield f"judged by label              {share(sum(e.judged_by == 'label' for e in found), total)}"
+    for each in found:
+        yield json.dumps({"id": each.case, "result": each.result, "judged_by": each.judged_by, "said": each.said})
+
+
+def figures(page: str) -> str:
+    """The part of the page that is the same on every machine."""
+    return re.sub(r"## Speed.*", "", page, flags=re.DOTALL)
 
 
 def share(part: int, whole: int) -> str:
@@ -39,7 +100,10 @@ def rows(board: Board) -> Iterator[tuple[str, str]]:
     wrong = [each for each in board.faults if each.expected]
     quiet = [each for each in board.faults if not each.expected]
     combined = [each for each in wrong if each.kind == "combination"]
-    yield "**Compose faults** (recorded from real containers, replayed)", f"{len(wrong)}, of them {len(combined)} combinations"
+    yield (
+        "**Compose faults** (recorded from real containers, replayed)",
+        f"{len(wrong)}, of them {len(combined)} combinations",
+    )
     yield "detected", share(sum(each.detected for each in wrong), len(wrong))
     yield "root service right", share(sum(each.roots_right for each in wrong), len(wrong))
     yield "root service and cause right", share(sum(each.causes_right for each in wrong), len(wrong))
@@ -54,6 +118,8 @@ def rows(board: Board) -> Iterator[tuple[str, str]]:
     yield "wrong, said with confidence", share(sum(e.result == cases.WRONG and e.confident for e in board.cases), total)
     yield "no claim (inconclusive)", share(results[cases.MISSED], total)
     yield "specific claims that fire in a case where they are not true", f"{len(board.foreign)}"
+    amended = sum("amended" in each for each in cases.labels().values())
+    yield "labels amended after the first score (each says why)", f"{amended}"
     by_words = sum(each.judged_by == "words" for each in board.cases)
     if by_words:
         yield "cases judged by words in common, for want of a label", share(by_words, total)
@@ -61,6 +127,10 @@ def rows(board: Board) -> Iterator[tuple[str, str]]:
         yield "the judge by words agrees with the labels", share(board.judges[1], board.judges[0])
     yield "**Hostile input**: attempts to steer the verdict", f"{board.injections}"
     yield "steered", share(len(board.steered), board.injections)
+    yield (
+        "more of which a log alone cannot be seen through (never high confidence, the line is shown)",
+        f"{board.limits}",
+    )
     yield "**Secrets** planted where evidence comes from", f"{board.canaries}"
     yield "leaked", share(len(board.leaked), board.canaries)
     levels = reliability(board)
@@ -91,7 +161,10 @@ def page(board: Board) -> Iterator[str]:
     yield ""
     yield from _table(
         ("Confidence", "Promised", "Verdicts", "Right"),
-        ((each.confidence, f"{each.promised:.0%}", each.verdicts, share(each.right, each.verdicts)) for each in reliability(board)),
+        (
+            (each.confidence, f"{each.promised:.0%}", each.verdicts, share(each.right, each.verdicts))
+            for each in reliability(board)
+        ),
     )
     yield ""
     yield "## Failures by name"
@@ -104,7 +177,12 @@ def page(board: Board) -> Iterator[str]:
     yield ""
     speeds = [(what, f"{figure:.1f} MB/s") for what, figure in board.speeds]
     if board.replay_seconds is not None:
-        speeds.append(("an incident of 30 services (400 log lines each) through dm-analyze and dm-propose", f"{board.replay_seconds:.2f} s"))
+        speeds.append(
+            (
+                "an incident of 30 services (400 log lines each) through dm-analyze and dm-propose",
+                f"{board.replay_seconds:.2f} s",
+            )
+        )
     yield from _table(("What", "Figure"), speeds)
     if board.live:
         yield ""

@@ -1,0 +1,40 @@
+"""Measure how often the analysis is right, print the table and write docs/scoreboard.md."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT
+from tests.score import board
+
+PAGE = ROOT / "docs" / "scoreboard.md"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="score", description=__doc__)
+    parser.add_argument("--cases", type=Path, metavar="FILE", help="score another file of log cases and write nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; status 1 if the page is not what is measured"
+    )
+    parser.add_argument("--live", action="store_true", help="also put every fault into real containers")
+    chosen = parser.parse_args()
+    if chosen.cases:
+        if not chosen.cases.is_file():
+            parser.error(f"no such file: {str(chosen.cases)!r}")
+        sys.stdout.write("\n".join(board.cases_only(chosen.cases)) + "\n")
+        return 0
+    before = PAGE.read_text() if PAGE.exists() else ""
+    text = "\n".join(board.page(board.measure(chosen.live, before, with_speed=not chosen.check))) + "\n"
+    if chosen.check:
+        same = board.figures(text) == board.figures(before)
+        if not same:
+            sys.stderr.write(f"{PAGE.name} does not say what was measured: run scripts/score\n")
+        return int(not same)
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(text)
+    sys.stdout.write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

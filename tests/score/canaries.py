@@ -1,0 +1,31 @@
+"""Secrets planted in a log in every form they take there, sent through the commands: what of them comes out?
+
+The places that need a container (environment, labels, health output, pages, headers) are in tests/test_canaries.py.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.conftest import SEALED
+from tests.test_canaries import LOGGED, leaks
+
+PIPELINE = (
+    "dm-condense --service app < app.log | tee condensed.jsonl | dm-analyze --explain 2> explained | tee judged.jsonl"
+    " | dm-propose | tee proposed.jsonl | dm-report --proofs-dir . > summary.json"
+    "; dm-redact --text < app.log > redacted; dm-show --why proposed.jsonl > why"
+)
+
+
+def score() -> tuple[int, list[str]]:
+    """How many were planted, and those that came out of any stage."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        text = "\n".join(LOGGED) + "\nERROR cannot write: No space left on device\n"
+        (folder / "app.log").write_text(text)
+        done = subprocess.run(PIPELINE, shell=True, cwd=folder, env=SEALED, capture_output=True, text=True)
+        written = [path for path in folder.rglob("*") if path.is_file() and path.name != "app.log"]
+        found = leaks(done.stdout + done.stderr + "".join(path.read_text(errors="replace") for path in written))
+    return len(leaks(text)), sorted(found)
