@@ -37,6 +37,12 @@ _CITED = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
+# What every citation begins with: where nothing of it stands before a hit, there is none.
+_OPENS = re.compile(
+    rb"[\"'{]|GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|CONNECT|TRACE|PROPFIND|STATEMENT|QUERY|DETAIL|  (?:statement|parse"
+    rb"|bind|execute)|LINE|\[SQL|\[parameters|Not Found|Forbidden|Unauthorized|Gone|Bad Request|Method Not|Subject"
+)
+_DATED = re.compile(rb"\[\d\d/[A-Z][a-z]{2}/\d{4}")  # a line of an access log is a citation from its beginning on
 # A string after one of these is what the program itself says: msg="...", "error": "...", OSError("..."), ] "...".
 _SPEAKS = re.compile(
     rb"""(?xi)
@@ -201,6 +207,8 @@ def _within(expression: re2._Regexp, item: bytes) -> re2._Match | None:
 
 def _citation_end(text: bytes, start: int, end: int) -> int | None:
     """Where the citation ends in which a part of a text stands, None if it stands in none."""
+    if not _OPENS.search(text, 0, start) and not _DATED.search(text):
+        return None
     for cited in _CITED.finditer(text):
         if cited.start() >= start:
             break

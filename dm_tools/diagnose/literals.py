@@ -18,10 +18,10 @@ MOST = 24  # texts that one group may be multiplied out to
 # Words of so many log lines that they tell nothing: something else of the expression is better to look for.
 COMMON = frozenset(
     "access address already attempt available cache called cannot client closed code completed config configuration "
-    "connect connected connection container could data database debug default denied does error errors event exception "
-    "exit exited fail failed failure fatal file found health host http https info invalid level line load log logger "
-    "message method missing msg name not null open path port process query read reason refused request required "
-    "response return returned server service session socket start started state status stream time timeout timed "
+    "connect connected connection container could data database date debug default denied does error errors event exception "
+    "email exit exited fail failed failure fatal file found health host http https image index info invalid item items job level line load log logger "
+    "message method mail missing msg name not null open order orders page path port process query read reason refused request required "
+    "response return returned server service session socket start started state status task text stream time timeout timed "
     "trace type unable unknown upstream user value warn warning with worker write".split()
 )
 

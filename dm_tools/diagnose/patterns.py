@@ -89,6 +89,11 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True):
     fixes: list[Fix] = []
 
     @property
+    def telling(self) -> Clause | None:
+        """The clause on the log that tells: the first. Others say what must be there beside it."""
+        return next((clause for clause in self.match if clause.where == "log"), None)
+
+    @property
     def accusing(self) -> bool:
         return self.blames == "technology" if self.accuses is None else self.accuses
 
@@ -115,18 +120,19 @@ class Library:
     technologies: dict[str, Technology] = field(default_factory=dict)
     technology_of: dict[str, str] = field(default_factory=dict)  # pattern id -> technology
     file_of: dict[str, str] = field(default_factory=dict)  # pattern id -> where it is written
-    telling: list[tuple[str, Clause]] = field(default_factory=list)  # pattern id, its clause on the log that tells
-    telling_of: dict[str, list[Pattern]] = field(default_factory=dict)  # expression of that clause -> its patterns
-    silent: list[Pattern] = field(default_factory=list)  # patterns without such a clause
+    telling_of: dict[str, list[Pattern]] = field(default_factory=dict)  # expression of the telling clause -> patterns
+    silent: list[Pattern] = field(default_factory=list)  # patterns that look at no log
     searcher: Searcher = field(default_factory=Searcher)
 
     def causal(self, texts: list[str]) -> dict[int, list[str]]:
         """Which of these log items patterns look for: position -> pattern ids. Of many that say the same, some."""
         haystack = Haystack(self.searcher, texts)
         found: dict[int, list[str]] = {}
-        for pattern_id, clause in self.telling:
-            for position in haystack.positions(clause.regex or "", clause.but_not, MAX_EVIDENCE):
-                found.setdefault(position, []).append(pattern_id)
+        for text in haystack.possible:
+            for pattern in self.telling_of.get(text, ()):
+                telling = pattern.telling
+                for position in haystack.positions(text, telling.but_not if telling else None, MAX_EVIDENCE):
+                    found.setdefault(position, []).append(pattern.id)
         return found
 
 
@@ -147,10 +153,8 @@ def load(files: Iterable[tuple[str, dict[str, Any], bool]], table: Mapping[str, 
                 raise PatternError(f"{name}: pattern {pattern.id!r} is already in {library.file_of[pattern.id]}")
             library.file_of[pattern.id] = name
             library.patterns.append(pattern)
-            # The first clause on the log is the one that tells; others say what must be there beside it.
-            telling = next((clause for clause in pattern.match if clause.where == "log"), None)
+            telling = pattern.telling
             if telling is not None and telling.regex is not None:
-                library.telling.append((pattern.id, telling))
                 library.telling_of.setdefault(telling.regex, []).append(pattern)
                 library.searcher.add(telling.regex)
             else:
