@@ -293,7 +293,7 @@ class LogLine(Section):
 
 
 class Template(Section):
-    """What log items have in common: the text with `<*>` for what differs, how many there are, when, and one of them."""
+    """What log items have in common: the text with `<*>` for what differs, how many there are, when, and an example."""
 
     count: int
     first: str | None

@@ -53,7 +53,8 @@ def test_no_pattern_claims_a_foreign_cause(name: str) -> None:
     """Every sample against every pattern: a specific one that fires beside its own names the same cause."""
     own = PATTERNS[name]
     for text in SAMPLES[name].matches:
-        found = {other: PATTERNS[other].cause for other in judged(name, text)[0] if PATTERNS[other].rank >= SPECIFIC_RANK}
+        fired = [PATTERNS[other] for other in judged(name, text)[0]]
+        found = {other.id: other.cause for other in fired if other.rank >= SPECIFIC_RANK}
         foreign = {other: cause for other, cause in found.items() if cause != own.cause}
         assert not foreign, text
         assert own.rank < SPECIFIC_RANK or judged(name, text)[1].cause == own.cause, text

@@ -48,7 +48,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         values=_values(view) if hits else {},
         looked_at=view.looked_at,
         quotes={each: short(quote(value)) for each, value in found.items()},
-        times={each: stamp for each, value in found.items() if (stamp := time_of(value)) is not None},
+        times={each: stamp for each, value in found.items() if (stamp := time_of(value) or _ended(view, each))},
         alarms=alarms,
     )
 
@@ -59,6 +59,12 @@ def quote(value: Any) -> str:
         if words := getattr(value, key, None):
             return str(words)
     return str(getattr(value, "status_code", value))
+
+
+def _ended(view: View, evidence_id: str) -> str | None:
+    """When a container ended: what Docker says of one that does not run is true since then."""
+    stopped = view.inspect if view.inspect and view.inspect.state in ("exited", "dead") else None
+    return stopped.finished_at if stopped and evidence_id.startswith("inspect:") else None
 
 
 def _alarms(view: View) -> list[str]:

@@ -17,12 +17,18 @@ MOST = 24  # texts that one group may be multiplied out to
 
 # Words of so many log lines that they tell nothing: something else of the expression is better to look for.
 COMMON = frozenset(
-    "access address already attempt available cache called cannot client closed code completed config configuration "
-    "connect connected connection container could data database date debug default denied does error errors event exception "
-    "email exit exited fail failed failure fatal file found health host http https image index info invalid item items job level line load log logger "
-    "message method mail missing msg name not null open order orders page path port process query read reason refused request required "
-    "response return returned server service session socket start started state status task text stream time timeout timed "
-    "trace type unable unknown upstream user value warn warning with worker write".split()
+    re.findall(
+        r"\w+",
+        """
+        access address already attempt available cache called cannot client closed code completed config
+        configuration connect connected connection container could data database date debug default denied does
+        email error errors event exception exit exited fail failed failure fatal file found health host http https
+        image index info invalid item items job level line load log logger mail message method missing msg name not
+        null open order orders page path port process query read reason refused request required response return
+        returned server service session socket start started state status stream task text time timed timeout trace
+        type unable unknown upstream user value warn warning with worker write
+        """,
+    )
 )
 
 # Flags in the middle of an expression, which RE2 takes and Python does not; all texts are lower-case here anyway.
@@ -68,8 +74,7 @@ def _required(items: list[Item]) -> frozenset[str] | None:
             if all(branches):
                 choices.append(frozenset(each for branch in branches if branch for each in branch))
         elif operator in (_constants.MAX_REPEAT, _constants.MIN_REPEAT) and argument[0] >= 1:
-            if inner := _required(list(argument[2])):
-                choices.append(inner)
+            choices += filter(None, [_required(list(argument[2]))])
         runs = frozenset(("",))
     end_run()
     best = max(choices, key=_worth, default=None)

@@ -408,7 +408,9 @@ _NEW_PASSWORD = re.compile(
     r"\b(?:(?:generated|temporary|initial|default|following|new)\b[\w \t]{0,30}pass(?:word|phrase)\b[^:\n]{0,80}"
     r"|pass(?:word|phrase|code) for\b[^:\n]{0,80}):[ \t]+"
 )
-_SPACED = re.compile(r"""(?:\b(?:requirepass|masterauth|(?<!revision )identified by(?: password)?)|"auth"|^auth)[ \t]+""")
+_SPACED = re.compile(
+    r"""(?:\b(?:requirepass|masterauth|(?<!revision )identified by(?: password)?)|"auth"|^auth)[ \t]+"""
+)
 _DEFAULT = re.compile(r"""(?:environ\.get|getenv)\(\s?["'](\w{1,80})["']\s?,\s?(?=["'])""")
 
 

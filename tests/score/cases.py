@@ -102,11 +102,16 @@ def judge(case: Case, found: Analysis, label: dict[str, Any] | None, library: Li
 
 # Words that say nothing of what failed.
 _EMPTY = frozenset(
-    "all also and any are because been before but can cannot cause caused causes causing container could does during "
-    "each error errors fail failed failing fails failure for from had has have into issue issues its less may message "
-    "messages more most not one only other over problem problems process program server service services should since "
-    "some such system than that the their then there they this too two under until used uses using very was were when "
-    "where which while with would application after".split(" ")
+    re.findall(
+        r"\w+",
+        """
+        all also and any are because been before but can cannot cause caused causes causing container could does
+        during each error errors fail failed failing fails failure for from had has have into issue issues its less
+        may message messages more most not one only other over problem problems process program server service
+        services should since some such system than that the their then there they this too two under until used
+        uses using very was were when where which while with would application after
+        """,
+    )
 )
 
 
