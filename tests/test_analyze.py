@@ -209,3 +209,106 @@ def test_a_long_chain_and_a_large_circle_are_quick(length: int) -> None:
     assert roots(found) == [(f"s{length}", "paused")]
     circle = [service(f"s{n}", "failed", (refused(f"s{(n + 1) % length}"),)) for n in range(length)]
     assert len(roots(judge(*circle))) == 1
+
+
+def login(host: str, user: str) -> str:
+    words = f'FATAL:  password authentication failed for user "{user}"'
+    return f'psycopg2.OperationalError: connection to server at "{host}" (10.0.0.9), port 5432 failed: {words}'
+
+
+def test_three_refused_users_are_a_database_that_was_never_made() -> None:
+    stack = [service(name, "failed", (login("db", name),), depends_on=["db"]) for name in ("app", "worker", "mail")]
+    found = judge(*stack, service("db"))
+    assert roots(found) == [("db", "auth_failure")]
+    assert "users app, mail, worker" in str(found["db"].hypothesis)
+    assert [symptom.service for symptom in found["db"].symptoms] == ["app", "mail", "worker"]
+    assert found["db"].confidence == "high"  # three services say so
+
+
+def test_one_refused_user_among_others_is_that_services_own_password() -> None:
+    app, worker = service("app", "failed", (login("db", "app"),), depends_on=["db"]), service("worker")
+    worker["inspect"]["depends_on"] = ["db"]
+    assert roots(judge(app, worker, service("db"))) == [("app", "auth_failure")]
+
+
+def test_a_port_where_nobody_listens_is_the_askers_fault() -> None:
+    database = service("db", compose_service="db") | {"internal": ["tcp://db:5432"]}
+    found = judge(service("app", "failed", (refused("db", 5433),), depends_on=["db"]), database)
+    assert roots(found) == [("app", "wrong_port")]
+    assert "asks db at port 5433" in str(found["app"].hypothesis)
+
+
+def test_services_without_a_network_in_common() -> None:
+    words = 'could not translate host name "db" to address: Name or service not known'
+    app = service("app", "failed", (words,), networks=[{"name": "front", "ip": None, "aliases": ["app"]}])
+    database = service("db", networks=[{"name": "back", "ip": None, "aliases": ["db"]}])
+    found = judge(app, database)
+    assert roots(found) == [("app", "network_detached")]
+    assert "inspect:networks" in found["app"].evidence
+
+
+def test_the_machines_own_name_leads_to_who_publishes_the_port() -> None:
+    app = service("app", "failed", (refused("host.docker.internal", 15432),))
+    port = {"container_port": 5432, "protocol": "tcp", "host_ip": "0.0.0.0", "host_port": 15432}
+    found = judge(app, service("db", "failed", state="paused", ports=[port]))
+    assert paths(found) == {"app": ["app", "db"]}
+
+
+def test_what_two_services_say_of_one_that_looks_well_is_one_incident() -> None:
+    stack = [service(name, "failed", (refused("db"),), depends_on=["db"]) for name in ("app", "worker")]
+    found = judge(*stack, service("db"))
+    assert roots(found) == [("db", "connection_refused")]
+    assert "app, worker cannot use db" in str(found["db"].hypothesis)
+
+
+def test_of_two_broken_peers_the_one_that_was_blamed_first_is_followed() -> None:
+    log = (refused("cache", 6379), "later", refused("db"))
+    stack = [service("app", "failed", log), *(service(each, "failed", state="paused") for each in ("db", "cache"))]
+    assert paths(judge(*stack)) == {"app": ["app", "cache"]}
+
+
+def test_a_host_that_is_not_in_the_stack_is_named_as_such() -> None:
+    found = judge(service("app", "failed", (refused("pay.example.org", 443),)), service("db"))
+    assert "pay.example.org is no service of this stack" in str(found["app"].hypothesis)
+    alone = judge(service("app", "failed", (refused("127.0.0.1", 6379),)), service("db"))
+    assert "that is the container itself" in str(alone["app"].hypothesis)
+
+
+def test_what_came_before_the_recovery_is_over() -> None:
+    alarm = "memory resource limit alarm set on node 'rabbit@a'."
+    cleared = "memory resource limit alarm cleared on node 'rabbit@a'"
+    assert roots(judge(service("rabbitmq", "failed", (alarm,)))) == [("rabbitmq", "memory_pressure")]
+    again = judge(service("rabbitmq", "failed", (alarm, cleared)))
+    assert "rabbitmq.memory_alarm" not in {finding.pattern for finding in again["rabbitmq"].findings}
+
+
+def test_that_it_is_slow_is_explained_by_its_own_saturation() -> None:
+    words = (
+        "2026/01/01 00:00:00 [error] 7#7: *1 upstream timed out (110: Connection timed out) while reading response "
+        'header from upstream, client: 10.0.0.1, request: "GET / HTTP/1.1", upstream: "http://app:8000/", host: "web"'
+    )
+    app = service("app")
+    keys = ("cpu_percent", "memory_bytes", "memory_limit_bytes", "memory_percent", "pids", "pids_limit")
+    more = ("network_rx_bytes", "network_tx_bytes", "block_read_bytes", "block_write_bytes")
+    app["stats"] = dict.fromkeys((*keys, *more)) | {"throttled_percent": 100.0}
+    assert roots(judge(service("web", "failed", (words,)), app)) == [("app", "cpu_saturated")]
+
+
+def test_a_way_of_many_steps_is_shown_without_its_middle() -> None:
+    chain = [service(f"s{n}", "failed", (refused(f"s{n + 1}"),)) for n in range(100)]
+    found = judge(*chain, service("s100", "failed", state="paused"))
+    way = paths(found)["s0"]
+    assert (way[0], way[-1]) == ("s0", "s100")
+    assert len(way) <= 34
+    assert paths(found)["s90"] == [f"s{n}" for n in range(90, 101)]
+
+
+def test_an_inconclusive_verdict_says_what_to_look_at_next() -> None:
+    record = service("app", depends_on=["db"])
+    record["inspect"]["health"] = "unhealthy"
+    record["probe"] = None
+    found = judge(record, service("db"))["app"]
+    assert found.cause == "inconclusive"
+    assert any("dm-probe" in each for each in found.next)
+    assert any("log" in each for each in found.next)
+    assert any("db" in each for each in found.next)
