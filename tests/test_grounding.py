@@ -12,7 +12,9 @@ import pytest
 from dm_tools.diagnose.grounding import CARRIED_BY, WITHOUT_EVIDENCE, checked
 from dm_tools.diagnose.view import View, resolve
 from dm_tools.records import Analysis, Cause, Confidence, Finding, Role, Root, Severity, Status
+from dm_tools.store.evidence import told
 from tests.conftest import ROOT, Run, records
+from tests.making import service
 
 VIEWS = {
     view.service: view for view in map(View.of, records((ROOT / "tests" / "data" / "database-down.jsonl").read_text()))
@@ -210,3 +212,24 @@ def test_nothing_that_dm_analyze_says_is_without_ground(run: Run) -> None:
                 owner, _, local = evidence_id.rpartition("/")
                 assert resolve(views[owner or service], local) is not None, json.dumps([path.name, evidence_id])
             assert analysis.role != Role.ROOT or analysis.evidence
+
+
+@pytest.mark.parametrize(
+    ("evidence", "stands"),
+    [
+        ("logs:0-2", True),
+        ("logs:2-2", True),
+        ("logs:2-0", False),  # backwards
+        ("logs:0-999999", False),  # its end is not there
+        ("probe:0-1", False),  # only log lines are cited as a range
+        ("logs:0-1-2", False),
+    ],
+)
+def test_a_range_of_log_lines_stands_for_all_of_them(evidence: str, stands: bool) -> None:
+    record = service("x", log=("a", "b", "c"))
+    view = View.of(record)
+    found = resolve(view, evidence)
+    assert bool(found) == stands
+    if evidence == "logs:0-2":
+        assert [line.text for line in found] == ["a", "b", "c"]
+        assert told(view, evidence)["text"] == "a\nb\nc"
