@@ -13,8 +13,8 @@ from dm_tools.diagnose.grounding import CARRIED_BY, WITHOUT_EVIDENCE, checked
 from dm_tools.diagnose.view import View, resolve
 from dm_tools.records import Analysis, Cause, Confidence, Finding, Role, Root, Severity, Status
 from dm_tools.store.evidence import told
+from tests import making
 from tests.conftest import ROOT, Run, records
-from tests.making import service
 
 VIEWS = {
     view.service: view for view in map(View.of, records((ROOT / "tests" / "data" / "database-down.jsonl").read_text()))
@@ -226,7 +226,7 @@ def test_nothing_that_dm_analyze_says_is_without_ground(run: Run) -> None:
     ],
 )
 def test_a_range_of_log_lines_stands_for_all_of_them(evidence: str, stands: bool) -> None:
-    record = service("x", log=("a", "b", "c"))
+    record = making.service("x", log=("a", "b", "c"))
     view = View.of(record)
     found = resolve(view, evidence)
     assert bool(found) == stands
