@@ -229,6 +229,8 @@ def test_ctrl_c_while_stdin_is_open(name: str, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         env=SEALED,
         cwd=tmp_path,
+        # a shell ignores it for what it starts in the background, and so would all that comes after
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         await_handlers(process)
         process.send_signal(signal.SIGINT)
