@@ -62,7 +62,7 @@ def measure(with_live: bool, before: str, with_speed: bool) -> Board:
         found.speeds = [
             ("all patterns over the log", speed.analysis(library, lines)),
             ("`dm-analyze` on records of it, JSON in and out", speed.end_to_end(lines)),
-            ("`grep -E` with the same expressions", speed.grep(library, lines)),
+            ("`grep -E` with the same expressions, at most (it is stopped after 30 s)", speed.grep(library, lines)),
             ("Drain3 (templates only)", speed.drain3(lines)),
             ("`dm-condense --text` (templates, causal lines, redaction)", speed.condensing(lines)),
         ]
