@@ -159,7 +159,7 @@ class Person:
             dimensions=(50, 200),
             encoding="utf-8",
             # as a terminal starts it: the tests themselves may run under nohup, which is inherited
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+            preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in (signal.SIGHUP, signal.SIGINT)],
         )
         self.process.delaybeforesend = None
         self.seen = ""
