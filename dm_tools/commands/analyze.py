@@ -10,13 +10,7 @@ from dm_tools.pipe import command, exits, say, spool, stream
 
 
 @command.define("dm-analyze", fail_on=True)
-@click.option(
-    "--patterns",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="DM_PATTERNS",
-    show_envvar=True,
-    help="A folder of your own pattern files (*.toml), added to the shipped ones.",
-)
+@command.patterns_option
 @click.option("--explain", is_flag=True, help="Say on standard error why every pattern fired.")
 @command.fail_on_option
 @command.input_options

@@ -12,13 +12,7 @@ from dm_tools.pipe import command, exits, stream
 @command.define("dm-condense")
 @click.option("--text", is_flag=True, help="Read one log as plain text instead of records, and write one record.")
 @click.option("--service", metavar="NAME", help="The service whose log the text is (implies --text).  [default: log]")
-@click.option(
-    "--patterns",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="DM_PATTERNS",
-    show_envvar=True,
-    help="A folder of your own pattern files (*.toml), added to the shipped ones.",
-)
+@command.patterns_option
 @command.input_options
 def cli(services: tuple[str, ...], on_bad: str, text: bool, service: str | None, patterns: Path | None) -> int:
     """Shorten `logs`: `templates` say what the lines have in common, how many there are and when; of the lines those

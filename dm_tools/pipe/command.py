@@ -89,6 +89,17 @@ def when_option(function: Function) -> Function:
     )(function)
 
 
+def patterns_option(function: Function) -> Function:
+    """The folder of the user's own patterns."""
+    return click.option(
+        "--patterns",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="DM_PATTERNS",
+        show_envvar=True,
+        help="A folder of your own pattern files (*.toml), added to the shipped ones.",
+    )(function)
+
+
 def proofs_dir_option(function: Function) -> Function:
     """The folder of reports and approvals."""
     return click.option(
