@@ -312,3 +312,10 @@ def test_an_inconclusive_verdict_says_what_to_look_at_next() -> None:
     assert any("dm-probe" in each for each in found.next)
     assert any("log" in each for each in found.next)
     assert any("db" in each for each in found.next)
+
+
+def test_what_stands_in_a_log_is_no_fact_of_the_engine_whatever_its_patterns_rank() -> None:
+    words = 'ERROR:  could not extend file "base/5/16387": No space left on device'
+    found = judge(service("postgres", "failed", (words,)))
+    assert max(each.rank for each in LIBRARY.patterns if each.id == found["postgres"].pattern) >= 85
+    assert (found["postgres"].cause, found["postgres"].confidence) == ("disk_full", "medium")
