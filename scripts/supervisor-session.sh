@@ -249,7 +249,7 @@ run_tests() {
     with_root test "$@"
     "$root/scripts/setup" test || exit
     cd "$root" || exit
-    exec "$python" -m pytest "$@"
+    exec "$python" -m pytest -n 2 --dist loadgroup "$@" # what needs the lab in one process, the rest in the other
 }
 
 command=${1:-help}

@@ -84,6 +84,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--accept", action="store_true", help="write the transcripts' expectations; review git diff")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker has the lab, whatever runs beside it: its tests wait for the engine more than they compute."""
+    for item in items:
+        if "_lab_up" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("lab"))
+
+
 Box = Callable[..., Container]
 
 

@@ -7,6 +7,7 @@ engine is started only where no other dockerd lives, and it is never stopped by 
 import os
 import shutil
 import signal
+import socket as sockets
 from pathlib import Path
 
 import docker
@@ -90,7 +91,7 @@ def stop() -> bool:
 
 
 def _answers(url: str) -> bool:
-    if url.startswith("unix://") and not Path(url.removeprefix("unix://")).exists():
+    if url.startswith("unix://") and not _listens(url.removeprefix("unix://")):
         return False
     try:
         client = docker.from_env(environment={**os.environ, "DOCKER_HOST": url}, timeout=5)
@@ -102,6 +103,16 @@ def _answers(url: str) -> bool:
         return False
     except OSError:  # requests' own errors are OSErrors
         return False
+
+
+def _listens(path: str) -> bool:
+    """Whether somebody accepts at this socket. Docker's own client never closes one that is refused."""
+    with sockets.socket(sockets.AF_UNIX) as asking:
+        try:
+            asking.connect(path)
+        except OSError:
+            return False
+    return True
 
 
 def _refuse_where_it_cannot_work() -> None:
