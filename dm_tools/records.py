@@ -359,11 +359,47 @@ class Root(Section):
     path: list[str]
 
 
+class Step(Section):
+    """One call of a tool by the model, id `step:N`. `output` is what the model saw; `error` why there is none."""
+
+    id: str
+    tool: str
+    arguments: dict[str, Any]
+    output: str
+    error: str | None
+    ms: float
+
+
+class ModelCall(Section):
+    """One call of a model. Tokens as the endpoint counted them; `mode`: how the answer was asked for."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    ms: float
+    mode: str
+
+
+class ModelUse(Section):
+    """What a model was asked about an incident. `prompt`: name, version and hash of the text that it was asked with.
+
+    `outcome` is verdict, agrees, note, rejected or no_answer; `evidence_tokens` are about those of everything that was
+    collected of the incident's services: what reading it in full would have taken.
+    """
+
+    model: str
+    prompt: str
+    outcome: str
+    evidence_tokens: int
+    calls: list[ModelCall]
+
+
 class Analysis(Section):
     """Section `analysis`. Evidence of another service is `SERVICE/ID`, of this one just `ID`.
 
-    `pattern` decided; `captures` are what it captured and `fixes` what it advises. `next`: what to look at, where the
-    verdict is inconclusive.
+    `engine` is whose verdict it is: rules, hybrid or llm. `pattern` decided; `captures` are what it captured and
+    `fixes` what it advises. `next`: what to look at, where the verdict is inconclusive. `notes`: what a model said that
+    is not the verdict, or why it said nothing. `model` and `steps` are there on the root of an incident that one was
+    asked about.
     """
 
     engine: str
@@ -384,6 +420,9 @@ class Analysis(Section):
     captures: dict[str, str] = msgspec.field(default_factory=dict)
     fixes: list[Fix] = msgspec.field(default_factory=list)
     since: str | None = None
+    notes: list[str] = msgspec.field(default_factory=list)
+    model: ModelUse | None = None
+    steps: list[Step] = msgspec.field(default_factory=list)
 
 
 class Proposal(Section):

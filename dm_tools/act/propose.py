@@ -200,11 +200,24 @@ def propose(service: str, verdict: Analysis) -> list[Proposal]:
     # What the pattern itself advises fits better than what helps against its cause in general.
     own = [Remedy(fix.action, fix.confidence, fix.reasoning, fix.parameters) for fix in verdict.fixes]
     general = list(REMEDIES.get(verdict.cause, UNKNOWN) if verdict.cause else UNKNOWN)
+    if verdict.engine != "rules" and verdict.pattern is None:
+        own = _ranked(general, own)
     # A remedy that names a dependency needs to know which: without it, at least somebody should look.
     for remedies in (own, general, list(UNKNOWN)):
         if found := _proposals(remedies, verdict, captures, inventory):
             return found
     return []
+
+
+def _ranked(general: list[Remedy], suggested: list[Remedy]) -> list[Remedy]:
+    """The remedies of a cause in a model's order and words; it can add none, and choose no parameters."""
+    words = {each.action: each.reasoning for each in reversed(suggested)}
+    order = [each.action for each in suggested]
+    known = sorted(general, key=lambda each: order.index(each.action) if each.action in order else len(order))
+    return [
+        Remedy(each.action, each.confidence, words.get(each.action) or each.reasoning, each.parameters)
+        for each in known
+    ]
 
 
 def _proposals(

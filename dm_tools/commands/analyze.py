@@ -12,9 +12,19 @@ from dm_tools.pipe import command, exits, say, spool, stream
 @command.define("dm-analyze", fail_on=True)
 @command.patterns_option
 @click.option("--explain", is_flag=True, help="Say on standard error why every pattern fired.")
+@command.engine_options
 @command.fail_on_option
 @command.input_options
-def cli(services: tuple[str, ...], on_bad: str, fail_on: str | None, patterns: Path | None, explain: bool) -> int:
+def cli(
+    services: tuple[str, ...],
+    on_bad: str,
+    fail_on: str | None,
+    patterns: Path | None,
+    explain: bool,
+    engine: str,
+    agent: bool,
+    max_steps: int,
+) -> int:
     """Add `analysis`: findings, role (root or symptom), cause, path to the root, evidence ids, confidence.
 
     Reads the whole stack before it writes, like sort: the records wait in a temporary file, and only a digest of
@@ -22,20 +32,27 @@ def cli(services: tuple[str, ...], on_bad: str, fail_on: str | None, patterns: P
     labels, hosts in the environment, peers named in logs) lead from the symptoms to the root. Every claim cites
     evidence, and a checker drops those that do not hold. A service that nothing is known of has role "unknown".
 
-    Network: none. A recorded incident can be judged again anywhere.
+    With a model (LLM_BASE_URL, LLM_MODEL, LLM_API_KEY) the engine "hybrid" asks it about the incidents that the rules
+    leave open, and "llm" about all; its claims are checked against the evidence by code. See docs/llm.md.
+
+    Network: none with --engine rules: a recorded incident can be judged again anywhere. Else the model's endpoint;
+    with --agent also Docker and the services' own URLs, reading only.
 
     \b
     Examples:
       dm-services | dm-probe | dm-inspect | dm-logs | dm-analyze | dm-show
       dm-analyze --explain < incident.jsonl 2>&1 > judged.jsonl | less
+      LLM_BASE_URL=http://localhost:8000/v1 dm-analyze --engine hybrid < incident.jsonl | dm-show
       dm-analyze < incident.jsonl | jq -c 'select(.analysis.role == "root") | .analysis.hypothesis'
     """
     from dm_tools.collect import library as reader
     from dm_tools.diagnose import analyze as judge
     from dm_tools.diagnose.facts import Facts, facts
     from dm_tools.diagnose.patterns import PatternError
-    from dm_tools.records import Problem, with_section
+    from dm_tools.llm import engine as asked
+    from dm_tools.records import Problem, with_error, with_section
 
+    model = asked.model(engine, agent, max_steps)
     try:
         library = reader.read(patterns)
     except PatternError as wrong:
@@ -57,12 +74,15 @@ def cli(services: tuple[str, ...], on_bad: str, fail_on: str | None, patterns: P
             waiting.add(stream.attempt(digest, record, "analyze"))
             judged.extend([False] * (known + 1 - len(judged)))  # a line that was no record is not looked at
         verdicts = judge.analyze(stack, library)
+        problems = asked.consult(model, verdicts, stack, waiting, judged) if model else {}
         for service, verdict in verdicts.items() if explain else ():
             for line in judge.explained(service, stack[service], verdict):
                 say.note(line)
 
         def add(record: stream.Record, known: int) -> stream.Record:
             if known and (verdict := verdicts.get(record["service"])) is not None:
+                if problem := problems.get(record["service"]):
+                    record = with_error(record, "analyze", f"model_{problem.code}", problem.message)
                 return with_section(record, "analysis", verdict)
             # Whatever came in as a verdict on a record that was not judged is not ours to pass on.
             return {key: value for key, value in record.items() if key != "analysis"}

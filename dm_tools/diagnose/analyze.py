@@ -26,12 +26,13 @@ def analyze(stack: dict[str, Facts], library: Library) -> dict[str, Analysis]:
     topology = Topology([each.node for each in stack.values()], library)
     judged = attribute(stack, topology, library)
     verdicts = _verdicts(judged, topology)
-    inventory = set(stack)
+    inventory, known = set(stack), resolver(stack)
+    return {service: grounding.checked(service, verdict, inventory, known) for service, verdict in verdicts.items()}
 
-    def resolves(owner: str, evidence_id: str) -> bool:
-        return evidence_id in stack[owner].quotes
 
-    return {service: grounding.checked(service, verdict, inventory, resolves) for service, verdict in verdicts.items()}
+def resolver(stack: dict[str, Facts]) -> grounding.Resolves:
+    """Tells whether an evidence id of a service stands for something that the rules saw."""
+    return lambda owner, evidence_id: owner in stack and evidence_id in stack[owner].quotes
 
 
 def _verdicts(stack: dict[str, Judged], topology: Topology) -> dict[str, Analysis]:

@@ -351,6 +351,12 @@ def _head(text: str) -> str:
     return begin[: HEAD_CHARACTERS // 2] + (f"\n{last[: HEAD_CHARACTERS // 2]}" if last else "")
 
 
+def level(text: str) -> int:
+    """Whether an item looks like an error or a warning: ERROR, WARNING or OTHER."""
+    (signature,) = _signatures([text])
+    return _level(signature, signature.split(b" "))
+
+
 def _level(signature: bytes, words: list[bytes]) -> int:
     """Whether an item looks like an error or a warning, by its words."""
     for level in (ERROR, WARNING):

@@ -14,7 +14,7 @@ from dm_tools.records import Analysis, Cause, Confidence, Finding, Role, Severit
 # What can carry a cause: a kind of evidence, or one thing that Docker says of the container. What is not listed here
 # (the image's name, the mounts) is worth knowing but proves nothing.
 TELLING = {
-    *("logs", "probe", "event", "stats", "inspect:state", "inspect:exit_code", "inspect:error"),
+    *("logs", "probe", "event", "stats", "step", "inspect:state", "inspect:exit_code", "inspect:error"),
     *("inspect:health", "inspect:restart_count", "inspect:oom_killed"),
 }
 CARRIED_BY = {

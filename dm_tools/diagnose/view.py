@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from dm_tools import records
-from dm_tools.records import Inspect, LogLine, Logs, Probe, Stats, Status
+from dm_tools.records import Inspect, LogLine, Logs, Probe, Stats, Status, Step
 
 LOOP_SECONDS = 90.0  # restarted so recently that it may well be dying again (Docker backs off up to a minute)
 
@@ -23,6 +25,7 @@ class View:
     logs: Logs | None
     stats: Stats | None
     error_codes: frozenset[str]
+    steps: tuple[Step, ...] = ()  # what a model looked at before
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> View:
@@ -34,6 +37,7 @@ class View:
             logs=records.section(record, "logs", Logs),
             stats=records.section(record, "stats", Stats),
             error_codes=frozenset(str(entry.get("code")) for entry in record.get("errors") or []),
+            steps=_steps(record),
         )
 
     @property
@@ -110,6 +114,16 @@ class View:
         return [name for name, section in kinds.items() if section is not None]
 
 
+def _steps(record: dict[str, Any]) -> tuple[Step, ...]:
+    """The steps of the record's verdict. That verdict may be malformed: it is judged anew anyway."""
+    verdict = record.get("analysis")
+    steps = verdict.get("steps") if isinstance(verdict, dict) else None
+    try:
+        return msgspec.convert(steps or (), tuple[Step, ...])
+    except msgspec.ValidationError:
+        return ()
+
+
 def seconds_between(begin: str | None, end: str | None) -> float | None:
     """Seconds from one RFC 3339 time to another; None if either is missing or malformed."""
     first, second = parse_time(begin), parse_time(end)
@@ -155,7 +169,7 @@ def parse_time(value: str | None) -> float | None:
     return whole + float(match[2] or 0)
 
 
-EVIDENCE = re.compile(r"^(probe|logs|event|inspect|stats):([A-Za-z0-9_.]{1,80}|\d{1,9}-\d{1,9})\Z")
+EVIDENCE = re.compile(r"^(probe|logs|event|inspect|stats|step):([A-Za-z0-9_.]{1,80}|\d{1,9}-\d{1,9})\Z")
 
 
 def resolve(view: View, evidence_id: str) -> Any:
@@ -177,6 +191,8 @@ def resolve(view: View, evidence_id: str) -> Any:
         if head == "health" and index.isdigit():
             return dict(enumerate(view.inspect.health_log)).get(int(index))
         return getattr(view.inspect, key, None) if key in view.inspect.__struct_fields__ else None
+    if kind == "step":
+        return next((step for step in view.steps if step.id == evidence_id), None)
     if kind == "stats" and view.stats and key in view.stats.__struct_fields__:
         return getattr(view.stats, key)
     return None

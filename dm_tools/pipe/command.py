@@ -100,6 +100,29 @@ def patterns_option(function: Function) -> Function:
     )(function)
 
 
+def engine_options(function: Function) -> Function:
+    """Who judges: the rules, a model, or both."""
+    function = click.option(
+        "--max-steps",
+        type=click.IntRange(1, 100),
+        envvar="MAX_STEPS",
+        default=12,
+        show_default=True,
+        show_envvar=True,
+        help="Tool calls that --agent may make about one incident.",
+    )(function)
+    function = click.option(
+        "--agent", is_flag=True, help="Let the model look further, with read-only tools, before it answers."
+    )(function)
+    return click.option(
+        "--engine",
+        type=click.Choice(["auto", "rules", "hybrid", "llm"]),
+        default="auto",
+        show_default=True,
+        help="Who judges: auto is hybrid if LLM_BASE_URL is set, else rules.",
+    )(function)
+
+
 def proofs_dir_option(function: Function) -> Function:
     """The folder of reports and approvals."""
     return click.option(

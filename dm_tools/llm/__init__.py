@@ -1,0 +1,1 @@
+"""The local model: an analyst that is constrained, grounded and optional."""

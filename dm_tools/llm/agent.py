@@ -1,0 +1,139 @@
+"""The model looks further before it answers: read-only tools, a bound on everything, every step recorded.
+
+Each round is a prompt of its own, with what was found so far as evidence: no history of messages that grows beyond the
+context or that an endpoint refuses, and the same for an endpoint's own tool calls as for those in a text.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from dm_tools.diagnose import redact
+from dm_tools.diagnose.brief import CITED, Brief, Piece, shortened
+from dm_tools.diagnose.facts import short
+from dm_tools.llm import answers, prompts
+from dm_tools.llm.client import Client, ModelError
+from dm_tools.llm.tools import Toolbox
+from dm_tools.records import Analysis, ModelCall, Problem, Step
+
+CALL_TOKENS = 150  # a tool call
+MAX_FRUITLESS = 2  # calls in a row that told nothing new, after which there is no more looking
+
+Record = dict[str, Any]
+
+
+class Agent:
+    """Looks into incidents of one stack; for several threads."""
+
+    def __init__(self, verdicts: dict[str, Analysis], inventory: dict[str, Record], max_steps: int) -> None:
+        self.inventory = inventory
+        self.max_steps = max_steps
+        self.prompt = prompts.read("agent")
+
+    def explore(self, client: Client, brief: Brief, records: list[Record]) -> tuple[list[Step], list[ModelCall]]:
+        """The steps that the model took, each also a piece of the brief. Never raises for what the model does."""
+        looking = _Looking(self, client, brief, [each for each in records if each["service"] == brief.root])
+        try:
+            looking.run()
+        except ModelError as failure:
+            looking.note(failure.message)
+        return looking.steps, looking.calls
+
+
+class _Looking:
+    """One incident being looked into."""
+
+    def __init__(self, agent: Agent, client: Client, brief: Brief, root: list[Record]) -> None:
+        self.agent, self.client, self.brief = agent, client, brief
+        # Tools reach this incident's services and no others.
+        self.box = Toolbox({name: agent.inventory[name] for name in brief.services if name in agent.inventory})
+        self.first = len(((root[0].get("analysis") or {}).get("steps") or []) if root else [])
+        self.steps: list[Step] = []
+        self.calls: list[ModelCall] = []
+        self.native = True
+        self.made: set[str] = set()
+        self.outputs: set[str] = set()
+
+    def note(self, message: str) -> None:
+        """Why the looking ended, as a step of its own."""
+        self._record("", {}, "", message, 0.0)
+
+    def run(self) -> None:
+        """Ask, call, record, until there is nothing new."""
+        fruitless = 0
+        while len(self.steps) < self.agent.max_steps and fruitless < MAX_FRUITLESS:
+            wanted = self._next()
+            if wanted is None:
+                return
+            name, arguments = wanted
+            key = json.dumps([name, arguments], sort_keys=True, default=str)
+            if key in self.made:
+                fruitless += 1
+                continue
+            self.made.add(key)
+            output = self._call(name, arguments)
+            fruitless = fruitless + 1 if output is None or output in self.outputs else 0
+            if output is not None:
+                self.outputs.add(output)
+
+    def _call(self, name: str, arguments: dict[str, Any]) -> str | None:
+        """Make one call and record it; None if it failed."""
+        begin = time.monotonic()
+        output, error = "", None
+        try:
+            output = self.box.call(name, arguments)
+        except Problem as problem:
+            error = problem.message
+        except Exception as bug:
+            error = f"internal error: {type(bug).__name__}"
+        step = self._record(name, arguments, output, error, (time.monotonic() - begin) * 1000)
+        if error is not None:
+            return None
+        piece = Piece(f"{self.brief.root}/{step.id}", shortened(f"{name}: {output}"), output, step, CITED)
+        self.brief.add(piece)
+        return output
+
+    def _record(self, name: str, arguments: dict[str, Any], output: str, error: str | None, ms: float) -> Step:
+        words = {short(str(key), 40): short(redact.redact(str(value)), 200) for key, value in arguments.items()}
+        step = Step(f"step:{self.first + len(self.steps)}", short(name, 40), words, output, error, round(ms, 1))
+        self.steps.append(step)
+        return step
+
+    def _next(self) -> tuple[str, dict[str, Any]] | None:
+        """The call that the model wants to make; None if it wants none."""
+        tools = self.box.definitions()
+        try:
+            reply = self.client.chat(self._messages(), CALL_TOKENS, tools=tools if self.native else None)
+        except ModelError as failure:
+            if not self.native or failure.code not in ("refused", "server_error", "not_found"):
+                raise
+            self.native = False  # it knows no tools: as text, then
+            reply = self.client.chat(self._messages(), CALL_TOKENS)
+        self.calls.append(ModelCall(**vars(reply.usage)))
+        for _, name, written in reply.calls:
+            try:
+                arguments = json.loads(written or "{}")
+            except (ValueError, RecursionError):
+                return name, {"arguments that are no JSON": written}
+            return name, arguments if isinstance(arguments, dict) else {"arguments": arguments}
+        found = answers.hermes_calls(reply.text)
+        return found[0] if found else None
+
+    def _messages(self) -> list[dict[str, Any]]:
+        prompt, system = self.agent.prompt, self.agent.prompt.system
+        if not self.native:
+            described = "\n".join(json.dumps(each["function"]) for each in self.box.definitions())
+            system += "\n" + prompt.hermes.format(tools=described)
+        urls = [url for each in self.box.inventory.values() for url in each.get("internal") or []]
+        called = "; ".join(f"{each.tool} {json.dumps(each.arguments)}" for each in self.steps)
+        user = prompt.user.format(
+            services=", ".join(self.brief.services),
+            topology=self.brief.topology,
+            urls=", ".join(urls[:10]),
+            verdict=self.brief.verdict,
+            called=called or "nothing",
+            evidence=self.brief.evidence,
+        )
+        return [{"role": "system", "content": system}, {"role": "user", "content": user}]

@@ -1,0 +1,97 @@
+"""Which model endpoint there is, and how much may be asked of it: all of it from the environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dm_tools.diagnose import redact
+from dm_tools.pipe import exits
+
+DEFAULT_MODEL = "hermes-2-pro-mistral-7b"  # the seed's
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One endpoint. Times in seconds, sizes in tokens. `key` never leaves the process but in the request's header."""
+
+    base_url: str
+    model: str = DEFAULT_MODEL
+    key: str = field(default="", repr=False)
+    timeout: float = 60.0  # of one call
+    deadline: float = 120.0  # of all calls of one run
+    jobs: int = 2  # calls at once
+    retries: int = 2  # of one call, for connection errors, 429 and 5xx
+    context: int = 0  # 0: ask the endpoint
+    prompt_tokens: int = 4_000  # of one incident's prompt, at most
+    run_tokens: int = 100_000  # of all calls of one run, both ways
+    temperature: float = 0.0
+
+    @property
+    def place(self) -> str:
+        """The endpoint without whatever secret its URL may hold."""
+        return redact.redact(self.base_url)
+
+
+def configured() -> bool:
+    """Whether the environment names an endpoint."""
+    return bool(os.environ.get("LLM_BASE_URL"))
+
+
+def from_environment() -> Settings:
+    """The settings of `LLM_*`. Raises exits.Stop for one that cannot be used."""
+    url = os.environ.get("LLM_BASE_URL", "")
+    if not url:
+        raise exits.Stop(exits.USAGE, "no model is configured: set LLM_BASE_URL, as http://localhost:8000/v1")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise exits.Stop(exits.USAGE, "LLM_BASE_URL is no http(s) URL, as http://localhost:8000/v1")
+    if parts.username or parts.password or parts.query:
+        raise exits.Stop(exits.USAGE, "LLM_BASE_URL holds a secret or a query: the key belongs into LLM_API_KEY")
+    return Settings(
+        base_url=url.rstrip("/"),
+        model=alias(),
+        key=key(),
+        timeout=_number("LLM_TIMEOUT", Settings.timeout, 0.1, 3600),
+        deadline=_number("LLM_DEADLINE", Settings.deadline, 0.1, 3600),
+        jobs=int(_number("LLM_JOBS", Settings.jobs, 1, 64)),
+        context=int(_number("LLM_CONTEXT", Settings.context, 0, 10_000_000)),
+        prompt_tokens=int(_number("LLM_PROMPT_TOKENS", Settings.prompt_tokens, 200, 1_000_000)),
+        run_tokens=int(_number("LLM_RUN_TOKENS", Settings.run_tokens, 0, 1_000_000_000)),
+        temperature=_number("LLM_TEMPERATURE", Settings.temperature, 0, 2),
+    )
+
+
+def alias() -> str:
+    """The model's name at the endpoint."""
+    return os.environ.get("LLM_MODEL") or DEFAULT_MODEL
+
+
+def key() -> str:
+    """The endpoint's key, from the file that is named or else from the environment; empty if there is none."""
+    path = os.environ.get("LLM_API_KEY_FILE")
+    if not path:
+        return os.environ.get("LLM_API_KEY", "")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as failure:
+        reason = getattr(failure, "strerror", None) or "not UTF-8"
+        raise exits.Stop(exits.USAGE, f"LLM_API_KEY_FILE: cannot read {path!r}: {reason}") from None
+
+
+def _number(name: str, default: float, least: float, most: float) -> float:
+    text = os.environ.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise exits.Stop(exits.USAGE, f"{name}: {text!r} is no number from {least:g} to {most:g}")
+    return value
