@@ -191,6 +191,8 @@ def _told(view: View, evidence_id: str, value: Any) -> str:
         return f"{value.url} failed: {value.error}: {value.message}{body}"
     if evidence_id.startswith("inspect:health."):
         return f"its healthcheck ended with {value.exit_code}: {value.output}"
+    if kind == "step":
+        return f"{value.tool}: {value.output}"
     if kind in ("inspect", "stats"):
         return f"{key} = {quote(value)}"
     return quote(value)

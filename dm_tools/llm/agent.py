@@ -91,8 +91,7 @@ class _Looking:
         step = self._record(name, arguments, output, error, (time.monotonic() - begin) * 1000)
         if error is not None:
             return None
-        piece = Piece(f"{self.brief.root}/{step.id}", shortened(f"{name}: {output}"), output, step, CITED)
-        self.brief.add(piece)
+        self.brief.add(Piece(f"{self.brief.root}/{step.id}", shortened(f"{name}: {output}"), output, step, CITED))
         return output
 
     def _record(self, name: str, arguments: dict[str, Any], output: str, error: str | None, ms: float) -> Step:
