@@ -42,7 +42,7 @@ def cli(
     Examples:
       dm-services | dm-probe | dm-inspect | dm-logs | dm-analyze | dm-show
       dm-analyze --explain < incident.jsonl 2>&1 > judged.jsonl | less
-      LLM_BASE_URL=http://localhost:8000/v1 dm-analyze --engine hybrid < incident.jsonl | dm-show
+      LLM_BASE_URL=http://localhost:8000/v1 dm-analyze < incident.jsonl | dm-show
       dm-analyze < incident.jsonl | jq -c 'select(.analysis.role == "root") | .analysis.hypothesis'
     """
     from dm_tools.collect import library as reader

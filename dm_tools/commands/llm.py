@@ -34,8 +34,8 @@ def cli(what: str, model: Path | None, port: int, context: int, parallel: int, t
 
     \b
     Examples:
-      LLM_BASE_URL=http://localhost:4000/v1 dm-llm check | jq .output
-      dm-llm serve --model hermes-2-pro-mistral-7b.Q4_K_M.gguf
+      dm-llm check | jq .output
+      dm-llm serve --port 8000 --model model.gguf
     """
     writer = stream.Writer()
     if what == "check":
