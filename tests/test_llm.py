@@ -528,7 +528,7 @@ def test_what_carries_a_cause(cause: Cause, evidence: Piece, holds: bool) -> Non
 
 def test_every_cause_that_a_text_can_carry_has_words() -> None:
     without = {Cause.INCONCLUSIVE, Cause.CONTAINER_MISSING, Cause.PAUSED}
-    assert set(Cause) - set(claims._WORDS) == without
+    assert set(Cause) - set(claims.WORDS) == without
 
 
 def test_a_claim_has_closed_lists_and_bounds() -> None:

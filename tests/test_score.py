@@ -72,3 +72,19 @@ def test_a_file_of_own_cases(tmp_path, run: Run) -> None:  # type: ignore[no-unt
     assert found["own-2"].result == cases.MISSED
     text = list(board.cases_only(path))
     assert text[0].split() == ["cases", "2"]
+
+
+def test_a_model_makes_nothing_worse_and_its_prompts_hold_what_matters() -> None:
+    found = measured()
+    assert found.lied.asked >= 50
+    assert (found.lied.right, found.lied.actions, found.lied.cases_right) == (
+        found.alone.right,
+        found.alone.actions,
+        found.alone.cases_right,
+    )
+    assert found.lied.wrong == []
+    assert found.believing >= 90
+    assert found.believed == []
+    assert found.long.incidents >= 100
+    assert found.long.most_tokens <= 4_000
+    assert found.long.held >= 0.95 * found.long.incidents

@@ -8,13 +8,12 @@ contradicts a verdict of theirs, or adds nothing to it, is kept as a note.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import msgspec
 
-from dm_tools.diagnose import redact
+from dm_tools.diagnose import haystack, redact
 from dm_tools.diagnose.brief import Brief, Piece
 from dm_tools.diagnose.facts import short
 from dm_tools.diagnose.grounding import CARRIED_BY, TELLING
@@ -138,57 +137,54 @@ def _folded(text: str) -> str:
 
 
 # What a text must speak of to carry a cause: the words by which programs and their documentation name it.
-_WORDS = {
-    cause: re.compile(words, re.IGNORECASE)
-    for cause, words in {
-        Cause.OOM_KILLED: r"out of memory|oom|cannot allocate|killed process|heap space",
-        Cause.CRASH_LOOP: r"crash|panic|fatal|abort|segfault|segmentation|restart",
-        Cause.EXITED: r"exit|shut ?down|terminat|stopp",
-        Cause.STOPPED: r"shut ?down|stopp|terminat|signal 15|sigterm",
-        Cause.BAD_COMMAND: r"not found|no such file|exec format|executable",
-        Cause.IMAGE_MISSING: r"image|manifest|pull",
-        Cause.PORT_CONFLICT: r"address already in use|port is already|bind",
-        Cause.MISSING_ENV: r"environment|variable|not set|undefined|keyerror|required|missing",
-        Cause.CONFIG_ERROR: r"config|setting|directive|parameter|syntax|option|invalid|unknown|yaml|json|toml",
-        Cause.WRONG_PORT: r"port|refused",
-        Cause.AUTH_FAILURE: r"auth|password|credential|log-?in|denied|unauthori[sz]ed|forbidden|token|\b40[13]\b",
-        Cause.PERMISSION_DENIED: r"permission|denied|not permitted|eacces|eperm|forbidden",
-        Cause.READ_ONLY_FILESYSTEM: r"read-?only",
-        Cause.DISK_FULL: r"no space|disk|quota|enospc|full",
-        Cause.MEMORY_PRESSURE: r"memory|heap|gc overhead|swap",
-        Cause.CPU_SATURATED: r"cpu|processor|load|throttl|starv",
-        Cause.FD_EXHAUSTED: r"too many open files|descriptor|emfile|enfile|nofile",
-        Cause.CONNECTION_LIMIT: r"too many|connection|max|limit|pool|clients",
-        Cause.DNS_FAILURE: r"resol|dns|name or service|host name|unknown host|getaddrinfo|enotfound|no such host",
-        Cause.CONNECTION_REFUSED: r"refused|econnrefused|connect",
-        Cause.NETWORK_DETACHED: r"network|unreachable|no route",
-        Cause.UPSTREAM_TIMEOUT: r"time[ds]? ?-?out|deadline|\b504\b",
-        Cause.DEPENDENCY_DOWN: r"refused|unavailable|unreachable|reset|down|connect|\b50[234]\b|broken pipe",
-        Cause.TLS_EXPIRED: r"expired",
-        Cause.TLS_UNTRUSTED: r"certificate|tls|ssl|x509|self[- ]signed|trust",
-        Cause.HTTP_ERROR: r"\b[45]\d\d\b|http",
-        Cause.APP_EXCEPTION: r"exception|error|traceback|panic|unhandled",
-        Cause.WRONG_CONTENT: r"content|page|html|unexpected|blank|welcome",
-        Cause.SLOW_RESPONSE: r"slow|latency|took|time|seconds|\bms\b",
-        Cause.UNRESPONSIVE: r"time[ds]? ?-?out|no response|not respond|hang|stuck|deadlock|unresponsive",
-        Cause.HEALTHCHECK_BROKEN: r"health|not found|exec|curl|wget",
-        Cause.STORE_READ_ONLY: r"read-?only|oom command|misconf|writ|maxmemory|replica",
-        Cause.SCHEMA_MISSING: r"relation|table|column|schema|migrat|does ?n.t exist|not exist|no such",
-        Cause.DATA_CORRUPTION: r"corrupt|checksum|crc|invalid page|damaged|malformed|truncat",
-        Cause.SOFTWARE_DEFECT: r"panic|assert|segfault|segmentation|n[iu]ll? pointer|bug|internal error|traceback",
-        Cause.VERSION_MISMATCH: r"version|incompatib|upgrade|unsupported|protocol",
-        Cause.LIMIT_EXCEEDED: r"limit|exceed|too (?:large|many|long|big)|quota|maximum",
-        Cause.RATE_LIMITED: r"rate|\b429\b|throttl|too many requests|quota",
-        Cause.BACKLOG: r"backlog|queue|lag|behind|pending|overload",
-        Cause.REPLICATION_BROKEN: r"replic|standby|slave|wal|binlog|sync",
-        Cause.QUORUM_LOST: r"quorum|leader|majority|election|raft|cluster",
-        Cause.LOCK_CONTENTION: r"lock",
-        Cause.IO_ERROR: r"i/o|input/output|\bio\b|read error|write error|eio|disk",
-        Cause.RESOURCE_MISSING: r"not found|no such|missing|does ?n.t exist|not exist|unknown|\b404\b",
-        Cause.GPU_MEMORY: r"cuda|gpu|vram",
-        Cause.CLOCK_SKEW: r"clock|skew|time|ntp|drift|future",
-        Cause.SETUP_INCOMPLETE: r"setup|set-up|initiali[sz]|install|wizard|first",
-    }.items()
+WORDS = {
+    Cause.OOM_KILLED: r"out of memory|oom|cannot allocate|killed process|heap space",
+    Cause.CRASH_LOOP: r"crash|panic|fatal|abort|segfault|segmentation|restart",
+    Cause.EXITED: r"exit|shut ?down|terminat|stopp",
+    Cause.STOPPED: r"shut ?down|stopp|terminat|signal 15|sigterm",
+    Cause.BAD_COMMAND: r"not found|no such file|exec format|executable",
+    Cause.IMAGE_MISSING: r"image|manifest|pull",
+    Cause.PORT_CONFLICT: r"address already in use|port is already|bind",
+    Cause.MISSING_ENV: r"environment|variable|not set|undefined|keyerror|required|missing",
+    Cause.CONFIG_ERROR: r"config|setting|directive|parameter|syntax|option|invalid|unknown|yaml|json|toml",
+    Cause.WRONG_PORT: r"port|refused",
+    Cause.AUTH_FAILURE: r"auth|password|credential|log-?in|denied|unauthori[sz]ed|forbidden|token|\b40[13]\b",
+    Cause.PERMISSION_DENIED: r"permission|denied|not permitted|eacces|eperm|forbidden",
+    Cause.READ_ONLY_FILESYSTEM: r"read-?only",
+    Cause.DISK_FULL: r"no space|disk|quota|enospc|full",
+    Cause.MEMORY_PRESSURE: r"memory|heap|gc overhead|swap",
+    Cause.CPU_SATURATED: r"cpu|processor|load|throttl|starv",
+    Cause.FD_EXHAUSTED: r"too many open files|descriptor|emfile|enfile|nofile",
+    Cause.CONNECTION_LIMIT: r"too many|connection|max|limit|pool|clients",
+    Cause.DNS_FAILURE: r"resol|dns|name or service|host name|unknown host|getaddrinfo|enotfound|no such host",
+    Cause.CONNECTION_REFUSED: r"refused|econnrefused|connect",
+    Cause.NETWORK_DETACHED: r"network|unreachable|no route",
+    Cause.UPSTREAM_TIMEOUT: r"time[ds]? ?-?out|deadline|\b504\b",
+    Cause.DEPENDENCY_DOWN: r"refused|unavailable|unreachable|reset|down|connect|\b50[234]\b|broken pipe",
+    Cause.TLS_EXPIRED: r"expired",
+    Cause.TLS_UNTRUSTED: r"certificate|tls|ssl|x509|self[- ]signed|trust",
+    Cause.HTTP_ERROR: r"\b[45]\d\d\b|http",
+    Cause.APP_EXCEPTION: r"exception|error|traceback|panic|unhandled",
+    Cause.WRONG_CONTENT: r"content|page|html|unexpected|blank|welcome",
+    Cause.SLOW_RESPONSE: r"slow|latency|took|time|seconds|\bms\b",
+    Cause.UNRESPONSIVE: r"time[ds]? ?-?out|no response|not respond|hang|stuck|deadlock|unresponsive",
+    Cause.HEALTHCHECK_BROKEN: r"health|not found|exec|curl|wget",
+    Cause.STORE_READ_ONLY: r"read-?only|oom command|misconf|writ|maxmemory|replica",
+    Cause.SCHEMA_MISSING: r"relation|table|column|schema|migrat|does ?n.t exist|not exist|no such",
+    Cause.DATA_CORRUPTION: r"corrupt|checksum|crc|invalid page|damaged|malformed|truncat",
+    Cause.SOFTWARE_DEFECT: r"panic|assert|segfault|segmentation|n[iu]ll? pointer|bug|internal error|traceback",
+    Cause.VERSION_MISMATCH: r"version|incompatib|upgrade|unsupported|protocol",
+    Cause.LIMIT_EXCEEDED: r"limit|exceed|too (?:large|many|long|big)|quota|maximum",
+    Cause.RATE_LIMITED: r"rate|\b429\b|throttl|too many requests|quota",
+    Cause.BACKLOG: r"backlog|queue|lag|behind|pending|overload",
+    Cause.REPLICATION_BROKEN: r"replic|standby|slave|wal|binlog|sync",
+    Cause.QUORUM_LOST: r"quorum|leader|majority|election|raft|cluster",
+    Cause.LOCK_CONTENTION: r"lock",
+    Cause.IO_ERROR: r"i/o|input/output|\bio\b|read error|write error|eio|disk",
+    Cause.RESOURCE_MISSING: r"not found|no such|missing|does ?n.t exist|not exist|unknown|\b404\b",
+    Cause.GPU_MEMORY: r"cuda|gpu|vram",
+    Cause.CLOCK_SKEW: r"clock|skew|time|ntp|drift|future",
+    Cause.SETUP_INCOMPLETE: r"setup|set-up|initiali[sz]|install|wizard|first",
 }
 
 _ENDED = ("exited", "dead", "restarting", "created")
@@ -214,8 +210,8 @@ def carries(cause: Cause, piece: Piece) -> bool:
     if not {kind, key} & allowed:
         return False
     if kind in ("logs", "probe", "step") or key in ("inspect:health", "inspect:error"):
-        words = _WORDS.get(cause)
-        return words is not None and bool(words.search(f"{piece.text} {piece.whole}"))
+        words = WORDS.get(cause)
+        return words is not None and haystack.says(words, piece.text if kind == "probe" else piece.whole)
     if key == "inspect:oom_killed":
         return cause == Cause.OOM_KILLED and piece.value is True
     if key in _SHOWS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from itertools import accumulate, islice
 
 import re2
@@ -188,6 +189,16 @@ class _Piece:
             at = bisect_right(self.starts, found.start()) - 1
             begin = self.starts[at + 1]
             yield at
+
+
+def says(words: str, text: str) -> bool:
+    """Whether a text itself matches an expression (letters of either case), not only something that it cites."""
+    return _within(_folding(words), text.encode("utf-8", "replace")) is not None
+
+
+@cache
+def _folding(words: str) -> re2._Regexp:
+    return re2.compile(f"(?i){words}".encode(), _options())
 
 
 def _within(expression: re2._Regexp, item: bytes) -> re2._Match | None:

@@ -123,12 +123,12 @@ def _ask(
 ) -> Consultation:
     found = Consultation(evidence_tokens=evidence_tokens(records))
     try:
-        room = min(client.settings.prompt_tokens, client.context() - ANSWER_TOKENS) - FRAME_TOKENS
-        found.brief = briefs.of(root, verdicts, records, room - _frame(prompt, root, verdicts, records))
+        room = min(client.settings.prompt_tokens, client.context() - ANSWER_TOKENS)
+        found.brief = fitted(prompt, root, verdicts, records, room)
         if explore is not None:
             found.steps, calls = explore(client, found.brief, records)
             found.calls += calls
-        _answer(client, prompt, found, room)
+        _answer(client, prompt, found)
     except ModelError as failure:
         found.problem = failure
     except Exception as bug:  # a bug of ours in one incident must not cost the others their verdicts
@@ -136,10 +136,11 @@ def _ask(
     return found
 
 
-def _frame(prompt: prompts.Prompt, root: str, verdicts: dict[str, Analysis], records: list[Record]) -> int:
-    """Tokens of everything but the evidence."""
+def fitted(prompt: prompts.Prompt, root: str, verdicts: dict[str, Analysis], records: list[Record], room: int) -> Brief:
+    """The brief of an incident for a prompt of `room` tokens in all."""
     empty = briefs.of(root, verdicts, records, 0)
-    return sum(briefs.tokens(each["content"]) for each in messages(prompt, empty))
+    frame = FRAME_TOKENS + sum(briefs.tokens(each["content"]) for each in messages(prompt, empty))
+    return briefs.of(root, verdicts, records, room - frame)
 
 
 def messages(prompt: prompts.Prompt, brief: Brief) -> list[Message]:
@@ -155,7 +156,7 @@ def messages(prompt: prompts.Prompt, brief: Brief) -> list[Message]:
     return [{"role": "system", "content": prompt.system}, {"role": "user", "content": user}]
 
 
-def _answer(client: Client, prompt: prompts.Prompt, found: Consultation, room: int) -> None:
+def _answer(client: Client, prompt: prompts.Prompt, found: Consultation) -> None:
     """Get a claim: from the strictest way of asking to the loosest, with less evidence if it is too much."""
     brief = found.brief
     assert brief is not None

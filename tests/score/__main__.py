@@ -17,6 +17,7 @@ def main() -> int:
         "--check", action="store_true", help="write nothing; status 1 if the page is not what is measured"
     )
     parser.add_argument("--live", action="store_true", help="also put every fault into real containers")
+    parser.add_argument("--model", action="store_true", help="also ask a real model: LLM_BASE_URL, or a small one")
     chosen = parser.parse_args()
     if chosen.cases:
         if not chosen.cases.is_file():
@@ -24,7 +25,7 @@ def main() -> int:
         sys.stdout.write("\n".join(board.cases_only(chosen.cases)) + "\n")
         return 0
     before = PAGE.read_text() if PAGE.exists() else ""
-    text = "\n".join(board.page(board.measure(chosen.live, before, with_speed=not chosen.check))) + "\n"
+    text = "\n".join(board.page(board.measure(chosen.live, before, not chosen.check, chosen.model))) + "\n"
     if chosen.check:
         same = board.figures(text) == board.figures(before)
         if not same:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dm_tools.collect import library as reader
 from tests import injection
-from tests.score import calibration, canaries, cases, faults, live, speed
+from tests.score import calibration, canaries, cases, faults, live, model, speed
 
 
 @dataclass
@@ -30,16 +30,23 @@ class Board:
     steered: list[str]
     canaries: int
     leaked: list[str]
+    alone: model.Row
+    lied: model.Row
+    believed: list[str]  # hostile input that steered a model which believes what it reads
+    believing: int
+    long: model.Long
     speeds: list[tuple[str, float]] = field(default_factory=list)
     replay_seconds: float | None = None
     live: str = ""
+    real: str = ""
 
 
-def measure(with_live: bool, before: str, with_speed: bool) -> Board:
+def measure(with_live: bool, before: str, with_speed: bool, with_model: bool = False) -> Board:
     """Everything. `before`: the page as it was; what was measured live stays on it until it is measured again."""
     library = reader.read(None)
     hostile = injection.outcomes()
     planted, leaked = canaries.score()
+    believing, believed = model.steered(library)
     found = Board(
         patterns=len(library.patterns),
         technologies=len({each.partition(".")[0] for each in library.file_of}),
@@ -53,10 +60,14 @@ def measure(with_live: bool, before: str, with_speed: bool) -> Board:
         steered=[each.name for each in hostile if each.limit is None and each.steered],
         canaries=planted,
         leaked=leaked,
-        live="\n".join(live.page(live.measure())) if with_live else before.partition(live.HEADING)[2],
+        alone=model.rules(library),
+        lied=model.lying(library),
+        believed=believed,
+        believing=believing,
+        long=model.long_logs(library),
+        live="\n".join(live.page(live.measure())) if with_live else _kept(before, live.HEADING),
+        real="\n".join(model.page(library)) if with_model else _kept(before, model.HEADING),
     )
-    if found.live and not with_live:
-        found.live = live.HEADING + found.live.rstrip()
     if with_speed:
         lines = speed.log()
         found.speeds = [
@@ -68,6 +79,12 @@ def measure(with_live: bool, before: str, with_speed: bool) -> Board:
         ]
         found.replay_seconds = min(speed.replay_seconds() for _ in range(3))
     return found
+
+
+def _kept(page: str, heading: str) -> str:
+    """A section of the page as it was."""
+    _, found, rest = page.partition(heading)
+    return found + rest.partition("\n## ")[0].rstrip()
 
 
 def cases_only(path: Path) -> Iterator[str]:
@@ -134,6 +151,32 @@ def rows(board: Board) -> Iterator[tuple[str, str]]:
     )
     yield "**Secrets** planted where evidence comes from", f"{board.canaries}"
     yield "leaked", share(len(board.leaked), board.canaries)
+    lied = board.lied
+    yield "**A model that lies**: incidents that it was asked about", f"{lied.asked}"
+    yield "its claims that became a verdict", share(lied.adopted, lied.asked)
+    yield (
+        "root service and cause right, with it and without",
+        f"{share(lied.right, lied.of)}, {share(board.alone.right, board.alone.of)}",
+    )
+    yield (
+        "first proposed action right, with it and without",
+        f"{share(lied.actions, lied.of)}, {share(board.alone.actions, board.alone.of)}",
+    )
+    yield (
+        "public log cases right, with it and without",
+        f"{share(lied.cases_right, lied.cases)}, {share(board.alone.cases_right, board.alone.cases)}",
+    )
+    yield "**Hostile input and a model that believes it**: attempts", f"{board.believing}"
+    yield "steered", share(len(board.believed), board.believing)
+    long = board.long
+    yield f"**Prompts** about incidents with {model.NOISE:,} log lines", f"{long.incidents}"
+    yield "longest, of 4,000 tokens allowed (counted rather too high)", f"{long.most_tokens:,}"
+    yield "the line that tells why is in it", share(long.held, long.incidents)
+    yield "the same if no rule knew the line", share(long.held_without_rules, long.incidents)
+    yield (
+        "tokens saved against reading everything",
+        f"{100 * (1 - long.told_tokens / long.raw_tokens):.1f} %" if long.raw_tokens else "none",
+    )
     levels = reliability(board)
     yield "**Brier score** of all verdicts (0 is best, 0.25 a coin)", f"{calibration.brier(levels):.3f}"
 
@@ -152,7 +195,7 @@ def page(board: Board) -> Iterator[str]:
     yield "# Scoreboard"
     yield ""
     yield (
-        f"Printed by `scripts/score`; {board.patterns} patterns of {board.technologies} technologies, no model. "
+        f"Printed by `scripts/score`; {board.patterns} patterns of {board.technologies} technologies; no model but where one is named. "
         "Failures count as failures, and stand below by name."
     )
     yield ""
@@ -192,9 +235,10 @@ def page(board: Board) -> Iterator[str]:
             )
         )
     yield from _table(("What", "Figure"), speeds)
-    if board.live:
-        yield ""
-        yield board.live
+    for section in (board.real, board.live):
+        if section:
+            yield ""
+            yield section
 
 
 def failures(board: Board) -> Iterator[str]:
@@ -209,9 +253,16 @@ def failures(board: Board) -> Iterator[str]:
             yield f"- case `{case.case}` ({case.result}): {case.said}"
     for name in board.steered:
         yield f"- hostile input `{name}` steered the verdict"
+    for name in board.believed:
+        yield f"- hostile input steered a model that believes it: {name}"
+    for name in board.lied.wrong:
+        yield f"- a lie became a verdict: {name}"
+    for name in board.long.lost:
+        yield f"- the prompt about `{name}` does not hold its line"
     for name in board.leaked:
         yield f"- secret leaked: {name}"
-    if not bad and all(case.result == cases.RIGHT for case in board.cases) and not board.steered and not board.leaked:
+    others = (board.steered, board.leaked, board.believed, board.lied.wrong, board.long.lost)
+    if not bad and all(case.result == cases.RIGHT for case in board.cases) and not any(others):
         yield "None."
 
 
