@@ -18,6 +18,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests import scripted
 from tests.conftest import ROOT, SEALED, Box, Run, records
 
 WORD = "cnry"
@@ -198,6 +199,42 @@ def test_no_canary_comes_out_of_any_stage(planted: dict[str, str], run: Run, tmp
     # The password that the URL was asked with and the page repeated is one secret, and has one number.
     number = re.search(r"shop:(<secret:\d+>)@", sick["probe"]["checks"][0]["url"])
     assert number is not None
+
+
+def test_no_canary_in_what_a_model_is_told(planted: dict[str, str], run: Run, tmp_path: Path) -> None:
+    """Neither in the prompt nor in what its tools return, whatever it asks for, and not in what is said of its answer."""
+    calls = [
+        ("docker_logs", {"container": "canary", "tail": 500}),
+        ("docker_inspect", {"container": "canary"}),
+        ("docker_stats", {"container": "canary"}),
+        ("docker_list_containers", {}),
+        ("http_get", {"url": "http://dmtest-canary:8080/page"}),
+        ("http_get", {"url": "http://dmtest-canary:8080/redirect"}),
+        ("http_get", {"url": "http://dmtest-canary:8080/garbage"}),
+        ("host_exec_readonly", {"cmd": "ps -eo pid,ppid,stat,comm,rss,pcpu,etimes"}),
+    ]
+
+    def script(request: scripted.Json) -> scripted.Answer:
+        if "tools" in request:
+            text = request["messages"][-1]["content"]
+            made = sum(text.partition("Called already")[2].count(f"{name} {{") for name in {each[0] for each in calls})
+            name, arguments = calls[made % len(calls)]
+            return scripted.Answer(calls=[(name, json.dumps(arguments))])
+        number, (_, text) = next(iter(scripted.pieces(request).items()))
+        claim = {"service": "canary", "cause": "http_error", "evidence": [number], "quote": text[:60]}
+        return scripted.Answer(json.dumps(claim | {"explanation": f"password={canary('said')}", "actions": []}))
+
+    with scripted.endpoint(script) as place:
+        line = "dm-services | dm-probe | dm-inspect | dm-logs | dm-stats | dm-analyze --engine llm --agent | dm-propose"
+        done = run(f"{line} | tee judged.jsonl | dm-report", timeout=120, **planted | place.variables)
+        assert leaks("\n".join(place.prompts)) == set()
+    steps = [step for each in records((tmp_path / "judged.jsonl").read_text()) for step in each["analysis"]["steps"]]
+    assert {step["tool"] for step in steps} == {name for name, _ in calls}
+    assert sum(step["error"] is None for step in steps) >= 6, steps
+    assert leaks((tmp_path / "judged.jsonl").read_text() + done.stdout + done.stderr) == set()
+    assert "connecting to postgres" in "".join(step["output"] for step in steps)
+    for path in (tmp_path / "proofs").rglob("*.json"):
+        assert leaks(path.read_text()) == set(), path.name
 
 
 def test_no_canary_in_a_session_its_review_and_its_folder(planted: dict[str, str], tmp_path: Path) -> None:

@@ -195,8 +195,8 @@ def page(board: Board) -> Iterator[str]:
     yield "# Scoreboard"
     yield ""
     yield (
-        f"Printed by `scripts/score`; {board.patterns} patterns of {board.technologies} technologies; no model but where one is named. "
-        "Failures count as failures, and stand below by name."
+        f"Printed by `scripts/score`; {board.patterns} patterns of {board.technologies} technologies; no model "
+        "but where one is named. Failures count as failures, and stand below by name."
     )
     yield ""
     yield from _table(("What", "Figure"), rows(board))
