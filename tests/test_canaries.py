@@ -202,7 +202,7 @@ def test_no_canary_comes_out_of_any_stage(planted: dict[str, str], run: Run, tmp
 
 
 def test_no_canary_in_what_a_model_is_told(planted: dict[str, str], run: Run, tmp_path: Path) -> None:
-    """Neither in the prompt nor in what its tools return, whatever it asks for, and not in what is said of its answer."""
+    """Neither in the prompts nor in what its tools return, whatever it asks for; nor in what is said of its answer."""
     calls = [
         ("docker_logs", {"container": "canary", "tail": 500}),
         ("docker_inspect", {"container": "canary"}),
