@@ -11,7 +11,7 @@ _dm_tools() {
     dm-probe) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
     dm-propose) words='--help --on-bad --version' ;;
     dm-redact) words='--help --on-bad --text --version' ;;
-    dm-report) words='--fail-on --help --on-bad --proofs-dir --run-path --version' ;;
+    dm-report) words='--fail-on --help --html --on-bad --proofs-dir --run-path --version' ;;
     dm-review) words='--help --proofs-dir --version' ;;
     dm-schema) words='--help --version' ;;
     dm-services) words='--discover --docker-host --help --manifest --timeout --version' ;;

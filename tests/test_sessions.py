@@ -129,7 +129,7 @@ def test_without_docker_it_says_so_in_one_line_and_still_probes(tmp_path: Path) 
     assert done.stderr.count("\n") == 1
     assert "cannot reach Docker at unix:///nonexistent/docker.sock" in done.stderr
     assert "CRITICAL gone: " in done.stdout
-    report = json.loads(next(tmp_path.glob("enhanced_*")).read_text())
+    report = json.loads(next(tmp_path.glob("enhanced_*.json")).read_text())
     assert report["summary"] | {"issues": 0, "safe_actions": 0, "needs_review": 0} == {
         "total": 2,
         "healthy": 0,
