@@ -150,7 +150,8 @@ def test_every_claim_leads_to_its_line(run: Run, tmp_path: Path, browser: Browse
 
 def test_a_cited_log_line_is_marked_among_its_neighbours(run: Run, tmp_path: Path, browser: Browser) -> None:
     text = judged(run, (FAULTS / "wrong-password.jsonl").read_text())
-    (issue,) = [each for each in json.loads(run("dm-report --proofs-dir p | jq -r .report_path | xargs cat", stdin=text).stdout)["issues"]]  # fmt: skip # noqa: E501
+    report = run("dm-report --proofs-dir p | jq -r .report_path | xargs cat", stdin=text).stdout
+    (issue,) = json.loads(report)["issues"]
     quoted = [line for part in issue["log_context"] for line in part]
     assert any(line["evidence"] for line in quoted) and any(not line["evidence"] for line in quoted)
     with opened(browser, written(run, tmp_path, text)) as (shown, _):
@@ -417,7 +418,7 @@ def test_dark_is_dark_and_paper_is_white_and_has_it_all(run: Run, tmp_path: Path
     colour = "getComputedStyle(document.body).backgroundColor"
     with opened(browser, whole(tmp_path, run), color_scheme="dark") as (shown, _):
         assert shown.evaluate(colour) == "rgb(15, 18, 22)"
-        assert shown.locator("details .checks li").first.evaluate("e => e.checkVisibility({contentVisibilityAuto: true})") is False  # fmt: skip # noqa: E501
+        assert shown.locator("details .checks li").first.is_hidden()
         shown.emulate_media(media="print", color_scheme="light")
         assert shown.evaluate(colour) == "rgb(255, 255, 255)"
         heights = shown.locator("details .checks li").evaluate_all(

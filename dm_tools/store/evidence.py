@@ -37,6 +37,11 @@ def _builtin(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
+def own_part(hypothesis: str, of_root: str) -> str:
+    """What a symptom's hypothesis says beside that of its root, with which it ends where both are shown."""
+    return hypothesis.removesuffix(f": {of_root}")
+
+
 def size(number: float) -> str:
     """Bytes as people read them: 128MiB, 1.5GiB."""
     for unit in ("B", "KiB", "MiB", "GiB"):

@@ -22,7 +22,7 @@ import orjson
 
 from dm_tools.pipe import clock, say
 from dm_tools.store import graph, screenshots
-from dm_tools.store.evidence import size
+from dm_tools.store.evidence import own_part, size
 
 LONGEST = 4000  # characters of one text; the JSON report has it whole
 PICTURES = 8 * 1024 * 1024  # bytes of all pictures
@@ -236,7 +236,7 @@ class _Stack:
     def _why(self, name: str, issue: Json) -> str:
         """A symptom's own part of its hypothesis: the card has said what the root has."""
         told = (self._by_name[name]["hypothesis"] if name in self._by_name else None) or ""
-        return str(told).removesuffix(f": {issue['root_cause_hypothesis']}")
+        return own_part(told, issue["root_cause_hypothesis"])
 
     def picture(self, path: str | None) -> str | None:
         """A picture as a data: URL while there is room in the page."""
