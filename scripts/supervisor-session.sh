@@ -12,7 +12,7 @@ Usage: supervisor-session.sh COMMAND [ARGUMENT]...
 
 Commands:
   diagnose [--discover] [SERVICE]...           probe and inspect the stack, or just these services
-  diagnose-enhanced [--discover] [SERVICE]...  also logs, stats, root causes and proposed fixes
+  diagnose-enhanced [--discover] [SERVICE]...  also logs, stats, root causes, proposed fixes and a report as HTML page
   report [FILE]                                show the newest report, or FILE
   review [FILE]                                approve fixes of the newest report, or of FILE
   demo [FAULT]                                 break a small real stack and diagnose it (default: database-down)

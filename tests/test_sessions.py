@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pexpect
 import pytest
 
 from tests import lab as fault_lab
+from tests.browser import chromium, opened
 from tests.conftest import ROOT, SEALED
 
 SUPERVISOR = str(ROOT / "scripts/supervisor-session.sh")
@@ -220,4 +222,14 @@ def test_the_demo_ends_well_and_names_the_next_command(shop: dict[str, str], tmp
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "CRITICAL postgres: postgres shut itself down" in done.stdout
+    page = re.search(r"To open in a browser: (\S+enhanced_diagnostics_\d+\.html)", done.stdout)
+    assert page
+    with chromium() as browser, opened(browser, Path(page[1])) as (shown, seen):
+        assert shown.screenshot(path=tmp_path / "report.png", full_page=True)
+        (card,) = shown.locator("article").all()
+        assert card.locator("h2").inner_text() == "postgres"
+        assert "postgres shut itself down" in card.locator(".hypothesis").inner_text()
+        stages = shown.locator(".stages tbody th").all_inner_texts()
+        assert stages == ["services", "probe", "inspect", "logs", "stats", "analyze", "propose"]
+        assert [*seen.console, *seen.dialogs, *seen.popups] == []
     assert done.stdout.rstrip().endswith("supervisor-session.sh review")
