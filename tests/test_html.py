@@ -22,9 +22,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from dm_tools.store import graph, page, screenshots
+from dm_tools.act.propose import propose
+from dm_tools.collect import library as reader
+from dm_tools.pipe.spool import Spool
+from dm_tools.records import with_section
+from dm_tools.store import graph, page, report, screenshots
 from tests.browser import Seen, chromium, opened
 from tests.conftest import ROOT, Run, records
+from tests.score.faults import judge
 from tests.test_report import incident, judged
 
 Json = dict[str, Any]
@@ -224,6 +229,41 @@ def test_records_that_nobody_judged_make_a_page_of_the_stack(run: Run, tmp_path:
         assert "line 6: not a JSON object\ntorn <b>line" in shown.locator("#main").inner_text()
         link = shown.locator("footer a").get_attribute("href")
         assert (path.parent / str(link)).exists()
+
+
+def test_records_of_which_little_is_known(run: Run, tmp_path: Path) -> None:
+    nothing = dict.fromkeys(("cause", "root", "severity", "confidence", "hypothesis"))
+    nothing |= {key: [] for key in ("evidence", "findings", "symptoms", "peers", "looked_at")}
+    stack = [{"service": "alone"}]
+    for status in ("healthy", "degraded", "failed", "unknown"):
+        for role in ("root", "symptom", "healthy", "unknown"):
+            verdict = nothing | {"engine": "rules", "status": status, "role": role}
+            stack.append({"service": f"{status}-{role}", "analysis": verdict})
+            verdict = verdict | {"symptoms": [{"service": "elsewhere", "path": []}], "evidence": ["logs:7", "x/logs:1"]}
+            stack.append({"service": f"{status}-{role}", "analysis": verdict})
+    text = "".join(json.dumps(record) + "\n" for record in stack)
+    assert written(run, tmp_path, text).read_text().count("<article") == 8
+    assert written(run, tmp_path, '{"service":"alone"}\n').read_text().count("alone") == 2
+
+
+def test_every_recorded_fault_has_its_cards_and_no_link_leads_nowhere(tmp_path: Path) -> None:
+    """In this process: sixty times three commands would take a minute."""
+    library = reader.read(None)
+    for recording in sorted(FAULTS.glob("*.jsonl")):
+        verdicts = judge(recording, library)
+        with Spool() as spool:
+            collector = report.Collector(spool)
+            for record in records(recording.read_text()):
+                verdict = verdicts[record["service"]]
+                record = with_section(record, "analysis", verdict)
+                collector.add(with_section(record, "proposals", propose(record["service"], verdict)))
+            done = report.write(collector, tmp_path / recording.stem, 1732800000, None, html=True)
+        text = Path(done["html_path"]).read_text()
+        roots = sorted(service for service, each in verdicts.items() if each.role == "root")
+        assert sorted(re.findall(r'<h2 id="i\d+-h"><a href="#s\d+">([^<]*)</a></h2>', text)) == roots, recording.stem
+        places = re.findall(r'\bid="([^"]*)"', text)
+        assert len(places) == len(set(places)), recording.stem
+        assert set(re.findall(r'href="#([^"]*)"', text)) <= set(places), recording.stem
 
 
 # What it obeys: nothing

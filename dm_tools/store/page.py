@@ -23,6 +23,7 @@ import orjson
 from dm_tools.pipe import clock, say
 from dm_tools.store import graph, screenshots
 from dm_tools.store.evidence import own_part, size
+from dm_tools.store.show import MARKS
 
 LONGEST = 4000  # characters of one text; the JSON report has it whole
 PICTURES = 8 * 1024 * 1024  # bytes of all pictures
@@ -67,6 +68,7 @@ def render(report: Json, services: Iterable[Json], report_path: str, folder: Pat
     stack = _Stack(report, services, folder)
     parts = environment.get_template("report.html").generate(
         policy=policy,
+        marks=MARKS,
         style=Markup(style),
         report=report,
         headline=headline(report),
