@@ -242,7 +242,10 @@ def test_records_of_which_little_is_known(run: Run, tmp_path: Path) -> None:
             verdict = verdict | {"symptoms": [{"service": "elsewhere", "path": []}], "evidence": ["logs:7", "x/logs:1"]}
             stack.append({"service": f"{status}-{role}", "analysis": verdict})
     text = "".join(json.dumps(record) + "\n" for record in stack)
-    assert written(run, tmp_path, text).read_text().count("<article") == 8
+    page_text = written(run, tmp_path, text).read_text()
+    assert page_text.count("<article") == 8
+    assert set(re.findall(r'href="#([^"]*)"', page_text)) <= set(re.findall(r'\bid="([^"]*)"', page_text))
+    assert page_text.count("(its record is not among these)") == 4
     assert written(run, tmp_path, '{"service":"alone"}\n').read_text().count("alone") == 2
 
 
@@ -508,7 +511,7 @@ def test_thousands_of_services(run: Run, tmp_path: Path, browser: Browser) -> No
     with opened(browser, path) as (shown, _):
         assert shown.locator("h1").inner_text() == "No problem found in 3000 services"
         assert shown.locator("details.service").count() == page.FINE_SHOWN
-        assert f"and {3000 - page.FINE_SHOWN} more that are healthy" in shown.locator("#main").inner_text()
+        assert f"and {3000 - page.FINE_SHOWN} more that are healthy" in str(shown.locator("#main").text_content())
 
 
 def test_only_pictures_below_the_folder_of_reports_get_in(tmp_path: Path) -> None:
@@ -554,7 +557,7 @@ def test_a_drawing_has_no_two_boxes_in_one_place(run: Run) -> None:
     found = graph.draw("root", paths, {"root": "failed"})
     assert len(found.boxes) == 20
     assert len({(box.x, box.y) for box in found.boxes}) == 20
-    assert all(0 <= box.x <= found.width - found.box_width and 0 <= box.y < found.height for box in found.boxes)
+    assert all(0 <= box.x <= found.width - box.width and 0 <= box.y < found.height for box in found.boxes)
     assert (found.boxes[0].name, found.boxes[0].status, found.boxes[1].status) == ("root", "failed", "unknown")
 
 

@@ -9,18 +9,19 @@ from dm_tools.pipe import terminal
 
 SHOWN = 24  # boxes; the list beside the drawing has them all
 NAME = 20  # columns of a name
-COLUMN, CHARACTER, PADDING = 56, 8.5, 40  # between two boxes; of one character; in a box beside its name
+COLUMN, CHARACTER, PADDING = 48, 8.5, 40  # between two boxes; of one character; in a box beside its name
 ROW, HEIGHT = 46, 34
 
 
 @dataclass(frozen=True)
 class Box:
-    """A service: its name as it fits, how it is, and the upper left corner."""
+    """A service: its name as it fits, how it is, its upper left corner and width."""
 
     name: str
     status: str
     x: int
     y: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,6 @@ class Graph:
 
     boxes: list[Box]
     arrows: list[Arrow]
-    box_width: int
     width: int
     height: int
     left_out: int
@@ -62,19 +62,22 @@ def draw(root: str, paths: Sequence[Sequence[str]], statuses: Mapping[str, str])
         depth[name] = depth[parent] + 1
     rows = _rows(root, children)
     fitting = {name: shortened(name) for name in names}
-    box = round(max(terminal.columns(each) for each in fitting.values()) * CHARACTER) + PADDING
-    place = {name: (depth[name] * (box + COLUMN), round(rows[name] * ROW)) for name in names}
+    widths = [0] * (max(depth.values()) + 1)  # of the boxes of each column
+    for name in names:
+        widths[depth[name]] = max(widths[depth[name]], round(terminal.columns(fitting[name]) * CHARACTER) + PADDING)
+    columns = [sum(widths[:each]) + each * COLUMN for each in range(len(widths))]
+    place = {name: (columns[depth[name]], round(rows[name] * ROW)) for name in names}
     arrows = []
     for name in names[1:]:
-        (x, y), (end, below) = place[parents[name] or root], place[name]
-        begin, middle = x + box, x + box + COLUMN // 2
-        begin, middle, y, below = x + box, x + box + COLUMN // 2, y + HEIGHT // 2, below + HEIGHT // 2
+        parent = parents[name] or root
+        (x, y), (end, below) = place[parent], place[name]
+        begin, middle = x + widths[depth[parent]], end - COLUMN // 2
+        y, below = y + HEIGHT // 2, below + HEIGHT // 2
         arrows.append(Arrow(f"M{begin} {y}C{middle} {y} {middle} {below} {end - 8} {below}", end - 1, below))
     return Graph(
-        [Box(fitting[name], statuses.get(name, "unknown"), *place[name]) for name in names],
+        [Box(fitting[name], statuses.get(name, "unknown"), *place[name], widths[depth[name]]) for name in names],
         arrows,
-        box,
-        max(x for x, _ in place.values()) + box,
+        columns[-1] + widths[-1],
         max(y for _, y in place.values()) + HEIGHT,
         len(parents) - len(names),
     )

@@ -163,7 +163,7 @@ def commands(report: Json, report_path: str) -> list[tuple[str, str]]:
     kept = [os.path.join(run, f"{stage}.jsonl") for stage in ("stats", "inspect")]  # the last one that collects
     records = next((shlex.quote(each) for each in kept if os.path.exists(each)), "incident.jsonl")
     replay = ("Judge the same records again", f"dm-analyze < {records} | dm-propose | dm-report --html")
-    if "issues" not in report:
+    if not report.get("issues"):
         return [replay]
     return [
         ("Approve fixes", f"dm-review {path}"),
@@ -255,6 +255,8 @@ class _Stack:
         statuses = {name: each["status"] for name, each in self._by_name.items()}
         numbers = {each: place for place, each in enumerate(dict.fromkeys(issue["evidence"]), 1)}
         quoted = {item["evidence"] for run in issue["log_context"] for item in run}
+        known = {each["id"]: each for each in issue["evidence_detail"]}
+        absent = {"at": None, "text": "(its record is not among these)"}
         paths = [each["path"] for each in issue["symptoms"]]
         return issue | {
             "anchor": anchor,
@@ -269,7 +271,7 @@ class _Stack:
             ],
             "numbers": numbers,
             # what the log below shows in its place is not told twice
-            "told": [each for each in issue["evidence_detail"] if each["id"] not in quoted],
+            "told": [known.get(each, absent | {"id": each}) for each in numbers if each not in quoted],
             "cites_log": any(quoted),
             "pages": [
                 (name, seen)
