@@ -434,6 +434,28 @@ def test_axe_finds_nothing(run: Run, tmp_path: Path, browser: Browser, scheme: s
             assert len(found["passes"]) > 20
 
 
+# WCAG's contrast of what axe leaves open: signs, and words beside a sign that the style puts there.
+CONTRAST = """(selector) => {
+    const numbers = text => text.match(/[\\d.]+/g).slice(0, 3).map(Number);
+    const part = value => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    const light = ([r, g, b]) => 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+    return [...document.querySelectorAll(selector)].map(element => {
+        const style = getComputedStyle(element), svg = element.closest('svg');
+        const behind = svg ? getComputedStyle(element.parentElement.querySelector('rect')).fill : style.backgroundColor;
+        const both = [light(numbers(svg ? style.fill : style.color)), light(numbers(behind))].sort((a, b) => b - a);
+        return (both[0] + 0.05) / (both[1] + 0.05);
+    });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_signs_and_drawings_have_contrast(run: Run, tmp_path: Path, browser: Browser, scheme: str) -> None:
+    with opened(browser, whole(tmp_path, run), color_scheme=scheme) as (shown, _):
+        found = shown.evaluate(CONTRAST, ".mark, .tag, .ref, mark, svg text")
+        assert len(found) > 20
+        assert min(found) >= 4.5
+
+
 def test_the_keyboard_reaches_everything(run: Run, tmp_path: Path, browser: Browser) -> None:
     with opened(browser, whole(tmp_path, run)) as (shown, _):
         shown.keyboard.press("Tab")
@@ -510,6 +532,7 @@ def test_thousands_of_services(run: Run, tmp_path: Path, browser: Browser) -> No
     assert time.monotonic() - began < 20
     with opened(browser, path) as (shown, _):
         assert shown.locator("h1").inner_text() == "No problem found in 3000 services"
+        assert shown.locator(".glance li").last.inner_text() == f"✓ and {3000 - page.GLANCED_FINE} more"
         assert shown.locator("details.service").count() == page.FINE_SHOWN
         assert f"and {3000 - page.FINE_SHOWN} more that are healthy" in str(shown.locator("#main").text_content())
 

@@ -28,6 +28,7 @@ from dm_tools.store.show import MARKS
 LONGEST = 4000  # characters of one text; the JSON report has it whole
 PICTURES = 8 * 1024 * 1024  # bytes of all pictures
 FINE_SHOWN = 500  # healthy services that are listed by name
+GLANCED, GLANCED_FINE = 60, 12  # services named at the top: in trouble, and well
 STATUS_WAIT_S = 1.0
 TEMPLATES = Path(__file__).parent / "templates"
 ORDER = ("failed", "degraded", "unknown")
@@ -69,6 +70,8 @@ def render(report: Json, services: Iterable[Json], report_path: str, folder: Pat
     parts = environment.get_template("report.html").generate(
         policy=policy,
         marks=MARKS,
+        glanced=GLANCED,
+        glanced_fine=GLANCED_FINE,
         style=Markup(style),
         report=report,
         headline=headline(report),
