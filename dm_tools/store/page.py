@@ -8,6 +8,7 @@ lead only to places in the page, by numbers of ours.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import itertools
 import os
@@ -16,7 +17,7 @@ import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -24,6 +25,9 @@ from dm_tools.pipe import clock, say
 from dm_tools.store import graph, screenshots
 from dm_tools.store.evidence import own_part, size
 from dm_tools.store.show import MARKS
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 LONGEST = 4000  # characters of one text; the JSON report has it whole
 PICTURES = 8 * 1024 * 1024  # bytes of all pictures
@@ -41,33 +45,13 @@ def render(report: Json, services: Iterable[Json], report_path: str, folder: Pat
 
     `folder`: that of the reports, where pictures may come from.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    def shown(value: Any) -> Any:
-        return value if isinstance(value, Markup) else printable("" if value is None else str(value))
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "size": size,
-        "clip": clip,
-        "moment": moment,
-        "words": words,
-        "places": places,
-        "folded": folded,
-    }
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     stack = _Stack(report, services, folder)
-    parts = environment.get_template("report.html").generate(
+    parts = _template().generate(
         policy=policy,
         marks=MARKS,
         glanced=GLANCED,
@@ -85,9 +69,33 @@ def render(report: Json, services: Iterable[Json], report_path: str, folder: Pat
         yield part.encode("utf-8")
 
 
-def printable(text: str) -> str:
-    """The text with what is invisible or turns the direction of writing spelled out."""
-    return say.printable(text)
+@functools.cache
+def _template() -> Template:
+    """Made once: most of the time that a page takes is its template's."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def shown(value: Any) -> Any:
+        """Every value that the template shows: what is invisible or turns the direction of writing is spelled out."""
+        return value if isinstance(value, Markup) else say.printable("" if value is None else str(value))
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "size": size,
+        "clip": clip,
+        "moment": moment,
+        "words": words,
+        "places": places,
+        "folded": folded,
+    }
+    return environment.get_template("report.html")
 
 
 def clip(text: Any) -> str:
