@@ -12,11 +12,11 @@ _dm_tools() {
     dm-probe) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
     dm-propose) words='--help --on-bad --version' ;;
     dm-redact) words='--help --on-bad --text --version' ;;
-    dm-report) words='--fail-on --help --on-bad --proofs-dir --run-path --version' ;;
+    dm-report) words='--fail-on --help --html --on-bad --proofs-dir --run-path --version' ;;
     dm-review) words='--help --proofs-dir --version' ;;
     dm-schema) words='--help --version' ;;
     dm-services) words='--discover --docker-host --help --manifest --timeout --version' ;;
-    dm-show) words='--help --version --why' ;;
+    dm-show) words='--help --overview --version --why' ;;
     dm-stats) words='--help --jobs --keep-order --on-bad --timeout --version --when' ;;
     supervisor-session.sh) words='diagnose diagnose-enhanced report review demo test help --discover' ;;
     esac

@@ -12,7 +12,7 @@ Usage: supervisor-session.sh COMMAND [ARGUMENT]...
 
 Commands:
   diagnose [--discover] [SERVICE]...           probe and inspect the stack, or just these services
-  diagnose-enhanced [--discover] [SERVICE]...  also logs, stats, root causes and proposed fixes
+  diagnose-enhanced [--discover] [SERVICE]...  also logs, stats, root causes, proposed fixes and a report as HTML page
   report [FILE]                                show the newest report, or FILE
   review [FILE]                                approve fixes of the newest report, or of FILE
   demo [FAULT]                                 break a small real stack and diagnose it (default: database-down)
@@ -147,7 +147,7 @@ diagnose_enhanced() {
         stage stats dm-stats |
         stage analyze dm-analyze |
         stage propose dm-propose |
-        stage report dm-report --fail-on unhealthy --run-path "$run" >/dev/null
+        stage report dm-report --html --fail-on unhealthy --run-path "$run" >/dev/null
     if [[ -t 1 || -n ${loud:-} ]]; then
         jq -r 'select((.analysis.status // "healthy") != "healthy") | "Analyzing \(.service) (\(.analysis.status))..."' \
             "$run/propose.jsonl"
@@ -157,16 +157,19 @@ diagnose_enhanced() {
 }
 
 saved() { # what the report says, in a few lines
-    local path
+    local path page
     path=$(jq -r '.report_path // empty' "$run/report.jsonl" 2>/dev/null)
+    page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
     [[ -n $path ]] || return 0
     if jq -e '.summary | .total > .healthy' "$run/report.jsonl" >/dev/null; then
         jq -r '.issues[]? | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis)"
             + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
             + (if .first_action then "; proposed: \(.first_action)" else "" end)' "$run/report.jsonl"
         printf '%s %s\n' "$1" "$path"
+        [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
     else
         say "$1 $path"
+        [[ -z $page ]] || say "To open in a browser: $page"
     fi
 }
 

@@ -113,7 +113,7 @@ def test_the_architecture_names_every_part_of_the_tree() -> None:
         assert list(ROOT.rglob(name)), name
 
 
-def test_installed_from_a_wheel_it_finds_its_patterns(tmp_path: Path) -> None:
+def test_installed_from_a_wheel_it_finds_its_patterns_and_templates(tmp_path: Path) -> None:
     """As a user installs it: built, unpacked elsewhere, run without the checkout."""
     python = ROOT / ".venv/bin/python"
     source = tmp_path / "source"
@@ -126,8 +126,11 @@ def test_installed_from_a_wheel_it_finds_its_patterns(tmp_path: Path) -> None:
     )
     wheel = next(tmp_path.glob("*.whl"))
     subprocess.run([python, "-m", "zipfile", "-e", wheel, tmp_path / "installed"], check=True)
+    line = (
+        '"$0" -P -m dm_tools.commands.analyze | tee judged | "$0" -P -m dm_tools.commands.report --html >&2; cat judged'
+    )
     done = subprocess.run(
-        [python, "-P", "-m", "dm_tools.commands.analyze"],
+        ["bash", "-c", line, python],
         input='{"service":"x","probe":{"status":"failed","checks":[{"id":"probe:0","url":"http://x/","kind":"http",'
         '"scope":"internal","ok":false,"error":"tls_expired"}]}}\n',
         env=SEALED | {"PYTHONPATH": str(tmp_path / "installed")},
@@ -137,6 +140,9 @@ def test_installed_from_a_wheel_it_finds_its_patterns(tmp_path: Path) -> None:
         check=True,
     )
     assert '"cause":"tls_expired"' in done.stdout
+    page = next((tmp_path / "volumes/proofs").glob("enhanced_*.html")).read_text()
+    assert "tls expired" in page
+    assert "</style>" in page
 
 
 def test_completion_offers_options(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pexpect
 import pytest
 
 from tests import lab as fault_lab
+from tests.browser import chromium, opened
 from tests.conftest import ROOT, SEALED
 
 SUPERVISOR = str(ROOT / "scripts/supervisor-session.sh")
@@ -129,7 +131,7 @@ def test_without_docker_it_says_so_in_one_line_and_still_probes(tmp_path: Path) 
     assert done.stderr.count("\n") == 1
     assert "cannot reach Docker at unix:///nonexistent/docker.sock" in done.stderr
     assert "CRITICAL gone: " in done.stdout
-    report = json.loads(next(tmp_path.glob("enhanced_*")).read_text())
+    report = json.loads(next(tmp_path.glob("enhanced_*.json")).read_text())
     assert report["summary"] | {"issues": 0, "safe_actions": 0, "needs_review": 0} == {
         "total": 2,
         "healthy": 0,
@@ -220,4 +222,14 @@ def test_the_demo_ends_well_and_names_the_next_command(shop: dict[str, str], tmp
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "CRITICAL postgres: postgres shut itself down" in done.stdout
+    page = re.search(r"To open in a browser: (\S+enhanced_diagnostics_\d+\.html)", done.stdout)
+    assert page
+    with chromium() as browser, opened(browser, Path(page[1])) as (shown, seen):
+        assert shown.screenshot(path=tmp_path / "report.png", full_page=True)
+        (card,) = shown.locator("article").all()
+        assert card.locator("h2").inner_text() == "postgres"
+        assert "postgres shut itself down" in card.locator(".hypothesis").inner_text()
+        stages = shown.locator(".stages tbody th").all_inner_texts()
+        assert stages == ["services", "probe", "inspect", "logs", "stats", "analyze", "propose"]
+        assert [*seen.console, *seen.dialogs, *seen.popups] == []
     assert done.stdout.rstrip().endswith("supervisor-session.sh review")

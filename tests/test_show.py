@@ -128,6 +128,101 @@ def test_documents_over_many_lines_and_blank_lines(run: Run, reports: dict[str, 
     assert run("dm-show", stdin=json.dumps(json.loads(text))).stdout == wanted
 
 
+# The overview
+
+
+def overview(run: Run, name: str, options: str = "") -> list[str]:
+    """The lines of a recorded fault's overview."""
+    done = run(f"dm-analyze < {DATA}/faults/{name}.jsonl | dm-propose | dm-show --overview {options}")
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_the_overview_has_one_line_per_service_and_causes_first(run: Run) -> None:
+    lines = overview(run, "both-stores")
+    assert lines[0] == "5 services: 4 failed, 1 degraded; 2 causes"
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["✗", "postgres", "exited"],
+        ["✗", "└", "app"],
+        ["!", "└", "web"],
+        ["✗", "redis", "paused"],
+        ["✗", "└", "worker"],
+    ]
+    assert re.search(r"exited +start +postgres shut itself down", lines[1])
+    assert lines[3].split() == ["!", "└", "web", "←", "app", "web", "needs", "app"]  # not the root's words again
+
+
+def test_healthy_services_come_last_in_the_overview(run: Run) -> None:
+    lines = overview(run, "two-changes")
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["!", "web"],
+        ["✗", "worker"],
+        ["✓", "app"],
+        ["✓", "postgres"],
+        ["✓", "redis"],
+    ]
+    assert overview(run, "healthy")[0] == "5 services: 5 healthy"
+
+
+def test_the_overview_of_reports_is_that_of_their_records(run: Run, reports: dict[str, Path]) -> None:
+    wanted = [line.split("  ")[0].replace("└ ", "") for line in overview(run, "database-down")]
+    stack = run(f"dm-show --overview {reports['stack']}").stdout.splitlines()
+    assert [line.split("  ")[0].replace("└ ", "") for line in stack] == wanted
+    for path in (reports["enhanced"], reports["line"]):  # which do not say how the symptoms are
+        lines = run(f"dm-show --overview {path}").stdout.splitlines()
+        assert lines[0] == "5 services: 3 failed, 1 degraded, 1 healthy; 1 cause"
+        assert lines[1].startswith("✗ postgres  exited")
+        assert sorted(line.split()[1] for line in lines[2:]) == ["app", "web", "worker"]
+
+
+def test_records_that_nobody_judged_have_an_overview(run: Run) -> None:
+    lines = run(f"dm-show --overview {DATA}/database-down.jsonl").stdout.splitlines()
+    assert lines[0] == "5 services: 3 failed, 1 degraded, 1 healthy"
+    assert [line[0] for line in lines[1:]] == ["✗", "✗", "✗", "!", "✓"]
+
+
+def test_no_line_is_lost_in_the_overview(run: Run) -> None:
+    text = '{"service":"a","errors":[{"stage":"logs","message":"took too long"}]}\n{torn\n[1]\n'
+    lines = run("dm-show --overview", stdin=text).stdout.splitlines()
+    assert lines[0] == "3 services: 3 unknown"
+    assert "logs: took too long" in lines[1]
+    assert lines[2].startswith("? (bad line)")
+    assert lines[3].startswith("? (no record)")
+
+
+def test_what_suffers_from_a_service_that_is_not_there_is_shown(run: Run) -> None:
+    verdict = {"status": "failed", "role": "symptom", "root": {"service": "db", "path": ["app", "db"]}}
+    done = run("dm-show --overview", stdin=json.dumps({"service": "app", "analysis": verdict}))
+    assert done.stdout.splitlines()[1].split() == ["✗", "app", "←", "db"]
+
+
+@pytest.mark.parametrize("columns", [20, 44, 80, 200])
+def test_the_overview_fits_the_terminal(run: Run, tmp_path: Path, columns: int) -> None:
+    line = f"dm-analyze < {DATA}/faults/both-stores.jsonl | dm-propose | dm-show --overview"
+    styled = on_terminal(tmp_path, line, columns, NO_COLOR="")
+    assert "\x1b[31m" in styled
+    lines = STYLE.sub("", styled).splitlines()
+    assert len(lines) == 6
+    assert max(map(len, lines)) <= columns
+    assert any(line.endswith("…") for line in lines) == (columns < 200)
+    assert "\x1b" not in on_terminal(tmp_path, line, columns, NO_COLOR="1")
+
+
+def test_wide_and_hostile_text_in_the_overview(tmp_path: Path) -> None:
+    root = {"status": "failed", "role": "root", "cause": NASTY, "severity": "critical", "hypothesis": NASTY + "停" * 90}
+    record = {"service": "服务" * 30, "analysis": root, "proposals": [{"action": NASTY}]}
+    (tmp_path / "wide.jsonl").write_text(json.dumps(record) + "\n")
+    lines = on_terminal(tmp_path, "dm-show --overview wide.jsonl", 80).splitlines()
+    assert len(lines) == 2
+    assert sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in lines[1]) <= 80
+    assert lines[1].isprintable()
+
+
+def test_why_and_overview_exclude_each_other(run: Run) -> None:
+    done = run("dm-show --why --overview < /dev/null")
+    assert (done.returncode, done.stderr) == (2, "dm-show: --why and --overview exclude each other\n")
+
+
 # What makes no sense
 
 KEYS = ("approved_actions", "issues", "services", "report_path", "summary", "errors", "probe", "inspect", "stats")
@@ -150,9 +245,12 @@ def test_values_of_any_type_anywhere_are_shown_somehow(run: Run) -> None:
         values += [{"service": "x", "probe": {"status": inner, "checks": [inner, {"total_ms": inner, "error": inner}]}}]
         values += [{"service": "x", "stats": dict.fromkeys(("cpu_percent", "memory_percent"), inner)}]
         values += [{"service": "x", "inspect": dict.fromkeys(("state", "health", "restart_count"), inner)}]
-    done = run("dm-show", stdin="".join(json.dumps(value) + "\n" for value in values))
+    text = "".join(json.dumps(value) + "\n" for value in values)
+    done = run("dm-show", stdin=text)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("\n") >= len(values)
+    done = run("dm-show --overview", stdin=text)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_garbage_is_shown_as_garbage(run: Run) -> None:

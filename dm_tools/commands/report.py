@@ -12,6 +12,7 @@ from dm_tools.pipe import clock, command, exits, spool, stream
 @command.define("dm-report", fail_on=True)
 @command.proofs_dir_option
 @click.option("--run-path", help="Where the records of this run are kept; noted in the report.")
+@click.option("--html", is_flag=True, help="Write the report also as one HTML page, beside the JSON report.")
 @command.fail_on_option
 @command.input_options
 def cli(
@@ -20,6 +21,7 @@ def cli(
     fail_on: str | None,
     proofs_dir: Path,
     run_path: str | None,
+    html: bool,
 ) -> int:
     """Write stack_diagnostics_<ts>.json and, if the records are analysed, enhanced_diagnostics_<ts>.json.
 
@@ -27,11 +29,15 @@ def cli(
     symptoms. Files are written whole or not at all, and never over another run's. Prints one line with the paths,
     the summary and the issues.
 
+    The HTML page holds all it needs (no script, no request) and opens from disk. Screenshots are in it if their
+    thumbnails lie in the folder of the reports; seconds per stage if --run-path names a run of supervisor-session.sh.
+
     Network: none.
 
     \b
     Examples:
       dm-services | dm-probe | dm-inspect | dm-logs | dm-analyze | dm-propose | dm-report | jq -r .report_path
+      dm-report --html < judged.jsonl | jq -r .html_path
       dm-report --fail-on unhealthy < judged.jsonl || echo "something is wrong"
     """
     from dm_tools.store import files, report
@@ -49,7 +55,7 @@ def cli(
         if not seen:
             return exits.DONE
         try:
-            written = report.write(collector, proofs_dir, clock.now(), run_path)
+            written = report.write(collector, proofs_dir, clock.now(), run_path, html)
         except files.CannotWrite as failure:
             raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
     stream.Writer().write(stream.dumps(written), flush=True)

@@ -11,28 +11,36 @@ import click
 import orjson
 
 from dm_tools.pipe import command, exits, say, stream, terminal
-from dm_tools.store import show
+from dm_tools.store import overview, show
 
 
 @command.define("dm-show")
 @click.option("--why", is_flag=True, help="Show what every verdict stands on: the pattern and the lines of evidence.")
+@click.option(
+    "--overview", "brief", is_flag=True, help="Show the stack on one screen: one line per service, causes first."
+)
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-def cli(file: Path | None, why: bool) -> int:
+def cli(file: Path | None, why: bool, brief: bool) -> int:
     """Show FILE, or standard input: records (one line per service), a report, or approved fixes.
 
     Colour only on a terminal, and never with NO_COLOR. On a terminal, lines are cut to its width; in a pipe they are
-    whole. Control characters are escaped: a log line cannot drive your terminal.
+    whole. Control characters are escaped: a log line cannot drive your terminal. Records are shown as they come;
+    --overview reads them all first, to put causes before what they cause.
 
     Network: none.
 
     \b
     Examples:
       dm-services | dm-probe | dm-inspect | dm-stats | dm-show
+      dm-analyze < incident.jsonl | dm-propose | dm-show --overview
       dm-show --why volumes/proofs/enhanced_diagnostics_1732800000.json
     """
     writer = stream.Writer()
     colour, width = say.colour(sys.stdout), terminal.width() if sys.stdout.isatty() else None
-    for line in reasons(values(file)) if why else tables(values(file)):
+    if why and brief:
+        raise exits.Stop(exits.USAGE, "--why and --overview exclude each other")
+    found = values(file)
+    for line in overview.lines(found, width) if brief else reasons(found) if why else tables(found):
         text = say.printable(line.text)
         if width is not None:
             text = "\n".join(terminal.cut(part, width) for part in text.split("\n"))

@@ -42,11 +42,20 @@ def width() -> int:
     return shutil.get_terminal_size((100, 24)).columns
 
 
+def columns(text: str) -> int:
+    """How many columns the text takes: some characters take two."""
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
 def cut(line: str, columns: int) -> str:
-    """The beginning of the line that fits into so many columns: some characters take two."""
+    """The beginning of the line that fits into so many columns."""
     line = line.expandtabs()
     for index, character in enumerate(line):
-        columns -= 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        columns -= _columns(character)
         if columns < 0:
             return line[:index]
     return line

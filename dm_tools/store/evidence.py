@@ -35,3 +35,77 @@ def plain(value: Any) -> str:
 
 def _builtin(value: Any) -> Any:
     return msgspec.to_builtins(value)
+
+
+def own_part(hypothesis: str, of_root: str) -> str:
+    """What a symptom's hypothesis says beside that of its root, with which it ends where both are shown."""
+    return hypothesis.removesuffix(f": {of_root}")
+
+
+def size(number: float) -> str:
+    """Bytes as people read them: 128MiB, 1.5GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return f"{number:.4g}{unit}"
+        number /= 1024
+    return f"{number:.4g}TiB"
+
+
+AROUND = 2  # log items shown before and after a cited one
+NEWEST = 8  # log items shown where none is cited
+CITED = 12  # of a long range of cited items, those shown
+
+
+def context(view: View, evidence: list[str]) -> list[list[dict[str, Any]]]:
+    """The cited log items of this service with those around them, as runs without gaps; if none is cited, the newest.
+
+    `evidence` of an item is the id that cites it, null for one that only stands beside it.
+    """
+    lines = view.logs.lines if view.logs else []
+    cited: dict[str, str] = {}
+    for each in evidence:
+        found = resolve(view, each) if each.startswith("logs:") else None
+        for line in found[:CITED] if isinstance(found, list) else [found] if found else []:
+            cited.setdefault(line.id, each)
+    shown = {
+        near
+        for place, line in enumerate(lines)
+        if line.id in cited
+        for near in range(place - AROUND, place + AROUND + 1)
+        if 0 <= near < len(lines)
+    } or set(range(max(len(lines) - NEWEST, 0), len(lines)))
+    runs: list[list[dict[str, Any]]] = []
+    for place in sorted(shown):
+        if place - 1 not in shown:
+            runs.append([])
+        line = lines[place]
+        runs[-1].append(
+            {"id": line.id, "at": line.ts, "stream": line.stream, "text": line.text, "evidence": cited.get(line.id)}
+        )
+    return runs
+
+
+MEMORY_FINE_PERCENT = 80.0
+
+
+def fine(view: View, evidence: list[str]) -> list[dict[str, str]]:
+    """What was looked at in this service and is as it should be: ids and words. Nothing that the verdict cites."""
+    found: list[tuple[str, str]] = []
+    for check in view.probe.checks if view.probe else []:
+        if check.ok:
+            found.append((check.id, f"{check.url} answers"))
+    if inspect := view.inspect:
+        if inspect.state == "running":
+            found.append(("inspect:state", "the container is running"))
+        if not inspect.oom_killed:
+            found.append(("inspect:oom_killed", "not killed for lack of memory"))
+        if inspect.restart_count == 0:
+            found.append(("inspect:restart_count", "never restarted by the engine"))
+        if inspect.health == "healthy":
+            found.append(("inspect:health", "its healthcheck passes"))
+    if stats := view.stats:
+        if stats.memory_percent is not None and stats.memory_bytes and stats.memory_percent < MEMORY_FINE_PERCENT:
+            found.append(("stats:memory_percent", f"memory is at {stats.memory_percent:g} % of its limit"))
+        if stats.throttled_percent == 0:
+            found.append(("stats:throttled_percent", "the processor limit was not reached"))
+    return [{"id": each, "text": text} for each, text in found if each not in evidence]

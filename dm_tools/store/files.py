@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,10 +71,11 @@ def write_new(path: Path, chunks: Iterator[bytes]) -> bool:
         return True
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace(path: Path, chunks: Iterable[bytes]) -> None:
     """Write a file, or replace it as a whole."""
     with _reasons(path), _temporary(path.parent) as (file, name):
-        file.write(data)
+        for chunk in chunks:
+            file.write(chunk)
         _to_disk(file)
         os.replace(name, path)
         _sync_folder(path.parent)

@@ -30,8 +30,8 @@ from dm_tools.records import (
     sections,
     with_error,
 )
-from dm_tools.store import files
-from dm_tools.store.evidence import told
+from dm_tools.store import evidence, files, page, screenshots
+from dm_tools.store.evidence import size, told
 
 VERSION = 1
 EXCERPT_LINES = 20
@@ -95,10 +95,13 @@ _READERS: dict[str, Callable[[Record], object]] = {
     "proposals": lambda record: sections(record, "proposals", Proposal),
 }
 
+RESOURCES = ("cpu_percent", "memory_bytes", "memory_limit_bytes", "memory_percent", "throttled_percent", "pids")
+
 
 def _service(record: Record, view: View, verdict: Analysis | None, status: Status) -> Record:
     inspect = view.inspect
     checks = view.probe.checks if view.probe else []
+    symptom = verdict if verdict and verdict.role == Role.SYMPTOM else None
     return {
         "name": view.service,
         "status": status,
@@ -118,13 +121,22 @@ def _service(record: Record, view: View, verdict: Analysis | None, status: Statu
             }
             for check in checks
         ],
+        "hypothesis": verdict.hypothesis if verdict else None,
+        "evidence_detail": [{"id": each} | told(view, each) for each in _local(symptom)],
+        "resources": {name: getattr(view.stats, name, None) for name in RESOURCES},
+        "screenshots": screenshots.pages(record),
         "errors": record.get("errors") or [],
     }
 
 
+def _local(verdict: Analysis | None) -> list[str]:
+    """The ids of a verdict's evidence that are in the service's own record."""
+    return [each for each in verdict.evidence if "/" not in each] if verdict else []
+
+
 def _issue(record: Record, view: View, verdict: Analysis) -> dict[str, Any]:
     proposals = sections(record, "proposals", Proposal)
-    local = [each for each in verdict.evidence if "/" not in each]
+    local = _local(verdict)
     return {
         "id": f"issue-{view.service}",
         "service": view.service,
@@ -141,7 +153,10 @@ def _issue(record: Record, view: View, verdict: Analysis) -> dict[str, Any]:
         "since": verdict.since,
         "symptoms": [{"service": each.service, "path": each.path} for each in verdict.symptoms],
         "evidence_detail": [{"id": each} | told(view, each) for each in local],
+        "engine": verdict.engine,
         "looked_at": verdict.looked_at,
+        "found_fine": evidence.fine(view, local),
+        "log_context": evidence.context(view, local),
         "next": verdict.next,
     }
 
@@ -180,22 +195,13 @@ def metrics(stats: Stats | None, inspect: Inspect | None) -> dict[str, str | Non
     }
 
 
-def size(number: float) -> str:
-    """Bytes as people read them: 128MiB, 1.5GiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            return f"{number:.4g}{unit}"
-        number /= 1024
-    return f"{number:.4g}TiB"
-
-
 _SEVERITIES = ("critical", "warning", "info")
 
 
-def write(collector: Collector, folder: Path, now: float, run_path: str | None) -> dict[str, Any]:
+def write(collector: Collector, folder: Path, now: float, run_path: str | None, html: bool) -> dict[str, Any]:
     """Write the reports; returns what was written: paths, id, summary. Raises files.CannotWrite.
 
-    Both files carry the same second in their names. If another run has taken it, the next free one is used.
+    All files carry the same second in their names. If another run has taken it, the next free one is used.
     """
     files.make_folder(folder)
     for issue in collector.issues:
@@ -209,23 +215,29 @@ def write(collector: Collector, folder: Path, now: float, run_path: str | None) 
     while True:
         base = folder / f"stack_diagnostics_{stamp}.json"
         enhanced = folder / f"enhanced_diagnostics_{stamp}.json"
-        if not enhanced.exists() and files.write_new(base, _stack(collector, stamp, now, base, run_path)):
+        taken = any(path.exists() for path in (enhanced, base.with_suffix(".html"), enhanced.with_suffix(".html")))
+        if not taken and files.write_new(base, _stack(collector, _head(collector, stamp, now, run_path), base)):
             break
         stamp += 1
+    content = _head(collector, stamp, now, run_path)
     written: dict[str, Any] = {
         "report_path": files.text(base),
         "base_report_path": files.text(base),
-        "report_id": f"stack-{stamp}",
+        "html_path": None,
     }
-    written |= {"generated_at": int(now * 1000), "summary": _summary(collector)}
+    if collector.analysed:
+        content = _enhanced(collector, content, stamp, base)
+        text = orjson.dumps(content, option=orjson.OPT_INDENT_2, default=str) + b"\n"
+        files.replace(enhanced, [text])
+        written["report_path"] = files.text(enhanced)
+    if html:
+        target = Path(enhanced if collector.analysed else base).with_suffix(".html")
+        files.replace(target, page.render(content, collector.services, written["report_path"], folder))
+        written["html_path"] = files.text(target)
+    written |= {key: content[key] for key in ("report_id", "generated_at", "summary")}
     if not collector.analysed:
         return written
-    content = _enhanced(collector, stamp, now, base, run_path)
-    files.replace(enhanced, orjson.dumps(content, option=orjson.OPT_INDENT_2, default=str) + b"\n")
     return written | {
-        "report_path": files.text(enhanced),
-        "report_id": content["report_id"],
-        "summary": content["summary"],
         "issues": [
             {key: issue[key] for key in ("id", "service", "severity", "status", "cause", "root_cause_hypothesis")}
             | {"symptoms": [each["service"] for each in issue["symptoms"]]}
@@ -240,24 +252,27 @@ def _summary(collector: Collector) -> dict[str, int]:
     return {"total": sum(counts.values())} | counts
 
 
-def _stack(collector: Collector, stamp: int, now: float, path: Path, run_path: str | None) -> Iterator[bytes]:
-    """The stack report in pieces: its list of services may be long."""
-    head = {
+def _head(collector: Collector, stamp: int, now: float, run_path: str | None) -> dict[str, Any]:
+    """What both reports say of themselves."""
+    return {
         "generated_at": int(now * 1000),
         "report_id": f"stack-{stamp}",
         "version": VERSION,
         "summary": _summary(collector),
-        "report_path": files.text(path),
         "run_path": run_path and files.text(run_path),
         "input_errors": collector.input_errors,
     }
-    yield orjson.dumps(head)[:-1] + b',\n"services": [\n'
+
+
+def _stack(collector: Collector, head: dict[str, Any], path: Path) -> Iterator[bytes]:
+    """The stack report in pieces: its list of services may be long."""
+    yield orjson.dumps(head | {"report_path": files.text(path)})[:-1] + b',\n"services": [\n'
     for index, service in enumerate(collector.services):
         yield (b",\n" if index else b"") + orjson.dumps(service)
     yield b"\n]}\n"
 
 
-def _enhanced(collector: Collector, stamp: int, now: float, base: Path, run_path: str | None) -> dict[str, Any]:
+def _enhanced(collector: Collector, head: dict[str, Any], stamp: int, base: Path) -> dict[str, Any]:
     issues = sorted(collector.issues, key=lambda issue: (_SEVERITIES.index(issue["severity"]), -len(issue["symptoms"])))
     seen: Counter[str] = Counter()
     for issue in issues:
@@ -269,17 +284,13 @@ def _enhanced(collector: Collector, stamp: int, now: float, base: Path, run_path
     safe = [f"{service}: {fix['action']}" for service, fix in fixes if is_safe(fix)]
     review = [f"{service}: {fix['action']}" for service, fix in fixes if not is_safe(fix)]
     return {
-        "generated_at": int(now * 1000),
+        **head,
         "report_id": f"enhanced-{stamp}",
-        "version": VERSION,
-        "summary": _summary(collector)
-        | {"issues": len(issues), "safe_actions": len(safe), "needs_review": len(review)},
+        "summary": head["summary"] | {"issues": len(issues), "safe_actions": len(safe), "needs_review": len(review)},
         "issues": issues,
         "automated_actions_safe": safe,
         "requires_human_review": review,
         "base_report_path": files.text(base),
-        "run_path": run_path and files.text(run_path),
-        "input_errors": collector.input_errors,
     }
 
 

@@ -169,7 +169,7 @@ class Review:
             "approved_actions": actions,
         }
         path = self.approvals_path()
-        files.replace(path, orjson.dumps(stream.repaired(content), option=orjson.OPT_INDENT_2) + b"\n")
+        files.replace(path, [orjson.dumps(stream.repaired(content), option=orjson.OPT_INDENT_2) + b"\n"])
         return path
 
     @contextlib.contextmanager

@@ -46,35 +46,37 @@ def is_record(value: Any) -> bool:
     return isinstance(value, dict) and ("service" in value or "errors" in value) and "issue_id" not in value
 
 
-def _dict(value: Any) -> Json:
+def as_dict(value: Any) -> Json:
+    """The value if it is an object, or else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
+    """The value if it is a list, or else an empty one."""
     return value if isinstance(value, list) else []
 
 
 def _record(record: Json) -> Iterator[Line]:
-    analysis, probe, inspect = (_dict(record.get(key)) for key in ("analysis", "probe", "inspect"))
+    analysis, probe, inspect = (as_dict(record.get(key)) for key in ("analysis", "probe", "inspect"))
     status = str(analysis.get("status") or probe.get("status") or _state_status(inspect))
     role, cause = analysis.get("role"), str(analysis.get("cause") or "")
-    detail = analysis.get("hypothesis") or _measured(record)
+    detail = analysis.get("hypothesis") or measured(record)
     if role == "symptom":
-        cause = "← " + str(_dict(analysis.get("root")).get("service"))
+        cause = "← " + str(as_dict(analysis.get("root")).get("service"))
     if "service" not in record:
         status, detail = "unknown", ""
     name = str(record.get("service", "(bad line)"))
     mark = MARKS.get(status, "?")
     colour = COLOURS.get(status)
     yield Line(f"{mark} {name:<24} {status:<9} {cause:<20} {detail}".rstrip(), colour, role == "root")
-    for proposal in _list(record.get("proposals")) if role == "root" else []:
-        yield Line(f"{'':<36}do: {_action(_dict(proposal))}")
+    for proposal in as_list(record.get("proposals")) if role == "root" else []:
+        yield Line(f"{'':<36}do: {_action(as_dict(proposal))}")
     yield from _errors(record.get("errors"))
 
 
 def _errors(errors: Any) -> Iterator[Line]:
-    for error in _list(errors):
-        entry = _dict(error)
+    for error in as_list(errors):
+        entry = as_dict(error)
         yield Line(f"{'':<36}{entry.get('stage')}: {entry.get('message')}", "cyan")
 
 
@@ -85,12 +87,12 @@ def _state_status(inspect: Json) -> str:
     return "healthy" if fine else "failed"
 
 
-def _measured(record: Json) -> str:
+def measured(record: Json) -> str:
     """What is known of a service that nobody has judged yet."""
     found = []
-    inspect, stats, logs, probe = (_dict(record.get(key)) for key in ("inspect", "stats", "logs", "probe"))
-    for check in _list(probe.get("checks")):
-        check = _dict(check)
+    inspect, stats, logs, probe = (as_dict(record.get(key)) for key in ("inspect", "stats", "logs", "probe"))
+    for check in as_list(probe.get("checks")):
+        check = as_dict(check)
         outcome = check.get("error") or check.get("status_code") or "ok"
         took = f" {check['total_ms']:g} ms" if isinstance(check.get("total_ms"), int | float) else ""
         found.append(f"{check.get('url')} {outcome}{took}")
@@ -103,12 +105,12 @@ def _measured(record: Json) -> str:
     if isinstance(stats.get("memory_percent"), int | float):
         found.append(f"memory {stats['memory_percent']:g} %")
     if logs:
-        found.append(f"{len(_list(logs.get('lines')))} log items")
+        found.append(f"{len(as_list(logs.get('lines')))} log items")
     return " · ".join(found)
 
 
 def _action(fix: Json) -> str:
-    parameters = ", ".join(f"{key}={value}" for key, value in _dict(fix.get("parameters")).items())
+    parameters = ", ".join(f"{key}={value}" for key, value in as_dict(fix.get("parameters")).items())
     return (
         f"{fix.get('action')}"
         + (f" ({parameters})" if parameters else "")
@@ -117,39 +119,39 @@ def _action(fix: Json) -> str:
 
 
 def _summary(report: Json) -> str:
-    counts = _dict(report.get("summary"))
+    counts = as_dict(report.get("summary"))
     parts = [f"{counts[key]} {key}" for key in ("healthy", "degraded", "failed", "unknown") if counts.get(key)]
     return f"{report.get('report_id')}: {counts.get('total')} services: " + ", ".join(parts or ["none"])
 
 
 def _report(report: Json) -> Iterator[Line]:
     yield Line(_summary(report), bold=True)
-    for issue in _list(report.get("issues")):
-        issue = _dict(issue)
+    for issue in as_list(report.get("issues")):
+        issue = as_dict(issue)
         colour = "red" if issue.get("severity") == "critical" else "yellow"
         yield Line("")
         severity = str(issue.get("severity")).upper()
         yield Line(f"{severity} {issue.get('service')}: {issue.get('cause')}", colour, bold=True)
         yield Line(f"  {issue.get('root_cause_hypothesis')}")
-        for symptom in _list(issue.get("symptoms")):
-            path = _list(_dict(symptom).get("path")) or [symptom]
+        for symptom in as_list(issue.get("symptoms")):
+            path = as_list(as_dict(symptom).get("path")) or [symptom]
             yield Line("  also fails because of it: " + " → ".join(str(each) for each in path))
-        for fix in _list(issue.get("proposed_fixes")):
-            yield Line(f"  do: {_action(_dict(fix))}")
-        for each in _list(issue.get("evidence_detail")):
-            entry = _dict(each)
+        for fix in as_list(issue.get("proposed_fixes")):
+            yield Line(f"  do: {_action(as_dict(fix))}")
+        for each in as_list(issue.get("evidence_detail")):
+            entry = as_dict(each)
             yield Line(f"  [{entry.get('id')}] {entry.get('text')}")
-    if not _list(report.get("issues")):
+    if not as_list(report.get("issues")):
         yield Line("No issues.")
     yield from _errors(report.get("input_errors"))
 
 
 def _stack_report(report: Json) -> Iterator[Line]:
     yield Line(_summary(report), bold=True)
-    for service in _list(report.get("services")):
-        service = _dict(service)
+    for service in as_list(report.get("services")):
+        service = as_dict(service)
         status = str(service.get("status"))
-        path = " → ".join(str(each) for each in _list(service.get("path")))
+        path = " → ".join(str(each) for each in as_list(service.get("path")))
         cause = str(service.get("cause") or "")
         text = f"{MARKS.get(status, '?')} {service.get('name')!s:<24} {status:<9} {cause:<20} {path}"
         yield Line(text.rstrip(), COLOURS.get(status))
@@ -158,8 +160,8 @@ def _stack_report(report: Json) -> Iterator[Line]:
 
 
 def _approval(approval: Json) -> Iterator[Line]:
-    actions = _list(approval.get("approved_actions"))
+    actions = as_list(approval.get("approved_actions"))
     yield Line(f"{len(actions)} approved action(s) of {approval.get('source_report')}", bold=True)
     for action in actions:
-        entry = _dict(action)
+        entry = as_dict(action)
         yield Line(f"  {entry.get('service')}: {_action(entry)}")
