@@ -16,7 +16,7 @@ _dm_tools() {
     dm-review) words='--help --proofs-dir --version' ;;
     dm-schema) words='--help --version' ;;
     dm-services) words='--discover --docker-host --help --manifest --timeout --version' ;;
-    dm-show) words='--help --overview --version --why' ;;
+    dm-show) words='--cost --help --overview --version --why' ;;
     dm-stats) words='--help --jobs --keep-order --on-bad --timeout --version --when' ;;
     supervisor-session.sh) words='diagnose diagnose-enhanced report review demo test help --discover' ;;
     esac

@@ -23,7 +23,8 @@ Commands:
 configs/probe-orchestrator/services_manifest.json); if there is none, Docker is asked.
 
 Settings come from the environment, then from .env (here, or else beside the README): PROOFS_DIR,
-SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME and what the manifest uses.
+SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME and what the manifest uses. With LLM_BASE_URL a
+model is asked about what the rules leave open (docs/llm.md); --agent lets it look further with read-only tools.
 
 Every stage's records are kept in $PROOFS_DIR/runs/RUN/STAGE.jsonl, of the newest 100 runs. Without a terminal nothing is printed unless
 something is wrong.
@@ -86,9 +87,11 @@ begin() { # a new run's folder; of the old ones the newest 100 stay, so that cro
 
 sources() { # dm-services with the right source: dm-services ARGUMENT...
     local argument arguments=() discover=
+    analyze_options=()
     for argument; do
         case $argument in
         --discover) discover=1 ;;
+        --agent) analyze_options=(--agent) ;;
         -*)
             complain "unknown option '$argument'"
             exit 2
@@ -145,7 +148,7 @@ diagnose_enhanced() {
         stage inspect dm-inspect |
         stage logs dm-logs |
         stage stats dm-stats |
-        stage analyze dm-analyze |
+        stage analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} |
         stage propose dm-propose |
         stage report dm-report --html --fail-on unhealthy --run-path "$run" >/dev/null
     if [[ -t 1 || -n ${loud:-} ]]; then

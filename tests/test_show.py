@@ -218,9 +218,21 @@ def test_wide_and_hostile_text_in_the_overview(tmp_path: Path) -> None:
     assert lines[1].isprintable()
 
 
-def test_why_and_overview_exclude_each_other(run: Run) -> None:
-    done = run("dm-show --why --overview < /dev/null")
-    assert (done.returncode, done.stderr) == (2, "dm-show: --why and --overview exclude each other\n")
+def test_of_several_views_the_last_one_counts(run: Run) -> None:
+    text = '{"report_id": "r", "issues": []}\n'
+    assert run("dm-show --overview --why", stdin=text).stdout == run("dm-show --why", stdin=text).stdout
+
+
+def test_cost_of_a_report_and_of_what_has_none(run: Run) -> None:
+    line = "dm-analyze | dm-propose | dm-report --proofs-dir proofs | jq -r .report_path"
+    path = run(line, stdin=(ROOT / "tests/data/faults/database-down.jsonl").read_text()).stdout.strip()
+    shown = run(f"dm-show --cost {path}").stdout
+    assert "local model: not asked" in shown
+    cost = json.loads((run(f"cat {path}").stdout))["cost"]
+    assert cost["evidence_tokens"] > 10 * cost["summary_tokens"] > 0
+    assert f"saved: {cost['saved_percent']} %" in shown
+    assert "Claude Opus 4" in shown
+    assert "holds no cost" in run("dm-show --cost", stdin='{"service": "x"}\n').stdout
 
 
 # What makes no sense

@@ -11,16 +11,25 @@ import click
 import orjson
 
 from dm_tools.pipe import command, exits, say, stream, terminal
-from dm_tools.store import overview, show
+from dm_tools.store import views
 
 
 @command.define("dm-show")
-@click.option("--why", is_flag=True, help="Show what every verdict stands on: the pattern and the lines of evidence.")
 @click.option(
-    "--overview", "brief", is_flag=True, help="Show the stack on one screen: one line per service, causes first."
+    "--why",
+    "view",
+    flag_value="why",
+    help="Show what every verdict stands on: the pattern and the lines of evidence.",
 )
+@click.option(
+    "--overview",
+    "view",
+    flag_value="overview",
+    help="Show the stack on one screen: one line per service, causes first.",
+)
+@click.option("--cost", "view", flag_value="cost", help="Show what a report cost in tokens, and what it saves.")
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-def cli(file: Path | None, why: bool, brief: bool) -> int:
+def cli(file: Path | None, view: str | None) -> int:
     """Show FILE, or standard input: records (one line per service), a report, or approved fixes.
 
     Colour only on a terminal, and never with NO_COLOR. On a terminal, lines are cut to its width; in a pipe they are
@@ -34,13 +43,12 @@ def cli(file: Path | None, why: bool, brief: bool) -> int:
       dm-services | dm-probe | dm-inspect | dm-stats | dm-show
       dm-analyze < incident.jsonl | dm-propose | dm-show --overview
       dm-show --why volumes/proofs/enhanced_diagnostics_1732800000.json
+      dm-show --cost volumes/proofs/enhanced_diagnostics_1732800000.json
     """
     writer = stream.Writer()
     colour, width = say.colour(sys.stdout), terminal.width() if sys.stdout.isatty() else None
-    if why and brief:
-        raise exits.Stop(exits.USAGE, "--why and --overview exclude each other")
     found = values(file)
-    for line in overview.lines(found, width) if brief else reasons(found) if why else tables(found):
+    for line in views.lines(found, view, width):
         text = say.printable(line.text)
         if width is not None:
             text = "\n".join(terminal.cut(part, width) for part in text.split("\n"))
@@ -48,34 +56,6 @@ def cli(file: Path | None, why: bool, brief: bool) -> int:
             text = click.style(text, fg=line.colour, bold=line.bold)
         writer.write(text.encode("utf-8", "replace") + b"\n", flush=True)
     return exits.DONE
-
-
-def tables(found: Iterator[Any]) -> Iterator[show.Line]:
-    """Values one after another; records that follow each other share one table."""
-    in_table = False
-    for value in found:
-        if show.is_record(value) and not in_table:
-            yield show.Line(show.HEADER, bold=True)
-        in_table = show.is_record(value)
-        yield from show.lines(value)
-
-
-def reasons(found: Iterator[Any]) -> Iterator[show.Line]:
-    """What the verdicts of reports and of a stack's records stand on."""
-    from dm_tools.store import why
-
-    stack = why.Why()
-    seen = False
-    for value in found:
-        issues = value.get("issues") if isinstance(value, dict) else None
-        if isinstance(issues, list):
-            for each in issues:
-                yield from why.issue(each if isinstance(each, dict) else {})
-        elif show.is_record(value):
-            seen = True
-            stack.add(value)
-    if seen:
-        yield from stack.lines()
 
 
 def values(file: Path | None) -> Iterator[Any]:

@@ -26,11 +26,12 @@ from dm_tools.records import (
     Role,
     Stats,
     Status,
+    Step,
     section,
     sections,
     with_error,
 )
-from dm_tools.store import evidence, files, page, screenshots
+from dm_tools.store import cost, evidence, files, page, screenshots, show
 from dm_tools.store.evidence import size, told
 
 VERSION = 1
@@ -49,6 +50,7 @@ class Collector:
         self.input_errors: list[dict[str, Any]] = []
         self.quoted: dict[str, dict[str, Any]] = {}  # evidence that other services' verdicts may cite
         self.analysed = False
+        self.meter = cost.Meter()
 
     def add_bad_line(self, record: Record) -> None:
         """Keep what an input line that was no record left behind."""
@@ -62,6 +64,7 @@ class Collector:
         status = verdict.status if verdict else view.status
         self.counts[status] += 1
         self.analysed |= verdict is not None
+        self.meter.add(record, verdict)
         self.services.add(_service(record, view, verdict, status))
         for finding in verdict.findings if verdict else []:  # also of healthy ones: their logs may accuse another
             for evidence_id in finding.evidence:
@@ -158,7 +161,13 @@ def _issue(record: Record, view: View, verdict: Analysis) -> dict[str, Any]:
         "found_fine": evidence.fine(view, local),
         "log_context": evidence.context(view, local),
         "next": verdict.next,
+        "notes": verdict.notes,
+        "steps": [_step(each) for each in verdict.steps],
     }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {"id": step.id, "tool": step.tool, "arguments": step.arguments, "output": step.output, "error": step.error}
 
 
 def _fix(proposal: Proposal) -> dict[str, Any]:
@@ -283,7 +292,7 @@ def _enhanced(collector: Collector, head: dict[str, Any], stamp: int, base: Path
     fixes = [(issue["service"], fix) for issue in issues for fix in issue["proposed_fixes"]]
     safe = [f"{service}: {fix['action']}" for service, fix in fixes if is_safe(fix)]
     review = [f"{service}: {fix['action']}" for service, fix in fixes if not is_safe(fix)]
-    return {
+    content = {
         **head,
         "report_id": f"enhanced-{stamp}",
         "summary": head["summary"] | {"issues": len(issues), "safe_actions": len(safe), "needs_review": len(review)},
@@ -292,6 +301,8 @@ def _enhanced(collector: Collector, head: dict[str, Any], stamp: int, base: Path
         "requires_human_review": review,
         "base_report_path": files.text(base),
     }
+    text = "\n".join(line.text for line in show.lines(content))
+    return content | {"cost": collector.meter.cost(text)}
 
 
 def is_safe(fix: dict[str, Any]) -> bool:

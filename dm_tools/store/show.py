@@ -69,6 +69,8 @@ def _record(record: Json) -> Iterator[Line]:
     mark = MARKS.get(status, "?")
     colour = COLOURS.get(status)
     yield Line(f"{mark} {name:<24} {status:<9} {cause:<20} {detail}".rstrip(), colour, role == "root")
+    for note in as_list(analysis.get("notes")):
+        yield Line(f"{'':<36}model: {note}", "cyan")
     for proposal in as_list(record.get("proposals")) if role == "root" else []:
         yield Line(f"{'':<36}do: {_action(as_dict(proposal))}")
     yield from _errors(record.get("errors"))
@@ -141,6 +143,8 @@ def _report(report: Json) -> Iterator[Line]:
         for each in as_list(issue.get("evidence_detail")):
             entry = as_dict(each)
             yield Line(f"  [{entry.get('id')}] {entry.get('text')}")
+        for each in as_list(issue.get("notes")):
+            yield Line(f"  model: {each}")
     if not as_list(report.get("issues")):
         yield Line("No issues.")
     yield from _errors(report.get("input_errors"))

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from dm_tools.diagnose.view import View
 from dm_tools.records import Analysis, Problem, Role, section
 from dm_tools.store.evidence import told
@@ -69,6 +71,7 @@ def issue(found: Json) -> Iterator[Line]:
     yield Line(f"{str(found.get('severity')).upper()} {found.get('service')}: {found.get('cause')}", "red", bold=True)
     yield Line(f"  {found.get('root_cause_hypothesis')}")
     yield from _basis(found.get("confidence"), found.get("pattern"), found.get("since"), found.get("next") or [])
+    yield from _model(found.get("notes") or [], found.get("steps") or [])
     for each in found.get("evidence_detail") or []:
         if isinstance(each, dict):
             yield _quoted(str(each.get("id")), each, "  ")
@@ -82,6 +85,7 @@ def _verdict(service: str, verdict: Analysis) -> Iterator[Line]:
     yield Line(f"{str(verdict.severity).upper()} {service}: {verdict.cause}", "red", bold=True)
     yield Line(f"  {verdict.hypothesis}")
     yield from _basis(verdict.confidence, verdict.pattern, verdict.since, verdict.next)
+    yield from _model(verdict.notes, [msgspec.to_builtins(each) for each in verdict.steps])
 
 
 def _basis(confidence: Any, pattern: Any, since: Any, following: list[Any]) -> Iterator[Line]:
@@ -89,6 +93,17 @@ def _basis(confidence: Any, pattern: Any, since: Any, following: list[Any]) -> I
     yield Line(f"  confidence {confidence}" + (f", pattern {pattern}" if pattern else "") + begun)
     for each in following:
         yield Line(f"  next: {each}")
+
+
+def _model(notes: list[Any], steps: list[Any]) -> Iterator[Line]:
+    """What a model said that is not the verdict, and what it looked at."""
+    for each in notes:
+        yield Line(f"  model: {each}")
+    for each in steps:
+        if isinstance(each, dict):
+            arguments = " ".join(f"{key}={value}" for key, value in (each.get("arguments") or {}).items())
+            failed = f": {each['error']}" if each.get("error") else ""
+            yield Line(f"  model looked: [{each.get('id')}] {each.get('tool')} {arguments}{failed}")
 
 
 def _quoted(evidence_id: str, words: Json, margin: str) -> Line:
