@@ -228,7 +228,7 @@ def test_cost_of_a_report_and_of_what_has_none(run: Run) -> None:
     path = run(line, stdin=(ROOT / "tests/data/faults/database-down.jsonl").read_text()).stdout.strip()
     shown = run(f"dm-show --cost {path}").stdout
     assert "local model: not asked" in shown
-    cost = json.loads((run(f"cat {path}").stdout))["cost"]
+    cost = json.loads(run(f"cat {path}").stdout)["cost"]
     assert cost["evidence_tokens"] > 10 * cost["summary_tokens"] > 0
     assert f"saved: {cost['saved_percent']} %" in shown
     assert "Claude Opus 4" in shown
