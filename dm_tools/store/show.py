@@ -102,6 +102,8 @@ def _measured(record: Json) -> str:
         found.append(f"cpu {stats['cpu_percent']:g} %")
     if isinstance(stats.get("memory_percent"), int | float):
         found.append(f"memory {stats['memory_percent']:g} %")
+    for page in _list(_dict(record.get("screenshot")).get("pages")):
+        found.append(f"page {_dict(page).get('verdict')}")
     if logs:
         found.append(f"{len(_list(logs.get('lines')))} log items")
     return " · ".join(found)
