@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import functools
 import importlib.util
 import os
 import re
@@ -63,9 +62,12 @@ MAX_HEIGHT = 10_000  # pixels of a full page
 MAX_RENDERER_BYTES = 1024 * 1024 * 1024
 MAX_LOOKS_OF_A_TAB = 100  # then it is closed: history and what leaks stay small
 SLOW_MS = 1000.0
-SETTLE_SECONDS = 5.0  # a page that is blank may be about to draw itself
+SETTLE_SECONDS = 4.0  # a page that is blank may be about to draw itself
 ATTEMPTS = 3  # when the browser is killed, or the machine's network changes (a container was started)
 START_SECONDS = 60.0
+OPEN_SECONDS = 20.0
+CLEAR_SECONDS = 2.0
+SHOT_SECONDS = 2.5
 THUMBNAIL = 0.25
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
@@ -130,9 +132,8 @@ def look(url: str, timeout: float = 15, manner: Manner | None = None, resolve: R
         browser.close()
 
 
-@functools.cache
-def _loop() -> asyncio.AbstractEventLoop:
-    """The event loop that owns all browsers, in a thread of its own."""
+def _own_loop() -> asyncio.AbstractEventLoop:
+    """An event loop in a thread of its own."""
     loop = asyncio.new_event_loop()
     loop.set_default_executor(ThreadPoolExecutor(16))  # name look-ups
     loop.set_exception_handler(lambda loop, context: None)  # a killed browser leaves answers that nobody waits for
@@ -146,6 +147,7 @@ class Browser:
     def __init__(self, manner: Manner, tabs: int, unavailable: Callable[[str], None] = lambda reason: None) -> None:
         """`tabs`: pages looked at at once. `unavailable` is told, once, why there is no browser."""
         self.manner = manner
+        self._loop = _own_loop()
         self._fleet = _Fleet(manner, tabs, unavailable)
 
     def look(self, url: str, timeout: float, resolve: Resolve = socks.as_written) -> Look:
@@ -162,12 +164,12 @@ class Browser:
         async def everything() -> list[Look]:
             return list(await asyncio.gather(*(self._fleet.look(url, timeout, resolve) for url, resolve in pages)))
 
-        return asyncio.run_coroutine_threadsafe(everything(), _loop()).result()
+        return asyncio.run_coroutine_threadsafe(everything(), self._loop).result()
 
     def close(self) -> None:
         """End the browser; it is started again if it is asked again."""
         with contextlib.suppress(Exception):
-            asyncio.run_coroutine_threadsafe(self._fleet.close(), _loop()).result(10)
+            asyncio.run_coroutine_threadsafe(self._fleet.close(), self._loop).result(10)
 
 
 class _Gone(Exception):
@@ -284,8 +286,9 @@ class _Run:
         work = asyncio.ensure_future(self._with_tab(url, timeout, resolve))
         end = asyncio.ensure_future(self.ended.wait())
         try:
-            await asyncio.wait({work, end}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
+            bound = OPEN_SECONDS + timeout + CLEAR_SECONDS * 3
+            await asyncio.wait({work, end}, timeout=bound, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():  # it has ended, or hangs as a whole
                 raise _Gone
             try:
                 return work.result()
@@ -300,7 +303,9 @@ class _Run:
             end.cancel()
 
     async def _with_tab(self, url: str, timeout: float, resolve: Resolve) -> Look:
-        tab = self.idle.pop() if self.idle else await _Tab.open(self.browser, self.manner)
+        tab = (
+            self.idle.pop() if self.idle else await asyncio.wait_for(_Tab.open(self.browser, self.manner), OPEN_SECONDS)
+        )
         fit = False
         try:
             looked = await tab.look(url, timeout, resolve)
@@ -375,6 +380,7 @@ class _Tab:
     crashed: asyncio.Event = field(default_factory=asyncio.Event)
     network_changed: bool = False
     looks: int = 0
+    world: int = 0  # the isolated world that the page was read in
     tasks: set[asyncio.Future[Any]] = field(default_factory=set)
 
     @classmethod
@@ -571,7 +577,13 @@ class _Tab:
         while judge.unsettled(seen) and time.monotonic() < settled:
             await asyncio.sleep(0.25)
             await self._read(deadline)
-        await self._draw(looked)
+        for _ in range(ATTEMPTS):
+            await self._draw(looked, deadline)
+            if await self._still_there():
+                break
+            # It went on to another page meanwhile: what was drawn may be that one, with its inputs unmasked.
+            looked.picture = looked.thumbnail = None
+            await self._read(deadline)
         if looked.thumbnail and not seen.text.strip():
             seen.uniform = judge.uniform(looked.thumbnail)
 
@@ -598,6 +610,12 @@ class _Tab:
         net = _NET.search(words)
         code = net[1] if net else ""
         known = self.proxy.failed.get(f"{parts.hostname}:{parts.port or http.DEFAULT_PORTS.get(parts.scheme)}")
+        if code == "ERR_ABORTED" or "crash" in words:  # that it crashed may be told a moment later
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.crashed.wait(), 0.3)
+                return False
+        if "interrupted by another navigation" in words:
+            return True
         if code == "ERR_NETWORK_CHANGED" and attempt < ATTEMPTS:
             await asyncio.sleep(0.2 * (attempt + 1))
             return True
@@ -608,7 +626,9 @@ class _Tab:
         if code.startswith("ERR_SSL_") and parts.scheme == "http" and not self._is_plain(url):
             self.plain.add(parts.hostname or "")  # the browser insists on TLS for that name, not the server
             return True
-        if known is not None:
+        if code == "ERR_HTTP_RESPONSE_CODE_FAILURE":  # an error status with nothing in it
+            seen.final_url, seen.loaded = url, True
+        elif known is not None:
             seen.failure = (known[0], known[1])
         elif code in _FAILURES:
             seen.failure = _FAILURES[code]
@@ -646,23 +666,32 @@ class _Tab:
                 tree = await self.cdp.send("Page.getFrameTree")
                 frame = tree["frameTree"]["frame"]["id"]
                 world = await self.cdp.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "dm"})
-                answer = await self.cdp.send(
+                answer = await self._send(
                     "Runtime.evaluate",
-                    {
-                        "expression": f"({_READ})({MAX_TEXT}, {MAX_HTML})",
-                        "contextId": world["executionContextId"],
-                        "returnByValue": True,
-                        "timeout": left * 1000,
-                    },
+                    left / 2,
+                    expression=f"({_READ})({MAX_TEXT}, {MAX_HTML})",
+                    contextId=world["executionContextId"],
+                    returnByValue=True,
+                    timeout=left * 1000,
                 )
-            except Error:
+            except (Error, TimeoutError):
                 await asyncio.sleep(0.1)
                 continue
             found = answer["result"].get("value")
+            self.world = world["executionContextId"]
             if isinstance(found, dict):
                 self._take(found)
                 await self._read_frames()
             return
+
+    async def _still_there(self) -> bool:
+        """Whether the tab still shows the document that was read."""
+        from playwright.async_api import Error
+
+        with contextlib.suppress(Error, TimeoutError):
+            await self._send("Runtime.evaluate", 1, expression="1", contextId=self.world)
+            return True
+        return False
 
     def _take(self, found: dict[str, Any]) -> None:
         seen = self.seen
@@ -680,26 +709,39 @@ class _Tab:
                 self.seen.text = f"{self.seen.text}\n{found['text']}"[:MAX_TEXT]
                 self.seen.password |= bool(found["password"])
 
-    async def _draw(self, looked: Look) -> None:
+    async def _send(self, method: str, seconds: float, **parameters: Any) -> Any:
+        """Ask the page's process; what is asked while the page goes on to another one may never be answered."""
+        return await asyncio.wait_for(self.cdp.send(method, parameters), seconds)
+
+    async def _draw(self, looked: Look, deadline: float) -> None:
         area = {"x": 0, "y": 0, "width": self.manner.width, "height": self.manner.height}
         how: dict[str, Any] = {"format": "png"}
         if self.manner.full_page:
             size = (await self.cdp.send("Page.getLayoutMetrics"))["cssContentSize"]
             tall = min(MAX_HEIGHT, max(self.manner.height, int(size["height"])))
             how |= {"captureBeyondViewport": True, "clip": area | {"height": tall, "scale": 1}}
-        shot = await self.cdp.send("Page.captureScreenshot", how)
-        looked.picture = base64.b64decode(shot["data"])
         small = {"format": "png", "clip": area | {"scale": THUMBNAIL}}
-        looked.thumbnail = base64.b64decode((await self.cdp.send("Page.captureScreenshot", small))["data"])
+        looked.picture = await self._shot(how, deadline)
+        looked.thumbnail = await self._shot(small, deadline)
+
+    async def _shot(self, how: dict[str, Any], deadline: float) -> bytes | None:
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(TimeoutError):
+                shot = await self._send(
+                    "Page.captureScreenshot", max(0.3, min(SHOT_SECONDS, (deadline - time.monotonic()) / 2)), **how
+                )
+                return base64.b64decode(shot["data"])
+        return None
 
     async def clear(self) -> bool:
         """Make the tab ready for another page; False if it cannot be used any more."""
         if self.crashed.is_set() or self.looks >= MAX_LOOKS_OF_A_TAB:
             return False
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(CLEAR_SECONDS):
                 self.parts, self.authorization = urlsplit(""), None
                 await self.page.goto("about:blank")
+                await self.cdp.send("Runtime.evaluate", {"expression": "window.name = ''"})
                 await self.context.clear_cookies()
                 for origin in self.origins:
                     await self.cdp.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
@@ -720,4 +762,4 @@ class _Tab:
         """Close the tab and its context, within a second or so."""
         self.proxy.close()
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(self.context.close(), 2)
+            await asyncio.wait_for(self.context.close(), CLEAR_SECONDS)

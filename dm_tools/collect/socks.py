@@ -18,7 +18,7 @@ from dm_tools import records
 from dm_tools.collect import http
 from dm_tools.records import ProbeError
 
-MAX_BYTES = 32 * 1024 * 1024  # what one page may load
+MAX_BYTES = 16 * 1024 * 1024  # what one page may load
 
 Place = tuple[tuple[str, int] | None, tuple[ProbeError, str] | None]
 Resolve = Callable[[str, int], Place]  # where a host and port lead: an address, or why nowhere; neither: as written

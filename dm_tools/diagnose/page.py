@@ -134,9 +134,7 @@ _ESSENTIAL = ("script", "stylesheet")
 def judged(seen: Seen, page_id: str) -> tuple[Verdict, list[Reason]]:
     """The verdict on a page, and why; then what else is wrong with it. Evidence ids are those of `page_id`."""
     verdict, reasons = _verdict(seen, page_id)
-    if verdict == Verdict.NOT_RENDERED:
-        return verdict, reasons
-    return verdict, reasons + list(_beside(seen, page_id))
+    return verdict, reasons + list(_beside(seen, page_id) if not seen.failure else ())
 
 
 def _verdict(seen: Seen, page_id: str) -> tuple[Verdict, list[Reason]]:
