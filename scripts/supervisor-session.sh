@@ -12,7 +12,7 @@ Usage: supervisor-session.sh COMMAND [ARGUMENT]...
 
 Commands:
   diagnose [--discover] [SERVICE]...           probe and inspect the stack, or just these services
-  diagnose-enhanced [--discover] [SERVICE]...  also logs, stats, root causes and proposed fixes
+  diagnose-enhanced [--discover] [SERVICE]...  also logs, stats, screenshots, root causes and proposed fixes
   report [FILE]                                show the newest report, or FILE
   review [FILE]                                approve fixes of the newest report, or of FILE
   demo [FAULT]                                 break a small real stack and diagnose it (default: database-down)
@@ -140,11 +140,17 @@ diagnose_enhanced() {
     sources "$@"
     begin
     say "[supervisor] Triggering ENHANCED diagnostics..."
+    local eyes=(dm-screenshot) reason
+    reason=$(PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser) || {
+        say "[supervisor] No screenshots: $reason"
+        eyes=(cat)
+    }
     stage services "${source_command[@]}" |
         stage probe dm-probe |
         stage inspect dm-inspect |
         stage logs dm-logs |
         stage stats dm-stats |
+        stage screenshot "${eyes[@]}" |
         stage analyze dm-analyze |
         stage propose dm-propose |
         stage report dm-report --fail-on unhealthy --run-path "$run" >/dev/null
@@ -153,7 +159,7 @@ diagnose_enhanced() {
             "$run/propose.jsonl"
     fi
     saved "Enhanced diagnostic report saved:"
-    finish {services,probe,inspect,logs,stats,analyze,propose,report}.status
+    finish {services,probe,inspect,logs,stats,screenshot,analyze,propose,report}.status
 }
 
 saved() { # what the report says, in a few lines

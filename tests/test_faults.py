@@ -96,9 +96,14 @@ def test_every_stage_is_kept_and_can_be_replayed(shop: dict[str, str], tmp_path:
     _, report, _ = diagnose(shop, tmp_path)
     run_path = Path(report["run_path"])
     stages = {path.stem for path in run_path.glob("*.jsonl")}
-    assert stages == {"services", "probe", "inspect", "logs", "stats", "analyze", "propose", "report"}
+    assert stages == {"services", "probe", "inspect", "logs", "stats", "screenshot", "analyze", "propose", "report"}
     replay = subprocess.run(
-        "dm-analyze < stats.jsonl | dm-propose", shell=True, cwd=run_path, env=SEALED, capture_output=True, check=True
+        "dm-analyze < screenshot.jsonl | dm-propose",
+        shell=True,
+        cwd=run_path,
+        env=SEALED,
+        capture_output=True,
+        check=True,
     )
     assert replay.stdout == (run_path / "propose.jsonl").read_bytes()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import pytest
 
 from dm_tools.collect import browser
 from dm_tools.diagnose import page as judge
-from tests.conftest import SEALED, records
+from tests.conftest import ROOT, SEALED, Run, records
 from tests.site import PAGES, Answer, Site, path_of, serve
 
 Record = dict[str, Any]
@@ -161,8 +162,11 @@ def test_fifty_megabytes(eyes: browser.Browser, site: Site) -> None:
             answer.wfile.write(b"<p>A page that is too large</p>\n" * 32768)
 
     site.pages["/large"] = large
+    began = time.monotonic()
     look = eyes.look(f"{site.url}/large", 10)
-    assert look.seen.cut
+    assert time.monotonic() - began < 16
+    # On a slow machine not even the part that is read is laid out in time, or the renderer grows too large.
+    assert look.seen.cut or verdict(look)[0] == "not_rendered", look.seen
     assert len(look.seen.text) <= browser.MAX_TEXT
     assert len(look.seen.html) <= browser.MAX_HTML
     assert verdict(eyes.look(site.url + "/dashboard", 8)) == ("ok", [])
@@ -311,3 +315,125 @@ def test_a_killed_browser_is_started_again_and_no_record_is_lost(site: Site, tmp
         assert process.wait(30) == 0
     assert sorted(record["service"] for record in found) == sorted(f"s{n}" for n in range(16))
     assert {record["screenshot"]["pages"][0]["verdict"] for record in found} == {"ok"}
+
+
+# The command: what it writes, and what becomes of it.
+
+
+def test_what_is_written_and_where(run: Run, site: Site, tmp_path: Path) -> None:
+    twice = f"{site.url}/dashboard\n{site.url}/dashboard\n"
+    done = run("dm-screenshot -j 2 --dom doms", twice, PROOFS_DIR="proofs")
+    assert (done.returncode, done.stderr) == (0, "")
+    pages = [record["screenshot"]["pages"][0] for record in records(done.stdout)]
+    assert pages[0]["path"] == pages[1]["path"], "equal pages have one picture"
+    picture = tmp_path / pages[0]["path"]
+    assert picture.parent == tmp_path / "proofs" / "screenshots"
+    assert hashlib.sha256(picture.read_bytes()).hexdigest() == pages[0]["sha256"]
+    assert picture.stat().st_size == pages[0]["size_bytes"]
+    assert {path.stat().st_mode & 0o777 for path in picture.parent.iterdir()} == {0o600}
+    assert picture.read_bytes()[16:24] == (1280).to_bytes(4, "big") + (720).to_bytes(4, "big")
+    assert (tmp_path / pages[0]["thumbnail_path"]).read_bytes()[16:20] == (320).to_bytes(4, "big")
+    assert "<h1>Orders</h1>" in (tmp_path / pages[0]["dom_path"]).read_text()
+    before = picture.stat().st_mtime_ns
+    site.html("/tall", "<p style='height: 3000px'>Tall</p>")
+    done = run(
+        f"dm-screenshot --full-page --viewport 400x300 {site.url}/tall {site.url}/dashboard", PROOFS_DIR="proofs"
+    )
+    tall, again = sorted((record["screenshot"]["pages"][0] for record in records(done.stdout)), key=lambda p: p["url"])[
+        ::-1
+    ]
+    assert picture.stat().st_mtime_ns == before
+    assert (tmp_path / tall["path"]).read_bytes()[16:20] == (400).to_bytes(4, "big")
+    assert int.from_bytes((tmp_path / tall["path"]).read_bytes()[20:24], "big") > 3000
+    assert again["verdict"] == "ok"
+
+
+def test_waiting_for_an_element_and_sending_headers(run: Run, site: Site, tmp_path: Path) -> None:
+    (tmp_path / "headers").write_text("# who asks\nX-Asker: dm-tools-4711\n")
+    site.html("/slowly", "<p>x</p><script>setTimeout(() => document.body.innerHTML += '<b>late</b>', 700)</script>")
+    site.requests.clear()
+    done = run(f"dm-screenshot --wait b --header-file headers {site.url}/slowly")
+    page = records(done.stdout)[0]["screenshot"]["pages"][0]
+    assert page["text"].split() == ["x", "late"]
+    assert site.requests[0][1]["X-Asker"] == "dm-tools-4711"
+
+
+def test_pictures_that_cannot_be_written_lose_no_record(run: Run, site: Site, tmp_path: Path) -> None:
+    (tmp_path / "proofs").write_text("a file")
+    done = run(f"dm-screenshot {site.url}/dashboard", PROOFS_DIR="proofs/below")
+    assert done.returncode == 6
+    record = records(done.stdout)[0]
+    assert record["errors"][0]["code"] == "cannot_write"
+    assert record["screenshot"]["pages"][0]["verdict"] == "ok"
+
+
+def test_no_secret_leaves_a_page(run: Run, site: Site, tmp_path: Path) -> None:
+    canary = "cnry7pageX2q9"
+    site.html(
+        "/secrets",
+        f"<title>token={canary}a</title><input value='{canary}b'><p>DB_PASSWORD = {canary}c</p>"
+        f"<!-- password: {canary}d --><script>console.error('Authorization: Bearer {canary}e');"
+        f"fetch('/nothing?token={canary}f'); setTimeout(() => {{ throw new Error('api_key={canary}g') }})</script>",
+    )
+    site.html("/to-secrets", "", 302, Location=f"/secrets?access_token={canary}h")
+    done = run(f"dm-screenshot --dom doms {site.url}/to-secrets")
+    page = records(done.stdout)[0]["screenshot"]["pages"][0]
+    assert page["exceptions"] and page["console"] and page["failed_requests"]
+    assert canary not in done.stdout
+    assert canary not in (tmp_path / page["dom_path"]).read_text()
+
+
+def test_without_playwright_one_line_and_status_5(run: Run, tmp_path: Path) -> None:
+    """As where the extra is not installed: the package cannot be found."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\nf = u.find_spec\n"
+        "u.find_spec = lambda name, *more: None if name == 'playwright' else f(name, *more)\n"
+    )
+    done = run(
+        f"{ROOT}/.venv/bin/python -m dm_tools.commands.screenshot -k",
+        "http://127.0.0.1:1/\nhttp://127.0.0.1:2/\n",
+        PYTHONPATH=f"{tmp_path}:{ROOT}",
+    )
+    assert done.returncode == 5
+    assert done.stderr.count("\n") == 1 and "pip install 'dm-tools[screenshot]'" in done.stderr
+    assert [record["errors"][0]["code"] for record in records(done.stdout)] == ["browser_unavailable"] * 2
+
+
+def test_a_browser_that_does_not_start(run: Run) -> None:
+    done = run("dm-screenshot http://127.0.0.1:1/", DM_CHROMIUM="/bin/true")
+    assert done.returncode == 5
+    assert "'/bin/true' does not start" in done.stderr
+
+
+def test_what_a_probe_got_no_answer_from_is_not_asked_again(run: Run, site: Site) -> None:
+    url = f"{site.url}/dashboard"
+    check = {"id": "probe:0", "url": url, "kind": "http", "scope": "external", "ok": False, "error": "timeout"}
+    record = {"service": "x", "external": [url], "probe": {"status": "failed", "checks": [check]}}
+    site.requests.clear()
+    page = records(run("dm-screenshot", json.dumps(record)).stdout)[0]["screenshot"]["pages"][0]
+    assert (page["verdict"], page["failure"]) == ("not_rendered", "timeout")
+    assert site.requests == []
+
+
+def test_http_200_and_a_blank_page_is_an_issue(run: Run, site: Site) -> None:
+    urls = "".join(f"{site.url}{path_of(name)}\n" for name in ("spa-no-script", "login", "welcome-nginx", "spa-crash"))
+    done = run("dm-probe -k | dm-screenshot -k | dm-analyze | dm-propose", urls)
+    found = {record["service"].rpartition("/")[2]: record["analysis"] for record in records(done.stdout)}
+    judged = {name: (each["status"], each["cause"], each["pattern"]) for name, each in found.items()}
+    assert judged == {
+        "spa-no-script": ("degraded", "wrong_content", "page.script_missing"),
+        "spa-crash": ("degraded", "app_exception", "page.script_exception"),
+        "welcome-nginx": ("degraded", "wrong_content", "page.default"),
+        "login": ("healthy", None, None),
+    }
+    assert found["spa-no-script"]["evidence"] == ["screenshot:0", "screenshot:0.request.0"]
+    assert "/missing/app." in found["spa-no-script"]["hypothesis"]
+
+
+def test_the_page_of_a_container_by_its_internal_name(run: Run, shop: dict[str, str]) -> None:
+    done = run("dm-services | dm-screenshot -t 20", **shop)
+    found = {record["service"]: record for record in records(done.stdout)}
+    assert done.returncode == 0, done.stderr
+    pages = [page for record in found.values() for page in record["screenshot"]["pages"]]
+    assert {page["verdict"] for page in pages} == {"ok"}, pages
+    assert any(page["scope"] == "internal" for page in pages)

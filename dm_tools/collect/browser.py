@@ -17,6 +17,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -71,13 +72,72 @@ SHOT_SECONDS = 2.5
 THUMBNAIL = 0.25
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
+# Ports that browsers refuse by themselves: a web interface may have one, and a check of another is to be refused there.
+PORTS = (
+    *(
+        1,
+        7,
+        9,
+        11,
+        13,
+        15,
+        17,
+        19,
+        20,
+        21,
+        22,
+        23,
+        25,
+        37,
+        42,
+        43,
+        53,
+        69,
+        77,
+        79,
+        87,
+        95,
+        101,
+        102,
+        103,
+        104,
+        109,
+        110,
+    ),
+    *(
+        111,
+        113,
+        115,
+        117,
+        119,
+        123,
+        135,
+        137,
+        139,
+        143,
+        161,
+        179,
+        389,
+        427,
+        465,
+        512,
+        513,
+        514,
+        515,
+        526,
+        530,
+        531,
+        532,
+    ),
+    *(540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061),
+    *(6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080),
+)
 FLAGS = (
+    f"--explicitly-allowed-ports={','.join(map(str, PORTS))}",
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-default-apps"),
     *("--metrics-recording-only", "--no-pings", "--mute-audio", "--disable-dev-shm-usage", "--disable-breakpad"),
     *("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--js-flags=--max-old-space-size=512"),
-    # Ports that browsers refuse by themselves, and web interfaces have.
-    "--explicitly-allowed-ports=1719,1720,1723,2049,3659,4045,4190,5060,5061,6000,6566,6665,6666,6667,6668,6669,6679,6697,10080",
     *("--force-webrtc-ip-handling-policy=disable_non_proxied_udp",),
 )
 # Top-level domains that Chromium only opens over TLS (its HSTS list), and people call services so: http://app:8000/.
@@ -116,6 +176,26 @@ def executable() -> str | None:
     if named:
         return named
     return next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+
+
+def missing() -> str | None:
+    """What this machine lacks to look at pages, as far as that can be told without starting a browser."""
+    if importlib.util.find_spec("playwright") is None:
+        return "the Python package 'playwright' is not installed (pip install 'dm-tools[screenshot]')"
+    own = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path("~/.cache/ms-playwright").expanduser())
+    path = executable()
+    if path is None and not any(own.glob("chromium*")):
+        return "no Chromium or Chrome on this machine: install one, or name it in DM_CHROMIUM"
+    if path is not None and not os.access(path, os.X_OK):
+        return f"no Chromium at {path!r}: install one, or name it in DM_CHROMIUM"
+    return None
+
+
+def main() -> None:
+    """Say what is missing, and end with 1: how scripts ask whether there is a browser."""
+    reason = missing()
+    sys.stdout.write(f"{reason}\n" if reason else "")
+    sys.exit(reason is not None)
 
 
 def unavailable(reason: str) -> records.Problem:
@@ -230,15 +310,13 @@ class _Fleet:
 
 async def _start(manner: Manner) -> _Run:
     """A browser that runs. Raises Problem browser_unavailable, saying what is missing."""
-    if importlib.util.find_spec("playwright") is None:
-        raise unavailable("the Python package 'playwright' is not installed (pip install 'dm-tools[screenshot]')")
+    if (reason := missing()) is not None:
+        raise unavailable(reason)
     from playwright.async_api import Error, async_playwright
 
     playwright = await async_playwright().start()
     path = executable() or playwright.chromium.executable_path
-    if not os.access(path, os.X_OK):
-        await playwright.stop()
-        raise unavailable(f"no Chromium at {path!r}: install one, or name it in DM_CHROMIUM")
+    reason = ""
     # As root the sandbox cannot work; for others it may be forbidden (a container), which only the attempt tells.
     for sandbox in (True, False) if os.geteuid() else (False,):
         try:
@@ -280,6 +358,8 @@ class _Run:
 
     async def look(self, url: str, timeout: float, resolve: Resolve) -> Look:
         """Raises _Gone if the browser ends meanwhile."""
+        from playwright.async_api import Error
+
         self.busy += 1
         if self.watch is None or self.watch.done():
             self.watch = asyncio.create_task(self._watch())
@@ -292,11 +372,11 @@ class _Run:
                 raise _Gone
             try:
                 return work.result()
-            except Exception:
+            except (Error, TimeoutError) as failure:
                 await asyncio.sleep(0.1)  # that it has ended may be known a moment later
                 if not self.alive:
                     raise _Gone from None
-                raise
+                return Look(Seen(url, failure=("failed", str(failure).partition("\n")[0][:200] or "no answer")))
         finally:
             self.busy -= 1
             work.cancel()
@@ -567,11 +647,17 @@ class _Tab:
         url = self.parts._replace(netloc=self.parts.netloc.rpartition("@")[2]).geturl()
         if self._headers():
             await self.cdp.send("Fetch.enable", {"patterns": [{"urlPattern": "*"}]})
-        if not await self._go(url, until):
-            return
-        waited = asyncio.ensure_future(self._wait(until))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(waited, max(0.1, until - time.monotonic()))
+        for _ in range(ATTEMPTS):
+            self.network_changed = False
+            if not await self._go(url, until):
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wait(until), max(0.1, until - time.monotonic()))
+            if not self.network_changed:
+                break
+            # The browser broke connections off because somewhere a container got a network: no fault of the page.
+            for entries in (seen.console, seen.exceptions, seen.failed_requests, seen.slow_requests):
+                entries.clear()
         await self._read(deadline)
         settled = min(until, time.monotonic() + SETTLE_SECONDS)
         while judge.unsettled(seen) and time.monotonic() < settled:
@@ -591,20 +677,17 @@ class _Tab:
         """Navigate; False if there is nothing to look at, which is noted."""
         from playwright.async_api import Error
 
-        for attempt in range(ATTEMPTS + 2):
-            left = until - time.monotonic()
-            if left <= 0:
-                break
+        while (left := until - time.monotonic()) > 0:
             try:
                 await self.page.goto(url, wait_until="commit", timeout=left * 1000)
                 return True
             except Error as failure:
-                if not await self._again(url, str(failure), attempt):
+                if not await self._again(url, str(failure)):
                     return False
         self.seen.failure = self.seen.failure or ("timeout", "no answer in time")
         return False
 
-    async def _again(self, url: str, words: str, attempt: int) -> bool:
+    async def _again(self, url: str, words: str) -> bool:
         """What a failed navigation means; True if another attempt may succeed."""
         seen, parts = self.seen, self.parts
         net = _NET.search(words)
@@ -616,8 +699,8 @@ class _Tab:
                 return False
         if "interrupted by another navigation" in words:
             return True
-        if code == "ERR_NETWORK_CHANGED" and attempt < ATTEMPTS:
-            await asyncio.sleep(0.2 * (attempt + 1))
+        if code == "ERR_NETWORK_CHANGED":
+            await asyncio.sleep(0.2)
             return True
         if code.startswith("ERR_CERT_") and seen.tls is None:
             seen.tls = _CERTIFICATE.get(code, ("tls_untrusted", f"the browser refuses the certificate ({code})"))
@@ -725,8 +808,10 @@ class _Tab:
         looked.thumbnail = await self._shot(small, deadline)
 
     async def _shot(self, how: dict[str, Any], deadline: float) -> bytes | None:
+        from playwright.async_api import Error
+
         for _ in range(ATTEMPTS):
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(Error, TimeoutError):
                 shot = await self._send(
                     "Page.captureScreenshot", max(0.3, min(SHOT_SECONDS, (deadline - time.monotonic()) / 2)), **how
                 )
@@ -763,3 +848,7 @@ class _Tab:
         self.proxy.close()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self.context.close(), CLEAR_SECONDS)
+
+
+if __name__ == "__main__":
+    main()

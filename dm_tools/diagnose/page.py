@@ -144,6 +144,8 @@ def _verdict(seen: Seen, page_id: str) -> tuple[Verdict, list[Reason]]:
         return Verdict.LOGIN, [Reason("login_required", f"HTTP status {code or 401}: it asks who we are", [page_id])]
     if failed:
         return Verdict.NOT_RENDERED, [Reason(failed[0], failed[1], [page_id])]
+    if seen.cut and not text:  # what would have been there is not known
+        return Verdict.NOT_RENDERED, [Reason("too_large", "the page is larger than what is read of one", [page_id])]
     if (seen.final_url or "").startswith("chrome-error:"):
         return Verdict.NOT_RENDERED, [Reason("browser_error", "the browser shows its own error page", [page_id])]
     known = next((each for each in SIGNATURES if each.matches(seen)), None)
