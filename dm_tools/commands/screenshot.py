@@ -48,7 +48,7 @@ def _viewport(context: click.Context, parameter: click.Parameter, value: str) ->
 )
 @command.proofs_dir_option
 @command.when_option
-@command.stream_options(jobs=4, timeout=10)
+@command.stream_options(jobs=2, timeout=10)
 def cli(
     services: tuple[str, ...],
     jobs: int,
