@@ -15,6 +15,7 @@ _dm_tools() {
     dm-report) words='--fail-on --help --html --on-bad --proofs-dir --run-path --version' ;;
     dm-review) words='--help --proofs-dir --version' ;;
     dm-schema) words='--help --version' ;;
+    dm-screenshot) words='--dom --full-page --header-file --help --jobs --keep-order --on-bad --proofs-dir --timeout --version --viewport --wait --when' ;;
     dm-services) words='--discover --docker-host --help --manifest --timeout --version' ;;
     dm-show) words='--cost --help --overview --version --why' ;;
     dm-stats) words='--help --jobs --keep-order --on-bad --timeout --version --when' ;;
@@ -23,4 +24,4 @@ _dm_tools() {
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))
 }
-complete -o default -F _dm_tools dm-analyze dm-condense dm-inspect dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-services dm-show dm-stats supervisor-session.sh
+complete -o default -F _dm_tools dm-analyze dm-condense dm-inspect dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-services dm-show dm-stats supervisor-session.sh

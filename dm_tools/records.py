@@ -121,6 +121,17 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Verdict(StrEnum):
+    """What a rendered page is: `login` asks who we are, `not_rendered` gave the browser nothing to show."""
+
+    OK = "ok"
+    BLANK = "blank"
+    ERROR_PAGE = "error_page"
+    LOGIN = "login"
+    LOADING = "loading"
+    NOT_RENDERED = "not_rendered"
+
+
 class Severity(StrEnum):
     """How much an issue matters: critical, a service is not served; warning, it is at risk; info, worth knowing."""
 
@@ -327,6 +338,82 @@ class Stats(Section):
     block_write_bytes: int | None
 
 
+class Reason(Section):
+    """Why a page has its verdict, or what else is wrong with it: a stable code, words, and the evidence."""
+
+    code: str
+    message: str
+    evidence: list[str] = msgspec.field(default_factory=list)
+
+
+class ConsoleEntry(Section):
+    """What a page wrote to its console (error, warning), or did to the one who looks (dialog, popup)."""
+
+    type: str
+    text: str
+    location: str | None = None
+
+
+class Request(Section):
+    """A request that a page made for a part of itself, and that failed or was slow."""
+
+    url: str
+    method: str
+    kind: str
+    status_code: int | None = None
+    error: str | None = None
+    duration_ms: float | None = None
+
+
+class Timing(Section):
+    """When a page got where, since its navigation began; `total_ms` is all that looking at it took."""
+
+    first_byte_ms: float | None = None
+    dom_content_loaded_ms: float | None = None
+    load_ms: float | None = None
+    total_ms: float | None = None
+
+
+class Page(Section):
+    """One URL as a browser shows it, id `screenshot:N`.
+
+    Its parts: `screenshot:N.text`, `.title`, `.console.K`, `.exception.K`, `.request.K` (of `failed_requests`),
+    `.slow.K`. `path`: the picture, null if there is none. `failure`: why nothing could be rendered. `tls`: what is
+    wrong with the certificate; the page is shown all the same.
+    """
+
+    id: str
+    url: str
+    scope: str
+    verdict: Verdict
+    reasons: list[Reason] = msgspec.field(default_factory=list)
+    final_url: str | None = None
+    status_code: int | None = None
+    content_type: str | None = None
+    failure: str | None = None
+    tls: str | None = None
+    path: str | None = None
+    thumbnail_path: str | None = None
+    sha256: str | None = None
+    size_bytes: int | None = None
+    title: str | None = None
+    text: str | None = None
+    dom_excerpt: str | None = None
+    dom_path: str | None = None
+    console: list[ConsoleEntry] = msgspec.field(default_factory=list)
+    exceptions: list[str] = msgspec.field(default_factory=list)
+    failed_requests: list[Request] = msgspec.field(default_factory=list)
+    slow_requests: list[Request] = msgspec.field(default_factory=list)
+    timing: Timing = msgspec.field(default_factory=Timing)
+
+
+class Screenshot(Section):
+    """Section `screenshot`: a page per http and https URL of the service."""
+
+    status: Status
+    pages: list[Page]
+
+
 class Fix(Section):
     """What a pattern says helps. A parameter's value `$name` is what the pattern captured as `name`."""
 
@@ -451,6 +538,7 @@ class Service(Section, kw_only=True):
     inspect: Inspect | None = None
     logs: Logs | None = None
     stats: Stats | None = None
+    screenshot: Screenshot | None = None
     analysis: Analysis | None = None
     proposals: list[Proposal] | None = None
     errors: list[Error] = msgspec.field(default_factory=list)

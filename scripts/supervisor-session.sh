@@ -12,7 +12,8 @@ Usage: supervisor-session.sh COMMAND [ARGUMENT]...
 
 Commands:
   diagnose [--discover] [SERVICE]...           probe and inspect the stack, or just these services
-  diagnose-enhanced [--discover] [SERVICE]...  also logs, stats, root causes, proposed fixes and a report as HTML page
+  diagnose-enhanced [--discover] [--agent] [SERVICE]...
+                                               also logs, stats, screenshots, root causes, fixes, an HTML page
   report [FILE]                                show the newest report, or FILE
   review [FILE]                                approve fixes of the newest report, or of FILE
   demo [FAULT]                                 break a small real stack and diagnose it (default: database-down)
@@ -143,11 +144,17 @@ diagnose_enhanced() {
     sources "$@"
     begin
     say "[supervisor] Triggering ENHANCED diagnostics..."
+    local eyes=(dm-screenshot) reason
+    reason=$(PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser) || {
+        say "[supervisor] No screenshots: $reason"
+        eyes=(cat)
+    }
     stage services "${source_command[@]}" |
         stage probe dm-probe |
         stage inspect dm-inspect |
         stage logs dm-logs |
         stage stats dm-stats |
+        stage screenshot "${eyes[@]}" |
         stage analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} |
         stage propose dm-propose |
         stage report dm-report --html --fail-on unhealthy --run-path "$run" >/dev/null
@@ -156,7 +163,7 @@ diagnose_enhanced() {
             "$run/propose.jsonl"
     fi
     saved "Enhanced diagnostic report saved:"
-    finish {services,probe,inspect,logs,stats,analyze,propose,report}.status
+    finish {services,probe,inspect,logs,stats,screenshot,analyze,propose,report}.status
 }
 
 saved() { # what the report says, in a few lines

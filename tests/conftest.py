@@ -26,7 +26,7 @@ os.environ.setdefault("DM_LAB_PORT", "19080")
 
 COMMANDS = sorted(path.stem.replace("_", "-") for path in (ROOT / "dm_tools" / "commands").glob("[a-z]*.py"))
 
-# Nothing of the caller's settings reaches a test, and no engine unless the test asks for one.
+# Nothing of the caller's settings reaches a test, and no engine and no browser unless the test asks for one.
 SEALED = {
     "PATH": f"{ROOT / 'bin'}:{os.environ['PATH']}",
     "HOME": "/nonexistent",
@@ -34,7 +34,9 @@ SEALED = {
     "TZ": "UTC",
     "NO_COLOR": "1",
     "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+    "DM_CHROMIUM": "/nonexistent/chromium",
 }
+BROWSER = {"DM_CHROMIUM": ""}  # what a test gives that asks for one: whichever the machine has
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

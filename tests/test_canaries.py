@@ -169,7 +169,19 @@ def planted(box: Box, shop: dict[str, str], tmp_path: Path) -> Iterator[dict[str
 
 
 def test_no_canary_comes_out_of_any_stage(planted: dict[str, str], run: Run, tmp_path: Path) -> None:
-    stages = ["services", "probe", "inspect", "logs", "condense", "stats", "analyze", "propose", "report", "redact"]
+    stages = [
+        "services",
+        "probe",
+        "inspect",
+        "logs",
+        "condense",
+        "stats",
+        "screenshot",
+        "analyze",
+        "propose",
+        "report",
+        "redact",
+    ]
     said = {}
     for before, stage in zip(["/dev/null", *stages], stages, strict=False):
         source = before if before == "/dev/null" else f"{before}.jsonl"

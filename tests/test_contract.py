@@ -19,11 +19,12 @@ import pytest
 from tests.conftest import COMMANDS, ROOT, SEALED, Run, records
 
 # records in, the same records out
-FILTERS = ["probe", "inspect", "logs", "condense", "stats", "analyze", "propose", "redact"]
+FILTERS = ["probe", "inspect", "logs", "condense", "stats", "screenshot", "analyze", "propose", "redact"]
 READERS = [*FILTERS, "report", "show"]
-STREAMING = ["probe", "inspect", "logs", "condense", "stats", "propose", "redact", "show"]
+STREAMING = ["probe", "inspect", "logs", "condense", "stats", "screenshot", "propose", "redact", "show"]
 NEEDS_DOCKER = ["probe", "inspect", "logs", "stats"]
-GOOD = '{"service": "x", "internal": ["http://127.0.0.1:1/"], "more": {"kept": [1, 2.5, null]}}\n'
+CONCURRENT = [*NEEDS_DOCKER, "screenshot"]  # several records at once: the order is lost without -k
+GOOD = '{"service": "x", "internal": ["tcp://127.0.0.1:1"], "more": {"kept": [1, 2.5, null]}}\n'
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -128,7 +129,7 @@ BROKEN = [
 @pytest.mark.parametrize("line", BROKEN)
 def test_a_broken_line_is_reported_skipped_or_fatal(run: Run, name: str, line: str) -> None:
     text = f"{GOOD}{line}\n{GOOD}"
-    reported = run(f"dm-{name} --keep-order" if name in NEEDS_DOCKER else f"dm-{name}", stdin=text)
+    reported = run(f"dm-{name} --keep-order" if name in CONCURRENT else f"dm-{name}", stdin=text)
     good, bad, after = records(reported.stdout)
     assert bad["errors"][0]["code"] == "bad_line"
     assert bad["errors"][0]["line"] == 2
@@ -167,7 +168,7 @@ def test_a_reported_line_flows_through_the_rest_of_the_pipe(run: Run, name: str)
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_bare_name_and_a_bare_url_are_records(run: Run, name: str) -> None:
     text = "shop-app-1\nhttp://127.0.0.1:1/\n"
-    by_stdin = run(f"dm-{name} --keep-order" if name in NEEDS_DOCKER else f"dm-{name}", stdin=text)
+    by_stdin = run(f"dm-{name} --keep-order" if name in CONCURRENT else f"dm-{name}", stdin=text)
     named, url = records(by_stdin.stdout)
     assert named["service"] == "shop-app-1"
     assert url["external"] == ["http://127.0.0.1:1/"]
@@ -194,7 +195,7 @@ def test_without_docker_the_records_flow_and_the_status_is_5(run: Run, name: str
         assert record["errors"][0]["code"] == "docker_unreachable"
 
 
-@pytest.mark.parametrize("name", ["inspect", "logs", "stats"])
+@pytest.mark.parametrize("name", ["inspect", "logs", "stats", "screenshot"])
 def test_when_unhealthy_leaves_healthy_records_alone(run: Run, name: str) -> None:
     healthy = '{"service":"a","probe":{"status":"healthy","checks":[]},"inspect":{"state":"running","health":null}}'
     sick = [
@@ -203,7 +204,7 @@ def test_when_unhealthy_leaves_healthy_records_alone(run: Run, name: str) -> Non
         '{"service":"d"}',
     ]
     done = run(f"dm-{name} --when unhealthy -k", stdin="\n".join([healthy, *sick]) + "\n")
-    asked = {record["service"]: bool(record.get("errors")) for record in records(done.stdout)}
+    asked = {record["service"]: bool(record.get("errors") or name in record) for record in records(done.stdout)}
     assert asked == {"a": False, "b": True, "c": True, "d": True}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.conftest import COMMANDS, ROOT, SEALED
+from tests.conftest import BROWSER, COMMANDS, ROOT, SEALED
 
 README = (ROOT / "README.md").read_text()
 
@@ -56,7 +56,7 @@ def recorded(_lab_up: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 def desk(shop: dict[str, str], recorded: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
     """A copy of that folder, and the variables to see the shop."""
     shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
-    return tmp_path, shop | {"PROOFS_DIR": "volumes/proofs"}
+    return tmp_path, shop | BROWSER | {"PROOFS_DIR": "volumes/proofs"}
 
 
 @pytest.mark.parametrize("line", EXAMPLES)

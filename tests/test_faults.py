@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests import lab as fault_lab
-from tests.conftest import ROOT, SEALED, records
+from tests.conftest import BROWSER, ROOT, SEALED, records
 
 FAULTS = {fault.name: fault for fault in fault_lab.faults() if fault.name != "healthy"}
 # A fault is mostly waited for: two shops on the same engine halve the time.
@@ -93,12 +93,19 @@ def test_a_healthy_stack_is_silent_without_a_terminal(shop: dict[str, str], tmp_
 
 def test_every_stage_is_kept_and_can_be_replayed(shop: dict[str, str], tmp_path: Path) -> None:
     fault_lab.inject("stopped")
-    _, report, _ = diagnose(shop, tmp_path)
+    _, report, _ = diagnose(shop | BROWSER, tmp_path)
     run_path = Path(report["run_path"])
     stages = {path.stem for path in run_path.glob("*.jsonl")}
-    assert stages == {"services", "probe", "inspect", "logs", "stats", "analyze", "propose", "report"}
+    assert stages == {"services", "probe", "inspect", "logs", "stats", "screenshot", "analyze", "propose", "report"}
+    looked_at = records((run_path / "screenshot.jsonl").read_text())
+    assert any(page["path"] for record in looked_at for page in record["screenshot"]["pages"])
     replay = subprocess.run(
-        "dm-analyze < stats.jsonl | dm-propose", shell=True, cwd=run_path, env=SEALED, capture_output=True, check=True
+        "dm-analyze < screenshot.jsonl | dm-propose",
+        shell=True,
+        cwd=run_path,
+        env=SEALED,
+        capture_output=True,
+        check=True,
     )
     assert replay.stdout == (run_path / "propose.jsonl").read_bytes()
 

@@ -51,6 +51,14 @@ def with_stats(**figures: float) -> Record:
     return container() | {"stats": dict.fromkeys(keys) | figures}
 
 
+def shown(verdict: str, *codes: str, probed: bool = True) -> Record:
+    """A service whose page a browser saw like that."""
+    reasons = [{"code": code, "message": code, "evidence": ["screenshot:0"]} for code in codes]
+    page = {"id": "screenshot:0", "url": "http://x/", "scope": "internal", "verdict": verdict, "reasons": reasons}
+    section = {"screenshot": {"status": "degraded", "pages": [page]}}
+    return (container() if probed else {"service": "x"}) | section
+
+
 def health(output: str, exit_code: int = -1, **changes: Any) -> Record:
     runs = [{"exit_code": exit_code, "output": output} | HEALTH_RUN]
     return container(health="unhealthy", has_healthcheck=True, health_log=runs, **changes)
@@ -144,6 +152,19 @@ STATES: dict[str, tuple[Record, Record]] = {
     "network.refused": (probed("refused"), probed("refused", state="exited", exit_code=1)),
     "network.timeout": (probed("timeout"), probed("reset")),
     "network.http_error": (probed("http_5xx"), probed("timeout")),
+    "page.script_missing": (shown("blank", "script_failed"), shown("ok", "script_failed")),
+    "page.script_exception": (shown("loading", "exception"), shown("blank", "script_failed", "exception")),
+    "page.data_missing": (shown("blank", "data_failed"), shown("blank", "data_failed", "exception")),
+    "page.trace": (shown("error_page", "trace"), shown("error_page", "server_error")),
+    "page.default": (shown("error_page", "default_page"), shown("error_page", "http_status")),
+    "page.blank": (shown("blank", "no_content"), shown("loading", "spinner")),
+    "page.loading": (shown("loading", "spinner"), shown("login", "login_form")),
+    "page.error": (shown("error_page", "http_status"), shown("not_rendered", "crashed")),
+    "page.redirects": (shown("not_rendered", "too_many_redirects"), shown("not_rendered", "timeout")),
+    "page.mixed_content": (shown("ok", "mixed_content"), shown("ok", "tls")),
+    "page.refused": (shown("not_rendered", "refused", probed=False), shown("not_rendered", "refused")),
+    "page.dns": (shown("not_rendered", "dns", probed=False), shown("not_rendered", "dns")),
+    "page.timeout": (shown("not_rendered", "timeout", probed=False), shown("not_rendered", "timeout")),
     "system.memory_pressure": (with_stats(memory_percent=99), with_stats(memory_percent=60)),
     "system.cpu_saturated": (with_stats(throttled_percent=95), with_stats(throttled_percent=10)),
 }

@@ -113,6 +113,14 @@ REMEDIES: dict[Cause, tuple[Remedy, ...]] = {
         Remedy("check_config", MEDIUM, "the certificate, its names or its chain are not what clients expect"),
     ),
     Cause.HTTP_ERROR: (Remedy("check_logs", HIGH, "the log has the error behind the answer"),),
+    Cause.WRONG_CONTENT: (
+        Remedy(
+            "check_config",
+            MEDIUM,
+            "it answers, but not with what people should see: check what it serves and from where",
+        ),
+        Remedy("rollback_image", LOW, "if it began with a new version, the version before shows its page"),
+    ),
     Cause.APP_EXCEPTION: (
         Remedy("check_logs", HIGH, "the trace names the place in the code"),
         Remedy("restart", LOW, "a restart helps only if the state is at fault, not the code"),

@@ -6,10 +6,11 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
+from dm_tools.diagnose import page
 from dm_tools.diagnose.patterns import Hit, Library, Places, matches
 from dm_tools.diagnose.topology import Node, node
 from dm_tools.diagnose.view import View, resolve, time_of
-from dm_tools.records import Inspect, Status
+from dm_tools.records import Inspect, Page, Request, Status, Verdict
 
 MAX_WORDS = 160
 
@@ -55,6 +56,10 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
 
 def quote(value: Any) -> str:
     """What a piece of evidence says: the text of a log line or health check, the message of a probe, or the value."""
+    if isinstance(value, Page):
+        return "; ".join(reason.message for reason in value.reasons) or value.verdict
+    if isinstance(value, Request):
+        return f"{value.url}: {value.error or value.status_code or f'{value.duration_ms} ms'}"
     for key in ("text", "output", "message", "action"):
         if words := getattr(value, key, None):
             return str(words)
@@ -74,6 +79,7 @@ def _alarms(view: View) -> list[str]:
         found.append("inspect:state")
     elif view.inspect and view.inspect.health == "unhealthy":
         found.append("inspect:health")
+    found += [each.id for each in view.pages if each.verdict in page.BROKEN][:1]
     return found
 
 
@@ -86,6 +92,7 @@ def _values(view: View) -> dict[str, str]:
         values |= {key: f"{getattr(view.stats, key) or 0:g}" for key in ("memory_percent", "throttled_percent")}
     failed = [check for check in (view.probe.checks if view.probe else []) if not check.ok]
     values["probe_message"] = failed[0].message or "" if failed else ""
+    values["page_message"] = _of_page(view)
     expired = [check.certificate.not_after for check in failed if check.certificate]
     values["certificate_date"] = f" (on {expired[0][:10]})" if expired else ""
     values["last_words"] = _last_words(view)
@@ -105,6 +112,13 @@ def _container_values(inspect: Inspect) -> dict[str, str]:
         "error": inspect.error or "",
         "limit_memory": f"{limit / 2**20:.0f} MiB" if limit else "the whole machine (no limit is set)",
     }
+
+
+def _of_page(view: View) -> str:
+    """Why the first page that is not well is not: the page and the first reasons."""
+    well = (Verdict.OK, Verdict.LOGIN)
+    bad = next((each for each in view.pages if each.verdict not in well and each.reasons), None)
+    return f"{bad.url}: {'; '.join(each.message for each in bad.reasons[:2])}" if bad else ""
 
 
 def _last_words(view: View) -> str:

@@ -14,7 +14,7 @@ from dm_tools.records import Analysis, Cause, Confidence, Finding, Role, Severit
 # What can carry a cause: a kind of evidence, or one thing that Docker says of the container. What is not listed here
 # (the image's name, the mounts) is worth knowing but proves nothing.
 TELLING = {
-    *("logs", "probe", "event", "stats", "step", "inspect:state", "inspect:exit_code", "inspect:error"),
+    *("logs", "probe", "event", "stats", "screenshot", "step", "inspect:state", "inspect:exit_code", "inspect:error"),
     *("inspect:health", "inspect:restart_count", "inspect:oom_killed"),
 }
 CARRIED_BY = {
@@ -29,7 +29,7 @@ CARRIED_BY = {
     Cause.HEALTHCHECK_BROKEN: {"inspect:health"},
     Cause.TLS_EXPIRED: {"probe", "logs"},
     Cause.TLS_UNTRUSTED: {"probe", "logs"},
-    Cause.UNRESPONSIVE: {"probe", "inspect:health", "logs"},
+    Cause.UNRESPONSIVE: {"probe", "inspect:health", "logs", "screenshot"},
     Cause.CPU_SATURATED: {"stats:throttled_percent", "stats:cpu_percent", "logs"},
     Cause.MEMORY_PRESSURE: {"stats:memory_percent", "stats:memory_bytes", "logs"},
     Cause.MISSING_ENV: {"logs", "inspect:env_names"},

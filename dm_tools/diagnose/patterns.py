@@ -24,7 +24,7 @@ MAX_EVIDENCE = 3  # ids per clause: the newest; more of the same proves nothing 
 MAX_LOOKED_AT = 24  # newest matches of a clause in a log that are looked at for the peers that they name
 MAX_PEERS = 4  # peers that one pattern may blame
 
-_LISTS = ("log", "health", "event", "probe.error")
+_LISTS = ("log", "health", "event", "probe.error", "screenshot.verdict", "screenshot.reason")
 _COMPUTED = ("answers", "down", "looping", "missing", "probe.status")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _KNOWN_PLACEHOLDERS = frozenset(
@@ -42,6 +42,7 @@ _KNOWN_PLACEHOLDERS = frozenset(
             "last_words",
         ),
         *("certificate_date", "probe_message", "limit_memory", "memory_percent", "throttled_percent"),
+        "page_message",
     ]
 )
 
@@ -340,6 +341,11 @@ class Places:
         elif where == "event":
             events = inspect.events if inspect else []
             yield from ((f"event:{index}", event.action) for index, event in enumerate(events))
+        elif where == "screenshot.verdict":
+            yield from ((page.id, page.verdict) for page in self.view.pages)
+        elif where == "screenshot.reason":
+            for page in self.view.pages:
+                yield from (((reason.evidence or [page.id])[0], reason.code) for reason in page.reasons)
         else:
             section, _, key = where.partition(".")
             value = getattr(inspect if section == "inspect" else self.view.stats, key, None)

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from dm_tools import records
-from dm_tools.records import Inspect, LogLine, Logs, Probe, Stats, Status, Step
+from dm_tools.diagnose import page
+from dm_tools.records import Inspect, LogLine, Logs, Page, Probe, Screenshot, Stats, Status, Step
 
 LOOP_SECONDS = 90.0  # restarted so recently that it may well be dying again (Docker backs off up to a minute)
 
@@ -24,6 +25,7 @@ class View:
     inspect: Inspect | None
     logs: Logs | None
     stats: Stats | None
+    screenshot: Screenshot | None
     error_codes: frozenset[str]
     steps: tuple[Step, ...] = ()  # what a model looked at before
 
@@ -36,6 +38,7 @@ class View:
             inspect=records.section(record, "inspect", Inspect),
             logs=records.section(record, "logs", Logs),
             stats=records.section(record, "stats", Stats),
+            screenshot=records.section(record, "screenshot", Screenshot),
             error_codes=frozenset(str(entry.get("code")) for entry in record.get("errors") or []),
             steps=_steps(record),
         )
@@ -90,7 +93,7 @@ class View:
             return Status.FAILED
         probed = self.probe.status if self.probe else Status.UNKNOWN
         if self.inspect is None:
-            return probed
+            return self._as_shown(probed)
         if self.inspect.state != "running" or self.looping:
             return Status.FAILED
         if probed in (Status.FAILED, Status.DEGRADED):
@@ -100,7 +103,21 @@ class View:
             return Status.FAILED
         if self.inspect.health == "unhealthy":
             return Status.DEGRADED if self.answers_urls else Status.FAILED
-        return Status.HEALTHY
+        return self._as_shown(Status.HEALTHY)
+
+    def _as_shown(self, otherwise: Status) -> Status:
+        """What a browser adds: HTTP 200 and a blank page is not healthy. If nothing else was asked, it decides."""
+        pages = self.pages
+        if not pages:
+            return otherwise
+        if otherwise == Status.UNKNOWN and (self.probe is None or not self.probe.checks):
+            return page.status(pages)
+        return Status.DEGRADED if otherwise == Status.HEALTHY and page.broken(pages) else otherwise
+
+    @property
+    def pages(self) -> list[Page]:
+        """The pages that a browser looked at."""
+        return self.screenshot.pages if self.screenshot else []
 
     @property
     def answers_urls(self) -> bool:
@@ -110,7 +127,8 @@ class View:
     @property
     def looked_at(self) -> list[str]:
         """Which kinds of evidence there are."""
-        kinds = {"probe": self.probe, "inspect": self.inspect, "logs": self.logs, "stats": self.stats}
+        kinds: dict[str, Any] = {"probe": self.probe, "inspect": self.inspect, "logs": self.logs, "stats": self.stats}
+        kinds |= {"screenshot": self.screenshot if self.pages else None}
         return [name for name, section in kinds.items() if section is not None]
 
 
@@ -169,7 +187,7 @@ def parse_time(value: str | None) -> float | None:
     return whole + float(match[2] or 0)
 
 
-EVIDENCE = re.compile(r"^(probe|logs|event|inspect|stats|step):([A-Za-z0-9_.]{1,80}|\d{1,9}-\d{1,9})\Z")
+EVIDENCE = re.compile(r"^(probe|logs|event|inspect|stats|screenshot|step):([A-Za-z0-9_.]{1,80}|\d{1,9}-\d{1,9})\Z")
 
 
 def resolve(view: View, evidence_id: str) -> Any:
@@ -195,7 +213,25 @@ def resolve(view: View, evidence_id: str) -> Any:
         return next((step for step in view.steps if step.id == evidence_id), None)
     if kind == "stats" and view.stats and key in view.stats.__struct_fields__:
         return getattr(view.stats, key)
+    if kind == "screenshot":
+        return _shown(view.pages, key)
     return None
+
+
+_PARTS = {"console": "console", "exception": "exceptions", "request": "failed_requests", "slow": "slow_requests"}
+
+
+def _shown(pages: list[Page], key: str) -> Any:
+    """A page (`0`), what it says (`0.text`, `0.title`), or an entry of it (`0.console.2`); else None."""
+    number, _, part = key.partition(".")
+    found = next((each for each in pages if each.id == f"screenshot:{number}"), None)
+    name, _, index = part.partition(".")
+    if found is None or not part:
+        return found
+    if part in ("text", "title"):
+        return getattr(found, part)
+    entries = getattr(found, _PARTS[name]) if name in _PARTS else []
+    return dict(enumerate(entries)).get(int(index)) if index.isdecimal() else None
 
 
 def _range(lines: list[LogLine], evidence_id: str) -> list[LogLine] | None:

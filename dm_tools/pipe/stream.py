@@ -30,7 +30,7 @@ MAX_LINE_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 200  # the JSON library reads deeper nesting than it writes
 URL = re.compile(r"^[a-z][a-z0-9+.-]*://\S+$", re.IGNORECASE)
 NAME = re.compile(r"^/?[A-Za-z0-9][A-Za-z0-9_.-]*$")
-UNREACHABLE_CODES = frozenset({"docker_unreachable", "model_unreachable"})
+UNREACHABLE_CODES = frozenset({"docker_unreachable", "browser_unavailable", "model_unreachable"})
 
 
 def from_word(word: str) -> Record | None:
@@ -248,6 +248,8 @@ def status_of(record: Record, stage: str) -> int:
         status = exits.worst(status, exits.ERRORS)
         if entry.get("stage") == stage and entry.get("code") in UNREACHABLE_CODES:
             status = exits.worst(status, exits.UNREACHABLE)
+        if entry.get("stage") == stage and entry.get("code") == "cannot_write":
+            status = exits.worst(status, exits.CANNOT_WRITE)
         if entry.get("stage") == stage and entry.get("code") == "internal_error":
             status = exits.worst(status, exits.BUG)
     return status

@@ -7,8 +7,11 @@ from typing import Any
 import msgspec
 import orjson
 
+from dm_tools.diagnose.facts import quote, short
 from dm_tools.diagnose.view import View, resolve
-from dm_tools.records import LogLine
+from dm_tools.records import LogLine, Page
+
+MAX_SHOWN = 400  # characters of a page's text
 
 
 def told(view: View, evidence_id: str) -> dict[str, Any]:
@@ -21,6 +24,9 @@ def told(view: View, evidence_id: str) -> dict[str, Any]:
     if evidence_id.startswith("probe:") and found is not None:
         answer = found.message or ("ok" if found.ok else "failed")
         return {"at": None, "text": f"{found.url}: {answer}"}
+    if evidence_id.startswith("screenshot:") and found is not None:
+        words = f"{found.url}: {quote(found)}" if isinstance(found, Page) else quote(found)
+        return {"at": None, "text": short(words, MAX_SHOWN) or "(nothing)"}
     if evidence_id.startswith("event:") and found is not None:
         return {"at": found.ts, "text": f"container event {found.action}"}
     if evidence_id.startswith("inspect:health.") and found is not None:

@@ -24,6 +24,7 @@ from dm_tools.records import (
     Problem,
     Proposal,
     Role,
+    Screenshot,
     Stats,
     Status,
     Step,
@@ -94,6 +95,7 @@ _READERS: dict[str, Callable[[Record], object]] = {
     "inspect": lambda record: section(record, "inspect", Inspect),
     "logs": lambda record: section(record, "logs", Logs),
     "stats": lambda record: section(record, "stats", Stats),
+    "screenshot": lambda record: section(record, "screenshot", Screenshot),
     "analysis": lambda record: section(record, "analysis", Analysis),
     "proposals": lambda record: sections(record, "proposals", Proposal),
 }

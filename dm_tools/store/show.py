@@ -106,6 +106,8 @@ def measured(record: Json) -> str:
         found.append(f"cpu {stats['cpu_percent']:g} %")
     if isinstance(stats.get("memory_percent"), int | float):
         found.append(f"memory {stats['memory_percent']:g} %")
+    for page in as_list(as_dict(record.get("screenshot")).get("pages")):
+        found.append(f"page {as_dict(page).get('verdict')}")
     if logs:
         found.append(f"{len(as_list(logs.get('lines')))} log items")
     return " · ".join(found)

@@ -1,0 +1,854 @@
+"""The browser: the one module that imports `playwright`. One Chromium serves a whole stream of pages.
+
+Playwright belongs to one thread, and a stream has many. So one thread owns the browser and runs its event loop; a call
+from any other hands a coroutine over and waits. Tabs are coroutines in it: a page that hangs costs a tab, not a thread.
+
+A new browser context for each page would cost more than the page; a tab is used again, and what the last page left
+(cookies, storage, permissions) is cleared. Each tab reaches the world through a SOCKS proxy of its own (socks.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from dm_tools import records
+from dm_tools.collect import http, socks
+from dm_tools.collect.socks import Resolve
+from dm_tools.diagnose import page as judge
+from dm_tools.diagnose.page import Seen
+from dm_tools.records import ConsoleEntry, Request, Timing
+
+if TYPE_CHECKING:
+    from playwright.async_api import (
+        Browser as Chromium,
+    )
+    from playwright.async_api import (
+        BrowserContext,
+        CDPSession,
+        ConsoleMessage,
+        Dialog,
+        Download,
+        Frame,
+        Page,
+        Playwright,
+        Response,
+        Route,
+    )
+    from playwright.async_api import Request as Sent
+
+UNAVAILABLE = "browser_unavailable"
+
+MAX_TEXT = 200_000  # characters that are read of a page's text, and
+MAX_HTML = 2_000_000  # of its document
+MAX_ENTRIES = 50  # of the console, of exceptions, of requests
+MAX_ENTRY_CHARACTERS = 2000
+MAX_FRAMES = 10  # inner frames whose text is read
+MAX_HEIGHT = 10_000  # pixels of a full page
+MAX_RENDERER_BYTES = 1024 * 1024 * 1024
+MAX_LOOKS_OF_A_TAB = 100  # then it is closed: history and what leaks stay small
+SLOW_MS = 1000.0
+SETTLE_SECONDS = 4.0  # a page that is blank may be about to draw itself
+ATTEMPTS = 3  # when the browser is killed, or the machine's network changes (a container was started)
+START_SECONDS = 60.0
+OPEN_SECONDS = 20.0
+CLEAR_SECONDS = 2.0
+SHOT_SECONDS = 2.5
+THUMBNAIL = 0.25
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
+# Ports that browsers refuse by themselves: a web interface may have one, and a check of another is to be refused there.
+PORTS = (
+    *(
+        1,
+        7,
+        9,
+        11,
+        13,
+        15,
+        17,
+        19,
+        20,
+        21,
+        22,
+        23,
+        25,
+        37,
+        42,
+        43,
+        53,
+        69,
+        77,
+        79,
+        87,
+        95,
+        101,
+        102,
+        103,
+        104,
+        109,
+        110,
+    ),
+    *(
+        111,
+        113,
+        115,
+        117,
+        119,
+        123,
+        135,
+        137,
+        139,
+        143,
+        161,
+        179,
+        389,
+        427,
+        465,
+        512,
+        513,
+        514,
+        515,
+        526,
+        530,
+        531,
+        532,
+    ),
+    *(540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061),
+    *(6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080),
+)
+FLAGS = (
+    f"--explicitly-allowed-ports={','.join(map(str, PORTS))}",
+    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-default-apps"),
+    *("--metrics-recording-only", "--no-pings", "--mute-audio", "--disable-dev-shm-usage", "--disable-breakpad"),
+    *("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--js-flags=--max-old-space-size=512"),
+    *("--force-webrtc-ip-handling-policy=disable_non_proxied_udp",),
+)
+# Top-level domains that Chromium only opens over TLS (its HSTS list), and people call services so: http://app:8000/.
+SECURE_NAMES = frozenset(
+    {"app", "bank", "channel", "dev", "foo", "google", "how", "ing", "meet", "meme", "new", "nexus", "office", "page"}
+    | {"play", "search", "zip"}
+)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How pages are looked at: the window's size, all of the page or its top, and what to wait for.
+
+    `wait`: load, idle (half a second without requests), or a selector. `headers` go to the page's own origin only.
+    """
+
+    width: int = 1280
+    height: int = 720
+    full_page: bool = False
+    wait: str = "load"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class Look:
+    """What looking at one URL gave: what was recorded, and the pictures (PNG), None if none could be taken."""
+
+    seen: Seen
+    picture: bytes | None = None
+    thumbnail: bytes | None = None
+
+
+def executable() -> str | None:
+    """The Chromium to start: $DM_CHROMIUM, or the system's; None: Playwright's own, if there is one."""
+    named = os.environ.get("DM_CHROMIUM")
+    if named:
+        return named
+    return next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+
+
+def missing() -> str | None:
+    """What this machine lacks to look at pages, as far as that can be told without starting a browser."""
+    if importlib.util.find_spec("playwright") is None:
+        return "the Python package 'playwright' is not installed (pip install 'dm-tools[screenshot]')"
+    own = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path("~/.cache/ms-playwright").expanduser())
+    path = executable()
+    if path is None and not any(own.glob("chromium*")):
+        return "no Chromium or Chrome on this machine: install one, or name it in DM_CHROMIUM"
+    if path is not None and not os.access(path, os.X_OK):
+        return f"no Chromium at {path!r}: install one, or name it in DM_CHROMIUM"
+    return None
+
+
+def main() -> None:
+    """Say what is missing, and end with 1: how scripts ask whether there is a browser."""
+    reason = missing()
+    sys.stdout.write(f"{reason}\n" if reason else "")
+    sys.exit(reason is not None)
+
+
+def unavailable(reason: str) -> records.Problem:
+    """No page can be looked at, whatever the record."""
+    return records.Problem(UNAVAILABLE, reason)
+
+
+def look(url: str, timeout: float = 15, manner: Manner | None = None, resolve: Resolve = socks.as_written) -> Look:
+    """Look at one URL with a browser of its own. Raises Problem browser_unavailable; whatever the page does is data."""
+    browser = Browser(manner or Manner(), tabs=1)
+    try:
+        return browser.look(url, timeout, resolve)
+    finally:
+        browser.close()
+
+
+def _own_loop() -> asyncio.AbstractEventLoop:
+    """An event loop in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    loop.set_default_executor(ThreadPoolExecutor(16))  # name look-ups
+    loop.set_exception_handler(lambda loop, context: None)  # a killed browser leaves answers that nobody waits for
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    return loop
+
+
+class Browser:
+    """A browser that is started when the first page is asked for, and again when it was killed."""
+
+    def __init__(self, manner: Manner, tabs: int, unavailable: Callable[[str], None] = lambda reason: None) -> None:
+        """`tabs`: pages looked at at once. `unavailable` is told, once, why there is no browser."""
+        self.manner = manner
+        self._loop = _own_loop()
+        self._fleet = _Fleet(manner, tabs, unavailable)
+
+    def look(self, url: str, timeout: float, resolve: Resolve = socks.as_written) -> Look:
+        """Look at one URL, from any thread; takes at most `timeout` seconds once a tab is free.
+
+        `resolve` says where a host and port lead, for the page and all that it loads. Raises Problem
+        browser_unavailable; whatever the page does is data.
+        """
+        return self.look_at_all([(url, resolve)], timeout)[0]
+
+    def look_at_all(self, pages: list[tuple[str, Resolve]], timeout: float) -> list[Look]:
+        """Look at several URLs, as many at once as there are tabs."""
+
+        async def everything() -> list[Look]:
+            return list(await asyncio.gather(*(self._fleet.look(url, timeout, resolve) for url, resolve in pages)))
+
+        return asyncio.run_coroutine_threadsafe(everything(), self._loop).result()
+
+    def close(self) -> None:
+        """End the browser; it is started again if it is asked again."""
+        with contextlib.suppress(Exception):
+            asyncio.run_coroutine_threadsafe(self._fleet.close(), self._loop).result(10)
+
+
+class _Gone(Exception):
+    """The browser, or its driver, has ended."""
+
+
+class _Fleet:
+    """One running browser and its tabs; lives in the loop's thread."""
+
+    def __init__(self, manner: Manner, tabs: int, unavailable: Callable[[str], None]) -> None:
+        self.manner = manner
+        self.unavailable = unavailable
+        self.room = asyncio.Semaphore(tabs)
+        self.starting = asyncio.Lock()
+        self.run: _Run | None = None
+        self.broken: records.Problem | None = None  # it cannot be started: that is tried once
+
+    async def look(self, url: str, timeout: float, resolve: Resolve) -> Look:
+        async with self.room:
+            for attempt in range(ATTEMPTS):
+                run = await self._running()
+                try:
+                    return await run.look(url, timeout, resolve)
+                except _Gone:
+                    await self._forget(run)
+                    last = attempt == ATTEMPTS - 1
+            assert last
+            return Look(Seen(url, failure=("browser_lost", "the browser ended each time that it showed this page")))
+
+    async def _running(self) -> _Run:
+        async with self.starting:
+            if self.broken is not None:
+                raise self.broken
+            if self.run is None or not self.run.alive:
+                try:
+                    self.run = await asyncio.wait_for(_start(self.manner), START_SECONDS)
+                except records.Problem as problem:
+                    self.broken = problem
+                except TimeoutError:
+                    self.broken = unavailable(f"the browser did not start within {START_SECONDS:g} s")
+                if self.broken is not None:
+                    self.unavailable(self.broken.message)
+                    raise self.broken
+            assert self.run is not None
+            return self.run
+
+    async def _forget(self, run: _Run) -> None:
+        async with self.starting:
+            if self.run is run:
+                self.run = None
+                await run.close()
+
+    async def close(self) -> None:
+        run, self.run = self.run, None
+        if run is not None:
+            await run.close()
+
+
+async def _start(manner: Manner) -> _Run:
+    """A browser that runs. Raises Problem browser_unavailable, saying what is missing."""
+    if (reason := missing()) is not None:
+        raise unavailable(reason)
+    from playwright.async_api import Error, async_playwright
+
+    playwright = await async_playwright().start()
+    path = executable() or playwright.chromium.executable_path
+    reason = ""
+    # As root the sandbox cannot work; for others it may be forbidden (a container), which only the attempt tells.
+    for sandbox in (True, False) if os.geteuid() else (False,):
+        try:
+            browser = await playwright.chromium.launch(
+                executable_path=path,
+                args=list(FLAGS),
+                chromium_sandbox=sandbox,
+                timeout=START_SECONDS * 500,
+                handle_sigint=False,
+                handle_sigterm=False,
+                handle_sighup=False,
+            )
+        except Error as failure:
+            reason = str(failure).partition("\n")[0][:200]
+            continue
+        monitor = await browser.new_browser_cdp_session()
+        return _Run(manner, playwright, browser, monitor)
+    await playwright.stop()
+    raise unavailable(f"{path!r} does not start: {reason}")
+
+
+class _Run:
+    """A browser from its start to its end."""
+
+    def __init__(self, manner: Manner, playwright: Playwright, browser: Chromium, monitor: CDPSession) -> None:
+        self.manner = manner
+        self.playwright = playwright
+        self.browser = browser
+        self.monitor = monitor
+        self.idle: list[_Tab] = []
+        self.busy = 0
+        self.watch: asyncio.Task[None] | None = None
+        self.ended = asyncio.Event()
+        browser.on("disconnected", lambda _: self.ended.set())
+
+    @property
+    def alive(self) -> bool:
+        return not self.ended.is_set() and self.browser.is_connected()
+
+    async def look(self, url: str, timeout: float, resolve: Resolve) -> Look:
+        """Raises _Gone if the browser ends meanwhile."""
+        from playwright.async_api import Error
+
+        self.busy += 1
+        if self.watch is None or self.watch.done():
+            self.watch = asyncio.create_task(self._watch())
+        work = asyncio.ensure_future(self._with_tab(url, timeout, resolve))
+        end = asyncio.ensure_future(self.ended.wait())
+        try:
+            bound = OPEN_SECONDS + timeout + CLEAR_SECONDS * 3
+            await asyncio.wait({work, end}, timeout=bound, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():  # it has ended, or hangs as a whole
+                raise _Gone
+            try:
+                return work.result()
+            except (Error, TimeoutError) as failure:
+                await asyncio.sleep(0.1)  # that it has ended may be known a moment later
+                if not self.alive:
+                    raise _Gone from None
+                return Look(Seen(url, failure=("failed", str(failure).partition("\n")[0][:200] or "no answer")))
+        finally:
+            self.busy -= 1
+            work.cancel()
+            end.cancel()
+
+    async def _with_tab(self, url: str, timeout: float, resolve: Resolve) -> Look:
+        tab = (
+            self.idle.pop() if self.idle else await asyncio.wait_for(_Tab.open(self.browser, self.manner), OPEN_SECONDS)
+        )
+        fit = False
+        try:
+            looked = await tab.look(url, timeout, resolve)
+            fit = await tab.clear()
+            return looked
+        finally:
+            if fit:
+                self.idle.append(tab)
+            else:
+                await tab.close()
+
+    async def _watch(self) -> None:
+        """End renderers that grow without bound: their page is then one that crashed."""
+        while self.busy and self.alive:
+            await asyncio.sleep(0.5)
+            with contextlib.suppress(Exception):
+                found = await asyncio.wait_for(self.monitor.send("SystemInfo.getProcessInfo"), 5)
+                for each in found["processInfo"]:
+                    if each["type"] == "renderer" and _resident_bytes(each["id"]) > MAX_RENDERER_BYTES:
+                        os.kill(each["id"], signal.SIGKILL)
+
+    async def close(self) -> None:
+        self.ended.set()
+        for tab in self.idle:
+            tab.proxy.close()
+        for end in (self.browser.close, self.playwright.stop):
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(end(), 3)
+
+
+def _resident_bytes(process: int) -> int:
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+# In an isolated world: the page's scripts cannot change what this sees.
+_READ = (Path(__file__).parent / "read_page.js").read_text()
+_NET = re.compile(r"net::(ERR_\w+)")
+_CERTIFICATE = {
+    "ERR_CERT_DATE_INVALID": ("tls_expired", "the certificate has expired, or is not valid yet"),
+    "ERR_CERT_COMMON_NAME_INVALID": ("tls_hostname", "the certificate is for another name"),
+    "ERR_CERT_AUTHORITY_INVALID": ("tls_untrusted", "the browser does not trust the certificate's issuer"),
+}
+_FAILURES = {
+    "ERR_TOO_MANY_REDIRECTS": ("too_many_redirects", "the page redirects without end"),
+    "ERR_INVALID_AUTH_CREDENTIALS": ("login", "the server asks for a password"),
+    "ERR_EMPTY_RESPONSE": ("reset", "connection closed without an answer"),
+    "ERR_CONNECTION_RESET": ("reset", "connection reset"),
+    "ERR_CONNECTION_CLOSED": ("reset", "connection closed"),
+    "ERR_SSL_PROTOCOL_ERROR": ("tls_error", "the server does not speak TLS there"),
+    "ERR_INVALID_HTTP_RESPONSE": ("bad_response", "the answer is not HTTP"),
+}
+
+
+@dataclass
+class _Tab:
+    """One tab in a context of its own, with its proxy; shows one page at a time."""
+
+    manner: Manner
+    context: BrowserContext
+    page: Page
+    cdp: CDPSession
+    proxy: socks.Proxy
+    seen: Seen = field(default_factory=lambda: Seen(""))
+    parts: SplitResult = field(default_factory=lambda: urlsplit(""))
+    origins: set[str] = field(default_factory=set)
+    plain: set[str] = field(default_factory=set)  # hosts that are asked around the browser: see SECURE_NAMES
+    authorization: str | None = None
+    crashed: asyncio.Event = field(default_factory=asyncio.Event)
+    network_changed: bool = False
+    looks: int = 0
+    world: int = 0  # the isolated world that the page was read in
+    tasks: set[asyncio.Future[Any]] = field(default_factory=set)
+
+    @classmethod
+    async def open(cls, browser: Chromium, manner: Manner) -> _Tab:
+        """A new tab of a running browser."""
+        proxy = socks.Proxy()
+        context = await browser.new_context(
+            proxy={"server": f"socks5://127.0.0.1:{await proxy.open()}"},
+            viewport={"width": manner.width, "height": manner.height},
+            accept_downloads=False,
+            service_workers="block",
+        )
+        page = await context.new_page()
+        cdp = await context.new_cdp_session(page)
+        tab = cls(manner, context, page, cdp, proxy)
+        await cdp.send("Network.enable", {"maxTotalBufferSize": 0, "maxResourceBufferSize": 0})
+        await cdp.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        await cdp.send("DOMStorage.enable")
+        await page.route(tab._is_plain, tab._ask_plainly)
+        cdp.on("Fetch.requestPaused", tab._paused)
+        cdp.on("DOMStorage.domStorageItemAdded", tab._stored)
+        context.on("page", tab._on_popup)
+        page.on("dialog", tab._on_dialog)
+        page.on("download", tab._on_download)
+        page.on("crash", lambda _: tab.crashed.set())
+        page.on("console", tab._on_console)
+        page.on("pageerror", lambda error: tab._add(tab.seen.exceptions, str(error)[:MAX_ENTRY_CHARACTERS]))
+        page.on("response", tab._on_response)
+        page.on("requestfailed", tab._on_failed)
+        page.on("requestfinished", tab._on_finished)
+        page.on("framenavigated", tab._on_navigated)
+        return tab
+
+    # What happens in the page
+
+    def _later(self, work: Awaitable[Any]) -> None:
+        """Do something that an event calls for; whether it works is of no account."""
+        task = asyncio.ensure_future(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Future[Any]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # asked for, so that nobody complains that it was not
+
+    def _add(self, entries: list[Any], entry: Any) -> None:
+        if len(entries) < MAX_ENTRIES:
+            entries.append(entry)
+
+    def _note(self, kind: str, text: str, location: str | None = None) -> None:
+        self._add(self.seen.console, ConsoleEntry(kind, text[:MAX_ENTRY_CHARACTERS], location))
+
+    def _on_popup(self, other: Page) -> None:
+        if other is not self.page:
+            self._note("popup", "the page opened a window")
+            self._later(other.close())
+
+    def _on_dialog(self, dialog: Dialog) -> None:
+        self._note("dialog", f"{dialog.type}: {dialog.message}")
+        self._later(dialog.dismiss())
+
+    def _on_download(self, download: Download) -> None:
+        self._note("download", f"the page sent a file: {download.suggested_filename}")
+        self._later(download.cancel())
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning", "assert"):
+            at = message.location
+            self._note(message.type, message.text, f"{at['url']}:{at['lineNumber'] + 1}" if at.get("url") else None)
+
+    def _on_response(self, response: Response) -> None:
+        request = response.request
+        if request.is_navigation_request() and request.frame == self.page.main_frame:
+            self.seen.status_code = response.status
+        elif response.status >= 400:
+            self._add(self.seen.failed_requests, self._request(request, status_code=response.status))
+
+    def _on_failed(self, request: Sent) -> None:
+        words = request.failure or ""
+        self.network_changed |= "ERR_NETWORK_CHANGED" in words
+        # What was broken off because the page went on, or was seen enough of, is no fault of the page.
+        if request.is_navigation_request() or "ERR_ABORTED" in words or not self.seen.url:
+            return
+        parts = urlsplit(request.url)
+        known = self.proxy.failed.get(f"{parts.hostname}:{parts.port or http.DEFAULT_PORTS.get(parts.scheme)}")
+        net = _NET.search(words)
+        error = f"{known[0]}: {known[1]}" if known else net[1] if net else words
+        self._add(self.seen.failed_requests, self._request(request, error=error))
+
+    def _on_finished(self, request: Sent) -> None:
+        took = request.timing["responseEnd"]
+        if took >= SLOW_MS and not request.is_navigation_request():
+            self._add(self.seen.slow_requests, self._request(request, duration_ms=round(took, 1)))
+
+    def _request(self, request: Sent, **more: Any) -> Request:
+        return Request(request.url[:MAX_ENTRY_CHARACTERS], request.method, request.resource_type, **more)
+
+    def _on_navigated(self, frame: Frame) -> None:
+        self._visited(frame.url)
+
+    def _visited(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and len(self.origins) < 100:
+            self.origins.add(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
+
+    def _stored(self, event: dict[str, Any]) -> None:
+        self._visited(event["storageId"].get("securityOrigin") or event["storageId"].get("storageKey", ""))
+
+    def _paused(self, event: dict[str, Any]) -> None:
+        """Send our headers along, but to nobody except the page's own origin, wherever it redirects."""
+        change: dict[str, Any] = {"requestId": event["requestId"]}
+        asked = urlsplit(event["request"]["url"])
+        if (asked.scheme, asked.netloc) == (self.parts.scheme, self.parts.netloc.rpartition("@")[2]):
+            headers = {name.lower(): (name, value) for name, value in event["request"]["headers"].items()}
+            headers |= {name.lower(): (name, value) for name, value in self._headers()}
+            change["headers"] = [{"name": name, "value": value} for name, value in headers.values()]
+        self._later(self.cdp.send("Fetch.continueRequest", change))
+
+    def _headers(self) -> list[tuple[str, str]]:
+        given = list(self.manner.headers)
+        return [("Authorization", self.authorization), *given] if self.authorization else given
+
+    def _is_plain(self, url: str) -> bool:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        return parts.scheme == "http" and (host in self.plain or host in SECURE_NAMES)
+
+    async def _ask_plainly(self, route: Route) -> None:
+        """Ask in the browser's place where it would insist on TLS."""
+        try:
+            headers = await route.request.all_headers()
+            asked = urlsplit(route.request.url)
+            if asked.netloc == self.parts.netloc.rpartition("@")[2]:
+                headers |= {name.lower(): value for name, value in self._headers()}
+            answer = await route.fetch(headers=headers, max_redirects=0, timeout=0)
+            await route.fulfill(response=answer)
+        except Exception:
+            with contextlib.suppress(Exception):
+                await route.abort("connectionfailed")
+
+    # Looking
+
+    async def look(self, url: str, timeout: float, resolve: Resolve) -> Look:
+        """Look at a URL within `timeout` seconds. Raises only if the browser is gone."""
+        began = time.monotonic()
+        deadline = began + timeout
+        # A page that never finishes is read and drawn as far as it has come: that needs a part of the time.
+        until = deadline - min(3.0, timeout * 0.3)
+        self.looks += 1
+        looked = Look(self._begin(url, resolve))
+        end = asyncio.ensure_future(self.crashed.wait())
+        work = asyncio.ensure_future(self._look(looked, until, deadline))
+        try:
+            await asyncio.wait({work, end}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if self.crashed.is_set():
+                self.seen.failure = ("crashed", "the page crashed its renderer, or used up its memory")
+            elif not work.done():
+                self.seen.failure = self.seen.failure or ("timeout", f"not shown within {timeout:g} s")
+            else:
+                work.result()
+        finally:
+            work.cancel()
+            end.cancel()
+        self.seen.cut = self.proxy.cut
+        self.seen.timing.total_ms = round((time.monotonic() - began) * 1000, 1)
+        self.seen = Seen("")  # what comes now is not of this page any more
+        return looked
+
+    def _begin(self, url: str, resolve: Resolve) -> Seen:
+        self.proxy.forget(resolve)
+        self.seen = Seen(url)
+        self.parts = urlsplit(url)
+        self.crashed.clear()
+        self.network_changed = False
+        user, colon, password = self.parts.netloc.rpartition("@")[0].partition(":")
+        # Given to the browser, it would remember it for the pages to come.
+        pair = f"{unquote(user)}:{unquote(password)}".encode()
+        self.authorization = f"Basic {base64.b64encode(pair).decode()}" if user or colon else None
+        return self.seen
+
+    async def _look(self, looked: Look, until: float, deadline: float) -> None:
+        seen = self.seen
+        url = self.parts._replace(netloc=self.parts.netloc.rpartition("@")[2]).geturl()
+        if self._headers():
+            await self.cdp.send("Fetch.enable", {"patterns": [{"urlPattern": "*"}]})
+        for _ in range(ATTEMPTS):
+            self.network_changed = False
+            if not await self._go(url, until):
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wait(until), max(0.1, until - time.monotonic()))
+            if not self.network_changed:
+                break
+            # The browser broke connections off because somewhere a container got a network: no fault of the page.
+            for entries in (seen.console, seen.exceptions, seen.failed_requests, seen.slow_requests):
+                entries.clear()
+        await self._read(deadline)
+        settled = min(until, time.monotonic() + SETTLE_SECONDS)
+        while judge.unsettled(seen) and time.monotonic() < settled:
+            await asyncio.sleep(0.25)
+            await self._read(deadline)
+        for _ in range(ATTEMPTS):
+            await self._draw(looked, deadline)
+            if await self._still_there():
+                break
+            # It went on to another page meanwhile: what was drawn may be that one, with its inputs unmasked.
+            looked.picture = looked.thumbnail = None
+            await self._read(deadline)
+        if looked.thumbnail and not seen.text.strip():
+            seen.uniform = judge.uniform(looked.thumbnail)
+
+    async def _go(self, url: str, until: float) -> bool:
+        """Navigate; False if there is nothing to look at, which is noted."""
+        from playwright.async_api import Error
+
+        while (left := until - time.monotonic()) > 0:
+            try:
+                await self.page.goto(url, wait_until="commit", timeout=left * 1000)
+                return True
+            except Error as failure:
+                if not await self._again(url, str(failure)):
+                    return False
+        self.seen.failure = self.seen.failure or ("timeout", "no answer in time")
+        return False
+
+    async def _again(self, url: str, words: str) -> bool:
+        """What a failed navigation means; True if another attempt may succeed."""
+        seen, parts = self.seen, self.parts
+        net = _NET.search(words)
+        code = net[1] if net else ""
+        known = self.proxy.failed.get(f"{parts.hostname}:{parts.port or http.DEFAULT_PORTS.get(parts.scheme)}")
+        if code == "ERR_ABORTED" or "crash" in words:  # that it crashed may be told a moment later
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.crashed.wait(), 0.3)
+                return False
+        if "interrupted by another navigation" in words:
+            return True
+        if code == "ERR_NETWORK_CHANGED":
+            await asyncio.sleep(0.2)
+            return True
+        if code.startswith("ERR_CERT_") and seen.tls is None:
+            seen.tls = _CERTIFICATE.get(code, ("tls_untrusted", f"the browser refuses the certificate ({code})"))
+            await self.cdp.send("Security.setIgnoreCertificateErrors", {"ignore": True})
+            return True
+        if code.startswith("ERR_SSL_") and parts.scheme == "http" and not self._is_plain(url):
+            self.plain.add(parts.hostname or "")  # the browser insists on TLS for that name, not the server
+            return True
+        if code == "ERR_HTTP_RESPONSE_CODE_FAILURE":  # an error status with nothing in it
+            seen.final_url, seen.loaded = url, True
+        elif known is not None:
+            seen.failure = (known[0], known[1])
+        elif code in _FAILURES:
+            seen.failure = _FAILURES[code]
+        elif "Download is starting" in words or (code == "ERR_ABORTED" and self._sent_a_file()):
+            seen.failure = ("download", "the server sends a file to be saved, not a page")
+        elif code == "ERR_ABORTED" and seen.status_code in (204, 205):
+            seen.failure = ("no_content", f"HTTP status {seen.status_code}: an answer without content")
+        elif "imeout" in words and not code:
+            seen.failure = ("timeout", "no answer in time")
+        else:
+            seen.failure = ("navigation_failed", code or words.partition("\n")[0][:200])
+        return False
+
+    def _sent_a_file(self) -> bool:
+        return any(entry.type == "download" for entry in self.seen.console)
+
+    async def _wait(self, until: float) -> None:
+        from playwright.async_api import Error
+
+        left = max(100.0, (until - time.monotonic()) * 1000)
+        with contextlib.suppress(Error):  # a page that goes on to another one is waited for when it is read
+            if self.manner.wait in ("load", "idle"):
+                state = "load" if self.manner.wait == "load" else "networkidle"
+                await self.page.wait_for_load_state(state, timeout=left)  # type: ignore[arg-type]
+            else:
+                await self.page.wait_for_selector(self.manner.wait, timeout=left)
+
+    async def _read(self, deadline: float) -> None:
+        """Mask the page's inputs and read what it shows; a page that navigates meanwhile is read again."""
+        from playwright.async_api import Error
+
+        for _ in range(ATTEMPTS):
+            left = max(0.2, deadline - time.monotonic())
+            try:
+                tree = await self.cdp.send("Page.getFrameTree")
+                frame = tree["frameTree"]["frame"]["id"]
+                world = await self.cdp.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "dm"})
+                answer = await self._send(
+                    "Runtime.evaluate",
+                    left / 2,
+                    expression=f"({_READ})({MAX_TEXT}, {MAX_HTML})",
+                    contextId=world["executionContextId"],
+                    returnByValue=True,
+                    timeout=left * 1000,
+                )
+            except (Error, TimeoutError):
+                await asyncio.sleep(0.1)
+                continue
+            found = answer["result"].get("value")
+            self.world = world["executionContextId"]
+            if isinstance(found, dict):
+                self._take(found)
+                await self._read_frames()
+            return
+
+    async def _still_there(self) -> bool:
+        """Whether the tab still shows the document that was read."""
+        from playwright.async_api import Error
+
+        with contextlib.suppress(Error, TimeoutError):
+            await self._send("Runtime.evaluate", 1, expression="1", contextId=self.world)
+            return True
+        return False
+
+    def _take(self, found: dict[str, Any]) -> None:
+        seen = self.seen
+        seen.title, seen.text, seen.html = found["title"], found["text"], found["html"]
+        seen.elements, seen.media = found["elements"], found["media"]
+        seen.password, seen.spinner, seen.loaded = found["password"], found["spinner"], found["loaded"]
+        seen.final_url, seen.content_type = found["url"], found["type"]
+        first, ready, loaded = (round(each, 1) if each else None for each in found["times"])
+        seen.timing = Timing(first, ready, loaded)
+
+    async def _read_frames(self) -> None:
+        for frame in self.page.frames[1 : MAX_FRAMES + 1]:
+            with contextlib.suppress(Exception):
+                found = await asyncio.wait_for(frame.evaluate(f"() => ({_READ})({MAX_TEXT}, 0)"), 1)
+                self.seen.text = f"{self.seen.text}\n{found['text']}"[:MAX_TEXT]
+                self.seen.password |= bool(found["password"])
+
+    async def _send(self, method: str, seconds: float, **parameters: Any) -> Any:
+        """Ask the page's process; what is asked while the page goes on to another one may never be answered."""
+        return await asyncio.wait_for(self.cdp.send(method, parameters), seconds)
+
+    async def _draw(self, looked: Look, deadline: float) -> None:
+        area = {"x": 0, "y": 0, "width": self.manner.width, "height": self.manner.height}
+        how: dict[str, Any] = {"format": "png"}
+        if self.manner.full_page:
+            size = (await self.cdp.send("Page.getLayoutMetrics"))["cssContentSize"]
+            tall = min(MAX_HEIGHT, max(self.manner.height, int(size["height"])))
+            how |= {"captureBeyondViewport": True, "clip": area | {"height": tall, "scale": 1}}
+        small = {"format": "png", "clip": area | {"scale": THUMBNAIL}}
+        looked.picture = await self._shot(how, deadline)
+        looked.thumbnail = await self._shot(small, deadline)
+
+    async def _shot(self, how: dict[str, Any], deadline: float) -> bytes | None:
+        from playwright.async_api import Error
+
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(Error, TimeoutError):
+                shot = await self._send(
+                    "Page.captureScreenshot", max(0.3, min(SHOT_SECONDS, (deadline - time.monotonic()) / 2)), **how
+                )
+                return base64.b64decode(shot["data"])
+        return None
+
+    async def clear(self) -> bool:
+        """Make the tab ready for another page; False if it cannot be used any more."""
+        if self.crashed.is_set() or self.looks >= MAX_LOOKS_OF_A_TAB:
+            return False
+        try:
+            async with asyncio.timeout(CLEAR_SECONDS):
+                self.parts, self.authorization = urlsplit(""), None
+                await self.page.goto("about:blank")
+                await self.cdp.send("Runtime.evaluate", {"expression": "window.name = ''"})
+                await self.context.clear_cookies()
+                for origin in self.origins:
+                    await self.cdp.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+                    session = {"storageKey": f"{origin}/", "isLocalStorage": False}
+                    with contextlib.suppress(Exception):  # it never had any
+                        await self.cdp.send("DOMStorage.clear", {"storageId": session})
+                await self.cdp.send("Security.setIgnoreCertificateErrors", {"ignore": False})
+                if self._headers():
+                    await self.cdp.send("Fetch.disable")
+        except Exception:
+            return False
+        self.origins.clear()
+        self.plain.clear()
+        self.proxy.drop()
+        return True
+
+    async def close(self) -> None:
+        """Close the tab and its context, within a second or so."""
+        self.proxy.close()
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self.context.close(), CLEAR_SECONDS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""Section `screenshot`: the service's pages as a browser shows them, judged, and without secrets."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from dm_tools import records
+from dm_tools.collect import browser, containers, http, socks, targets
+from dm_tools.diagnose import page as judge
+from dm_tools.diagnose import redact, text
+from dm_tools.diagnose.page import Seen
+from dm_tools.records import Page, Probe, ProbeError, Request, Screenshot
+
+Record = dict[str, Any]
+Save = Callable[[bytes, str], str]  # (data, suffix of the name) -> where it was written
+
+MAX_PAGES = 20
+TITLE_CHARACTERS = 300
+TEXT_CHARACTERS = 8000
+DOM_CHARACTERS = 4000
+ENTRY_CHARACTERS = 500
+MAX_EXCERPTED = 100_000  # characters of the document that the excerpt is taken from
+# Where a probe got no answer at all, a browser gets none either: that is not waited for twice.
+_NO_ANSWER = (
+    *(ProbeError.DNS, ProbeError.NO_ADDRESS, ProbeError.REFUSED, ProbeError.UNREACHABLE, ProbeError.TIMEOUT),
+    ProbeError.NOT_RUNNING,
+)
+_UNREADABLE = re.compile(r"<(script|style|svg|noscript)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+
+
+def screenshot(record: Record, looker: browser.Browser, timeout: float, save: Save, save_dom: Save | None) -> Record:
+    """The record with its `screenshot` section; a URL that cannot be asked from here becomes an entry in `errors`.
+
+    `save` keeps the pictures, `save_dom` the documents. Raises Problem browser_unavailable.
+    """
+    urls = [(url, scope) for url, scope in targets.urls(record) if urlsplit(url).scheme in ("http", "https")]
+    known = targets.secrets(record) + [value for _, value in looker.manner.headers]
+    asked: list[tuple[http.Target, tuple[str, str] | None]] = []
+    before = _unanswered(record)
+    for url, scope in urls[:MAX_PAGES]:
+        try:
+            target = targets.target(record, f"screenshot:{len(asked)}", targets.with_secrets(url), scope, timeout)
+        except records.Problem as problem:
+            record = records.with_error(record, "screenshot", problem.code, problem.message)
+            continue
+        asked.append((target, target.refused or before.get(url)))
+    resolve = {"internal": _resolver(record, timeout), "external": socks.as_written}
+    wanted = [(target.url, resolve[target.scope]) for target, refused in asked if refused is None]
+    answers = iter(looker.look_at_all(wanted, timeout) if wanted else ())
+    looks = [browser.Look(Seen(target.url, failure=no)) if no else next(answers) for target, no in asked]
+    if any(look.seen.text for look in looks):  # only then Docker is asked for what to mask in them
+        known += _of_container(record, timeout)
+    redactor = redact.Redactor(redact.following(record), known)
+    record = targets.without_secrets(record, redactor)
+    pages = []
+    for (target, _), look in zip(asked, looks, strict=True):
+        pages.append(page(target.id, target.scope, look.seen, redactor))
+        try:
+            _keep(pages[-1], look, save, save_dom, redactor)
+        except OSError as failure:
+            record = records.with_error(record, "screenshot", "cannot_write", str(failure))
+    return records.with_section(record, "screenshot", Screenshot(judge.status(pages), pages))
+
+
+def _unanswered(record: Record) -> dict[str, tuple[str, str]]:
+    """The URLs that the record's probe got no answer from, and why."""
+    probe = records.section(record, "probe", Probe)
+    checks = probe.checks if probe else []
+    return {
+        check.url: (check.error, f"{check.id} got no answer: {check.message or check.error}")
+        for check in checks
+        if check.error in _NO_ANSWER
+    }
+
+
+def _resolver(record: Record, timeout: float) -> socks.Resolve:
+    return lambda host, port: targets.place(record, host, port, timeout)
+
+
+def _of_container(record: Record, timeout: float) -> list[str]:
+    try:
+        return containers.secrets(record.get("docker_host"), containers.container_of(record, timeout), timeout)
+    except records.Problem:
+        return []  # there is no Docker here, or no such container: then secrets are masked by what they look like
+
+
+def page(page_id: str, scope: str, seen: Seen, redactor: redact.Redactor) -> Page:
+    """What was recorded of a page, judged, bounded and without secrets."""
+
+    def safe(words: str, limit: int) -> str:
+        # Cut with a margin and once more when masked: no half of a secret is shown.
+        return redactor.redact(text.clean(words[: 2 * limit]))[:limit].strip()
+
+    def request(each: Request) -> Request:
+        error = safe(each.error, ENTRY_CHARACTERS) if each.error else None
+        return Request(url(each.url), each.method, each.kind, each.status_code, error, each.duration_ms)
+
+    def url(words: str) -> str:
+        return redactor.url(words)[:ENTRY_CHARACTERS]
+
+    clean = replace(
+        seen,
+        url=url(seen.url),
+        final_url=url(seen.final_url) if seen.final_url else None,
+        failure=(seen.failure[0], safe(seen.failure[1], ENTRY_CHARACTERS)) if seen.failure else None,
+        title=safe(seen.title, TITLE_CHARACTERS),
+        text=safe(seen.text, TEXT_CHARACTERS),
+        console=[
+            records.ConsoleEntry(each.type, safe(each.text, ENTRY_CHARACTERS), url(each.location or "") or None)
+            for each in seen.console
+        ],
+        exceptions=[safe(each, ENTRY_CHARACTERS) for each in seen.exceptions],
+        failed_requests=[request(each) for each in seen.failed_requests],
+        slow_requests=[request(each) for each in seen.slow_requests],
+    )
+    verdict, reasons = judge.judged(clean, page_id)
+    return Page(
+        id=page_id,
+        url=clean.url,
+        scope=scope,
+        verdict=verdict,
+        reasons=reasons,
+        final_url=clean.final_url,
+        status_code=clean.status_code,
+        content_type=clean.content_type,
+        failure=clean.failure[0] if clean.failure else None,
+        tls=clean.tls[0] if clean.tls else None,
+        title=clean.title or None,
+        text=clean.text if clean.final_url else None,
+        dom_excerpt=safe(excerpt(seen.html), DOM_CHARACTERS) or None,
+        console=clean.console,
+        exceptions=clean.exceptions,
+        failed_requests=clean.failed_requests,
+        slow_requests=clean.slow_requests,
+        timing=clean.timing,
+    )
+
+
+def excerpt(html: str) -> str:
+    """A document without what nobody reads in it: scripts, styles, drawings."""
+    return re.sub(r"\n\s*\n+", "\n", _UNREADABLE.sub(r"<\1/>", html[:MAX_EXCERPTED]))
+
+
+def _keep(page: Page, look: browser.Look, save: Save, save_dom: Save | None, redactor: redact.Redactor) -> None:
+    """Write the pictures and the document, and say where in the page."""
+    if look.picture:
+        page.sha256, page.size_bytes = hashlib.sha256(look.picture).hexdigest(), len(look.picture)
+        page.path = save(look.picture, ".png")
+    if look.thumbnail:
+        page.thumbnail_path = save(look.thumbnail, ".thumbnail.png")
+    if save_dom is not None and look.seen.html:
+        page.dom_path = save_dom(redactor.redact(look.seen.html).encode("utf-8", "replace"), ".html")
+
+
+def headers(lines: str) -> tuple[tuple[str, str], ...]:
+    """The header lines of a file, `Name: value`; empty lines and those that begin with # count for nothing.
+
+    Raises ValueError with the number of the line that is none; the line itself may be a secret.
+    """
+    found = []
+    for number, line in enumerate(lines.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, colon, value = line.partition(":")
+        if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not value.strip().isprintable():
+            raise ValueError(f"line {number} is no header (Name: value)")
+        found.append((name, value.strip()))
+    return tuple(found)

@@ -1,0 +1,98 @@
+"""Where a service's URLs lead from here: names that only containers know are looked up in Docker."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+from urllib.parse import quote
+
+from dm_tools import records
+from dm_tools.collect import engine, http
+from dm_tools.collect.socks import Place
+from dm_tools.diagnose import redact
+from dm_tools.records import ProbeError
+
+Record = dict[str, Any]
+
+
+def urls(record: Record) -> list[tuple[str, str]]:
+    """The record's URLs, each with its scope: internal or external."""
+    return [(url, scope) for scope in ("internal", "external") for url in record.get(scope) or []]
+
+
+def without_secrets(record: Record, redactor: redact.Redactor) -> Record:
+    """The record with no password or token in its URLs."""
+    for scope in ("internal", "external"):
+        if any(redact.has_secret(url) for url in record.get(scope) or []):
+            record = record | {scope: [redactor.url(url) for url in record[scope]]}
+    return record
+
+
+def target(record: Record, check_id: str, url: str, scope: str, timeout: float) -> http.Target:
+    """A URL of a record as something to ask: of an internal one the container's address. Raises records.Problem."""
+    try:
+        target = http.Target(check_id, url, scope)
+        host, port = target.parts.hostname, target.port
+    except ValueError:
+        host, port = None, 0
+    if not host or not port or target.parts.scheme not in ("http", "https", "tcp"):
+        shown = redact.url(url)
+        raise records.Problem("bad_url", f"cannot ask {shown!r}: give http, https or tcp://HOST:PORT")
+    if scope == "external":
+        return target
+    target.address, target.refused = place(record, host, port, timeout)
+    return target
+
+
+def place(record: Record, host: str, port: int, timeout: float) -> Place:
+    """Where a name leads that the record's containers know: an address, or why there is none.
+
+    Neither: it is no container's name, or there is no Docker here; then the name is this machine's resolver's.
+    """
+    docker_host = record.get("docker_host")
+    try:
+        home = home_of(record, timeout)
+        container = engine.named(docker_host, host, home, timeout)
+    except records.Problem as problem:
+        if problem.code != "docker_unreachable":
+            raise
+        return None, None
+    if container is None:
+        return None, None
+    if container.get("State") not in engine.RUNNING:
+        return None, (ProbeError.NOT_RUNNING, f"the container is {container.get('State')}")
+    address = engine.address(docker_host, container, port)
+    return address, None if address else (ProbeError.NO_ADDRESS, "the container has no network address")
+
+
+def secrets(record: Record) -> list[str]:
+    """The values of the variables that the record's URLs are filled in with: a page may repeat them."""
+    urls = (record.get("internal") or []) + (record.get("external") or [])
+    names = {match[1] for url in urls for match in redact.VARIABLE.finditer(url)}
+    return [os.environ.get(name, "") for name in sorted(names)]
+
+
+def with_secrets(url: str) -> str:
+    """The URL with the variables filled in that stand for its password or a token. Raises Problem unset_variable."""
+
+    def value(match: re.Match[str]) -> str:
+        is_password = redact.PASSWORD_VARIABLE.match(url, match.start()) is not None
+        if not is_password and not redact.is_secret_name(match[1]):
+            return match[0]
+        found = os.environ.get(match[1])
+        if not found:
+            raise records.Problem("unset_variable", f"the variable {match[1]} of the URL's password is not set")
+        return quote(found, safe="")
+
+    return redact.VARIABLE.sub(value, url)
+
+
+def home_of(record: Record, timeout: float) -> engine.Container | None:
+    """The record's own container; None if it has none. Raises Problem docker_unreachable."""
+    try:
+        return engine.find(record.get("docker_host"), record["service"], record.get("container"), timeout)
+    except records.Problem as problem:
+        if problem.code == "docker_unreachable":
+            raise
+        return None

@@ -1,0 +1,110 @@
+"""dm-screenshot: look at every page of a service with a browser."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from dm_tools.pipe import command, say, stream
+
+
+def _viewport(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{2,4})x(\d{2,4})", value)
+    if not found:
+        raise click.BadParameter("give WIDTHxHEIGHT in pixels, as in 1280x720")
+    return int(found[1]), int(found[2])
+
+
+@command.define("dm-screenshot", docker=True)
+@click.option("--full-page", is_flag=True, help="The whole page, up to 10000 pixels high, and not just its top.")
+@click.option(
+    "--viewport",
+    default="1280x720",
+    show_default=True,
+    callback=_viewport,
+    metavar="WIDTHxHEIGHT",
+    help="The size of the window in pixels.",
+)
+@click.option(
+    "--wait",
+    default="load",
+    show_default=True,
+    metavar="load|idle|SELECTOR",
+    help="Look when the page has loaded, when it asks for nothing more for half a second, or when an element is there.",
+)
+@click.option(
+    "--header-file",
+    type=click.File("r", encoding="utf-8"),
+    help="A file with headers (Name: value) that are sent to the page's own origin.",
+)
+@click.option(
+    "--dom",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write each page's document, masked, into this folder.",
+)
+@command.proofs_dir_option
+@command.when_option
+@command.stream_options(jobs=2, timeout=10)
+def cli(
+    services: tuple[str, ...],
+    jobs: int,
+    timeout: float,
+    keep_order: bool,
+    on_bad: str,
+    when: str,
+    proofs_dir: Path,
+    full_page: bool,
+    viewport: tuple[int, int],
+    wait: str,
+    header_file: TextIO | None,
+    dom: Path | None,
+) -> int:
+    """Add `screenshot`: each http and https URL as a browser shows it, with the verdict ok, blank, error_page, login,
+    loading or not_rendered, and the reasons.
+
+    A page has its picture (PNG, in screenshots/ of the proofs folder, never overwritten) and a thumbnail, title, text
+    and document in excerpt, errors of its console and scripts, requests that failed or were slow, and its times. What
+    stands in inputs is masked before the picture is taken, secrets in texts as everywhere; what a page shows as plain
+    text is in the picture. Dialogs are dismissed, windows closed, downloads refused. A URL of which the record's probe
+    says that nothing answers there is not asked again. The time is that of one page.
+
+    Needs Chromium or Chrome (found by itself; or $DM_CHROMIUM) and the Python package playwright.
+
+    Network: the given URLs, and whatever those pages load; for internal names the Docker Engine.
+
+    \b
+    Examples:
+      dm-screenshot https://example.org/ | jq -r '.screenshot.pages[] | [.verdict, .title, .path] | @tsv'
+      dm-services | dm-probe | dm-inspect | dm-screenshot --when unhealthy | dm-analyze | dm-show
+      dm-screenshot --full-page --viewport 390x844 --wait main http://127.0.0.1:8080/
+    """
+    from dm_tools.collect import browser, engine
+    from dm_tools.collect import screenshot as section
+    from dm_tools.store.pictures import Folder
+
+    try:
+        headers = section.headers(header_file.read()) if header_file else ()
+    except ValueError as wrong:
+        raise click.BadParameter(f"{wrong}", param_hint="--header-file") from None
+    engine.warm_up()
+    looker = browser.Browser(browser.Manner(*viewport, full_page, wait, headers), jobs, unavailable=say.note)
+    save, save_dom = Folder(proofs_dir / "screenshots").add, Folder(dom).add if dom else None
+    source = command.source(services, on_bad)
+    work = command.when(when, lambda record: section.screenshot(record, looker, timeout, save, save_dom))
+    try:
+        return stream.write(stream.pmap(work, source, "screenshot", jobs, keep_order), "screenshot")
+    finally:
+        looker.close()
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    command.run(cli)
+
+
+if __name__ == "__main__":
+    main()
