@@ -223,6 +223,8 @@ def test_no_canary_in_what_a_model_is_told(planted: dict[str, str], run: Run, tm
         ("http_get", {"url": "http://dmtest-canary:8080/page"}),
         ("http_get", {"url": "http://dmtest-canary:8080/redirect"}),
         ("http_get", {"url": "http://dmtest-canary:8080/garbage"}),
+        ("browser_screenshot", {"url": "http://dmtest-canary:8080/page"}),
+        ("browser_dom", {"url": "http://dmtest-canary:8080/page"}),
         ("host_exec_readonly", {"cmd": "ps -eo pid,ppid,stat,comm,rss,pcpu,etimes"}),
     ]
 
@@ -238,11 +240,12 @@ def test_no_canary_in_what_a_model_is_told(planted: dict[str, str], run: Run, tm
 
     with scripted.endpoint(script) as place:
         line = "dm-services | dm-probe | dm-inspect | dm-logs | dm-stats | dm-analyze --engine llm --agent | dm-propose"
-        done = run(f"{line} | tee judged.jsonl | dm-report", timeout=120, **planted | place.variables)
+        patient = place.variables | {"LLM_DEADLINE": "90"}
+        done = run(f"{line} | tee judged.jsonl | dm-report", timeout=120, **planted | patient)
         assert leaks("\n".join(place.prompts)) == set()
     steps = [step for each in records((tmp_path / "judged.jsonl").read_text()) for step in each["analysis"]["steps"]]
-    assert {step["tool"] for step in steps} == {name for name, _ in calls}
-    assert sum(step["error"] is None for step in steps) >= 6, steps
+    assert {step["tool"] for step in steps} == {name for name, _ in calls}, "\n".join(f"{s['tool']} {s['error']}" for s in steps)
+    assert sum(step["error"] is None for step in steps) >= 8, steps
     assert leaks((tmp_path / "judged.jsonl").read_text() + done.stdout + done.stderr) == set()
     assert "connecting to postgres" in "".join(step["output"] for step in steps)
     for path in (tmp_path / "proofs").rglob("*.json"):

@@ -14,7 +14,7 @@ from typing import Any
 from dm_tools.diagnose import condense
 from dm_tools.diagnose.facts import quote
 from dm_tools.diagnose.view import View, resolve
-from dm_tools.records import Analysis, Cause, Role, Status
+from dm_tools.records import Analysis, Cause, Page, Role, Status, Verdict
 
 MAX_SERVICES = 8  # of an incident: the root and the symptoms nearest to it
 MAX_TEXT = 360  # characters of one piece
@@ -160,6 +160,12 @@ def _ids(view: View) -> Iterator[tuple[str, int]]:
     for check in view.probe.checks if view.probe else []:
         if not check.ok:
             yield check.id, PROBE
+    for page in view.pages:
+        if page.verdict != Verdict.OK:
+            yield page.id, PROBE
+            yield from ((f"{page.id}.exception.{at}", ERROR) for at in range(min(len(page.exceptions), 3)))
+            yield from ((f"{page.id}.console.{at}", WARNING) for at in range(min(len(page.console), 3)))
+            yield from ((f"{page.id}.request.{at}", WARNING) for at in range(min(len(page.failed_requests), 3)))
     yield from _log_ids(view)
     if stats:
         for key in ("memory_percent", "cpu_percent", "throttled_percent"):
@@ -191,6 +197,9 @@ def _told(view: View, evidence_id: str, value: Any) -> str:
         return f"{value.url} failed: {value.error}: {value.message}{body}"
     if evidence_id.startswith("inspect:health."):
         return f"its healthcheck ended with {value.exit_code}: {value.output}"
+    if isinstance(value, Page):
+        words = "; ".join(each.message for each in value.reasons)
+        return f"{value.url} shows in a browser: {value.verdict}: {words} {value.title or ''} {value.text or ''}"
     if kind == "step":
         return f"{value.tool}: {value.output}"
     if kind in ("inspect", "stats"):

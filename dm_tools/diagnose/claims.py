@@ -209,9 +209,11 @@ def carries(cause: Cause, piece: Piece) -> bool:
     allowed = CARRIED_BY.get(cause, TELLING)
     if not {kind, key} & allowed:
         return False
-    if kind in ("logs", "probe", "step") or key in ("inspect:health", "inspect:error"):
+    if kind in ("logs", "probe", "screenshot", "step") or key in ("inspect:health", "inspect:error"):
         words = WORDS.get(cause)
-        return words is not None and haystack.says(words, piece.text if kind == "probe" else piece.whole)
+        return words is not None and haystack.says(
+            words, piece.text if kind in ("probe", "screenshot") else piece.whole
+        )
     if key == "inspect:oom_killed":
         return cause == Cause.OOM_KILLED and piece.value is True
     if key in _SHOWS:

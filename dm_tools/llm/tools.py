@@ -16,13 +16,15 @@ import msgspec
 import orjson
 
 from dm_tools.diagnose import redact
-from dm_tools.records import Inspect, Logs, Probe, Problem, Stats, section
+from dm_tools.records import Inspect, Logs, Page, Probe, Problem, Screenshot, Stats, section
 
 TIMEOUT = 10.0  # seconds that one call may take
 MAX_OUTPUT = 2_000  # characters of one output
 MAX_TAIL = 500
 EVENT_WINDOW = 3_600.0
 MAX_URL = 300
+MAX_PAGE_TEXT = 800  # characters
+MAX_ENTRIES = 5  # of a page's console, exceptions and failed requests
 
 Record = dict[str, Any]
 Arguments = dict[str, Any]
@@ -142,6 +144,34 @@ def _http_get(box: Toolbox, arguments: Arguments) -> str:
     return _json({key: getattr(check, key) for key in kept})
 
 
+def _page(box: Toolbox, arguments: Arguments) -> Page:
+    """A URL as a browser shows it, redacted. The picture is not kept: a model that reads text has no use for it."""
+    from dm_tools.collect import browser, screenshot
+
+    url = str(arguments["url"])
+    owner = box.owner(url) | {"internal": [url], "external": []}
+    looker = browser.Browser(browser.Manner(), tabs=1)
+    try:
+        record = screenshot.screenshot(owner, looker, TIMEOUT, lambda data, suffix: "", None)
+    finally:
+        looker.close()
+    found = section(record, "screenshot", Screenshot)
+    if not found or not found.pages:
+        raise Problem("no_answer", "the URL cannot be asked from here")
+    return found.pages[0]
+
+
+def _browser_screenshot(box: Toolbox, arguments: Arguments) -> str:
+    page = _page(box, arguments)
+    seen = {key: getattr(page, key) for key in ("verdict", "reasons", "status_code", "title")}
+    entries = {key: getattr(page, key)[:MAX_ENTRIES] for key in ("console", "exceptions", "failed_requests")}
+    return _json(seen | {"text": (page.text or "")[:MAX_PAGE_TEXT]} | entries)
+
+
+def _browser_dom(box: Toolbox, arguments: Arguments) -> str:
+    return _page(box, arguments).dom_excerpt or "(the document is empty)"
+
+
 def _list_containers(box: Toolbox, arguments: Arguments) -> str:
     from dm_tools.collect import containers
 
@@ -195,6 +225,7 @@ def _host_exec(box: Toolbox, arguments: Arguments) -> str:
     return host.run(argv, TIMEOUT) or "(it printed nothing)"
 
 
+_URL = {"url": {"type": "string", "maxLength": MAX_URL}}
 _CONTAINER = {"container": {"type": "string", "maxLength": 200, "description": "a service or its container"}}
 
 TOOLS = {
@@ -213,10 +244,18 @@ TOOLS = {
         Tool(
             "http_get",
             "Ask a URL of the inventory's hosts: status, error, the beginning of the answer.",
-            {"url": {"type": "string", "maxLength": MAX_URL}},
+            _URL,
             ("url",),
             _http_get,
         ),
+        Tool(
+            "browser_screenshot",
+            "What a URL of the inventory's hosts shows in a browser: verdict, title, text, errors.",
+            _URL,
+            ("url",),
+            _browser_screenshot,
+        ),
+        Tool("browser_dom", "The document of such a page, in excerpt.", _URL, ("url",), _browser_dom),
         Tool(
             "host_exec_readonly",
             "One of a few commands of the host, as: df -h, free -m, ss -ltn, uptime, dmesg --level=err.",

@@ -9,9 +9,9 @@ import orjson
 
 from dm_tools.diagnose.facts import quote, short
 from dm_tools.diagnose.view import View, resolve
-from dm_tools.records import LogLine, Page
+from dm_tools.records import LogLine, Page, Step
 
-MAX_SHOWN = 400  # characters of a page's text
+MAX_SHOWN = 400  # characters of a page's text, and of what a tool told
 
 
 def told(view: View, evidence_id: str) -> dict[str, Any]:
@@ -27,6 +27,8 @@ def told(view: View, evidence_id: str) -> dict[str, Any]:
     if evidence_id.startswith("screenshot:") and found is not None:
         words = f"{found.url}: {quote(found)}" if isinstance(found, Page) else quote(found)
         return {"at": None, "text": short(words, MAX_SHOWN) or "(nothing)"}
+    if isinstance(found, Step):
+        return {"at": None, "text": f"{found.tool} told a model: {short(found.output, MAX_SHOWN)}"}
     if evidence_id.startswith("event:") and found is not None:
         return {"at": found.ts, "text": f"container event {found.action}"}
     if evidence_id.startswith("inspect:health.") and found is not None:
