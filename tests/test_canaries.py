@@ -18,7 +18,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.conftest import ROOT, SEALED, Box, Run, records
+from tests.conftest import BROWSER, ROOT, SEALED, Box, Run, records
 
 WORD = "cnry"
 
@@ -184,7 +184,7 @@ def test_no_canary_comes_out_of_any_stage(planted: dict[str, str], run: Run, tmp
     said = {}
     for before, stage in zip(["/dev/null", *stages], stages, strict=False):
         source = before if before == "/dev/null" else f"{before}.jsonl"
-        done = run(f"dm-{stage} < {source} > {stage}.jsonl", **planted)
+        done = run(f"dm-{stage} < {source} > {stage}.jsonl", **planted, **BROWSER)
         said[stage] = done.stderr
         assert done.returncode in (0, 4), done.stderr
     for stage in stages:
