@@ -19,7 +19,7 @@ import pexpect
 import pytest
 
 from tests import scripted
-from tests.conftest import ROOT, SEALED, Box, Run, records
+from tests.conftest import BROWSER, ROOT, SEALED, Box, Run, records
 
 WORD = "cnry"
 
@@ -185,7 +185,7 @@ def test_no_canary_comes_out_of_any_stage(planted: dict[str, str], run: Run, tmp
     said = {}
     for before, stage in zip(["/dev/null", *stages], stages, strict=False):
         source = before if before == "/dev/null" else f"{before}.jsonl"
-        done = run(f"dm-{stage} < {source} > {stage}.jsonl", **planted)
+        done = run(f"dm-{stage} < {source} > {stage}.jsonl", **planted, **BROWSER)
         said[stage] = done.stderr
         assert done.returncode in (0, 4), done.stderr
     for stage in stages:
@@ -241,11 +241,11 @@ def test_no_canary_in_what_a_model_is_told(planted: dict[str, str], run: Run, tm
     with scripted.endpoint(script) as place:
         line = "dm-services | dm-probe | dm-inspect | dm-logs | dm-stats | dm-analyze --engine llm --agent | dm-propose"
         patient = place.variables | {"LLM_DEADLINE": "90"}
-        done = run(f"{line} | tee judged.jsonl | dm-report", timeout=120, **planted | patient)
+        done = run(f"{line} | tee judged.jsonl | dm-report", timeout=120, **planted | patient | BROWSER)
         assert leaks("\n".join(place.prompts)) == set()
     steps = [step for each in records((tmp_path / "judged.jsonl").read_text()) for step in each["analysis"]["steps"]]
-    assert {step["tool"] for step in steps} == {name for name, _ in calls}, "\n".join(f"{s['tool']} {s['error']}" for s in steps)
-    assert sum(step["error"] is None for step in steps) >= 8, steps
+    assert {step["tool"] for step in steps} == {name for name, _ in calls}
+    assert sum(step["error"] is None for step in steps) >= 9
     assert leaks((tmp_path / "judged.jsonl").read_text() + done.stdout + done.stderr) == set()
     assert "connecting to postgres" in "".join(step["output"] for step in steps)
     for path in (tmp_path / "proofs").rglob("*.json"):

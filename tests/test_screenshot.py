@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from dm_tools.collect import browser
+from dm_tools.collect import browser, screenshot
 from dm_tools.diagnose import page as judge
 from tests.conftest import BROWSER, ROOT, SEALED, Run, records
 from tests.site import PAGES, Answer, Site, path_of, serve
@@ -378,6 +378,19 @@ def test_no_secret_leaves_a_page(run: Run, site: Site, tmp_path: Path) -> None:
     assert page["exceptions"] and page["console"] and page["failed_requests"]
     assert canary not in done.stdout
     assert canary not in (tmp_path / page["dom_path"]).read_text()
+
+
+# The docker library forgets a socket when there is no engine.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_page_for_whoever_asks(eyes: browser.Browser, site: Site) -> None:
+    url = site.html(
+        "/one", "<h1>One page</h1><script>let x = 1</script><p>DB_PASSWORD=cnry7oneX2q9</p>" + "<b>b</b> " * 9000
+    )
+    page, document = screenshot.look(eyes, {"service": "x", "docker_host": "unix:///nonexistent"}, url, 10, 2000)
+    assert (page.verdict, page.path) == ("ok", None)
+    assert document.startswith("<html><head></head><body><h1>One page</h1><script/>")
+    assert len(document) == 2000
+    assert "cnry" not in document + str(page)
 
 
 def test_without_playwright_one_line_and_status_5(run: Run, tmp_path: Path) -> None:

@@ -67,6 +67,24 @@ def screenshot(record: Record, looker: browser.Browser, timeout: float, save: Sa
     return records.with_section(record, "screenshot", Screenshot(judge.status(pages), pages))
 
 
+def look(
+    looker: browser.Browser, record: Record, url: str, timeout: float, dom_characters: int = 20_000
+) -> tuple[Page, str]:
+    """One URL, as a service's containers see it: the page, and its document as text, both bounded and masked.
+
+    For whoever asks for one page at a time (a model's tool); nothing is written. Raises Problem bad_url,
+    unset_variable, browser_unavailable.
+    """
+    target = targets.target(record, "screenshot:0", targets.with_secrets(url), "internal", timeout)
+    found = Seen(target.url, failure=target.refused)
+    if target.refused is None:
+        found = looker.look(target.url, timeout, _resolver(record, timeout)).seen
+    known = [*targets.secrets(record), *(value for _, value in looker.manner.headers), *_of_container(record, timeout)]
+    redactor = redact.Redactor(redact.following(record), known)
+    document = redactor.redact(excerpt(found.html)[: 2 * dom_characters])[:dom_characters]
+    return page(target.id, target.scope, found, redactor), document
+
+
 def _unanswered(record: Record) -> dict[str, tuple[str, str]]:
     """The URLs that the record's probe got no answer from, and why."""
     probe = records.section(record, "probe", Probe)

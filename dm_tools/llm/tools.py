@@ -16,7 +16,7 @@ import msgspec
 import orjson
 
 from dm_tools.diagnose import redact
-from dm_tools.records import Inspect, Logs, Page, Probe, Problem, Screenshot, Stats, section
+from dm_tools.records import Inspect, Logs, Page, Probe, Problem, Stats, section
 
 TIMEOUT = 10.0  # seconds that one call may take
 MAX_OUTPUT = 2_000  # characters of one output
@@ -144,32 +144,27 @@ def _http_get(box: Toolbox, arguments: Arguments) -> str:
     return _json({key: getattr(check, key) for key in kept})
 
 
-def _page(box: Toolbox, arguments: Arguments) -> Page:
-    """A URL as a browser shows it, redacted. The picture is not kept: a model that reads text has no use for it."""
+def _looked(box: Toolbox, arguments: Arguments) -> tuple[Page, str]:
+    """A URL as a browser shows it, and its document, redacted. No picture is kept: who reads text needs none."""
     from dm_tools.collect import browser, screenshot
 
     url = str(arguments["url"])
-    owner = box.owner(url) | {"internal": [url], "external": []}
     looker = browser.Browser(browser.Manner(), tabs=1)
     try:
-        record = screenshot.screenshot(owner, looker, TIMEOUT, lambda data, suffix: "", None)
+        return screenshot.look(looker, box.owner(url), url, TIMEOUT, MAX_OUTPUT)
     finally:
         looker.close()
-    found = section(record, "screenshot", Screenshot)
-    if not found or not found.pages:
-        raise Problem("no_answer", "the URL cannot be asked from here")
-    return found.pages[0]
 
 
 def _browser_screenshot(box: Toolbox, arguments: Arguments) -> str:
-    page = _page(box, arguments)
+    page, _ = _looked(box, arguments)
     seen = {key: getattr(page, key) for key in ("verdict", "reasons", "status_code", "title")}
     entries = {key: getattr(page, key)[:MAX_ENTRIES] for key in ("console", "exceptions", "failed_requests")}
     return _json(seen | {"text": (page.text or "")[:MAX_PAGE_TEXT]} | entries)
 
 
 def _browser_dom(box: Toolbox, arguments: Arguments) -> str:
-    return _page(box, arguments).dom_excerpt or "(the document is empty)"
+    return _looked(box, arguments)[1] or "(the document is empty)"
 
 
 def _list_containers(box: Toolbox, arguments: Arguments) -> str:
