@@ -15,7 +15,7 @@ _dm_tools() {
     dm-report) words='--fail-on --help --html --on-bad --proofs-dir --run-path --version' ;;
     dm-review) words='--help --proofs-dir --version' ;;
     dm-schema) words='--help --version' ;;
-    dm-screenshot) words='--dom --full-page --header-file --help --jobs --keep-order --on-bad --proofs-dir --timeout --version --viewport --wait --when' ;;
+    dm-screenshot) words='--dom --full-page --header-file --help --jobs --keep-order --ocr --on-bad --proofs-dir --timeout --version --viewport --wait --when' ;;
     dm-services) words='--discover --docker-host --help --manifest --timeout --version' ;;
     dm-show) words='--cost --help --overview --version --why' ;;
     dm-stats) words='--help --jobs --keep-order --on-bad --timeout --version --when' ;;

@@ -377,9 +377,9 @@ class Timing(Section):
 class Page(Section):
     """One URL as a browser shows it, id `screenshot:N`.
 
-    Its parts: `screenshot:N.text`, `.title`, `.console.K`, `.exception.K`, `.request.K` (of `failed_requests`),
-    `.slow.K`. `path`: the picture, null if there is none. `failure`: why nothing could be rendered. `tls`: what is
-    wrong with the certificate; the page is shown all the same.
+    Its parts: `screenshot:N.text`, `.title`, `.ocr` (read off the picture), `.console.K`, `.exception.K`,
+    `.request.K` (of `failed_requests`), `.slow.K`. `path`: the picture, null if there is none. `failure`: why nothing
+    could be rendered. `tls`: what is wrong with the certificate; the page is shown all the same.
     """
 
     id: str
@@ -398,6 +398,7 @@ class Page(Section):
     size_bytes: int | None = None
     title: str | None = None
     text: str | None = None
+    ocr_text: str | None = None
     dom_excerpt: str | None = None
     dom_path: str | None = None
     console: list[ConsoleEntry] = msgspec.field(default_factory=list)

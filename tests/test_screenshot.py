@@ -18,6 +18,7 @@ import pytest
 
 from dm_tools.collect import browser, screenshot
 from dm_tools.diagnose import page as judge
+from tests import scripted
 from tests.conftest import BROWSER, ROOT, SEALED, Run, records
 from tests.site import PAGES, Answer, Site, path_of, serve
 
@@ -447,3 +448,55 @@ def test_the_page_of_a_container_by_its_internal_name(run: Run, shop: dict[str, 
     pages = [page for record in found.values() for page in record["screenshot"]["pages"]]
     assert {page["verdict"] for page in pages} == {"ok"}, [page["reasons"] for page in pages]
     assert any(page["scope"] == "internal" for page in pages)
+
+
+# The text in a picture
+
+
+DRAWN = b"""<!doctype html><title>Status</title><canvas id=c width=1000 height=300></canvas><script>
+var c = document.getElementById('c').getContext('2d');
+c.font = '32px sans-serif';
+c.fillText('database connection refused', 20, 60);
+c.fillText('Authorization: Bearer cnry7pictureX2q9cnry7pictureX2q9', 20, 140);
+</script>"""
+
+
+def test_words_that_are_only_in_the_picture_are_read_and_masked(run: Run) -> None:
+    """With a real reader: what is drawn on a canvas stands in no document."""
+    with serve() as site:
+        site.pages["/drawn"] = lambda answer: answer.send(200, DRAWN)
+        url = f"{site.url}/drawn"
+        plain = records(run(f"dm-screenshot {url}", **BROWSER).stdout)[0]["screenshot"]["pages"][0]
+        done = run(f"dm-screenshot --ocr local {url}", timeout=120, **BROWSER)
+        page = records(done.stdout)[0]["screenshot"]["pages"][0]
+    assert plain["ocr_text"] is None
+    assert "database connection refused" in page["ocr_text"]
+    assert "cnry7picture" not in done.stdout
+    shown = run("jq -c . | dm-analyze | jq -r .analysis.status", stdin=done.stdout)
+    assert shown.returncode == 0
+
+
+def test_a_vision_model_is_sent_the_picture_and_its_words_are_masked(run: Run) -> None:
+    """A scripted endpoint: there is no small vision model to be had."""
+    said = "database connection refused\npassword=cnry7visionX2q9"
+    with serve() as site, scripted.endpoint(lambda request: scripted.Answer(said)) as place:
+        site.pages["/drawn"] = lambda answer: answer.send(200, DRAWN)
+        line = f"dm-screenshot {site.url}/drawn"
+        done = run(line, **BROWSER, **place.variables, OCR_MODEL="a-vision-model")
+        (request,) = place.requests
+    assert request["model"] == "a-vision-model"
+    assert request["messages"][0]["content"][1]["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+    text = records(done.stdout)[0]["screenshot"]["pages"][0]["ocr_text"]
+    assert text.startswith("database connection refused")
+    assert "cnry7vision" not in done.stdout
+
+
+def test_a_vision_model_that_does_not_answer_costs_its_text_only(run: Run) -> None:
+    with serve() as site, scripted.endpoint(lambda request: scripted.Answer(status=500, body={})) as place:
+        site.pages["/drawn"] = lambda answer: answer.send(200, DRAWN)
+        done = run(f"dm-screenshot --ocr some-model {site.url}/drawn", **BROWSER, **place.variables)
+    (record,) = records(done.stdout)
+    assert done.returncode == 4
+    assert record["errors"][0]["code"] == "model_server_error"
+    assert record["screenshot"]["pages"][0]["path"]
+    assert run("dm-screenshot --ocr some-model x").returncode == 2  # no endpoint

@@ -14,14 +14,16 @@ from dm_tools.collect import browser, containers, http, socks, targets
 from dm_tools.diagnose import page as judge
 from dm_tools.diagnose import redact, text
 from dm_tools.diagnose.page import Seen
-from dm_tools.records import Page, Probe, ProbeError, Request, Screenshot
+from dm_tools.records import Page, Probe, ProbeError, Request, Screenshot, Verdict
 
 Record = dict[str, Any]
+Read = Callable[[bytes], str]  # a PNG -> the text in it. Raises Problem.
 Save = Callable[[bytes, str], str]  # (data, suffix of the name) -> where it was written
 
 MAX_PAGES = 20
 TITLE_CHARACTERS = 300
 TEXT_CHARACTERS = 8000
+FEW_CHARACTERS = 50  # of a page whose words may be in its picture
 DOM_CHARACTERS = 4000
 ENTRY_CHARACTERS = 500
 MAX_EXCERPTED = 100_000  # characters of the document that the excerpt is taken from
@@ -33,10 +35,18 @@ _NO_ANSWER = (
 _UNREADABLE = re.compile(r"<(script|style|svg|noscript)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 
 
-def screenshot(record: Record, looker: browser.Browser, timeout: float, save: Save, save_dom: Save | None) -> Record:
+def screenshot(
+    record: Record,
+    looker: browser.Browser,
+    timeout: float,
+    save: Save,
+    save_dom: Save | None = None,
+    read: Read | None = None,
+) -> Record:
     """The record with its `screenshot` section; a URL that cannot be asked from here becomes an entry in `errors`.
 
-    `save` keeps the pictures, `save_dom` the documents. Raises Problem browser_unavailable.
+    `save` keeps the pictures, `save_dom` the documents; `read` tells the text in a picture: that of pages which are not
+    as they should be, or have hardly any text of their own. Raises Problem browser_unavailable.
     """
     urls = [(url, scope) for url, scope in targets.urls(record) if urlsplit(url).scheme in ("http", "https")]
     known = targets.secrets(record) + [value for _, value in looker.manner.headers]
@@ -64,6 +74,12 @@ def screenshot(record: Record, looker: browser.Browser, timeout: float, save: Sa
             _keep(pages[-1], look, save, save_dom, redactor)
         except OSError as failure:
             record = records.with_error(record, "screenshot", "cannot_write", str(failure))
+        if read is not None and look.picture and _wants_reading(pages[-1]):
+            try:
+                words = redactor.redact(text.clean(read(look.picture)))
+                pages[-1].ocr_text = words[:TEXT_CHARACTERS].strip() or None
+            except records.Problem as problem:
+                record = records.with_error(record, "screenshot", problem.code, problem.message)
     return records.with_section(record, "screenshot", Screenshot(judge.status(pages), pages))
 
 
@@ -83,6 +99,10 @@ def look(
     redactor = redact.Redactor(redact.following(record), known)
     document = redactor.redact(excerpt(found.html)[: 2 * dom_characters])[:dom_characters]
     return page(target.id, target.scope, found, redactor), document
+
+
+def _wants_reading(page: Page) -> bool:
+    return page.verdict != Verdict.OK or len(page.text or "") < FEW_CHARACTERS
 
 
 def _unanswered(record: Record) -> dict[str, tuple[str, str]]:

@@ -36,15 +36,22 @@ def _viewport(context: click.Context, parameter: click.Parameter, value: str) ->
     help="Look when the page has loaded, when it asks for nothing more for half a second, or when an element is there.",
 )
 @click.option(
-    "--header-file",
-    type=click.File("r", encoding="utf-8"),
-    help="A file with headers (Name: value) that are sent to the page's own origin.",
+    "--header-file", type=click.File("r", encoding="utf-8"), help="Headers for the page's own origin, a line each."
 )
 @click.option(
     "--dom",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Write each page's document, masked, into this folder.",
+)
+@click.option(
+    "--ocr",
+    envvar="OCR_MODEL",
+    default="none",
+    show_default=True,
+    show_envvar=True,
+    metavar="none|local|MODEL",
+    help="Read the text in the pictures of broken or wordless pages: here, or with a vision model at LLM_BASE_URL.",
 )
 @command.proofs_dir_option
 @command.when_option
@@ -62,6 +69,7 @@ def cli(
     wait: str,
     header_file: TextIO | None,
     dom: Path | None,
+    ocr: str,
 ) -> int:
     """Add `screenshot`: each http and https URL as a browser shows it, with the verdict ok, blank, error_page, login,
     loading or not_rendered, and the reasons.
@@ -84,6 +92,7 @@ def cli(
     """
     from dm_tools.collect import browser, engine
     from dm_tools.collect import screenshot as section
+    from dm_tools.llm.ocr import reader
     from dm_tools.store.pictures import Folder
 
     try:
@@ -92,9 +101,9 @@ def cli(
         raise click.BadParameter(f"{wrong}", param_hint="--header-file") from None
     engine.warm_up()
     looker = browser.Browser(browser.Manner(*viewport, full_page, wait, headers), jobs, unavailable=say.note)
-    save, save_dom = Folder(proofs_dir / "screenshots").add, Folder(dom).add if dom else None
+    save, save_dom, read = Folder(proofs_dir / "screenshots").add, Folder(dom).add if dom else None, reader(ocr)
     source = command.source(services, on_bad)
-    work = command.when(when, lambda record: section.screenshot(record, looker, timeout, save, save_dom))
+    work = command.when(when, lambda record: section.screenshot(record, looker, timeout, save, save_dom, read))
     try:
         return stream.write(stream.pmap(work, source, "screenshot", jobs, keep_order), "screenshot")
     finally:

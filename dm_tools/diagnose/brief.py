@@ -163,6 +163,7 @@ def _ids(view: View) -> Iterator[tuple[str, int]]:
     for page in view.pages:
         if page.verdict != Verdict.OK:
             yield page.id, PROBE
+            yield f"{page.id}.ocr", PROBE
             yield from ((f"{page.id}.exception.{at}", ERROR) for at in range(min(len(page.exceptions), 3)))
             yield from ((f"{page.id}.console.{at}", WARNING) for at in range(min(len(page.console), 3)))
             yield from ((f"{page.id}.request.{at}", WARNING) for at in range(min(len(page.failed_requests), 3)))

@@ -222,14 +222,14 @@ _PARTS = {"console": "console", "exception": "exceptions", "request": "failed_re
 
 
 def _shown(pages: list[Page], key: str) -> Any:
-    """A page (`0`), what it says (`0.text`, `0.title`), or an entry of it (`0.console.2`); else None."""
+    """A page (`0`), what it says (`0.text`, `0.title`, `0.ocr`), or an entry of it (`0.console.2`); else None."""
     number, _, part = key.partition(".")
     found = next((each for each in pages if each.id == f"screenshot:{number}"), None)
     name, _, index = part.partition(".")
     if found is None or not part:
         return found
-    if part in ("text", "title"):
-        return getattr(found, part)
+    if part in ("text", "title", "ocr"):
+        return found.ocr_text if part == "ocr" else getattr(found, part)
     entries = getattr(found, _PARTS[name]) if name in _PARTS else []
     return dict(enumerate(entries)).get(int(index)) if index.isdecimal() else None
 

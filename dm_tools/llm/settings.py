@@ -40,8 +40,8 @@ def configured() -> bool:
     return bool(os.environ.get("LLM_BASE_URL"))
 
 
-def from_environment() -> Settings:
-    """The settings of `LLM_*`. Raises exits.Stop for one that cannot be used."""
+def from_environment(model: str = "") -> Settings:
+    """The settings of `LLM_*`, for another model of the same endpoint if one is named. Raises exits.Stop."""
     url = os.environ.get("LLM_BASE_URL", "")
     if not url:
         raise exits.Stop(exits.USAGE, "no model is configured: set LLM_BASE_URL, as http://localhost:8000/v1")
@@ -55,7 +55,7 @@ def from_environment() -> Settings:
         raise exits.Stop(exits.USAGE, "LLM_BASE_URL holds a secret or a query: the key belongs into LLM_API_KEY")
     return Settings(
         base_url=url.rstrip("/"),
-        model=alias(),
+        model=model or alias(),
         key=key(),
         timeout=_number("LLM_TIMEOUT", Settings.timeout, 0.1, 3600),
         deadline=_number("LLM_DEADLINE", Settings.deadline, 0.1, 3600),
