@@ -185,7 +185,7 @@ def test_foreign_evidence_counts_by_its_kind() -> None:
     assert_demoted(check(verdict(Cause.EXITED, ["worker/logs:5"])))
 
 
-@pytest.mark.parametrize("cause", [*WITHOUT_EVIDENCE, None])
+@pytest.mark.parametrize("cause", [*sorted(WITHOUT_EVIDENCE), None])
 def test_not_knowing_needs_no_evidence(cause: Cause | None) -> None:
     claim = verdict(cause, evidence=[], findings=[])
     assert check(copy.deepcopy(claim)) == claim
