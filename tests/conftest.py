@@ -88,10 +88,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker has the lab, whatever runs beside it: its tests wait for the engine more than they compute."""
+    """The marker `lab`: those tests run one after another, since they share the shop and measure real containers."""
     for item in items:
         if "_lab_up" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("lab"))
+            item.add_marker(pytest.mark.lab)
 
 
 Box = Callable[..., Container]

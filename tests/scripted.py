@@ -30,6 +30,7 @@ class Answer:
     delay: float = 0.0
     drip: bool = False  # a byte now and then, without end
     finish: str = "stop"
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 Script = Callable[[Json], Answer]
@@ -81,13 +82,15 @@ def endpoint(script: Script, models: list[Json] | None = None) -> Iterator[Endpo
                     self.wfile.write(b" ")
                     self.wfile.flush()
                     time.sleep(0.2)
-            self.send(answer.status, message(answer) if answer.body is None else answer.body)
+            self.send(answer.status, message(answer) if answer.body is None else answer.body, answer.headers)
 
-        def send(self, status: int, body: Any) -> None:
+        def send(self, status: int, body: Any, headers: Json | None = None) -> None:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
 

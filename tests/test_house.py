@@ -14,7 +14,18 @@ from tests.conftest import COMMANDS, ROOT
 
 PACKAGE = ROOT / "dm_tools"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = {"httpx", "docker", "cryptography", "requests", "dotenv", "playwright", "openai", "rapidocr", "xllamacpp"}
+HEAVY = {
+    "httpx",
+    "docker",
+    "cryptography",
+    "requests",
+    "dotenv",
+    "playwright",
+    "openai",
+    "httpx2",
+    "rapidocr",
+    "xllamacpp",
+}
 LAZY = HEAVY | {"jinja2", "markupsafe"}  # imported only inside the function that needs it
 
 # What each part may import of ours, beside itself. `diagnose` judges and touches nothing.

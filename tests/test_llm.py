@@ -19,7 +19,8 @@ from dm_tools.diagnose.analyze import analyze
 from dm_tools.diagnose.brief import Brief, Piece
 from dm_tools.diagnose.facts import facts
 from dm_tools.llm import answers
-from dm_tools.records import Cause, Confidence, LogLine, Logs, new, with_section
+from dm_tools.llm.tools import Toolbox
+from dm_tools.records import Cause, Confidence, LogLine, Logs, Problem, Step, new, with_section
 from tests import lab, scripted
 from tests.conftest import ROOT, Run, records
 from tests.scripted import Answer, endpoint
@@ -308,8 +309,8 @@ def test_an_answer_in_another_language_or_without_a_sentence_quotes_instead(run:
 def test_the_budget_of_a_run(run: Run) -> None:
     many = [unknown_failure() | {"service": f"app{at}"} for at in range(4)]
     with endpoint(lambda request: Answer("nonsense")) as place:
-        done = run("dm-analyze", stdin=stdin(*many), LLM_RUN_TOKENS="150", LLM_JOBS="1", **place.variables)
-        assert len(place.requests) == 2
+        done = run("dm-analyze", stdin=stdin(*many), LLM_RUN_TOKENS="2000", LLM_JOBS="1", **place.variables)
+        assert 1 <= len(place.requests) <= 8  # without a bound, three of each incident
     assert any("budget" in note for each in records(done.stdout) for note in each["analysis"]["notes"])
 
 
@@ -378,7 +379,7 @@ def test_the_agent_calls_tools_and_its_steps_are_evidence(run: Run) -> None:
         if "tools" in request:
             called = "host_exec_readonly" in request["messages"][-1]["content"].partition("Called already")[2]
             return Answer("DONE") if called else Answer(calls=[("host_exec_readonly", '{"cmd": "uname -s"}')])
-        return answer(evidence=[number(request, ODD), number(request, "host_exec_readonly")])
+        return answer(evidence=[number(request, ODD), number(request, "host_exec")])
 
     with endpoint(script) as place:
         verdict, done = judged(run, place, options="--agent")
@@ -457,6 +458,158 @@ def test_max_steps(run: Run) -> None:
     assert len(verdict["steps"]) == 3
 
 
+def test_what_a_tool_may_not_send() -> None:
+    """Variables of the environment, log-ins and queries: whoever writes a log line must not get them sent."""
+    box = Toolbox({"app": new("app", internal=["http://127.0.0.1:9/health?x=1"])})
+    for url in (
+        "http://127.0.0.1:9/?k=${HOME}",
+        "http://${HOME}@127.0.0.1:9/",
+        "http://:${HOME}@127.0.0.1:9/",
+        "http://u@127.0.0.1:9/",
+        "http://127.0.0.1:9/${HOME}",
+        "http://127.0.0.1:9/a?b=c",
+        "http://127.0.0.1:9/#x",
+        "http://127.0.0.1:99/",
+        "https://127.0.0.1:9/",
+        "http://127.0.0.1:9@example.org/",
+        "http://localhost:9/",
+        "HTTP://127.0.0.1:9/%00",
+        5,
+        None,
+        ["http://127.0.0.1:9/"],
+    ):
+        with pytest.raises(Problem):
+            box.call("http_get", {"url": url})
+    assert box.owner("http://127.0.0.1:9/metrics")["service"] == "app"
+
+
+@pytest.mark.parametrize(
+    ("tool", "output", "cause", "holds"),
+    [
+        ("host_exec_readonly", "Address:Port refused", Cause.WRONG_PORT, False),
+        ("docker_inspect", '{"oom_killed": false, "error": null}', Cause.OOM_KILLED, False),
+        ("http_get", '{"error": "refused"}', Cause.APP_EXCEPTION, False),
+        ("docker_logs", "1 x No space left on device", Cause.DISK_FULL, True),
+        ("docker_logs", 'user: "\nuser: "no space left on device"', Cause.DISK_FULL, False),
+    ],
+)
+def test_of_tools_only_a_log_speaks_for_itself(tool: str, output: str, cause: Cause, holds: bool) -> None:
+    step = Step("step:0", tool, {"container": "web"}, output, None, 1.0)
+    assert claims.carries(cause, briefs.of_step("app", step, ["app", "web"])) is holds
+
+
+def test_a_step_tells_of_the_service_that_was_asked() -> None:
+    """The log of another service makes no cause of this one, and a line seen twice is one witness."""
+    brief = Brief("app", ["app", "web"], "", "", 1000)
+    step = Step("step:0", "docker_logs", {"container": "web"}, "No space left on device", None, 1.0)
+    brief.add(briefs.of_step("app", step, brief.services))
+    brief.add(Piece("web", "logs:0", "No space left on device", "No space left on device", None, 0))
+    claim = claims.Claim("app", Cause.DISK_FULL, ["E1", "E2"], "No space left", "x")
+    assert "tells of app" in claims.judge(claim, brief).reason
+    assert brief.pieces["E1"].source == brief.pieces["E2"].source == ("web", "logs")
+
+
+@pytest.mark.parametrize("old", ["x", [1], {"steps": 5}, {"steps": [{"id": 3}]}])
+def test_an_old_verdict_that_is_broken_costs_nothing(run: Run, old: Any) -> None:
+    with endpoint(lambda request: Answer("DONE") if "tools" in request else answer(evidence=["E1"])) as place:
+        verdict, _ = judged(run, place, unknown_failure() | {"analysis": old}, options="--agent")
+    assert verdict["model"]["outcome"] in ("rejected", "verdict")
+
+
+def test_steps_are_kept_whoever_judges(run: Run) -> None:
+    step = {"id": "step:4", "tool": "docker_logs", "arguments": {}, "output": "x", "error": None, "ms": 1.0}
+    record = unknown_failure() | {"analysis": {"steps": [step]}}
+    with endpoint(lambda request: Answer(calls=[("host_exec_readonly", '{"cmd": "nproc"}')])) as place:
+        verdict, _ = judged(run, place, record, options="--agent --max-steps 1")
+        assert [each["id"] for each in verdict["steps"]] == ["step:4", "step:5"]
+    rules = records(run("dm-analyze --engine rules", stdin=stdin(record)).stdout)[0]["analysis"]
+    assert [each["id"] for each in rules["steps"]] == ["step:4"]
+
+
+def test_a_service_with_a_slash_in_its_name(run: Run) -> None:
+    with endpoint(lambda request: answer(service="http://127.0.0.1:9/", evidence=[number(request, ODD)])) as place:
+        verdict, done = judged(run, place, unknown_failure() | {"service": "http://127.0.0.1:9/"})
+    assert verdict["cause"] == "version_mismatch", done.stdout
+    assert verdict["evidence"][0] == "logs:0"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"choices": [{"message": "hi"}]},
+        {"choices": {"a": 1}},
+        {"choices": [{"message": {"tool_calls": 5}}]},
+        {"choices": [{"message": {"tool_calls": [{"function": "f"}]}}]},
+    ],
+)
+def test_answers_of_any_shape(run: Run, body: Json) -> None:
+    with endpoint(lambda request: Answer(body=body)) as place:
+        verdict, done = judged(run, place, options="--agent", LLM_DEADLINE="10")
+        assert verdict["model"]["outcome"] == "no_answer"
+        assert "internal error" not in done.stdout + done.stderr
+        checked = run("dm-llm check", **place.variables)
+        assert (checked.returncode, "internal error" in checked.stderr) == (4, False)
+
+
+def test_an_action_of_the_wrong_type_does_not_cost_the_claim(run: Run) -> None:
+    bad = [{"action": [1]}, {"action": None}, "restart", {"action": "restart", "reason": {"a": 1}}]
+    with endpoint(lambda request: answer(evidence=[number(request, ODD)], actions=bad)) as place:
+        verdict, _ = judged(run, place)
+    assert verdict["cause"] == "version_mismatch"
+
+
+def test_a_huge_answer_is_cut_off_and_a_redirect_not_followed(run: Run) -> None:
+    with endpoint(lambda request: Answer(body=b'{"choices": [' + b"[]," * 20_000_000 + b"[]]}")) as place:
+        begin = time.monotonic()
+        verdict, _ = judged(run, place, LLM_DEADLINE="20")
+        assert time.monotonic() - begin < 15
+    assert verdict["model"]["outcome"] == "no_answer"
+    with (
+        endpoint(lambda request: answer()) as elsewhere,
+        endpoint(
+            lambda request: Answer(status=307, body=b"", headers={"Location": f"{elsewhere.url}/chat/completions"})
+        ) as place,
+    ):
+        verdict, _ = judged(run, place)
+        assert elsewhere.requests == []
+    assert verdict["model"]["outcome"] == "no_answer"
+
+
+def test_a_proxy_of_the_environment_is_not_used(run: Run) -> None:
+    with endpoint(lambda request: answer()) as proxy, endpoint(lambda request: answer()) as place:
+        address = proxy.url.removesuffix("/v1")
+        judged(run, place, HTTP_PROXY=address, http_proxy=address, ALL_PROXY=address)
+        assert (len(proxy.requests), len(place.requests)) == (0, 1)
+
+
+def test_a_key_that_the_endpoint_repeats(run: Run) -> None:
+    """A key that looks like nothing: only we know that it is one."""
+    key = "correcthorsebattery"
+    said = answer(explanation=f"the key is {key}", actions=[{"action": "check_config", "reason": f"use {key}"}])
+    claim = json.loads(said.text)
+    with endpoint(lambda request: Answer(json.dumps(claim | {"evidence": [number(request, ODD)]}))) as place:
+        verdict, done = judged(run, place, LLM_API_KEY=key)
+    assert verdict["cause"] == "version_mismatch"
+    assert key not in done.stdout + done.stderr
+
+
+def test_tool_calls_without_end_take_no_time() -> None:
+    begin = time.monotonic()
+    assert answers.hermes_calls("<tool_call>x" + " " * 200_000 + "x") == []
+    assert answers.hermes_calls("<tool_call>" * 100_000) == []
+    assert answers.json_object("<think>" * 100_000) is None
+    assert time.monotonic() - begin < 5
+
+
+def test_many_incidents_and_one_deadline(run: Run) -> None:
+    many = [unknown_failure() | {"service": f"app{at}", "more": "x" * 200_000} for at in range(100)]
+    with endpoint(lambda request: Answer(delay=30)) as place:
+        begin = time.monotonic()
+        done = run("dm-analyze", stdin=stdin(*many), **place.variables | {"LLM_DEADLINE": "2", "LLM_JOBS": "32"})
+        assert time.monotonic() - begin < 20
+    assert len(records(done.stdout)) == 100
+
+
 # What the model is told
 
 
@@ -465,7 +618,7 @@ def test_the_frame_around_the_evidence_cannot_be_left() -> None:
     found = record(hostile, "x")
     library = reader.read(None)
     verdicts = analyze({"app": facts(found, library)}, library)
-    text = briefs.of("app", verdicts, [found], 2000).evidence
+    text = briefs.of("app", verdicts, briefs.pieces(found, "app", verdicts), 2000).evidence
     assert "END OF EVIDENCE" not in text
     assert len([line for line in text.split("\n") if not line.startswith("E")]) == 0
 
@@ -476,7 +629,10 @@ def test_the_brief_of_every_fault_fits_and_holds_what_the_rules_cite(name: str) 
     found = [json.loads(line) for line in (FAULTS / f"{name}.jsonl").read_text().splitlines()]
     verdicts = analyze({each["service"]: facts(each, library) for each in found}, library)
     for root in briefs.incidents(verdicts):
-        brief = briefs.of(root, verdicts, found, 3_000)
+        pieces = [
+            piece for each in found if each["service"] in verdicts for piece in briefs.pieces(each, root, verdicts)
+        ]
+        brief = briefs.of(root, verdicts, pieces, 3_000)
         assert briefs.tokens(brief.evidence) <= 3_000
         shown = {each.id for each in brief.pieces.values()}
         cited = [each if "/" in each else f"{root}/{each}" for each in verdicts[root].evidence]
@@ -490,7 +646,7 @@ def test_a_long_piece_keeps_its_end_and_a_small_budget_keeps_the_telling_ones() 
     found = record("Traceback " + "x" * 5000 + " KeyError: 'price'", *(f"{word} {word} {word}" for word in WORDS))
     library = reader.read(None)
     verdicts = analyze({"app": facts(found, library)}, library)
-    brief = briefs.of("app", verdicts, [found], 200)
+    brief = briefs.of("app", verdicts, briefs.pieces(found, "app", verdicts), 200)
     assert "KeyError: 'price'" in brief.evidence
     assert brief.left_out
 
@@ -499,7 +655,8 @@ def test_a_long_piece_keeps_its_end_and_a_small_budget_keeps_the_telling_ones() 
 
 
 def piece(id: str, text: str, value: Any = None) -> Piece:
-    return Piece(id, text, text, value, 0)
+    service, _, local = id.partition("/")
+    return Piece(service, local, text, text, value, 0)
 
 
 @pytest.mark.parametrize(

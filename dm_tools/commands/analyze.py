@@ -9,7 +9,7 @@ import click
 from dm_tools.pipe import command, exits, say, spool, stream
 
 
-@command.define("dm-analyze", fail_on=True)
+@command.define("dm-analyze", unreachable=True, fail_on=True)
 @command.patterns_option
 @click.option("--explain", is_flag=True, help="Say on standard error why every pattern fired.")
 @command.engine_options
@@ -49,6 +49,7 @@ def cli(
     from dm_tools.diagnose import analyze as judge
     from dm_tools.diagnose.facts import Facts, facts
     from dm_tools.diagnose.patterns import PatternError
+    from dm_tools.diagnose.view import steps
     from dm_tools.llm import engine as asked
     from dm_tools.records import Problem, with_error, with_section
 
@@ -83,6 +84,7 @@ def cli(
             if known and (verdict := verdicts.get(record["service"])) is not None:
                 if problem := problems.get(record["service"]):
                     record = with_error(record, "analyze", f"model_{problem.code}", problem.message)
+                verdict.steps = verdict.steps or steps(record)
                 return with_section(record, "analysis", verdict)
             # Whatever came in as a verdict on a record that was not judged is not ours to pass on.
             return {key: value for key, value in record.items() if key != "analysis"}

@@ -7,7 +7,7 @@ import click
 from dm_tools.pipe import command, stream
 
 
-@command.define("dm-inspect", docker=True)
+@command.define("dm-inspect", unreachable=True)
 @click.option(
     "--window",
     type=click.FloatRange(min=1, max=86400 * 7),

@@ -10,7 +10,7 @@ import click
 from dm_tools.pipe import command, exits, say, stream
 
 
-@command.define("dm-llm", docker=True)
+@command.define("dm-llm", unreachable=True)
 @click.option("--model", type=click.Path(path_type=Path, dir_okay=False), help="serve: the model, a GGUF file.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="serve: 0 is a free one.")
 @click.option("--context", type=click.IntRange(256), default=8192, show_default=True, help="serve: tokens in all.")
@@ -53,9 +53,11 @@ def cli(what: str, model: Path | None, port: int, context: int, parallel: int, t
     if model is None:
         raise click.UsageError("serve needs --model FILE.gguf")
     alias = settings.alias()
-    options = server.Options(
-        model, alias, port, context, parallel, settings.key(), template.read_text() if template else None
-    )
+    try:
+        chat = template.read_text(encoding="utf-8") if template else None
+    except (OSError, UnicodeDecodeError):
+        raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(template)!r}, which should be a chat template") from None
+    options = server.Options(model, alias, port, context, parallel, settings.key(), chat)
     try:
         url = server.start(options)
     except server.NoServer as why:

@@ -7,7 +7,7 @@ import click
 from dm_tools.pipe import command, stream
 
 
-@command.define("dm-logs", docker=True)
+@command.define("dm-logs", unreachable=True)
 @click.option(
     "-n",
     "--tail",

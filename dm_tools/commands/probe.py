@@ -5,7 +5,7 @@ from __future__ import annotations
 from dm_tools.pipe import command, stream
 
 
-@command.define("dm-probe", docker=True, fail_on=True)
+@command.define("dm-probe", unreachable=True, fail_on=True)
 @command.fail_on_option
 @command.stream_options(jobs=16, timeout=5, envvar="HTTP_TIMEOUT")
 def cli(

@@ -18,7 +18,7 @@ def _viewport(context: click.Context, parameter: click.Parameter, value: str) ->
     return int(found[1]), int(found[2])
 
 
-@command.define("dm-screenshot", docker=True)
+@command.define("dm-screenshot", unreachable=True)
 @click.option("--full-page", is_flag=True, help="The whole page, up to 10000 pixels high, and not just its top.")
 @click.option(
     "--viewport",

@@ -10,7 +10,7 @@ from dm_tools import records
 from dm_tools.pipe import command, exits, say, stream
 
 
-@command.define("dm-services", docker=True)
+@command.define("dm-services", unreachable=True)
 @click.argument("names", nargs=-1, metavar="[SERVICE]...")
 @click.option(
     "--manifest",

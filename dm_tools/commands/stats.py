@@ -5,7 +5,7 @@ from __future__ import annotations
 from dm_tools.pipe import command, stream
 
 
-@command.define("dm-stats", docker=True)
+@command.define("dm-stats", unreachable=True)
 @command.when_option
 @command.stream_options(jobs=64, timeout=10)
 def cli(

@@ -7,14 +7,14 @@ Pure: records and verdicts in, text out.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from dm_tools.diagnose import condense
 from dm_tools.diagnose.facts import quote
 from dm_tools.diagnose.view import View, resolve
-from dm_tools.records import Analysis, Cause, Page, Role, Status, Verdict
+from dm_tools.records import Analysis, Cause, Page, Role, Status, Step, Verdict
 
 MAX_SERVICES = 8  # of an incident: the root and the symptoms nearest to it
 MAX_TEXT = 360  # characters of one piece
@@ -30,18 +30,54 @@ _DELIMITER = re.compile(r"(?i)\b(END OF )?EVIDENCE\b")
 
 @dataclass(frozen=True)
 class Piece:
-    """One piece of evidence. `id` is that of the record, with its service: `app/logs:41`."""
+    """One piece of evidence of a service's record. `about`: the service that it tells of, where that is another one."""
 
-    id: str
+    service: str
+    local: str  # its id in that record, as logs:41
     text: str  # short, on one line: as the model reads it
     whole: str  # what the id stands for: a quotation is looked for here
     value: Any
     rank: int
+    about: str = ""
+
+    @property
+    def id(self) -> str:
+        """The id with its service: `app/logs:41`."""
+        return f"{self.service}/{self.local}"
+
+    @property
+    def told_of(self) -> str:
+        """The service that it tells of."""
+        return self.about or self.service
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Where it comes from, in the end: two pieces of one source are one witness."""
+        kind = self.local.partition(":")[0]
+        if isinstance(self.value, Step):
+            kind = _SOURCES.get(self.value.tool, self.value.tool)
+        return self.told_of, kind
 
     @property
     def cost(self) -> int:
         """Tokens of its line."""
-        return tokens(self.text) + tokens(self.id) + 6
+        return tokens(self.line) + 4
+
+    @property
+    def line(self) -> str:
+        """As the model reads it."""
+        return f"[{shortened(self.id)}] {self.text}"
+
+
+# What a tool looks at is what a collector has looked at before.
+_SOURCES = {
+    "docker_logs": "logs",
+    "docker_inspect": "inspect",
+    "docker_stats": "stats",
+    "http_get": "probe",
+    "browser_screenshot": "screenshot",
+    "browser_dom": "screenshot",
+}
 
 
 @dataclass
@@ -60,7 +96,7 @@ class Brief:
     @property
     def evidence(self) -> str:
         """The pieces as lines."""
-        return "\n".join(f"{number} [{each.id}] {each.text}" for number, each in self.pieces.items())
+        return "\n".join(f"{number} {each.line}" for number, each in self.pieces.items())
 
     def add(self, piece: Piece) -> None:
         """One more piece; what has the lowest rank makes room for it."""
@@ -88,30 +124,26 @@ def tokens(text: str) -> int:
 _PARTS = re.compile(r"[A-Za-z]+|[0-9]|[^\sA-Za-z0-9]|\n")
 
 
-def of(root: str, verdicts: dict[str, Analysis], records: Iterable[dict[str, Any]], budget: int) -> Brief:
-    """The brief of the incident with this root. `records`: those of its services, in any order.
+def of(root: str, verdicts: dict[str, Analysis], pieces: Iterable[Piece], budget: int) -> Brief:
+    """The brief of the incident with this root. `pieces`: those of its services, in any order.
 
     `budget`: tokens that the evidence may have.
     """
     verdict = verdicts[root]
     suffering = sorted(verdict.symptoms, key=lambda each: len(each.path))
     names = [root, *(each.service for each in suffering)][:MAX_SERVICES]
-    ways = [" needs ".join(each.path) for each in suffering if each.service in names]
+    ways = [shortened(" needs ".join(each.path)) for each in suffering if each.service in names]
     peers = [each for each in verdict.peers if each not in names]
     brief = Brief(
         root=root,
         services=names,
-        topology="; ".join([*ways, *(f"{root} needs {each}" for each in peers[:MAX_SERVICES])]) or "unknown",
+        topology="; ".join([*ways, *(shortened(f"{root} needs {each}") for each in peers[:MAX_SERVICES])]) or "unknown",
         verdict=shortened(f"{verdict.cause} ({verdict.confidence}): {verdict.hypothesis}"),
         budget=budget,
     )
-    found: list[Piece] = []
-    for record in records:
-        name = record["service"]
-        if name in names:
-            found += _pieces(View.of(record), verdicts[name], cited_of(name, root, verdicts))
+    found = [each for each in pieces if each.service in names]
     # The root first, within a rank; the sort keeps the order in which a service's pieces came.
-    found.sort(key=lambda each: (each.rank, names.index(each.id.partition("/")[0])))
+    found.sort(key=lambda each: (each.rank, names.index(each.service)))
     for piece in found:
         if piece.cost > brief.budget or len(brief.pieces) >= MAX_ENUM:
             brief.left_out += 1
@@ -124,19 +156,35 @@ def cited_of(service: str, root: str, verdicts: dict[str, Analysis]) -> set[str]
     """The ids of a service's own evidence that the verdicts on it and on its root cite."""
     own = {each for each in verdicts[service].evidence if "/" not in each}
     own |= {each for finding in verdicts[service].findings for each in finding.evidence if "/" not in each}
-    return own | {each.partition("/")[2] for each in verdicts[root].evidence if each.startswith(f"{service}/")}
+    prefix = f"{service}/"
+    return own | {each.removeprefix(prefix) for each in verdicts[root].evidence if each.startswith(prefix)}
 
 
-def _pieces(view: View, verdict: Analysis, cited: set[str]) -> Iterator[Piece]:
+def pieces(record: dict[str, Any], root: str, verdicts: dict[str, Analysis]) -> list[Piece]:
+    """The pieces of one record that may get into the brief of the incident: no more than could."""
+    view = View.of(record)
+    found = list(_pieces(view, cited_of(view.service, root, verdicts)))
+    return sorted(found, key=lambda each: each.rank)[:MAX_ENUM]
+
+
+def of_step(service: str, step: Step, inventory: Collection[str]) -> Piece:
+    """What a tool told, as a piece of the record that holds the step."""
+    asked = step.arguments.get("container")
+    about = asked if isinstance(asked, str) and asked in inventory else ""
+    return Piece(service, step.id, shortened(f"{step.tool}: {step.output}"), step.output, step, CITED, about)
+
+
+def _pieces(view: View, cited: set[str]) -> Iterator[Piece]:
     """All pieces of one service, each id once."""
+    for step in view.steps:
+        if step.tool and not step.error:
+            yield of_step(view.service, step, (str(step.arguments.get("container")),))
     given: set[str] = set()
-    looked = [each.id for each in view.steps if each.tool and not each.error]
-    for evidence_id, rank in (*((each, CITED) for each in [*sorted(cited), *looked]), *_ids(view)):
-        if evidence_id in given or (value := resolve(view, evidence_id)) is None:
+    for evidence_id, rank in (*((each, CITED) for each in sorted(cited)), *_ids(view)):
+        if evidence_id in given or evidence_id.startswith("step:") or (value := resolve(view, evidence_id)) is None:
             continue
         given.add(evidence_id)
-        whole = quote(value)
-        yield Piece(f"{view.service}/{evidence_id}", shortened(_told(view, evidence_id, value)), whole, value, rank)
+        yield Piece(view.service, evidence_id, shortened(_told(evidence_id, value)), quote(value), value, rank)
 
 
 def _ids(view: View) -> Iterator[tuple[str, int]]:
@@ -190,7 +238,7 @@ def _log_ids(view: View) -> Iterator[tuple[str, int]]:
         yield line.id, LAST_WORDS
 
 
-def _told(view: View, evidence_id: str, value: Any) -> str:
+def _told(evidence_id: str, value: Any) -> str:
     """One piece as the model reads it."""
     kind, _, key = evidence_id.partition(":")
     if kind == "probe":
@@ -201,8 +249,6 @@ def _told(view: View, evidence_id: str, value: Any) -> str:
     if isinstance(value, Page):
         words = "; ".join(each.message for each in value.reasons)
         return f"{value.url} shows in a browser: {value.verdict}: {words} {value.title or ''} {value.text or ''}"
-    if kind == "step":
-        return f"{value.tool}: {value.output}"
     if kind in ("inspect", "stats"):
         return f"{key} = {quote(value)}"
     return quote(value)

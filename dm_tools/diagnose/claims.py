@@ -1,9 +1,9 @@
 """What a model claims of an incident, held against the evidence that it was given: by code, word for word.
 
-A claim passes only if it names a service of the incident, cites pieces that it was shown, quotes one of them letter by
-letter, and names a cause that the cited pieces carry: the kind of evidence fits (grounding.CARRIED_BY), a figure or
-state says so, and a text speaks of it. Even then it becomes the verdict only where the rules have none; what
-contradicts a verdict of theirs, or adds nothing to it, is kept as a note.
+A claim passes only if it names a service of the incident, cites pieces that it was shown, quotes one that shows its
+cause letter by letter, and names a cause that a cited piece carries: the kind of evidence fits
+(grounding.CARRIED_BY), a figure or state says so, and a text speaks of it. Even then it becomes the verdict only where
+the rules have none; what contradicts a verdict of theirs, or adds nothing to it, is kept as a note.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dm_tools.diagnose import haystack, redact
 from dm_tools.diagnose.brief import Brief, Piece
 from dm_tools.diagnose.facts import short
 from dm_tools.diagnose.grounding import CARRIED_BY, TELLING
-from dm_tools.records import ActionName, Analysis, Cause, Confidence, Fix, Severity
+from dm_tools.records import ActionName, Analysis, Cause, Confidence, Fix, Severity, Step
 
 MAX_CITED = 5
 MAX_EXPLANATION = 240
@@ -95,7 +95,9 @@ def read(value: dict[str, Any] | None) -> Claim | None:
 
 def _suggestion(value: Any) -> dict[str, str] | None:
     """An action of the catalogue with its reason; None for what a model made up."""
-    if not isinstance(value, dict) or value.get("action") not in set(ActionName):
+    if not isinstance(value, dict) or not isinstance(value.get("action"), str):
+        return None
+    if value["action"] not in set(ActionName):
         return None
     return {"action": value["action"], "reason": str(value.get("reason") or "")[:MAX_QUOTE]}
 
@@ -122,12 +124,15 @@ def judge(claim: Claim, brief: Brief) -> Judgement:
     if not cited:
         return Judgement(False, "it cites no evidence")
     wanted = _folded(claim.quote)
-    if len(wanted) < MIN_QUOTE or not any(wanted in _folded(f"{each.text} {each.whole}") for each in cited):
+    quoted = [each for each in cited if wanted in _folded(f"{each.text} {each.whole}")]
+    if len(wanted) < MIN_QUOTE or not quoted:
         return Judgement(False, "its quotation does not stand in what it cites")
     carrying = [each for each in cited if carries(claim.cause, each)]
     if not carrying:
         return Judgement(False, f"nothing that it cites shows {claim.cause}")
-    if not any(each.id.startswith(f"{claim.service}/") or claim.service in each.whole for each in carrying):
+    if not any(each in quoted for each in carrying):
+        return Judgement(False, f"what it quotes does not show {claim.cause}")
+    if not any(each.told_of == claim.service for each in carrying):
         return Judgement(False, f"nothing that it cites tells of {claim.service}")
     return Judgement(True, carrying=carrying)
 
@@ -204,12 +209,15 @@ _SHOWS: dict[str, dict[Cause, tuple[str, ...] | float]] = {
 
 def carries(cause: Cause, piece: Piece) -> bool:
     """Whether one piece of evidence can show a cause."""
-    local = piece.id.partition("/")[2]
-    kind, key = local.partition(":")[0], local.partition(".")[0]
+    kind, key = piece.local.partition(":")[0], piece.local.partition(".")[0]
+    if isinstance(piece.value, Step):
+        # Of what tools tell only a log speaks for itself: figures, states and documents name everything there can be.
+        words = WORDS.get(cause) if piece.value.tool == "docker_logs" else None
+        return words is not None and any(haystack.says(words, line) for line in piece.whole.split("\n"))
     allowed = CARRIED_BY.get(cause, TELLING)
     if not {kind, key} & allowed:
         return False
-    if kind in ("logs", "probe", "screenshot", "step") or key in ("inspect:health", "inspect:error"):
+    if kind in ("logs", "probe", "screenshot") or key in ("inspect:health", "inspect:error"):
         words = WORDS.get(cause)
         return words is not None and haystack.says(
             words, piece.text if kind in ("probe", "screenshot") else piece.whole
@@ -241,12 +249,12 @@ def take(verdict: Analysis, claim: Claim, brief: Brief, found: Judgement, engine
         return None  # it adds nothing
     if verdict.cause != Cause.INCONCLUSIVE and (engine != "llm" or verdict.confidence == Confidence.HIGH):
         return f"the model disagrees, and the rules' evidence is stronger: {words}"
-    local = [each.id.removeprefix(f"{brief.root}/") for each in found.carrying]
-    kinds = {each.id.partition(":")[0] for each in found.carrying}
+    local = [each.local if each.service == brief.root else each.id for each in found.carrying]
+    sources = {each.source for each in found.carrying}
     verdict.cause, verdict.severity = claim.cause, verdict.severity or Severity.WARNING
     verdict.hypothesis = said
     verdict.evidence = list(dict.fromkeys([*local, *verdict.evidence]))
-    verdict.confidence = Confidence.MEDIUM if len(kinds) >= 2 else Confidence.LOW
+    verdict.confidence = Confidence.MEDIUM if len(sources) >= 2 else Confidence.LOW
     verdict.engine, verdict.pattern, verdict.captures, verdict.next = engine, None, {}, []
     verdict.fixes = [
         Fix(action=each.action, confidence=verdict.confidence, reasoning=short(redact.redact(each.reason)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +27,7 @@ class View:
     stats: Stats | None
     screenshot: Screenshot | None
     error_codes: frozenset[str]
-    steps: tuple[Step, ...] = ()  # what a model looked at before
+    steps: list[Step] = field(default_factory=list)  # what a model looked at before
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> View:
@@ -40,7 +40,7 @@ class View:
             stats=records.section(record, "stats", Stats),
             screenshot=records.section(record, "screenshot", Screenshot),
             error_codes=frozenset(str(entry.get("code")) for entry in record.get("errors") or []),
-            steps=_steps(record),
+            steps=steps(record),
         )
 
     @property
@@ -132,14 +132,14 @@ class View:
         return [name for name, section in kinds.items() if section is not None]
 
 
-def _steps(record: dict[str, Any]) -> tuple[Step, ...]:
-    """The steps of the record's verdict. That verdict may be malformed: it is judged anew anyway."""
+def steps(record: dict[str, Any]) -> list[Step]:
+    """What a model looked at, as the record's verdict tells. It may be malformed: the record is judged anew anyway."""
     verdict = record.get("analysis")
-    steps = verdict.get("steps") if isinstance(verdict, dict) else None
+    found = verdict.get("steps") if isinstance(verdict, dict) else None
     try:
-        return msgspec.convert(steps or (), tuple[Step, ...])
+        return msgspec.convert(found or [], list[Step])
     except msgspec.ValidationError:
-        return ()
+        return []
 
 
 def seconds_between(begin: str | None, end: str | None) -> float | None:

@@ -11,14 +11,16 @@ import time
 from typing import Any
 
 from dm_tools.diagnose import redact
-from dm_tools.diagnose.brief import CITED, Brief, Piece, shortened
+from dm_tools.diagnose.brief import Brief, of_step, shortened
 from dm_tools.diagnose.facts import short
 from dm_tools.llm import answers, prompts
 from dm_tools.llm.client import Client, ModelError
 from dm_tools.llm.tools import Toolbox
-from dm_tools.records import Analysis, ModelCall, Problem, Step
+from dm_tools.records import ModelCall, Problem, Step
 
 CALL_TOKENS = 150  # a tool call
+MAX_WRITTEN = 2_000  # characters of a call's arguments
+MAX_WORD, MAX_ARGUMENTS = 500, 8  # of what is recorded of them
 MAX_FRUITLESS = 2  # calls in a row that told nothing new, after which there is no more looking
 
 Record = dict[str, Any]
@@ -27,29 +29,35 @@ Record = dict[str, Any]
 class Agent:
     """Looks into incidents of one stack; for several threads."""
 
-    def __init__(self, verdicts: dict[str, Analysis], inventory: dict[str, Record], max_steps: int) -> None:
+    def __init__(self, inventory: dict[str, Record], max_steps: int) -> None:
         self.inventory = inventory
         self.max_steps = max_steps
         self.prompt = prompts.read("agent")
 
-    def explore(self, client: Client, brief: Brief, records: list[Record]) -> tuple[list[Step], list[ModelCall]]:
-        """The steps that the model took, each also a piece of the brief. Never raises for what the model does."""
-        looking = _Looking(self, client, brief, [each for each in records if each["service"] == brief.root])
+    def explore(self, client: Client, brief: Brief, before: list[Step]) -> tuple[list[Step], list[ModelCall]]:
+        """The steps that the model took, each also a piece of the brief. `before`: those of an earlier look.
+
+        Never raises for what the model does: what was seen until then still counts.
+        """
+        looking = _Looking(self, client, brief, before)
         try:
             looking.run()
         except ModelError as failure:
             looking.note(failure.message)
+        except Exception as bug:
+            looking.note(redact.redact(f"internal error: {type(bug).__name__}: {bug}"))
         return looking.steps, looking.calls
 
 
 class _Looking:
     """One incident being looked into."""
 
-    def __init__(self, agent: Agent, client: Client, brief: Brief, root: list[Record]) -> None:
+    def __init__(self, agent: Agent, client: Client, brief: Brief, before: list[Step]) -> None:
         self.agent, self.client, self.brief = agent, client, brief
         # Tools reach this incident's services and no others.
         self.box = Toolbox({name: agent.inventory[name] for name in brief.services if name in agent.inventory})
-        self.first = len(((root[0].get("analysis") or {}).get("steps") or []) if root else [])
+        numbers = [int(each.id.partition(":")[2]) for each in before if each.id.partition(":")[2].isdecimal()]
+        self.first = max(numbers, default=-1) + 1
         self.steps: list[Step] = []
         self.calls: list[ModelCall] = []
         self.native = True
@@ -91,11 +99,14 @@ class _Looking:
         step = self._record(name, arguments, output, error, (time.monotonic() - begin) * 1000)
         if error is not None:
             return None
-        self.brief.add(Piece(f"{self.brief.root}/{step.id}", shortened(f"{name}: {output}"), output, step, CITED))
+        self.brief.add(of_step(self.brief.root, step, self.brief.services))
         return output
 
     def _record(self, name: str, arguments: dict[str, Any], output: str, error: str | None, ms: float) -> Step:
-        words = {short(str(key), 40): short(redact.redact(str(value)), 200) for key, value in arguments.items()}
+        words = {
+            short(redact.redact(str(key)[:MAX_WORD]), 40): short(redact.redact(str(value)[:MAX_WORD]), 200)
+            for key, value in list(arguments.items())[:MAX_ARGUMENTS]
+        }
         step = Step(f"step:{self.first + len(self.steps)}", short(name, 40), words, output, error, round(ms, 1))
         self.steps.append(step)
         return step
@@ -113,10 +124,12 @@ class _Looking:
         self.calls.append(ModelCall(**vars(reply.usage)))
         for _, name, written in reply.calls:
             try:
-                arguments = json.loads(written or "{}")
+                arguments = json.loads(written or "{}") if len(written) <= MAX_WRITTEN else None
             except (ValueError, RecursionError):
-                return name, {"arguments that are no JSON": written}
-            return name, arguments if isinstance(arguments, dict) else {"arguments": arguments}
+                arguments = None
+            if not isinstance(arguments, dict):
+                return name, {"arguments that are no JSON object": written[:MAX_WORD]}
+            return name, arguments
         found = answers.hermes_calls(reply.text)
         return found[0] if found else None
 
@@ -125,10 +138,12 @@ class _Looking:
         if not self.native:
             described = "\n".join(json.dumps(each["function"]) for each in self.box.definitions())
             system += "\n" + prompt.hermes.format(tools=described)
-        urls = [url for each in self.box.inventory.values() for url in each.get("internal") or []]
+        urls = [
+            shortened(redact.url(url)) for each in self.box.inventory.values() for url in each.get("internal") or []
+        ]
         called = "; ".join(f"{each.tool} {json.dumps(each.arguments)}" for each in self.steps)
         user = prompt.user.format(
-            services=", ".join(self.brief.services),
+            services=shortened(", ".join(self.brief.services)),
             topology=self.brief.topology,
             urls=", ".join(urls[:10]),
             verdict=self.brief.verdict,

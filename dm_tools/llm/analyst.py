@@ -4,15 +4,16 @@ not it answers, the rules' verdicts are never worse for it."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from dm_tools.diagnose import brief as briefs
-from dm_tools.diagnose import claims, grounding
+from dm_tools.diagnose import claims, grounding, redact
 from dm_tools.diagnose.brief import Brief
 from dm_tools.diagnose.grounding import Resolves
+from dm_tools.diagnose.view import steps
 from dm_tools.llm import answers, prompts
 from dm_tools.llm.client import Client, Message, ModelError, Reply
 from dm_tools.records import ActionName, Analysis, Cause, ModelCall, ModelUse, Step
@@ -23,9 +24,8 @@ LEAST_EVIDENCE = 150  # tokens; with less there is nothing to ask
 MAX_ROUNDS = 3  # answers that are asked for until one can be read
 
 Record = dict[str, Any]
-Stack = Callable[[set[str]], Iterator[Record]]  # the records of these services, from wherever they wait
-# Lets the model look further before it answers: (client, brief, the incident's records) -> its steps and calls.
-Explore = Callable[[Client, Brief, list[Record]], tuple[list[Step], list[ModelCall]]]
+# Lets the model look further before it answers: (client, brief, the root's steps so far) -> more steps, and its calls.
+Explore = Callable[[Client, Brief, list[Step]], tuple[list[Step], list[ModelCall]]]
 
 
 @dataclass
@@ -40,31 +40,35 @@ class Consultation:
     evidence_tokens: int = 0
 
 
+@dataclass
+class Gathered:
+    """What is kept of an incident's records while they go by: little, however large they are."""
+
+    pieces: list[briefs.Piece] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)  # of the root: what a model looked at before
+    evidence_tokens: int = 0
+
+
 def consult(
     client: Client,
     verdicts: dict[str, Analysis],
-    stack: Stack,
+    stack: Iterable[Record],
     resolves: Resolves,
     engine: str,
     explore: Explore | None = None,
 ) -> dict[str, ModelError]:
     """Ask about the incidents, several at once, and put what holds into the verdicts; returns why some have no answer.
 
-    `engine`: "hybrid" asks about what the rules leave open, "llm" about every incident. `resolves`: the evidence that
-    the verdicts know already. Returns at the client's deadline at the latest: what is not answered then, a note says.
-    Never raises for anything the model does.
+    `stack`: the records, read once. `engine`: "hybrid" asks about what the rules leave open, "llm" about every
+    incident. `resolves`: the evidence that the verdicts know already. Returns at the client's deadline at the latest:
+    what is not answered then, a note says. Never raises for anything the model does.
     """
     prompt = prompts.read("analyst")
-    wanted = {
-        root: names
-        for root, names in briefs.incidents(verdicts).items()
-        if engine == "llm" or briefs.is_open(verdicts[root])
-    }
+    wanted = gathered(verdicts, stack, engine)
     done: SimpleQueue[tuple[str, Consultation]] = SimpleQueue()
     waiting: SimpleQueue[str] = SimpleQueue()
     for root in wanted:
         waiting.put(root)
-    reading = threading.Lock()  # the records wait in one file
 
     def work() -> None:
         while True:
@@ -72,9 +76,7 @@ def consult(
                 root = waiting.get_nowait()
             except Empty:
                 return
-            with reading:
-                records = list(stack(set(wanted[root])))
-            done.put((root, _ask(client, prompt, root, verdicts, records, explore)))
+            done.put((root, _ask(client, prompt, root, verdicts, wanted[root], explore)))
 
     # Daemons: one that hangs in a socket delays neither the deadline nor the exit.
     for _ in range(min(client.settings.jobs, len(wanted))):
@@ -86,11 +88,10 @@ def consult(
         except Empty:
             break
         found[root] = consultation
-    reading.acquire()  # for good: whoever is late must not read on while the records are written
     late = ModelError("deadline", f"the model had not answered after {client.settings.deadline:g} s")
     problems = {}
     for root in wanted:
-        consultation = found.get(root) or Consultation(problem=late)
+        consultation = found.get(root) or Consultation(problem=late, steps=wanted[root].steps)
         before = verdicts[root].hypothesis
         _conclude(verdicts[root], consultation, client.settings.model, prompt.id, engine)
         if consultation.problem is not None:
@@ -98,6 +99,24 @@ def consult(
         if verdicts[root].engine != "rules" and consultation.brief is not None:
             _ground(root, verdicts, consultation.brief, resolves, before or "")
     return problems
+
+
+def gathered(verdicts: dict[str, Analysis], stack: Iterable[Record], engine: str) -> dict[str, Gathered]:
+    """The incidents to ask about, by root, with what is kept of their records."""
+    wanted: dict[str, Gathered] = {}
+    root_of: dict[str, str] = {}
+    for root, names in briefs.incidents(verdicts).items():
+        if engine == "llm" or briefs.is_open(verdicts[root]):
+            wanted[root] = Gathered()
+            root_of |= dict.fromkeys(names, root)
+    for record in stack if wanted else ():
+        if (root := root_of.get(str(record.get("service")), "")) in wanted:
+            keeping = wanted[root]
+            keeping.pieces += briefs.pieces(record, root, verdicts)
+            keeping.evidence_tokens += evidence_tokens(record)
+            if record["service"] == root:
+                keeping.steps = steps(record)
+    return wanted
 
 
 def _ground(root: str, verdicts: dict[str, Analysis], brief: Brief, resolves: Resolves, before: str) -> None:
@@ -118,35 +137,37 @@ def _ask(
     prompt: prompts.Prompt,
     root: str,
     verdicts: dict[str, Analysis],
-    records: list[Record],
+    kept: Gathered,
     explore: Explore | None,
 ) -> Consultation:
-    found = Consultation(evidence_tokens=evidence_tokens(records))
+    found = Consultation(evidence_tokens=kept.evidence_tokens, steps=kept.steps)
     try:
         room = min(client.settings.prompt_tokens, client.context() - ANSWER_TOKENS)
-        found.brief = fitted(prompt, root, verdicts, records, room)
+        found.brief = fitted(prompt, root, verdicts, kept.pieces, room)
         if explore is not None:
-            found.steps, calls = explore(client, found.brief, records)
-            found.calls += calls
+            more, calls = explore(client, found.brief, kept.steps)
+            found.steps, found.calls = kept.steps + more, calls
         _answer(client, prompt, found)
     except ModelError as failure:
         found.problem = failure
     except Exception as bug:  # a bug of ours in one incident must not cost the others their verdicts
-        found.problem = ModelError("internal_error", f"internal error: {type(bug).__name__}: {bug}")
+        found.problem = ModelError("internal_error", redact.redact(f"internal error: {type(bug).__name__}: {bug}"))
     return found
 
 
-def fitted(prompt: prompts.Prompt, root: str, verdicts: dict[str, Analysis], records: list[Record], room: int) -> Brief:
+def fitted(
+    prompt: prompts.Prompt, root: str, verdicts: dict[str, Analysis], pieces: list[briefs.Piece], room: int
+) -> Brief:
     """The brief of an incident for a prompt of `room` tokens in all."""
-    empty = briefs.of(root, verdicts, records, 0)
+    empty = briefs.of(root, verdicts, (), 0)
     frame = FRAME_TOKENS + sum(briefs.tokens(each["content"]) for each in messages(prompt, empty))
-    return briefs.of(root, verdicts, records, room - frame)
+    return briefs.of(root, verdicts, pieces, room - frame)
 
 
 def messages(prompt: prompts.Prompt, brief: Brief) -> list[Message]:
     """The prompt about one incident."""
     user = prompt.user.format(
-        services=", ".join(brief.services),
+        services=briefs.shortened(", ".join(brief.services)),
         topology=brief.topology,
         verdict=brief.verdict,
         causes=", ".join(Cause),
@@ -213,12 +234,12 @@ def _conclude(verdict: Analysis, found: Consultation, model: str, prompt: str, e
     verdict.model = ModelUse(model, prompt, outcome, found.evidence_tokens, found.calls)
 
 
-def evidence_tokens(records: list[Record]) -> int:
-    """About how many tokens everything that was collected of these services has, four characters each.
+def evidence_tokens(record: Record) -> int:
+    """About how many tokens everything that was collected of a service has, four characters each.
 
     That many on average is what OpenAI's documentation says of English; logs have more.
     """
     import orjson
 
     kept = ("probe", "inspect", "logs", "stats", "screenshot")
-    return sum(len(orjson.dumps({key: each.get(key) for key in kept})) for each in records) // 4
+    return len(orjson.dumps({key: record.get(key) for key in kept})) // 4

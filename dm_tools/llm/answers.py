@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 MAX_STARTS = 50  # places where a JSON object may begin that are tried
-
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-_CALL = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
+MAX_CALLS = 20
 
 
 def json_object(text: str) -> dict[str, Any] | None:
@@ -17,7 +14,7 @@ def json_object(text: str) -> dict[str, Any] | None:
 
     What a model thought aloud is no answer.
     """
-    text = _THOUGHT.sub("", text)
+    text = _spoken(text)
     decoder = json.JSONDecoder()
     at = -1
     for _ in range(MAX_STARTS):
@@ -39,11 +36,21 @@ def hermes_calls(text: str) -> list[tuple[str, dict[str, Any]]]:
     Source: the function-calling format of NousResearch's Hermes 2 Pro.
     """
     found = []
-    for match in _CALL.finditer(_THOUGHT.sub("", text)):
-        value = json_object(match[1])
+    for part in _spoken(text).split("<tool_call>", MAX_CALLS)[1:]:
+        value = json_object(part.partition("</tool_call>")[0])
         if value is None:
             continue
         arguments = value.get("arguments", {})
         if isinstance(value.get("name"), str) and isinstance(arguments, dict):
             found.append((value["name"], arguments))
     return found
+
+
+def _spoken(text: str) -> str:
+    """The text without what stands between <think> and </think>, or behind a <think> without end."""
+    kept = []
+    while text:
+        before, _, text = text.partition("<think>")
+        kept.append(before)
+        text = text.partition("</think>")[2]
+    return "".join(kept)

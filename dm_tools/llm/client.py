@@ -14,11 +14,14 @@ from enum import StrEnum
 from typing import Any
 
 from dm_tools.diagnose import redact
+from dm_tools.diagnose.brief import tokens
+from dm_tools.llm import transport
 from dm_tools.llm.settings import Settings
 
 Message = dict[str, Any]
 ASSUMED_CONTEXT = 4_096  # tokens, where nothing says how many: what the smallest usual servers have
 MAX_MESSAGE = 300  # characters of an endpoint's own words
+MAX_TEXT = 50_000  # characters of its text
 
 
 class Mode(StrEnum):
@@ -65,14 +68,18 @@ class Budget:
     left: int
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def spend(self, tokens: int) -> None:
-        """Count what a call used."""
+    def reserve(self, count: int) -> bool:
+        """Take what a call will use at most; false if that is more than is left."""
         with self._lock:
-            self.left -= tokens
+            if count > self.left:
+                return False
+            self.left -= count
+            return True
 
-    @property
-    def empty(self) -> bool:
-        return self.left <= 0
+    def give_back(self, count: int) -> None:
+        """What a call did not use; less than nothing, what it used beside."""
+        with self._lock:
+            self.left += count
 
 
 class Client:
@@ -92,6 +99,7 @@ class Client:
             api_key=settings.key or "none",
             timeout=settings.timeout,
             max_retries=settings.retries,  # with backoff and jitter, and as long as Retry-After says
+            http_client=transport.client(lambda: min(settings.timeout, max(self.seconds_left, 0))),
         )
 
     @property
@@ -108,8 +116,6 @@ class Client:
         tools: list[dict[str, Any]] | None = None,
     ) -> Reply:
         """One call. Raises ModelError."""
-        if self.budget.empty:
-            raise ModelError("budget", f"the run's budget of {self.settings.run_tokens} tokens is used up")
         if self.seconds_left <= 0:
             raise ModelError("deadline", f"the run's {self.settings.deadline:g} s for the model are over")
         extra: dict[str, Any] = {}
@@ -122,6 +128,10 @@ class Client:
             extra["response_format"] = {"type": "json_object"}
         if tools:
             extra["tools"] = tools
+        # Reserved now, so that calls side by side stay within it; corrected by what the endpoint says it was.
+        reserved = max_tokens + sum(tokens(str(each["content"])) for each in messages)
+        if not self.budget.reserve(reserved):
+            raise ModelError("budget", f"the run's budget of {self.settings.run_tokens} tokens is used up")
         begin = time.monotonic()
         try:
             answer = self._api.with_options(
@@ -133,9 +143,14 @@ class Client:
                 temperature=self.settings.temperature,
                 **extra,
             )
+            reply = self._reply(answer, (time.monotonic() - begin) * 1000, mode)
+        except ModelError:
+            raise
         except Exception as failure:  # the library wraps most, not all, of what can go wrong
             raise self._error(failure) from None
-        return self._reply(answer, (time.monotonic() - begin) * 1000, mode)
+        used = reply.usage.prompt_tokens + reply.usage.completion_tokens
+        self.budget.give_back(reserved - used if used else 0)
+        return reply
 
     def _reply(self, answer: Any, ms: float, mode: Mode) -> Reply:
         choices = getattr(answer, "choices", None)
@@ -148,14 +163,17 @@ class Client:
             ms=round(ms, 1),
             mode=mode,
         )
-        self.budget.spend(counted.prompt_tokens + counted.completion_tokens)
         calls = [
-            (str(call.id), str(call.function.name), str(call.function.arguments))
+            (str(call.id), self._safe(call.function.name), self._safe(call.function.arguments))
             for call in getattr(message, "tool_calls", None) or []
             if getattr(call, "function", None) is not None
         ]
-        text = message.content if isinstance(message.content, str) else ""
+        text = self._safe(message.content) if isinstance(message.content, str) else ""
         return Reply(text, calls, choices[0].finish_reason == "length", counted)
+
+    def _safe(self, text: Any) -> str:
+        """What came from the endpoint, bounded, and without our key should it repeat that."""
+        return str(text)[:MAX_TEXT].replace(self.settings.key or "\0", redact.MASK)
 
     def _error(self, failure: Exception) -> ModelError:
         api, place = self._openai, self.settings.place
@@ -176,7 +194,7 @@ class Client:
         """What the endpoint said, short, on one line, without our key."""
         body = failure.body if isinstance(failure.body, dict) else {}
         parts = [str(body[key]) for key in ("type", "message") if body.get(key)]
-        text = redact.Redactor(known=[self.settings.key]).redact(": ".join(parts) or str(failure))
+        text = redact.redact(self._safe(": ".join(parts) or str(failure)))
         return "".join(c if c.isprintable() else " " for c in text)[:MAX_MESSAGE]
 
     def models(self) -> list[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import importlib.util
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dm_tools.diagnose.analyze import resolver
 from dm_tools.diagnose.facts import Facts
 from dm_tools.llm import analyst, settings
 from dm_tools.llm.client import Client, ModelError
-from dm_tools.pipe import exits, stream
+from dm_tools.pipe import exits, say, stream
 from dm_tools.records import Analysis
 
 
@@ -24,11 +25,18 @@ class Model:
 
 def model(engine: str, agent: bool, max_steps: int) -> Model | None:
     """The model that the options and the environment ask for; None: the rules alone. Raises exits.Stop."""
+    wanted = engine
     if engine == "auto":
         engine = "hybrid" if settings.configured() else "rules"
     if engine == "rules":
         if agent:
             raise exits.Stop(exits.USAGE, "--agent needs a model: set LLM_BASE_URL, and not --engine rules")
+        return None
+    if importlib.util.find_spec("openai") is None:
+        missing = "a model is configured, and its client is not installed: pip install 'dm-tools[llm]'"
+        if wanted != "auto":
+            raise exits.Stop(exits.USAGE, missing)
+        say.note(f"{missing}; the rules judge alone")
         return None
     return Model(settings.from_environment(), engine, max_steps if agent else 0)
 
@@ -48,13 +56,8 @@ def consult(
     if chosen.steps:
         from dm_tools.llm.agent import Agent
 
-        explore = Agent(verdicts, inventory(waiting, judged), chosen.steps).explore
-
-    def records(names: set[str]) -> Iterator[stream.Record]:
-        for record, known in zip(waiting, judged, strict=True):
-            if known and record.get("service") in names:
-                yield record
-
+        explore = Agent(inventory(waiting, judged), chosen.steps).explore
+    records = (record for record, known in zip(waiting, judged, strict=True) if known)
     return analyst.consult(Client(chosen.settings), verdicts, records, resolver(stack), chosen.engine, explore)
 
 

@@ -1,6 +1,7 @@
 """The text in a picture: by a vision model at the same endpoint, or by a small reader on this machine.
 
-For pages whose words are not in the document: drawn on a canvas, or in an image. The only module that imports `rapidocr`.
+For pages whose words are not in the document: drawn on a canvas, or in an image. The only module that imports
+`rapidocr`.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def key() -> str:
     """The endpoint's key, from the file that is named or else from the environment; empty if there is none."""
     path = os.environ.get("LLM_API_KEY_FILE")
     if not path:
-        return os.environ.get("LLM_API_KEY", "")
+        return os.environ.get("LLM_API_KEY", "").strip()
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as failure:

@@ -6,6 +6,7 @@ returns is redacted where it is collected, like any other evidence.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class Toolbox:
             place: name
             for name, record in inventory.items()
             for url in [*(record.get("internal") or []), *(record.get("external") or [])]
-            if (place := _place(url)) is not None
+            if (place := _place(url.partition("?")[0])) is not None
         }
 
     def definitions(self) -> list[dict[str, Any]]:
@@ -82,7 +83,7 @@ class Toolbox:
             )
         for key in arguments:
             if key not in tool.properties:
-                raise Problem("bad_arguments", f"{name} has no argument {key[:40]!r}")
+                raise Problem("bad_arguments", f"{name} has no argument {redact.redact(key[:40])!r}")
         for key in tool.required:
             if key not in arguments:
                 raise Problem("bad_arguments", f"{name} needs the argument {key!r}")
@@ -100,8 +101,13 @@ class Toolbox:
         """The record whose URLs have this one's scheme, host and port. Raises Problem if none has."""
         place = _place(url)
         if place is None or place not in self._places:
-            raise Problem("not_in_inventory", "only hosts and ports of the inventory's URLs may be asked")
+            raise Problem(
+                "not_in_inventory", "only plain paths at hosts and ports of the inventory's URLs may be asked"
+            )
         return dict(self.inventory[self._places[place]])
+
+
+_PLAIN = re.compile(r"[a-z]+://[\w.:\[\]-]+(?:/[\w./~-]*)?", re.ASCII | re.IGNORECASE)
 
 
 def _place(url: Any) -> tuple[str, str, int | None] | None:
@@ -112,7 +118,9 @@ def _place(url: Any) -> tuple[str, str, int | None] | None:
         port = parts.port
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    if not _PLAIN.fullmatch(url):  # no user, no query, and above all no ${VARIABLE} for the probe to fill in
         return None
     return parts.scheme, parts.hostname, port or {"http": 80, "https": 443}[parts.scheme]
 

@@ -20,9 +20,11 @@ from dm_tools.pipe import exits, say, settings, stream
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def define(name: str, *, docker: bool = False, fail_on: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
+def define(
+    name: str, *, unreachable: bool = False, fail_on: bool = False
+) -> Callable[[Callable[..., Any]], click.Command]:
     """The click command of one of our programs: help on -h, the version, the table of exit statuses."""
-    leave_out = [] if docker else [exits.UNREACHABLE]
+    leave_out = [] if unreachable else [exits.UNREACHABLE]
     leave_out += [] if fail_on else [exits.MATCHED]
 
     def decorate(function: Callable[..., Any]) -> click.Command:

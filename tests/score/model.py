@@ -51,11 +51,7 @@ def judged(stack: list[Record], library: Library, client: Client | None) -> dict
     known = {record["service"]: facts(record, library) for record in stack}
     verdicts = analyze(known, library)
     if client is not None:
-
-        def records(names: set[str]) -> Iterator[Record]:
-            yield from (record for record in stack if record["service"] in names)
-
-        analyst.consult(client, verdicts, records, resolver(known), "hybrid")
+        analyst.consult(client, verdicts, stack, resolver(known), "hybrid")
     return verdicts
 
 
@@ -236,7 +232,8 @@ def long_logs(library: Library) -> Long:
             changed = [with_section(each, "logs", logs) if each is record else each for each in stack]
             chosen = library if kind == "rules" else Library()
             verdicts = analyze({each["service"]: facts(each, chosen) for each in changed}, chosen)
-            brief = analyst.fitted(prompt, service, verdicts, changed, 4_000)
+            pieces = [piece for each in changed for piece in briefs.pieces(each, service, verdicts)]
+            brief = analyst.fitted(prompt, service, verdicts, pieces, 4_000)
             told = sum(briefs.tokens(each["content"]) for each in analyst.messages(prompt, brief))
             found.most_tokens = max(found.most_tokens, told)
             held = any(piece.whole == text for piece in brief.pieces.values() for text in cited)
@@ -246,7 +243,7 @@ def long_logs(library: Library) -> Long:
             found.incidents += 1
             found.held += held
             found.told_tokens += told
-            found.raw_tokens += sum(map(len, texts)) // 4 + analyst.evidence_tokens(stack)
+            found.raw_tokens += sum(map(len, texts)) // 4 + sum(map(analyst.evidence_tokens, stack))
             if not held:
                 found.lost.append(name)
     return found
