@@ -19,13 +19,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
+from playwright.sync_api import Page as Tab
 
 from dm_tools.act.propose import propose
 from dm_tools.collect import library as reader
 from dm_tools.pipe.spool import Spool
-from dm_tools.records import with_section
+from dm_tools.records import ConsoleEntry, Page, Reason, Request, Screenshot, Status, Verdict, with_section
 from dm_tools.store import graph, page, report, screenshots
 from tests.browser import Seen, chromium, opened
 from tests.conftest import ROOT, Run, records
@@ -60,11 +62,25 @@ def written(run: Run, tmp_path: Path, text: str, options: str = "") -> Path:
 
 def looked_at(verdict: str, thumbnail: str | None) -> Json:
     """What dm-screenshot says of one page."""
-    seen = {"id": "screenshot:0", "url": "http://web/", "final_url": "http://web/login", "path": "proofs/web.png"}
-    seen |= {"sha256": "0", "thumbnail": thumbnail, "status_code": 502, "title": "502 Bad Gateway", "text": "502"}
-    seen |= {"console": ["Failed to load resource"], "exceptions": ["TypeError: x is null"]}
-    seen |= {"failed_requests": [{"url": "http://web/app.js", "error": "net::ERR_ABORTED"}]}
-    return {"pages": [seen | {"verdict": verdict, "reasons": ["nginx says 502"]}]}
+    seen = Page(
+        id="screenshot:0",
+        url="http://web/",
+        scope="internal",
+        verdict=Verdict(verdict),
+        reasons=[Reason("nginx", "nginx says 502")],
+        final_url="http://web/login",
+        status_code=502,
+        path="proofs/web.png",
+        thumbnail_path=thumbnail,
+        sha256="0",
+        title="502 Bad Gateway",
+        text="502",
+        console=[ConsoleEntry("error", "Failed to load resource", None)],
+        exceptions=["TypeError: x is null"],
+        failed_requests=[Request("http://web/app.js", "GET", "script", None, "net::ERR_ABORTED", None)],
+    )
+    found: Json = msgspec.to_builtins(Screenshot(Status.FAILED, [seen]))
+    return found
 
 
 def with_screenshots(text: str, tmp_path: Path) -> str:
@@ -286,7 +302,19 @@ NASTY = " ".join(
     )
 )
 INVISIBLE = "\u202egnp.exe\u2066\u200b\u0000\x1b]0;x\x07\ufeff"
-PLAIN_KEYS = {"status", "role", "severity", "confidence", "pages", "v", "risk", "kind", "scope", "thumbnail"}
+PLAIN_KEYS = {
+    "status",
+    "role",
+    "severity",
+    "confidence",
+    "pages",
+    "v",
+    "risk",
+    "kind",
+    "scope",
+    "thumbnail_path",
+    "verdict",
+}
 IDENTITIES = {"evidence", "id", "service", "path", "peers", "points_to"}
 
 
@@ -356,7 +384,7 @@ def host() -> Iterator[Host]:
         server.shutdown()
 
 
-def nothing_happened(shown: Page, seen: Seen) -> bool:
+def nothing_happened(shown: Tab, seen: Seen) -> bool:
     """No request but for the file itself and what lies in it, no dialog, no message, no violation, no script run."""
     outside = [url for url in seen.requests if not url.startswith(("file:", "data:"))]
     assert [*outside, *seen.dialogs, *seen.popups, *seen.console] == []

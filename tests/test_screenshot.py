@@ -22,6 +22,9 @@ from tests import scripted
 from tests.conftest import BROWSER, ROOT, SEALED, Run, records
 from tests.site import PAGES, Answer, Site, path_of, serve
 
+# One browser after another, also with tests/test_html.py: two at once take longer than both in turn.
+pytestmark = pytest.mark.xdist_group("browser")
+
 Record = dict[str, Any]
 
 
@@ -143,6 +146,7 @@ def test_a_crashed_renderer(eyes: browser.Browser, site: Site) -> None:
 
 
 def test_a_page_that_takes_all_memory(eyes: browser.Browser, site: Site) -> None:
+    site.pages["/hanging.js"] = lambda answer: time.sleep(12)  # it is never done loading
     url = site.html(
         "/hog",
         "<p>x</p><script>const all = []; setInterval(() => { const one = new Uint8Array(64e6); one.fill(1); "

@@ -102,6 +102,10 @@ class Client:
             http_client=transport.client(lambda: min(settings.timeout, max(self.seconds_left, 0))),
         )
 
+    def close(self) -> None:
+        """Let go of the connections. A program that ends need not."""
+        self._api.close()
+
     @property
     def seconds_left(self) -> float:
         """Until this run's deadline."""

@@ -22,7 +22,7 @@ def pages(record: Json) -> list[Json]:
 
 
 def _page(page: Json) -> Json:
-    texts = ("id", "url", "final_url", "title", "verdict", "path", "thumbnail")
+    texts = ("id", "url", "final_url", "title", "verdict", "path", "thumbnail_path")
     lists = ("reasons", "console", "exceptions", "failed_requests")
     code = page.get("status_code")
     return (

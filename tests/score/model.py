@@ -57,19 +57,20 @@ def judged(stack: list[Record], library: Library, client: Client | None) -> dict
 
 def rules(library: Library) -> Row:
     """No model at all."""
-    return _row("rules", library, lambda: None)
+    return _row("rules", library, None)
 
 
 def lying(library: Library) -> Row:
     """The liar of tests/scripted.py: it knows all that a claim must have, and is wrong on purpose."""
-    with scripted.endpoint(scripted.liar(20261126)) as place:
-        return _row("hybrid, a model that lies", library, lambda: client(place.url))
+    with scripted.endpoint(scripted.liar(20261126)) as place, asking(place.url) as asked:
+        return _row("hybrid, a model that lies", library, asked)
 
 
 def real(library: Library, url: str, model: str, faults: int) -> Row:
     """A model that really runs, over every `faults`-th fault: a small machine needs half a minute for each."""
     chosen = Settings(url, model=model, timeout=300.0, deadline=3000.0, jobs=1, prompt_tokens=1_500)
-    return _row(f"hybrid, {model}", library, lambda: Client(chosen), faults)
+    with contextlib.closing(Client(chosen)) as asked:
+        return _row(f"hybrid, {model}", library, asked, faults)
 
 
 def page(library: Library) -> Iterator[str]:
@@ -82,7 +83,7 @@ def page(library: Library) -> Iterator[str]:
             url = stack.enter_context(serving())["LLM_BASE_URL"]
             name = "SmolLM2-135M-Instruct (Q4_1)"
         row = real(library, url, name, STEP)
-    alone = _row("rules", library, lambda: None, STEP)
+    alone = _row("rules", library, None, STEP)
     yield HEADING
     yield ""
     yield (
@@ -99,14 +100,15 @@ def page(library: Library) -> Iterator[str]:
     yield f"| of those wrong | {len(row.wrong)} | 0 |"
 
 
-def client(url: str) -> Client:
+@contextlib.contextmanager
+def asking(url: str) -> Iterator[Client]:
     """A client of an endpoint, as patient as a measurement wants."""
-    return Client(Settings(url, deadline=3_000.0, retries=0, run_tokens=10**9))
+    with contextlib.closing(Client(Settings(url, deadline=3_000.0, retries=0, run_tokens=10**9))) as made:
+        yield made
 
 
-def _row(engine: str, library: Library, made: Callable[[], Client | None], step: int = 1) -> Row:
+def _row(engine: str, library: Library, asked: Client | None, step: int = 1) -> Row:
     row = Row(engine)
-    asked = made()
     for fault in [each for each in lab.faults() if each.recording.exists() and each.roots][::step]:
         stack = [json.loads(line) for line in fault.recording.read_text().splitlines()]
         verdicts = judged(stack, library, asked)
@@ -169,8 +171,7 @@ def gullible(request: scripted.Json) -> scripted.Answer:
 def steered(library: Library) -> tuple[int, list[str]]:
     """The injection corpus against a gullible model: (attempts, those that changed more than they do without it)."""
     attempts, found = 0, []
-    with scripted.endpoint(gullible) as place:
-        asked = client(place.url)
+    with scripted.endpoint(gullible) as place, asking(place.url) as asked:
         for entry in injection.entries():
             if entry.limit is not None or entry.kind == "records":
                 continue
