@@ -13,7 +13,7 @@ import pytest
 
 from tests import lab as fault_lab
 from tests.browser import chromium, opened
-from tests.conftest import ROOT, SEALED
+from tests.conftest import BROWSER, ROOT, SEALED
 
 SUPERVISOR = str(ROOT / "scripts/supervisor-session.sh")
 
@@ -213,6 +213,7 @@ def test_the_demo_ends_well_and_names_the_next_command(shop: dict[str, str], tmp
     done = subprocess.run(
         [SUPERVISOR, "demo"],
         env=SEALED
+        | BROWSER
         | folders
         | {"PROOFS_DIR": str(tmp_path), "DM_LAB_PORT": "38080", "DOCKER_HOST": shop["DOCKER_HOST"]},
         cwd=tmp_path,
@@ -229,7 +230,8 @@ def test_the_demo_ends_well_and_names_the_next_command(shop: dict[str, str], tmp
         (card,) = shown.locator("article").all()
         assert card.locator("h2").inner_text() == "postgres"
         assert "postgres shut itself down" in card.locator(".hypothesis").inner_text()
-        stages = shown.locator(".stages tbody th").all_inner_texts()
-        assert stages == ["services", "probe", "inspect", "logs", "stats", "analyze", "propose"]
+        stages = set(shown.locator(".stages tbody th").all_inner_texts())
+        assert stages == {"services", "probe", "inspect", "logs", "stats", "screenshot", "analyze", "propose"}
+        assert shown.locator(".shot img").count() >= 1
         assert [*seen.console, *seen.dialogs, *seen.popups] == []
     assert done.stdout.rstrip().endswith("supervisor-session.sh review")
