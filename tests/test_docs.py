@@ -140,6 +140,17 @@ def test_installed_from_a_wheel_it_finds_its_patterns_and_templates(tmp_path: Pa
         check=True,
     )
     assert '"cause":"tls_expired"' in done.stdout
+    code = "from dm_tools.llm import prompts; from dm_tools.store import cost; "
+    code += "print(prompts.read('analyst').id, prompts.read('agent').id, len(cost.prices()))"
+    found = subprocess.run(
+        [python, "-P", "-c", code],
+        env=SEALED | {"PYTHONPATH": str(tmp_path / "installed")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.fullmatch(r"analyst/\d+ \w{8} agent/\d+ \w{8} \d\n", found.stdout)
     page = next((tmp_path / "volumes/proofs").glob("enhanced_*.html")).read_text()
     assert "tls expired" in page
     assert "</style>" in page

@@ -18,8 +18,9 @@ from dm_tools.diagnose import claims
 from dm_tools.diagnose.analyze import analyze
 from dm_tools.diagnose.brief import Brief, Piece
 from dm_tools.diagnose.facts import facts
-from dm_tools.llm import answers
+from dm_tools.llm import answers, engine
 from dm_tools.llm.tools import Toolbox
+from dm_tools.pipe import exits
 from dm_tools.records import Cause, Confidence, LogLine, Logs, Problem, Step, new, with_section
 from tests import lab, scripted
 from tests.conftest import ROOT, Run, records
@@ -338,6 +339,18 @@ def test_no_model_configured(run: Run) -> None:
     assert run("dm-analyze --agent", stdin="").returncode == 2
     assert run("dm-llm check").returncode == 2
     assert run("dm-analyze", stdin="").returncode == 0
+
+
+def test_without_the_client_the_rules_judge_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model is configured and the package is not installed: no report may be lost for that."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setenv("LLM_BASE_URL", "http://127.0.0.1:9/v1")
+    assert engine.model("auto", False, 1) is None
+    assert "pip install" in capsys.readouterr().err
+    with pytest.raises(exits.Stop, match="pip install"):
+        engine.model("hybrid", False, 1)
 
 
 def test_the_key_goes_to_the_endpoint_and_nowhere_else(run: Run, tmp_path: Path) -> None:
