@@ -483,13 +483,17 @@ def test_words_that_are_only_in_the_picture_are_read_and_masked(run: Run) -> Non
 def test_a_vision_model_is_sent_the_picture_and_its_words_are_masked(run: Run) -> None:
     """A scripted endpoint: there is no small vision model to be had."""
     said = "database connection refused\npassword=cnry7visionX2q9"
+    noise = b"<script>for (var i = 0; i < 9e4; i++) { c.fillStyle = `hsl(${i * 7} 80% 50%)`; "
+    noise += b"c.fillRect(i * 37 % 1000, 160 + i * 53 % 140, 3, 3); }</script>"  # a large picture, as real ones are
     with serve() as site, scripted.endpoint(lambda request: scripted.Answer(said)) as place:
-        site.pages["/drawn"] = lambda answer: answer.send(200, DRAWN)
+        site.pages["/drawn"] = lambda answer: answer.send(200, DRAWN + noise)
         line = f"dm-screenshot {site.url}/drawn"
         done = run(line, **BROWSER, **place.variables, OCR_MODEL="a-vision-model")
         (request,) = place.requests
     assert request["model"] == "a-vision-model"
-    assert request["messages"][0]["content"][1]["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+    picture = request["messages"][0]["content"][1]["image_url"]["url"]
+    assert picture.startswith("data:image/png;base64,iVBOR")
+    assert len(picture) > 50_000
     text = records(done.stdout)[0]["screenshot"]["pages"][0]["ocr_text"]
     assert text.startswith("database connection refused")
     assert "cnry7vision" not in done.stdout

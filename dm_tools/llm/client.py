@@ -133,7 +133,8 @@ class Client:
         if tools:
             extra["tools"] = tools
         # Reserved now, so that calls side by side stay within it; corrected by what the endpoint says it was.
-        reserved = max_tokens + sum(tokens(str(each["content"])) for each in messages)
+        texts = [each["content"] for each in messages if isinstance(each["content"], str)]  # a picture counts later
+        reserved = max_tokens + sum(map(tokens, texts))
         if not self.budget.reserve(reserved):
             raise ModelError("budget", f"the run's budget of {self.settings.run_tokens} tokens is used up")
         begin = time.monotonic()

@@ -7,8 +7,10 @@ For pages whose words are not in the document: drawn on a canvas, or in an image
 from __future__ import annotations
 
 import base64
+import math
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from dm_tools.llm import settings
@@ -58,7 +60,8 @@ class _Vision:
     """A model that takes pictures."""
 
     def __init__(self, name: str) -> None:
-        self._client = Client(settings.from_environment(model=name))
+        # A stream of records has no deadline of its own: every picture has the time of one call.
+        self._client = Client(replace(settings.from_environment(model=name), deadline=math.inf))
 
     def read(self, picture: bytes) -> str:
         if len(picture) > MAX_PICTURE:
