@@ -27,7 +27,7 @@ KEY = "sk-lab-only-3f9a7c51d2"
 FAULTS = ROOT / "tests" / "data" / "faults"
 TEMPLATE = ROOT / "tests" / "data" / "llm-tools.jinja"
 # A small processor reads 30 tokens a second while the rest of the suite runs: little to read, time to do it.
-PATIENT = {"LLM_TIMEOUT": "120", "LLM_DEADLINE": "240", "LLM_PROMPT_TOKENS": "1200", "LLM_JOBS": "1"}
+PATIENT = {"LLM_TIMEOUT": "240", "LLM_DEADLINE": "400", "LLM_PROMPT_TOKENS": "1200", "LLM_JOBS": "1"}
 
 pytestmark = pytest.mark.xdist_group("model")
 
@@ -63,7 +63,7 @@ def model() -> Iterator[dict[str, str]]:
 
 
 def test_what_the_endpoint_can_do(run: Run, model: dict[str, str]) -> None:
-    done = run("dm-llm check", timeout=200, **model)
+    done = run("dm-llm check", timeout=400, **model)
     found = json.loads(done.stdout)
     assert found["model_known"]
     assert found["context_tokens"] == 8192
@@ -79,7 +79,7 @@ def test_a_wrong_key(run: Run, model: dict[str, str]) -> None:
 
 
 def test_a_verdict_on_what_no_rule_knows(run: Run, model: dict[str, str]) -> None:
-    done = run("dm-analyze | dm-propose", stdin=stdin(unknown_failure()), timeout=300, **model)
+    done = run("dm-analyze | dm-propose", stdin=stdin(unknown_failure()), timeout=500, **model)
     verdict = records(done.stdout)[0]["analysis"]
     assert verdict["model"]["outcome"] in ("verdict", "agrees", "note", "rejected"), verdict["notes"]
     assert verdict["model"]["calls"][0]["mode"] == "json_schema"
@@ -92,7 +92,7 @@ def test_a_verdict_on_what_no_rule_knows(run: Run, model: dict[str, str]) -> Non
 def test_an_incident_of_several_services_stays_what_the_rules_found(run: Run, model: dict[str, str]) -> None:
     text = (FAULTS / "page-exception.jsonl").read_text()
     alone = records(run("dm-analyze | dm-propose", stdin=text).stdout)
-    done = run("dm-analyze | dm-propose", stdin=text, timeout=300, **model)
+    done = run("dm-analyze | dm-propose", stdin=text, timeout=500, **model)
     for before, after in zip(alone, records(done.stdout), strict=True):
         assert after["proposals"] == before["proposals"]
         assert after["analysis"]["cause"] == before["analysis"]["cause"]
@@ -102,7 +102,7 @@ def test_an_incident_of_several_services_stays_what_the_rules_found(run: Run, mo
 
 
 def test_the_agent_with_real_tool_calls(run: Run, model: dict[str, str]) -> None:
-    done = run("dm-analyze --agent --max-steps 2", stdin=stdin(unknown_failure()), timeout=300, **model)
+    done = run("dm-analyze --agent --max-steps 2", stdin=stdin(unknown_failure()), timeout=500, **model)
     verdict = records(done.stdout)[0]["analysis"]
     assert done.returncode in (0, 4)
     assert len(verdict["steps"]) <= 3
@@ -112,7 +112,7 @@ def test_the_agent_with_real_tool_calls(run: Run, model: dict[str, str]) -> None
 
 def test_a_context_that_is_too_small(run: Run) -> None:
     with serving("--context", "1024") as variables:
-        done = run("dm-analyze", stdin=(FAULTS / "page-exception.jsonl").read_text(), timeout=300, **variables)
+        done = run("dm-analyze", stdin=(FAULTS / "page-exception.jsonl").read_text(), timeout=500, **variables)
     verdicts = [each["analysis"] for each in records(done.stdout) if each["analysis"]["model"]]
     assert len(verdicts) == 1
     assert verdicts[0]["cause"] == "app_exception"
@@ -172,7 +172,7 @@ def test_the_examples_of_dm_llm(model: dict[str, str], tmp_path: Path, line: str
         server.stdout.close()
         return
     done = subprocess.run(
-        ["bash", "-c", line], cwd=tmp_path, env=SEALED | model, capture_output=True, text=True, timeout=200
+        ["bash", "-c", line], cwd=tmp_path, env=SEALED | model, capture_output=True, text=True, timeout=400
     )
     assert json.loads(done.stdout)["json_schema"] == "honoured"
 
@@ -239,10 +239,10 @@ def free_port() -> int:
 
 
 def test_through_litellm(run: Run, proxy: dict[str, str]) -> None:
-    checked = json.loads(run("dm-llm check", timeout=200, **proxy).stdout)
+    checked = json.loads(run("dm-llm check", timeout=400, **proxy).stdout)
     assert checked["models"] == ["the-alias"]
     assert checked["output"]["json_schema"] == "honoured"
-    done = run("dm-analyze", stdin=stdin(unknown_failure()), timeout=300, **proxy)
+    done = run("dm-analyze", stdin=stdin(unknown_failure()), timeout=500, **proxy)
     verdict = records(done.stdout)[0]["analysis"]
     assert verdict["model"]["model"] == "the-alias"
     assert verdict["model"]["calls"]

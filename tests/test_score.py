@@ -15,6 +15,8 @@ from tests.score.board import Board
 
 PAGE = ROOT / "docs" / "scoreboard.md"
 
+pytestmark = pytest.mark.xdist_group("score")  # measured once, not in each process
+
 
 @cache
 def measured() -> Board:
