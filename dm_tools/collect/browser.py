@@ -181,7 +181,7 @@ def executable() -> str | None:
 def missing() -> str | None:
     """What this machine lacks to look at pages, as far as that can be told without starting a browser."""
     if importlib.util.find_spec("playwright") is None:
-        return "the Python package 'playwright' is not installed (pip install 'dm-tools[screenshot]')"
+        return "the Python package 'playwright' is not installed (pip install '.[screenshot]' in its checkout)"
     own = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path("~/.cache/ms-playwright").expanduser())
     path = executable()
     if path is None and not any(own.glob("chromium*")):

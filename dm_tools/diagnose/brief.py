@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from dm_tools.diagnose import condense
 from dm_tools.diagnose.facts import quote
 from dm_tools.diagnose.view import View, resolve
@@ -263,6 +265,18 @@ def shortened(text: str) -> str:
     line = _DELIMITER.sub(lambda match: match[0].lower(), line)
     half = MAX_TEXT // 2
     return line if len(line) <= MAX_TEXT else f"{line[:half]} … {line[-half:]}"
+
+
+CHARACTERS_PER_TOKEN = 4  # of English, by OpenAI's documentation; logs have more tokens
+_COLLECTED = ("probe", "inspect", "logs", "stats", "screenshot")
+
+
+def evidence_tokens(record: dict[str, Any]) -> int:
+    """About how many tokens everything that was collected of a service has: what reading it in full would take.
+
+    Rather too few, so that what is saved is not overstated.
+    """
+    return len(msgspec.json.encode({key: record.get(key) for key in _COLLECTED})) // CHARACTERS_PER_TOKEN
 
 
 def incidents(verdicts: dict[str, Analysis]) -> dict[str, list[str]]:

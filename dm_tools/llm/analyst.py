@@ -113,7 +113,7 @@ def gathered(verdicts: dict[str, Analysis], stack: Iterable[Record], engine: str
         if (root := root_of.get(str(record.get("service")), "")) in wanted:
             keeping = wanted[root]
             keeping.pieces += briefs.pieces(record, root, verdicts)
-            keeping.evidence_tokens += evidence_tokens(record)
+            keeping.evidence_tokens += briefs.evidence_tokens(record)
             if record["service"] == root:
                 keeping.steps = steps(record)
     return wanted
@@ -232,14 +232,3 @@ def _conclude(verdict: Analysis, found: Consultation, model: str, prompt: str, e
         verdict.notes.append(found.problem.message)
     verdict.steps = found.steps
     verdict.model = ModelUse(model, prompt, outcome, found.evidence_tokens, found.calls)
-
-
-def evidence_tokens(record: Record) -> int:
-    """About how many tokens everything that was collected of a service has, four characters each.
-
-    That many on average is what OpenAI's documentation says of English; logs have more.
-    """
-    import orjson
-
-    kept = ("probe", "inspect", "logs", "stats", "screenshot")
-    return len(orjson.dumps({key: record.get(key) for key in kept})) // 4

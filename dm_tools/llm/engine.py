@@ -33,7 +33,7 @@ def model(engine: str, agent: bool, max_steps: int) -> Model | None:
             raise exits.Stop(exits.USAGE, "--agent needs a model: set LLM_BASE_URL, and not --engine rules")
         return None
     if importlib.util.find_spec("openai") is None:
-        missing = "a model is configured, and its client is not installed: pip install 'dm-tools[llm]'"
+        missing = "a model is configured, and its client is not installed: pip install '.[llm]' in its checkout"
         if wanted != "auto":
             raise exits.Stop(exits.USAGE, missing)
         say.note(f"{missing}; the rules judge alone")

@@ -48,7 +48,9 @@ class _Local:
 
                     self._engine = RapidOCR(params={"Global.log_level": "critical"})
             except ImportError:
-                raise Problem("ocr_unavailable", "no reader is installed: pip install 'dm-tools[ocr]'") from None
+                raise Problem(
+                    "ocr_unavailable", "no reader is installed: pip install '.[ocr]' in its checkout"
+                ) from None
             try:
                 found = self._engine(picture)
             except Exception as failure:  # whatever a library does with a hostile picture

@@ -29,7 +29,7 @@ def start(options: Options) -> str:
     try:
         import xllamacpp
     except ImportError:
-        raise NoServer("llama.cpp is not installed: pip install 'dm-tools[local-llm]'") from None
+        raise NoServer("llama.cpp is not installed: pip install '.[local-llm]' in its checkout") from None
     if not _is_gguf(options.model):
         raise NoServer(f"{str(options.model)!r} is no GGUF file")
     parameters = xllamacpp.CommonParams()

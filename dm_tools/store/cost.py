@@ -11,13 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from dm_tools.diagnose.brief import CHARACTERS_PER_TOKEN, evidence_tokens
 from dm_tools.records import Analysis, ModelCall
 from dm_tools.store.show import Line
-
-CHARACTERS_PER_TOKEN = 4
-EVIDENCE = ("probe", "inspect", "logs", "stats", "screenshot")
 
 Json = dict[str, Any]
 
@@ -26,20 +22,20 @@ class Meter:
     """Counts while the records of a stack go by."""
 
     def __init__(self) -> None:
-        self.characters = 0
+        self.evidence_tokens = 0
         self.model: str | None = None
         self.calls: list[ModelCall] = []
 
     def add(self, record: Json, verdict: Analysis | None) -> None:
         """One record with all that was collected of it."""
-        self.characters += len(orjson.dumps({key: record.get(key) for key in EVIDENCE}))
+        self.evidence_tokens += evidence_tokens(record)
         if verdict is not None and verdict.model is not None:
             self.model = verdict.model.model
             self.calls += verdict.model.calls
 
     def cost(self, summary: str) -> Json:
         """The figures of one report. `summary`: what a person or a large model reads instead of the evidence."""
-        evidence = self.characters // CHARACTERS_PER_TOKEN
+        evidence = self.evidence_tokens
         read = len(summary) // CHARACTERS_PER_TOKEN
         return {
             "model": self.model,

@@ -244,7 +244,7 @@ def long_logs(library: Library) -> Long:
             found.incidents += 1
             found.held += held
             found.told_tokens += told
-            found.raw_tokens += sum(map(len, texts)) // 4 + sum(map(analyst.evidence_tokens, stack))
+            found.raw_tokens += sum(map(len, texts)) // 4 + sum(map(briefs.evidence_tokens, stack))
             if not held:
                 found.lost.append(name)
     return found
