@@ -206,6 +206,15 @@ def test_screenshots_are_in_the_page_with_what_the_console_said(run: Run, tmp_pa
             assert words in told
 
 
+def test_an_issue_tells_of_the_pages_of_all_its_services(run: Run, tmp_path: Path) -> None:
+    """For dm-review: the page that is broken is a symptom's, the incident is the database's."""
+    text = with_screenshots(judged(run, incident("database-down")), tmp_path)
+    (found,) = json.loads(written(run, tmp_path, text).with_suffix(".json").read_text())["issues"]
+    assert found["service"] == "postgres"
+    wanted = {"id": "screenshot:0", "service": "web", "url": "http://web/", "verdict": "error_page"}
+    assert found["screenshots"] == [wanted | {"reason": "nginx says 502", "path": "proofs/web.png"}]
+
+
 @pytest.mark.parametrize(
     "strange", [7, [], {}, {"pages": 7}, {"pages": [7, {}, {"url": 7, "console": 7, "reasons": {}}]}]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -283,6 +284,117 @@ def test_the_approval_file_is_in_the_schema_of_the_seed(sit: Any, proofs: Path) 
         wanted = {"issue_id": "issue-vllm-router-1732800000", "service": "vllm-router"} | fix
         assert {key: action[key] for key in wanted} == wanted
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
+
+
+# Screenshots
+
+
+PNG = (
+    base64.b64decode(  # one red pixel, and a comment that makes it longer than one piece of a terminal's picture
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+    )
+    + bytes(range(256)) * 20
+)
+
+
+def pictured(proofs: Path, **more: Any) -> Path:
+    """A report whose issue has a page with a picture in the proofs folder; returns the picture's path."""
+    (proofs / "screenshots").mkdir()
+    picture = proofs / "screenshots" / "5f2c.png"
+    picture.write_bytes(PNG)
+    seen = {
+        "service": "web",
+        "url": "http://web/",
+        "verdict": "error_page",
+        "reason": "nginx: 502",
+        "path": str(picture),
+    }
+    fine = seen | {"url": "http://web/fine", "verdict": "ok", "reason": None, "path": None}
+    report(proofs, issue("app", screenshots=[fine, seen | more]))
+    return picture
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Path:
+    """A "browser" that writes down what it was asked to open, and prints."""
+    program = tmp_path / "browser"
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >>{tmp_path}/opened\necho noise\n')
+    program.chmod(0o755)
+    return program
+
+
+def test_a_page_is_told_with_its_verdict_and_picture(sit: Any, proofs: Path) -> None:
+    picture = pictured(proofs)
+    person = sit()
+    person.answer("q")
+    assert person.end() == 0
+    wanted = f"Screenshots:\n  web http://web/: error_page: nginx: 502\n     {picture}\n  web http://web/fine: ok"
+    assert in_order(wanted, person.text) == []
+
+
+def test_the_browser_opens_it_and_standard_output_stays_clean(sit: Any, proofs: Path, browser: Path) -> None:
+    picture = pictured(proofs)
+    person = sit(f"dm-review > {proofs}/out", BROWSER=str(browser))
+    person.answer("v", "a")
+    assert person.end() == 0
+    assert (proofs.parent / "opened").read_text() == picture.as_uri() + "\n"
+    assert "noise" in person.text
+    assert [each["action"] for each in records((proofs / "out").read_text())] == ["restart", "check_logs"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "pattern"),
+    [
+        ({"TERM": "xterm-kitty"}, r"\x1b_G(?:a=T,f=100,q=2,c=100,)?m=[01];([^\x1b]+)\x1b\\"),
+        ({"LC_TERMINAL": "iTerm2"}, r"\x1b\]1337;File=inline=1;width=100;preserveAspectRatio=1;size=\d+:([^\a]+)\a"),
+    ],
+)
+def test_a_terminal_that_can_draws_it(sit: Any, proofs: Path, variables: dict[str, str], pattern: str) -> None:
+    pictured(proofs)
+    person = sit(**variables)
+    person.answer("v", "q")
+    assert person.end() == 0
+    assert base64.b64decode("".join(re.findall(pattern, person.text))) == PNG
+
+
+@pytest.mark.parametrize("variables", [{}, {"TERM": "xterm-kitty", "TMUX": "/tmp/tmux-0/default,1,0"}])
+def test_without_either_it_says_where_the_picture_is(sit: Any, proofs: Path, variables: dict[str, str]) -> None:
+    picture = pictured(proofs)
+    person = sit(**variables)
+    person.answer("v", "q")
+    assert person.end() == 0
+    assert f"no $BROWSER opens them: see {picture}" in person.text
+    assert "\x1b_G" not in person.text
+
+
+def test_a_moved_folder_still_has_its_pictures(sit: Any, proofs: Path, browser: Path) -> None:
+    picture = pictured(proofs, path="volumes/elsewhere/screenshots/5f2c.png")
+    person = sit(BROWSER=str(browser))
+    person.answer("v", "q")
+    assert person.end() == 0
+    assert (proofs.parent / "opened").read_text() == picture.as_uri() + "\n"
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "--version", "javascript:alert(1)", "a\0b", "{proofs}/link.png"])
+def test_no_other_file_is_opened(sit: Any, proofs: Path, browser: Path, path: str) -> None:
+    """The report may have been made by anybody."""
+    (proofs / "link.png").symlink_to("/etc/passwd")
+    pictured(proofs, path=path.format(proofs=proofs))
+    person = sit(BROWSER=str(browser), TERM="xterm-kitty")
+    person.answer("v", "q")
+    assert person.end() == 0
+    assert f"no picture in {proofs}" in person.text
+    assert not (proofs.parent / "opened").exists()
+    assert "\x1b_G" not in person.text
+
+
+def test_an_issue_without_pictures_has_nothing_to_view(sit: Any, proofs: Path) -> None:
+    report(proofs, issue("app"))
+    person = sit()
+    person.answer("v", "q")
+    assert person.end() == 0
+    assert "[v]" not in person.text
+    assert "Please answer a, s, d, i, q or e\n" in person.text
 
 
 # The answers

@@ -21,6 +21,9 @@ def cli(report: Path | None, proofs_dir: Path) -> int:
     deferred issues come back, ignored ones do not. What was approved is written to approved_fixes_<time>.json beside
     the report, and to standard output as JSON Lines. Nothing is carried out.
 
+    Where the services' pages were looked at, each is told with its verdict and picture. To view one, it is drawn in the
+    terminal (kitty, Ghostty, iTerm2, WezTerm), or else opened with $BROWSER or the desktop's browser.
+
     Network: none.
 
     \b

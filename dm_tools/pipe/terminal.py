@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import os
 import shutil
 import unicodedata
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TextIO
 
 import click
@@ -35,6 +40,68 @@ class Terminal:
         self.out.flush()
         line = self.inp.readline()
         return line.strip() if line else None
+
+    def show_picture(self, png: bytes) -> bool:
+        """Draw a picture between the lines; False if this terminal is not known to do that."""
+        protocol = picture_protocol(os.environ)
+        if protocol is None:
+            return False
+        for piece in encoded_picture(png, protocol, min(width(), 100)):
+            self.out.write(piece)
+        self.out.write("\n")
+        self.out.flush()
+        return True
+
+    def browse(self, path: Path) -> bool:
+        """Open a file with $BROWSER, or else with the browser of the desktop; False if there is neither."""
+        import webbrowser
+
+        if not any(os.environ.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")):
+            return False
+        with self._lent():
+            return webbrowser.open(path.as_uri())
+
+    @contextlib.contextmanager
+    def _lent(self) -> Iterator[None]:
+        """Another program gets the terminal: what it prints must not get into our standard output, a pipe perhaps."""
+        own = [os.dup(number) for number in (0, 1, 2)]
+        try:
+            for number, stream in enumerate((self.inp, self.out, self.out)):
+                os.dup2(stream.fileno(), number)
+            yield
+        finally:
+            for number, kept in enumerate(own):
+                os.dup2(kept, number)
+                os.close(kept)
+
+
+def picture_protocol(environment: Mapping[str, str]) -> str | None:
+    """How the terminal draws pictures, told from its variables: "kitty", "iterm2", or None.
+
+    None in tmux and screen, which do not pass pictures on unless told to.
+    """
+    term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
+    if environment.get("TMUX") or environment.get("STY") or term.startswith(("tmux", "screen")):
+        return None
+    if environment.get("KITTY_WINDOW_ID") or term in ("xterm-kitty", "xterm-ghostty") or program == "ghostty":
+        return "kitty"
+    if program in ("iTerm.app", "WezTerm") or environment.get("LC_TERMINAL") == "iTerm2":
+        return "iterm2"
+    return None
+
+
+def encoded_picture(png: bytes, protocol: str, columns: int) -> Iterator[str]:
+    """The escape sequences that draw a PNG, so many columns wide.
+
+    Sources: sw.kovidgoyal.net/kitty/graphics-protocol (pieces of at most 4096), iterm2.com/documentation-images.html.
+    """
+    data = base64.b64encode(png).decode()
+    if protocol == "iterm2":
+        yield f"\x1b]1337;File=inline=1;width={columns};preserveAspectRatio=1;size={len(png)}:{data}\a"
+        return
+    for start in range(0, len(data), 4096):
+        control = f"a=T,f=100,q=2,c={columns}," if start == 0 else ""
+        yield f"\x1b_G{control}m={int(start + 4096 < len(data))};{data[start : start + 4096]}\x1b\\"
 
 
 def width() -> int:

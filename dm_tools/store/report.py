@@ -215,10 +215,13 @@ def write(collector: Collector, folder: Path, now: float, run_path: str | None, 
     All files carry the same second in their names. If another run has taken it, the next free one is used.
     """
     files.make_folder(folder)
+    pictured = _pictured(collector)
     for issue in collector.issues:
         for evidence_id in issue["evidence"]:
             if "/" in evidence_id and evidence_id in collector.quoted:
                 issue["evidence_detail"].append({"id": evidence_id} | collector.quoted[evidence_id])
+        members = [issue["service"], *(each["service"] for each in issue["symptoms"])]
+        issue["screenshots"] = [each for name in members for each in pictured.get(name, [])]
         quoted = [each["text"] for each in issue["evidence_detail"] if "/logs:" in each["id"]]
         if quoted and not any(each.startswith("logs:") for each in issue["evidence"]):
             issue["log_excerpt"] = "\n".join("\n".join(quoted).split("\n")[-EXCERPT_LINES:])
@@ -256,6 +259,13 @@ def write(collector: Collector, folder: Path, now: float, run_path: str | None, 
             for issue in content["issues"]
         ],
     }
+
+
+def _pictured(collector: Collector) -> dict[str, list[dict[str, Any]]]:
+    """The pages of the services that have a part in an incident."""
+    roles = (Role.ROOT, Role.SYMPTOM)
+    found = ((each["name"], each["screenshots"]) for each in collector.services if each["role"] in roles)
+    return {name: screenshots.of_issue(name, seen) for name, seen in found if seen}
 
 
 def _summary(collector: Collector) -> dict[str, int]:

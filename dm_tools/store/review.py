@@ -37,6 +37,16 @@ class Fix(msgspec.Struct):
     undo: str | None = None
 
 
+class Screenshot(msgspec.Struct):
+    """A page of a service in the incident, as a report tells of it."""
+
+    service: str
+    url: str | None
+    verdict: str | None
+    reason: str | None = None
+    path: str | None = None
+
+
 class Issue(msgspec.Struct):
     """An issue as a report has it."""
 
@@ -53,6 +63,7 @@ class Issue(msgspec.Struct):
     confidence: str | None = None
     symptoms: list[dict[str, Any]] = []
     evidence_detail: list[dict[str, Any]] = []
+    screenshots: list[Screenshot] = []
 
 
 class Report(msgspec.Struct):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from dm_tools.pipe.terminal import Terminal
-from dm_tools.store.review import Issue, Review
+from dm_tools.store import screenshots
+from dm_tools.store.review import Issue, Review, Screenshot
 
 CHOICES = """\
   [a] Approve all
@@ -16,6 +18,9 @@ CHOICES = """\
   [q] Quit
   [e] Evidence in full
 """
+VIEW = "  [v] View the screenshots\n"
+MAX_PAGES = 8  # of an incident that are shown
+LARGEST_PICTURE = 8 * 1024 * 1024  # bytes that are sent to a terminal
 
 
 def hold(review: Review, terminal: Terminal, emit: Callable[[list[dict[str, Any]]], None]) -> None:
@@ -38,14 +43,17 @@ def _decide(
 ) -> bool:
     """Ask until the issue is decided; False to quit."""
     everything = list(range(len(issue.proposed_fixes)))
+    pictured = any(each.path for each in _pages(issue))
     while True:
-        terminal.show(f"\nReview ({position}):\n{CHOICES}")
+        terminal.show(f"\nReview ({position}):\n{CHOICES}{VIEW if pictured else ''}")
         answer = terminal.ask("Your choice: ")
         choice = answer.lower() if answer is not None else "q"
         if choice == "q":
             return False
         if choice == "e":
             _show_evidence(issue, terminal)
+        elif choice == "v" and pictured:
+            _view(issue, review.path.parent, terminal)
         elif choice == "d":
             review.decide(issue, "defer", [])
             terminal.show(f"Deferred: {issue.service} comes back at the next review")
@@ -64,7 +72,7 @@ def _decide(
                 terminal.show(f"✓ Approved {len(chosen)} fix(es) for {issue.service}", fg="green")
                 return True
         else:
-            terminal.show("Please answer a, s, d, i, q or e")
+            terminal.show(f"Please answer a, s, d, i, q{', e or v' if pictured else ' or e'}")
 
 
 def _select(count: int, terminal: Terminal) -> list[int]:
@@ -97,6 +105,14 @@ def _show_issue(number: int, issue: Issue, terminal: Terminal) -> None:
     if measured:
         terminal.show("\nResource Metrics:", bold=True)
         terminal.show("\n".join(f"  {key}: {value}" for key, value in measured.items()))
+    if issue.screenshots:
+        terminal.show("\nScreenshots:", bold=True)
+    for each in _pages(issue):
+        reason = f": {each.reason}" if each.reason else ""
+        terminal.show(f"  {each.service} {each.url}: {each.verdict}{reason}")
+        terminal.show(f"     {each.path or '(no picture)'}")
+    if len(issue.screenshots) > MAX_PAGES:
+        terminal.show(f"  and {len(issue.screenshots) - MAX_PAGES} more in the report")
     terminal.show("\nProposed Fixes:", bold=True)
     for index, fix in enumerate(issue.proposed_fixes, 1):
         parameters = ", ".join(f"{key}={value}" for key, value in fix.parameters.items())
@@ -108,6 +124,26 @@ def _show_issue(number: int, issue: Issue, terminal: Terminal) -> None:
         terminal.show(f"     Reasoning: {fix.reasoning}\n")
     if not issue.proposed_fixes:
         terminal.show("  (none)")
+
+
+def _pages(issue: Issue) -> list[Screenshot]:
+    """The pages that are shown: what is wrong comes first."""
+    return sorted(issue.screenshots, key=lambda each: each.verdict == "ok")[:MAX_PAGES]
+
+
+def _view(issue: Issue, folder: Path, terminal: Terminal) -> None:
+    """Draw each picture in the terminal if that can, or else open it in the person's browser."""
+    for each in _pages(issue):
+        if not each.path:
+            continue
+        path = screenshots.located(each.path, folder)
+        picture = path and screenshots.read(path, LARGEST_PICTURE)
+        if path is None or not picture:
+            terminal.show(f"  {each.path}: no picture in {folder}")
+            continue
+        terminal.show(f"  {each.service} {each.url}: {each.verdict}")
+        if not terminal.show_picture(picture) and not terminal.browse(path):
+            terminal.show(f"  This terminal draws no pictures, and no $BROWSER opens them: see {path}")
 
 
 def _show_evidence(issue: Issue, terminal: Terminal) -> None:

@@ -21,6 +21,8 @@ log = logging.getLogger("app")
 
 SECRET_KEY = os.environ["SECRET_KEY"]
 DATABASE_URL = os.environ["DATABASE_URL"]
+# A statement whose server vanishes in the middle fails after seconds, not after the kernel's quarter of an hour.
+PATIENCE = {"connect_timeout": 2, "tcp_user_timeout": 2000, "keepalives_idle": 1, "keepalives_interval": 1}
 PAGE_DELAY = float(os.environ.get("PAGE_DELAY_SECONDS", "0"))
 PAGE_ITEMS = int(os.environ.get("PAGE_ITEMS", "10"))
 PAYMENTS_URL = os.environ.get("PAYMENTS_URL")
@@ -29,7 +31,7 @@ cache = redis.Redis.from_url(os.environ["REDIS_URL"], socket_connect_timeout=1, 
 
 
 def database(statement: str) -> None:
-    connection = psycopg2.connect(DATABASE_URL, connect_timeout=2)
+    connection = psycopg2.connect(DATABASE_URL, **PATIENCE)
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute(statement)

@@ -15,6 +15,8 @@ logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %
 log = logging.getLogger("worker")
 
 DATABASE_URL = os.environ["DATABASE_URL"]
+# A statement whose server vanishes in the middle fails after seconds, not after the kernel's quarter of an hour.
+PATIENCE = {"connect_timeout": 2, "tcp_user_timeout": 2000, "keepalives_idle": 1, "keepalives_interval": 1}
 CATALOGUE_ITEMS = int(os.environ.get("CATALOGUE_ITEMS", "1000"))
 HEARTBEAT = Path("/tmp/heartbeat")
 
@@ -22,7 +24,7 @@ queue = redis.Redis.from_url(os.environ["REDIS_URL"], socket_connect_timeout=1, 
 
 
 def store(order: str) -> None:
-    connection = psycopg2.connect(DATABASE_URL, connect_timeout=2)
+    connection = psycopg2.connect(DATABASE_URL, **PATIENCE)
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute("INSERT INTO orders (content) VALUES (%s || repeat('.', 1900))", (order,))
