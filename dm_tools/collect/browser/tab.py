@@ -1,33 +1,18 @@
-"""The browser: the one module that imports `playwright`. One Chromium serves a whole stream of pages.
-
-Playwright belongs to one thread, and a stream has many. So one thread owns the browser and runs its event loop; a call
-from any other hands a coroutine over and waits. Tabs are coroutines in it: a page that hangs costs a tab, not a thread.
-
-A new browser context for each page would cost more than the page; a tab is used again, and what the last page left
-(cookies, storage, permissions) is cleared. Each tab reaches the world through a SOCKS proxy of its own (socks.py).
-"""
+"""One tab: shows a page, notes all that happens in it, reads it, draws it, and forgets it."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import contextlib
-import importlib.util
-import os
 import re
-import shutil
-import signal
-import sys
-import threading
 import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from dm_tools import records
 from dm_tools.collect import http, socks
 from dm_tools.collect.socks import Resolve
 from dm_tools.diagnose import page as judge
@@ -36,9 +21,7 @@ from dm_tools.records import ConsoleEntry, Request, Timing
 
 if TYPE_CHECKING:
     from playwright.async_api import (
-        Browser as Chromium,
-    )
-    from playwright.async_api import (
+        Browser,
         BrowserContext,
         CDPSession,
         ConsoleMessage,
@@ -46,13 +29,10 @@ if TYPE_CHECKING:
         Download,
         Frame,
         Page,
-        Playwright,
         Response,
         Route,
     )
     from playwright.async_api import Request as Sent
-
-UNAVAILABLE = "browser_unavailable"
 
 MAX_TEXT = 200_000  # characters that are read of a page's text, and
 MAX_HTML = 2_000_000  # of its document
@@ -60,86 +40,14 @@ MAX_ENTRIES = 50  # of the console, of exceptions, of requests
 MAX_ENTRY_CHARACTERS = 2000
 MAX_FRAMES = 10  # inner frames whose text is read
 MAX_HEIGHT = 10_000  # pixels of a full page
-MAX_RENDERER_BYTES = 1024 * 1024 * 1024
-MAX_LOOKS_OF_A_TAB = 100  # then it is closed: history and what leaks stay small
+MAX_LOOKS = 100  # then the tab is closed: history and what leaks stay small
 SLOW_MS = 1000.0
 SETTLE_SECONDS = 4.0  # a page that is blank may be about to draw itself
-ATTEMPTS = 3  # when the browser is killed, or the machine's network changes (a container was started)
-START_SECONDS = 60.0
-OPEN_SECONDS = 20.0
+ATTEMPTS = 3  # when the page goes on meanwhile, or the machine's network changes (a container was started)
 CLEAR_SECONDS = 2.0
 SHOT_SECONDS = 2.5
 THUMBNAIL = 0.25
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
-# Ports that browsers refuse by themselves: a web interface may have one, and a check of another is to be refused there.
-PORTS = (
-    *(
-        1,
-        7,
-        9,
-        11,
-        13,
-        15,
-        17,
-        19,
-        20,
-        21,
-        22,
-        23,
-        25,
-        37,
-        42,
-        43,
-        53,
-        69,
-        77,
-        79,
-        87,
-        95,
-        101,
-        102,
-        103,
-        104,
-        109,
-        110,
-    ),
-    *(
-        111,
-        113,
-        115,
-        117,
-        119,
-        123,
-        135,
-        137,
-        139,
-        143,
-        161,
-        179,
-        389,
-        427,
-        465,
-        512,
-        513,
-        514,
-        515,
-        526,
-        530,
-        531,
-        532,
-    ),
-    *(540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061),
-    *(6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080),
-)
-FLAGS = (
-    f"--explicitly-allowed-ports={','.join(map(str, PORTS))}",
-    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-default-apps"),
-    *("--metrics-recording-only", "--no-pings", "--mute-audio", "--disable-dev-shm-usage", "--disable-breakpad"),
-    *("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--js-flags=--max-old-space-size=512"),
-    *("--force-webrtc-ip-handling-policy=disable_non_proxied_udp",),
-)
 # Top-level domains that Chromium only opens over TLS (its HSTS list), and people call services so: http://app:8000/.
 SECURE_NAMES = frozenset(
     {"app", "bank", "channel", "dev", "foo", "google", "how", "ing", "meet", "meme", "new", "nexus", "office", "page"}
@@ -170,260 +78,6 @@ class Look:
     thumbnail: bytes | None = None
 
 
-def executable() -> str | None:
-    """The Chromium to start: $DM_CHROMIUM, or the system's; None: Playwright's own, if there is one."""
-    named = os.environ.get("DM_CHROMIUM")
-    if named:
-        return named
-    return next((found for name in CHROMIUM if (found := shutil.which(name))), None)
-
-
-def missing() -> str | None:
-    """What this machine lacks to look at pages, as far as that can be told without starting a browser."""
-    if importlib.util.find_spec("playwright") is None:
-        return "the Python package 'playwright' is not installed (pip install '.[screenshot]' in its checkout)"
-    own = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path("~/.cache/ms-playwright").expanduser())
-    path = executable()
-    if path is None and not any(own.glob("chromium*")):
-        return "no Chromium or Chrome on this machine: install one, or name it in DM_CHROMIUM"
-    if path is not None and not os.access(path, os.X_OK):
-        return f"no Chromium at {path!r}: install one, or name it in DM_CHROMIUM"
-    return None
-
-
-def main() -> None:
-    """Say what is missing, and end with 1: how scripts ask whether there is a browser."""
-    reason = missing()
-    sys.stdout.write(f"{reason}\n" if reason else "")
-    sys.exit(reason is not None)
-
-
-def unavailable(reason: str) -> records.Problem:
-    """No page can be looked at, whatever the record."""
-    return records.Problem(UNAVAILABLE, reason)
-
-
-def look(url: str, timeout: float = 15, manner: Manner | None = None, resolve: Resolve = socks.as_written) -> Look:
-    """Look at one URL with a browser of its own. Raises Problem browser_unavailable; whatever the page does is data."""
-    browser = Browser(manner or Manner(), tabs=1)
-    try:
-        return browser.look(url, timeout, resolve)
-    finally:
-        browser.close()
-
-
-def _own_loop() -> asyncio.AbstractEventLoop:
-    """An event loop in a thread of its own."""
-    loop = asyncio.new_event_loop()
-    loop.set_default_executor(ThreadPoolExecutor(16))  # name look-ups
-    loop.set_exception_handler(lambda loop, context: None)  # a killed browser leaves answers that nobody waits for
-    threading.Thread(target=loop.run_forever, daemon=True).start()
-    return loop
-
-
-class Browser:
-    """A browser that is started when the first page is asked for, and again when it was killed."""
-
-    def __init__(self, manner: Manner, tabs: int, unavailable: Callable[[str], None] = lambda reason: None) -> None:
-        """`tabs`: pages looked at at once. `unavailable` is told, once, why there is no browser."""
-        self.manner = manner
-        self._loop = _own_loop()
-        self._fleet = _Fleet(manner, tabs, unavailable)
-
-    def look(self, url: str, timeout: float, resolve: Resolve = socks.as_written) -> Look:
-        """Look at one URL, from any thread; takes at most `timeout` seconds once a tab is free.
-
-        `resolve` says where a host and port lead, for the page and all that it loads. Raises Problem
-        browser_unavailable; whatever the page does is data.
-        """
-        return self.look_at_all([(url, resolve)], timeout)[0]
-
-    def look_at_all(self, pages: list[tuple[str, Resolve]], timeout: float) -> list[Look]:
-        """Look at several URLs, as many at once as there are tabs."""
-
-        async def everything() -> list[Look]:
-            return list(await asyncio.gather(*(self._fleet.look(url, timeout, resolve) for url, resolve in pages)))
-
-        return asyncio.run_coroutine_threadsafe(everything(), self._loop).result()
-
-    def close(self) -> None:
-        """End the browser; it is started again if it is asked again."""
-        with contextlib.suppress(Exception):
-            asyncio.run_coroutine_threadsafe(self._fleet.close(), self._loop).result(10)
-
-
-class _Gone(Exception):
-    """The browser, or its driver, has ended."""
-
-
-class _Fleet:
-    """One running browser and its tabs; lives in the loop's thread."""
-
-    def __init__(self, manner: Manner, tabs: int, unavailable: Callable[[str], None]) -> None:
-        self.manner = manner
-        self.unavailable = unavailable
-        self.room = asyncio.Semaphore(tabs)
-        self.starting = asyncio.Lock()
-        self.run: _Run | None = None
-        self.broken: records.Problem | None = None  # it cannot be started: that is tried once
-
-    async def look(self, url: str, timeout: float, resolve: Resolve) -> Look:
-        async with self.room:
-            for attempt in range(ATTEMPTS):
-                run = await self._running()
-                try:
-                    return await run.look(url, timeout, resolve)
-                except _Gone:
-                    await self._forget(run)
-                    last = attempt == ATTEMPTS - 1
-            assert last
-            return Look(Seen(url, failure=("browser_lost", "the browser ended each time that it showed this page")))
-
-    async def _running(self) -> _Run:
-        async with self.starting:
-            if self.broken is not None:
-                raise self.broken
-            if self.run is None or not self.run.alive:
-                try:
-                    self.run = await asyncio.wait_for(_start(self.manner), START_SECONDS)
-                except records.Problem as problem:
-                    self.broken = problem
-                except TimeoutError:
-                    self.broken = unavailable(f"the browser did not start within {START_SECONDS:g} s")
-                if self.broken is not None:
-                    self.unavailable(self.broken.message)
-                    raise self.broken
-            assert self.run is not None
-            return self.run
-
-    async def _forget(self, run: _Run) -> None:
-        async with self.starting:
-            if self.run is run:
-                self.run = None
-                await run.close()
-
-    async def close(self) -> None:
-        run, self.run = self.run, None
-        if run is not None:
-            await run.close()
-
-
-async def _start(manner: Manner) -> _Run:
-    """A browser that runs. Raises Problem browser_unavailable, saying what is missing."""
-    if (reason := missing()) is not None:
-        raise unavailable(reason)
-    from playwright.async_api import Error, async_playwright
-
-    playwright = await async_playwright().start()
-    path = executable() or playwright.chromium.executable_path
-    reason = ""
-    # As root the sandbox cannot work; for others it may be forbidden (a container), which only the attempt tells.
-    for sandbox in (True, False) if os.geteuid() else (False,):
-        try:
-            browser = await playwright.chromium.launch(
-                executable_path=path,
-                args=list(FLAGS),
-                chromium_sandbox=sandbox,
-                timeout=START_SECONDS * 500,
-                handle_sigint=False,
-                handle_sigterm=False,
-                handle_sighup=False,
-            )
-        except Error as failure:
-            reason = str(failure).partition("\n")[0][:200]
-            continue
-        monitor = await browser.new_browser_cdp_session()
-        return _Run(manner, playwright, browser, monitor)
-    await playwright.stop()
-    raise unavailable(f"{path!r} does not start: {reason}")
-
-
-class _Run:
-    """A browser from its start to its end."""
-
-    def __init__(self, manner: Manner, playwright: Playwright, browser: Chromium, monitor: CDPSession) -> None:
-        self.manner = manner
-        self.playwright = playwright
-        self.browser = browser
-        self.monitor = monitor
-        self.idle: list[_Tab] = []
-        self.busy = 0
-        self.watch: asyncio.Task[None] | None = None
-        self.ended = asyncio.Event()
-        browser.on("disconnected", lambda _: self.ended.set())
-
-    @property
-    def alive(self) -> bool:
-        return not self.ended.is_set() and self.browser.is_connected()
-
-    async def look(self, url: str, timeout: float, resolve: Resolve) -> Look:
-        """Raises _Gone if the browser ends meanwhile."""
-        from playwright.async_api import Error
-
-        self.busy += 1
-        if self.watch is None or self.watch.done():
-            self.watch = asyncio.create_task(self._watch())
-        work = asyncio.ensure_future(self._with_tab(url, timeout, resolve))
-        end = asyncio.ensure_future(self.ended.wait())
-        try:
-            bound = OPEN_SECONDS + timeout + CLEAR_SECONDS * 3
-            await asyncio.wait({work, end}, timeout=bound, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():  # it has ended, or hangs as a whole
-                raise _Gone
-            try:
-                return work.result()
-            except (Error, TimeoutError) as failure:
-                await asyncio.sleep(0.1)  # that it has ended may be known a moment later
-                if not self.alive:
-                    raise _Gone from None
-                return Look(Seen(url, failure=("failed", str(failure).partition("\n")[0][:200] or "no answer")))
-        finally:
-            self.busy -= 1
-            work.cancel()
-            end.cancel()
-
-    async def _with_tab(self, url: str, timeout: float, resolve: Resolve) -> Look:
-        tab = (
-            self.idle.pop() if self.idle else await asyncio.wait_for(_Tab.open(self.browser, self.manner), OPEN_SECONDS)
-        )
-        fit = False
-        try:
-            looked = await tab.look(url, timeout, resolve)
-            fit = await tab.clear()
-            return looked
-        finally:
-            if fit:
-                self.idle.append(tab)
-            else:
-                await tab.close()
-
-    async def _watch(self) -> None:
-        """End renderers that grow without bound: their page is then one that crashed."""
-        while self.busy and self.alive:
-            await asyncio.sleep(0.5)
-            with contextlib.suppress(Exception):
-                found = await asyncio.wait_for(self.monitor.send("SystemInfo.getProcessInfo"), 5)
-                for each in found["processInfo"]:
-                    if each["type"] == "renderer" and _resident_bytes(each["id"]) > MAX_RENDERER_BYTES:
-                        os.kill(each["id"], signal.SIGKILL)
-
-    async def close(self) -> None:
-        self.ended.set()
-        for tab in self.idle:
-            tab.proxy.close()
-        for end in (self.browser.close, self.playwright.stop):
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(end(), 3)
-
-
-def _resident_bytes(process: int) -> int:
-    try:
-        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 # In an isolated world: the page's scripts cannot change what this sees.
 _READ = (Path(__file__).parent / "read_page.js").read_text()
 _NET = re.compile(r"net::(ERR_\w+)")
@@ -444,7 +98,7 @@ _FAILURES = {
 
 
 @dataclass
-class _Tab:
+class Tab:
     """One tab in a context of its own, with its proxy; shows one page at a time."""
 
     manner: Manner
@@ -464,7 +118,7 @@ class _Tab:
     tasks: set[asyncio.Future[Any]] = field(default_factory=set)
 
     @classmethod
-    async def open(cls, browser: Chromium, manner: Manner) -> _Tab:
+    async def open(cls, browser: Browser, manner: Manner) -> Tab:
         """A new tab of a running browser."""
         proxy = socks.Proxy()
         context = await browser.new_context(
@@ -820,7 +474,7 @@ class _Tab:
 
     async def clear(self) -> bool:
         """Make the tab ready for another page; False if it cannot be used any more."""
-        if self.crashed.is_set() or self.looks >= MAX_LOOKS_OF_A_TAB:
+        if self.crashed.is_set() or self.looks >= MAX_LOOKS:
             return False
         try:
             async with asyncio.timeout(CLEAR_SECONDS):
@@ -848,7 +502,3 @@ class _Tab:
         self.proxy.close()
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self.context.close(), CLEAR_SECONDS)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,92 @@
+"""The Chromium of this machine: which one, how it is started, and what is missing if there is none."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dm_tools import records
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, CDPSession, Playwright
+
+UNAVAILABLE = "browser_unavailable"
+START_SECONDS = 60.0
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
+# Ports that browsers refuse by themselves: a web interface may have one, and a check of another is to be refused there.
+PORTS = (
+    "1,7,9,11,13,15,17,19,20,21,22,23,25,37,42,43,53,69,77,79,87,95,101,102,103,104,"
+    "109,110,111,113,115,117,119,123,135,137,139,143,161,179,389,427,465,512,513,514,515,"
+    "526,530,531,532,540,548,554,556,563,587,601,636,989,990,993,995,1719,1720,1723,2049,"
+    "3659,4045,4190,5060,5061,6000,6566,6665,6666,6667,6668,6669,6679,6697,10080"
+)
+FLAGS = (
+    f"--explicitly-allowed-ports={PORTS}",
+    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-default-apps"),
+    *("--metrics-recording-only", "--no-pings", "--mute-audio", "--disable-dev-shm-usage", "--disable-breakpad"),
+    *("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--js-flags=--max-old-space-size=512"),
+    *("--force-webrtc-ip-handling-policy=disable_non_proxied_udp",),
+)
+
+
+def executable() -> str | None:
+    """The Chromium to start: $DM_CHROMIUM, or the system's; None: Playwright's own, if there is one."""
+    named = os.environ.get("DM_CHROMIUM")
+    if named:
+        return named
+    return next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+
+
+def missing() -> str | None:
+    """What this machine lacks to look at pages, as far as that can be told without starting a browser."""
+    if importlib.util.find_spec("playwright") is None:
+        return "the Python package 'playwright' is not installed (pip install '.[screenshot]' in its checkout)"
+    own = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path("~/.cache/ms-playwright").expanduser())
+    path = executable()
+    if path is None and not any(own.glob("chromium*")):
+        return "no Chromium or Chrome on this machine: install one, or name it in DM_CHROMIUM"
+    if path is not None and not os.access(path, os.X_OK):
+        return f"no Chromium at {path!r}: install one, or name it in DM_CHROMIUM"
+    return None
+
+
+def unavailable(reason: str) -> records.Problem:
+    """No page can be looked at, whatever the record."""
+    return records.Problem(UNAVAILABLE, reason)
+
+
+async def start() -> tuple[Playwright, Browser, CDPSession]:
+    """A browser that runs: its driver, itself, and a session that asks it about its processes.
+
+    Raises Problem browser_unavailable, saying what is missing.
+    """
+    if (reason := missing()) is not None:
+        raise unavailable(reason)
+    from playwright.async_api import Error, async_playwright
+
+    playwright = await async_playwright().start()
+    path = executable() or playwright.chromium.executable_path
+    reason = ""
+    # As root the sandbox cannot work; for others it may be forbidden (a container), which only the attempt tells.
+    for sandbox in (True, False) if os.geteuid() else (False,):
+        try:
+            browser = await playwright.chromium.launch(
+                executable_path=path,
+                args=list(FLAGS),
+                chromium_sandbox=sandbox,
+                timeout=START_SECONDS * 500,
+                handle_sigint=False,
+                handle_sigterm=False,
+                handle_sighup=False,
+            )
+        except Error as failure:
+            reason = str(failure).partition("\n")[0][:200]
+            continue
+        return playwright, browser, await browser.new_browser_cdp_session()
+    await playwright.stop()
+    raise unavailable(f"{path!r} does not start: {reason}")
