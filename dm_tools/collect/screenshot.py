@@ -188,7 +188,7 @@ def _keep(page: Page, look: browser.Look, save: Save, save_dom: Save | None, red
     """Write the pictures and the document, and say where in the page."""
     if look.picture:
         page.sha256, page.size_bytes = hashlib.sha256(look.picture).hexdigest(), len(look.picture)
-        page.path = save(look.picture, ".png")
+        page.path = page.thumbnail_path = save(look.picture, ".png")
     if look.thumbnail:
         page.thumbnail_path = save(look.thumbnail, ".thumbnail.png")
     if save_dom is not None and look.seen.html:

@@ -74,13 +74,13 @@ def cli(
     """Add `screenshot`: each http and https URL as a browser shows it, with the verdict ok, blank, error_page, login,
     loading or not_rendered, and the reasons.
 
-    A page has its picture (PNG, in screenshots/ of the proofs folder, never overwritten) and a thumbnail, title, text
-    and document in excerpt, errors of its console and scripts, requests that failed or were slow, and its times. What
-    stands in inputs is masked before the picture is taken, secrets in texts as everywhere; what a page shows as plain
-    text is in the picture. Dialogs are dismissed, windows closed, downloads refused. A URL of which the record's probe
-    says that nothing answers there is not asked again. The time is that of one page.
+    A page has its picture (PNG, in screenshots/ of the proofs folder, never overwritten), a thumbnail if that is large,
+    title, text and document in excerpt, errors of its console and scripts, requests that failed or were slow, and its
+    times. What stands in inputs is masked before the picture is taken, secrets in texts as everywhere; what a page
+    shows as plain text is in the picture. Dialogs are dismissed, windows closed, downloads refused. A URL of which the
+    record's probe says that nothing answers there is not asked again. The time is that of one page.
 
-    Needs Chromium or Chrome (found by itself; or $DM_CHROMIUM) and the Python package playwright.
+    Needs the Python package playwright, and Chromium or Chrome (found by itself, a headless shell first; $DM_CHROMIUM).
 
     Network: the given URLs, and whatever those pages load; for internal names the Docker Engine.
 

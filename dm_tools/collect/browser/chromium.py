@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import shutil
 from pathlib import Path
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 UNAVAILABLE = "browser_unavailable"
 START_SECONDS = 60.0
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
+# The shells come first: the same engine without windows and menus, which cost more than a page.
+CHROMIUM = (
+    *("chromium-headless-shell", "chrome-headless-shell", "headless_shell"),
+    *("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome"),
+)
 # Ports that browsers refuse by themselves: a web interface may have one, and a check of another is to be refused there.
 PORTS = (
     "1,7,9,11,13,15,17,19,20,21,22,23,25,37,42,43,53,69,77,79,87,95,101,102,103,104,"
@@ -70,10 +75,11 @@ async def start() -> tuple[Playwright, Browser, CDPSession]:
     from playwright.async_api import Error, async_playwright
 
     playwright = await async_playwright().start()
-    path = executable() or playwright.chromium.executable_path
+    # None: Playwright's own shell, which may not have been installed with its Chromium.
+    paths = [found] if (found := executable()) else [None, playwright.chromium.executable_path]
     reason = ""
     # As root the sandbox cannot work; for others it may be forbidden (a container), which only the attempt tells.
-    for sandbox in (True, False) if os.geteuid() else (False,):
+    for path, sandbox in itertools.product(paths, (True, False) if os.geteuid() else (False,)):
         try:
             browser = await playwright.chromium.launch(
                 executable_path=path,
@@ -89,4 +95,4 @@ async def start() -> tuple[Playwright, Browser, CDPSession]:
             continue
         return playwright, browser, await browser.new_browser_cdp_session()
     await playwright.stop()
-    raise unavailable(f"{path!r} does not start: {reason}")
+    raise unavailable(f"{paths[-1]!r} does not start: {reason}")

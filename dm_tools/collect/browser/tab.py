@@ -47,6 +47,7 @@ ATTEMPTS = 3  # when the page goes on meanwhile, or the machine's network change
 CLEAR_SECONDS = 2.0
 SHOT_SECONDS = 2.5
 THUMBNAIL = 0.25
+SMALL_PICTURE = 64 * 1024  # bytes: such a picture is its own thumbnail, which saves a third of the drawing
 
 # Top-level domains that Chromium only opens over TLS (its HSTS list), and people call services so: http://app:8000/.
 SECURE_NAMES = frozenset(
@@ -71,7 +72,10 @@ class Manner:
 
 @dataclass
 class Look:
-    """What looking at one URL gave: what was recorded, and the pictures (PNG), None if none could be taken."""
+    """What looking at one URL gave: what was recorded, and the pictures (PNG).
+
+    `picture` is None if none could be taken, `thumbnail` also where the picture is small.
+    """
 
     seen: Seen
     picture: bytes | None = None
@@ -80,6 +84,7 @@ class Look:
 
 # In an isolated world: the page's scripts cannot change what this sees.
 _READ = (Path(__file__).parent / "read_page.js").read_text()
+_SECURE = re.compile(rf"^http://({'|'.join(sorted(SECURE_NAMES))})(:\d+)?/")
 _NET = re.compile(r"net::(ERR_\w+)")
 _CERTIFICATE = {
     "ERR_CERT_DATE_INVALID": ("tls_expired", "the certificate has expired, or is not valid yet"),
@@ -133,7 +138,7 @@ class Tab:
         await cdp.send("Network.enable", {"maxTotalBufferSize": 0, "maxResourceBufferSize": 0})
         await cdp.send("Network.setCacheDisabled", {"cacheDisabled": True})
         await cdp.send("DOMStorage.enable")
-        await page.route(tab._is_plain, tab._ask_plainly)
+        await page.route(_SECURE, tab._ask_plainly)  # by its text: a function would be asked about every request
         cdp.on("Fetch.requestPaused", tab._paused)
         cdp.on("DOMStorage.domStorageItemAdded", tab._stored)
         context.on("page", tab._on_popup)
@@ -240,8 +245,7 @@ class Tab:
 
     def _is_plain(self, url: str) -> bool:
         parts = urlsplit(url)
-        host = parts.hostname or ""
-        return parts.scheme == "http" and (host in self.plain or host in SECURE_NAMES)
+        return parts.scheme == "http" and parts.hostname in self.plain
 
     async def _ask_plainly(self, route: Route) -> None:
         """Ask in the browser's place where it would insist on TLS."""
@@ -362,6 +366,7 @@ class Tab:
             return True
         if code.startswith("ERR_SSL_") and parts.scheme == "http" and not self._is_plain(url):
             self.plain.add(parts.hostname or "")  # the browser insists on TLS for that name, not the server
+            await self.page.route(self._is_plain, self._ask_plainly)
             return True
         if code == "ERR_HTTP_RESPONSE_CODE_FAILURE":  # an error status with nothing in it
             seen.final_url, seen.loaded = url, True
@@ -459,7 +464,9 @@ class Tab:
             how |= {"captureBeyondViewport": True, "clip": area | {"height": tall, "scale": 1}}
         small = {"format": "png", "clip": area | {"scale": THUMBNAIL}}
         looked.picture = await self._shot(how, deadline)
-        looked.thumbnail = await self._shot(small, deadline)
+        large = self.manner.full_page or len(looked.picture or b"") > SMALL_PICTURE
+        if large or not self.seen.text.strip():  # whether a page without words is blank is told by its thumbnail
+            looked.thumbnail = await self._shot(small, deadline)
 
     async def _shot(self, how: dict[str, Any], deadline: float) -> bytes | None:
         from playwright.async_api import Error
@@ -478,24 +485,31 @@ class Tab:
             return False
         try:
             async with asyncio.timeout(CLEAR_SECONDS):
+                paused = bool(self._headers())
                 self.parts, self.authorization = urlsplit(""), None
-                await self.page.goto("about:blank")
-                await self.cdp.send("Runtime.evaluate", {"expression": "window.name = ''"})
-                await self.context.clear_cookies()
-                for origin in self.origins:
-                    await self.cdp.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
-                    session = {"storageKey": f"{origin}/", "isLocalStorage": False}
-                    with contextlib.suppress(Exception):  # it never had any
-                        await self.cdp.send("DOMStorage.clear", {"storageId": session})
-                await self.cdp.send("Security.setIgnoreCertificateErrors", {"ignore": False})
-                if self._headers():
-                    await self.cdp.send("Fetch.disable")
+                await self.page.goto("about:blank", wait_until="commit")
+                if self.plain:
+                    await self.page.unroute(self._is_plain)
+                # Asked for all at once: each answer takes a while to come.
+                await asyncio.gather(
+                    self.cdp.send("Runtime.evaluate", {"expression": "window.name = ''"}),
+                    self.context.clear_cookies(),
+                    self.cdp.send("Security.setIgnoreCertificateErrors", {"ignore": False}),
+                    *([self.cdp.send("Fetch.disable")] if paused else []),
+                    *(self._clear_storage(origin) for origin in self.origins),
+                )
         except Exception:
             return False
         self.origins.clear()
         self.plain.clear()
         self.proxy.drop()
         return True
+
+    async def _clear_storage(self, origin: str) -> None:
+        await self.cdp.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+        session = {"storageKey": f"{origin}/", "isLocalStorage": False}
+        with contextlib.suppress(Exception):  # it never had any
+            await self.cdp.send("DOMStorage.clear", {"storageId": session})
 
     async def close(self) -> None:
         """Close the tab and its context, within a second or so."""
