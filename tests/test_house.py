@@ -72,7 +72,9 @@ def test_imports_run_one_way(path: Path) -> None:
         assert other in MAY_IMPORT[own] or (other == own and own != "commands"), f"{own or path.name} imports {name}"
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "diagnose").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "diagnose").rglob("*.py")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
 def test_judgement_does_no_input_or_output(path: Path) -> None:
     assert not {name.split(".")[0] for name in imports(path)} & NO_IO
     calls = {

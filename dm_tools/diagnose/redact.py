@@ -72,7 +72,7 @@ class Redactor:
         A text behind a key that announces a secret is one: {"password": "x"}, {"name": "DB_PASSWORD", "value": "x"}.
         """
         if isinstance(value, str):
-            if name and secret_rules.announced(name, value) and not _PSEUDONYM.fullmatch(value):
+            if name and secret_rules.is_secret(name, value) and not _PSEUDONYM.fullmatch(value):
                 return self._pseudonym(value)
             return self.redact(value, scope)
         if isinstance(value, list):
