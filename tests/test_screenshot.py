@@ -289,6 +289,22 @@ def test_a_certificate_that_nobody_trusts_and_mixed_content(eyes: browser.Browse
         assert eyes.look(secure.url + "/dashboard", 8).seen.tls, "it is not trusted from now on"
 
 
+def test_a_certificate_of_an_authority_that_this_machine_knows(run: Run, tmp_path: Path) -> None:
+    """A company's own: browsers do not know it, $SSL_CERT_FILE does."""
+    line = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=ours"
+    for name in ("127.0.0.1", "127.0.0.2"):  # the second one is known, but it is another server's
+        extension = f" -addext subjectAltName=IP:{name}"
+        subprocess.run((line + extension).split(), cwd=tmp_path, check=True, capture_output=True)
+        with serve((tmp_path / "cert.pem", tmp_path / "key.pem")) as secure:
+            line_of_url = f"{secure.url.replace('localhost', '127.0.0.1')}/dashboard\n"
+            for known in (True, False):
+                trust = {"SSL_CERT_FILE": str(tmp_path / "cert.pem")} if known else {}
+                done = run("dm-screenshot", line_of_url, PROOFS_DIR="proofs", **BROWSER, **trust)
+                (page,) = records(done.stdout)[0]["screenshot"]["pages"]
+                assert page["verdict"] == "ok"
+                assert (page["tls"] is None) == (known and name == "127.0.0.1"), (name, known, page["tls"])
+
+
 def renderers(parent: int) -> list[int]:
     """The browser processes below a process."""
     done = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True)

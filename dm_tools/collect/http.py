@@ -257,6 +257,16 @@ async def _look_at_certificate(target: Target, check: Check, timeout: float) -> 
         check.message = f"the certificate expired on {check.certificate.not_after}"
 
 
+async def trusts(address: tuple[str, int], name: str, timeout: float) -> bool:
+    """Whether this machine trusts the certificate of the server there; $SSL_CERT_FILE counts."""
+    with contextlib.suppress(OSError, TimeoutError, ValueError):
+        async with asyncio.timeout(timeout):
+            _, writer = await asyncio.open_connection(*address, ssl=_trusting(True), server_hostname=name)
+            writer.transport.abort()
+            return True
+    return False
+
+
 def _causes(failure: BaseException) -> Iterator[BaseException]:
     """The exception and everything it was raised from."""
     pending, seen = [failure], set()

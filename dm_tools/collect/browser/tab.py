@@ -46,6 +46,7 @@ SETTLE_SECONDS = 4.0  # a page that is blank may be about to draw itself
 ATTEMPTS = 3  # when the page goes on meanwhile, or the machine's network changes (a container was started)
 CLEAR_SECONDS = 2.0
 SHOT_SECONDS = 2.5
+TRUST_SECONDS = 2.0
 THUMBNAIL = 0.25
 SMALL_PICTURE = 64 * 1024  # bytes: such a picture is its own thumbnail, which saves a third of the drawing
 
@@ -118,6 +119,7 @@ class Tab:
     authorization: str | None = None
     crashed: asyncio.Event = field(default_factory=asyncio.Event)
     network_changed: bool = False
+    tolerant: bool = False  # the page is shown in spite of its certificate
     looks: int = 0
     world: int = 0  # the isolated world that the page was read in
     tasks: set[asyncio.Future[Any]] = field(default_factory=set)
@@ -293,7 +295,7 @@ class Tab:
         self.seen = Seen(url)
         self.parts = urlsplit(url)
         self.crashed.clear()
-        self.network_changed = False
+        self.network_changed = self.tolerant = False
         user, colon, password = self.parts.netloc.rpartition("@")[0].partition(":")
         # Given to the browser, it would remember it for the pages to come.
         pair = f"{unquote(user)}:{unquote(password)}".encode()
@@ -360,8 +362,10 @@ class Tab:
         if code == "ERR_NETWORK_CHANGED":
             await asyncio.sleep(0.2)
             return True
-        if code.startswith("ERR_CERT_") and seen.tls is None:
-            seen.tls = _CERTIFICATE.get(code, ("tls_untrusted", f"the browser refuses the certificate ({code})"))
+        if code.startswith("ERR_CERT_") and not self.tolerant:
+            self.tolerant = True
+            if code != "ERR_CERT_AUTHORITY_INVALID" or not await self._is_trusted_here():
+                seen.tls = _CERTIFICATE.get(code, ("tls_untrusted", f"the browser refuses the certificate ({code})"))
             await self.cdp.send("Security.setIgnoreCertificateErrors", {"ignore": True})
             return True
         if code.startswith("ERR_SSL_") and parts.scheme == "http" and not self._is_plain(url):
@@ -383,6 +387,12 @@ class Tab:
         else:
             seen.failure = ("navigation_failed", code or words.partition("\n")[0][:200])
         return False
+
+    async def _is_trusted_here(self) -> bool:
+        """Whether this machine knows the issuer: a browser has a list of its own, without a company's authority."""
+        place = self.parts.hostname or "", self.parts.port or 443
+        address, refused = self.proxy.places.get(place, (None, None))
+        return refused is None and await http.trusts(address or place, place[0], TRUST_SECONDS)
 
     def _sent_a_file(self) -> bool:
         return any(entry.type == "download" for entry in self.seen.console)
