@@ -4,20 +4,8 @@ A new browser context for each page would cost more than the page; a tab is used
 (cookies, storage, permissions) is cleared. Each tab reaches the world through a SOCKS proxy of its own (socks.py).
 """
 
-from dm_tools.collect.browser.chromium import UNAVAILABLE, executable, missing, unavailable
-from dm_tools.collect.browser.fleet import Browser, look
+from dm_tools.collect.browser.chromium import executable
+from dm_tools.collect.browser.fleet import Browser
 from dm_tools.collect.browser.tab import MAX_ENTRIES, MAX_HTML, MAX_TEXT, Look, Manner
 
-__all__ = [
-    "MAX_ENTRIES",
-    "MAX_HTML",
-    "MAX_TEXT",
-    "UNAVAILABLE",
-    "Browser",
-    "Look",
-    "Manner",
-    "executable",
-    "look",
-    "missing",
-    "unavailable",
-]
+__all__ = ["MAX_ENTRIES", "MAX_HTML", "MAX_TEXT", "Browser", "Look", "Manner", "executable"]

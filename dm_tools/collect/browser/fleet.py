@@ -32,15 +32,6 @@ OPEN_SECONDS = 20.0
 MAX_RENDERER_BYTES = 1024 * 1024 * 1024
 
 
-def look(url: str, timeout: float = 15, manner: Manner | None = None, resolve: Resolve = socks.as_written) -> Look:
-    """Look at one URL with a browser of its own. Raises Problem browser_unavailable; whatever the page does is data."""
-    browser = Browser(manner or Manner(), tabs=1)
-    try:
-        return browser.look(url, timeout, resolve)
-    finally:
-        browser.close()
-
-
 def _own_loop() -> asyncio.AbstractEventLoop:
     """An event loop in a thread of its own."""
     loop = asyncio.new_event_loop()
