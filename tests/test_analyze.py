@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dm_tools.collect import library as reader
@@ -98,6 +100,42 @@ def test_old_trouble_of_a_healthy_stack_is_no_issue() -> None:
     )
     assert roots(found) == []
     assert {each.role for each in found.values()} == {"healthy"}
+
+
+FULL = "OSError: [Errno 28] No space left on device"
+WELL = tuple(f"order {number} stored" for number in range(5))
+
+
+def worker(lines: tuple[str, ...], **changes: Any) -> Record:
+    """A running service without a URL: the only check is that its container runs."""
+    probe = {"status": "healthy", "checks": [check(kind="container")]}
+    return service("worker", "healthy", lines, **changes) | {"probe": probe}
+
+
+@pytest.mark.parametrize(
+    ("lines", "health", "accused"),
+    [
+        ((*WELL, FULL, FULL), None, True),
+        ((*WELL, FULL, FULL), "starting", True),  # its healthcheck has no opinion yet
+        ((*WELL, FULL, FULL), "healthy", False),  # somebody asks, and it answers
+        ((*WELL, FULL), None, False),  # once is not always
+        ((FULL, FULL, *WELL), None, False),  # it works again
+        ((*WELL, "WARNING slow order", "WARNING slow order"), None, False),
+    ],
+)
+def test_of_a_worker_that_nobody_asks_its_last_words_count(
+    lines: tuple[str, ...], health: str | None, accused: bool
+) -> None:
+    found = judge(worker(lines, health=health), service("db"))
+    assert roots(found) == ([("worker", "disk_full")] if accused else [])
+    assert found["worker"].status == ("degraded" if accused else "healthy")
+
+
+def test_a_peer_that_such_a_worker_complains_of_is_found() -> None:
+    complaints = (refused("db"), refused("db"))
+    found = judge(worker(complaints, depends_on=["db"]), service("db", "failed", state="exited", exit_code=0))
+    assert roots(found) == [("db", "stopped")]
+    assert paths(found) == {"worker": ["worker", "db"]}
 
 
 def test_a_service_that_was_once_killed_is_not_blamed_for_everything() -> None:

@@ -278,7 +278,7 @@ def test_every_recorded_fault_has_its_cards_and_no_link_leads_nowhere(tmp_path: 
     """In this process: sixty times three commands would take a minute."""
     library = reader.read(None)
     for recording in sorted(FAULTS.glob("*.jsonl")):
-        verdicts = judge(recording, library)
+        verdicts = judge(records(recording.read_text()), library)
         with Spool() as spool:
             collector = report.Collector(spool)
             for record in records(recording.read_text()):

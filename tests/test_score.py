@@ -38,6 +38,14 @@ def test_root_and_cause_are_right_in_95_of_100_faults_and_nothing_is_seen_where_
     assert not [each.fault for each in measured().faults if each.detected and not each.expected]
 
 
+def test_nearly_the_same_where_no_container_has_a_healthcheck() -> None:
+    """Then of a worker no more is known than that it runs, and what it says."""
+    bare = [each for each in measured().unchecked if each.expected]
+    assert len(bare) >= 55
+    assert sum(each.causes_right for each in bare) >= 0.95 * len(bare)
+    assert not [each.fault for each in measured().unchecked if each.detected and not each.expected]
+
+
 def test_no_hostile_input_steers_and_no_secret_leaks() -> None:
     assert measured().injections >= 40
     assert measured().steered == []

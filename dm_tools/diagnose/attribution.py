@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from dm_tools.diagnose.facts import Facts, short
 from dm_tools.diagnose.patterns import Hit, Library, explain
 from dm_tools.diagnose.topology import LOOPBACK, Topology
-from dm_tools.records import Cause, Finding, Fix, Status
+from dm_tools.records import Cause, Finding, Fix, Severity, Status
 
 FACT_RANK = 85  # what the engine itself states of a container
 SPECIFIC_RANK = 50  # a cause by name; below it, "it fails" in other words
 GENERIC_RANK = 40
 SHARED_RANK = 56  # several services say the same of one that shows nothing itself
+
+REPEATED = 2  # times that a complaint must be among the last words of a service which nothing else is known of
 
 MAX_WAY = 32  # services on a way that is shown: of a longer one the middle is left out
 MAX_NAMES = 5  # services or users that one sentence names
@@ -47,11 +49,21 @@ class Judged:
 
     @property
     def broken(self) -> bool:
-        """It does not work; where nothing was measured, a specific complaint in its log has to do."""
+        """It does not work; where nothing was measured, a specific complaint in its log has to do.
+
+        A worker without healthcheck and URL runs, and more is not known of it than its last words: a complaint that it
+        repeats to the end counts.
+        """
         if self.facts.status in (Status.FAILED, Status.DEGRADED):
             return True
-        specific = any(each.rank >= SPECIFIC_RANK for each in self.own + self.blaming)
-        return self.facts.status == Status.UNKNOWN and specific
+        specific = [each for each in self.own + self.blaming if each.rank >= SPECIFIC_RANK]
+        if self.facts.status == Status.UNKNOWN:
+            return bool(specific)
+        return any(
+            each.finding.severity == Severity.CRITICAL
+            and len(self.facts.last_words.intersection(each.finding.evidence)) >= REPEATED
+            for each in specific
+        )
 
     @property
     def suspect(self) -> bool:

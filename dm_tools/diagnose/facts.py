@@ -9,10 +9,11 @@ from typing import Any
 from dm_tools.diagnose import page
 from dm_tools.diagnose.patterns import Hit, Library, Places, matches
 from dm_tools.diagnose.topology import Node, node
-from dm_tools.diagnose.view import View, resolve, time_of
+from dm_tools.diagnose.view import View, recent, resolve, time_of
 from dm_tools.records import Inspect, Page, Request, Status, Verdict
 
 MAX_WORDS = 160
+LAST_ITEMS = 5  # of a log: what its program says now
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Facts:
     quotes: dict[str, str]  # the evidence of the hits and alarms, those that stand for something, as short text
     times: dict[str, str]  # when evidence appeared, where that is known: RFC 3339 UTC
     alarms: list[str]  # ids of what shows that the service does not work
+    last_words: frozenset[str] = frozenset()  # ids of the log's end, where nothing else says whether it works
 
 
 def facts(record: dict[str, Any], library: Library) -> Facts:
@@ -51,6 +53,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         quotes={each: short(quote(value)) for each, value in found.items()},
         times={each: stamp for each, value in found.items() if (stamp := time_of(value) or _ended(view, each))},
         alarms=alarms,
+        last_words=frozenset(line.id for line in recent(view)[-LAST_ITEMS:]) if view.unasked else frozenset(),
     )
 
 

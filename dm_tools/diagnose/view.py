@@ -125,6 +125,18 @@ class View:
         return self.answers and any(check.kind != "container" for check in (self.probe.checks if self.probe else []))
 
     @property
+    def unasked(self) -> bool:
+        """It runs, and nobody asks whether it works: no healthcheck that has an opinion yet, no URL, no page."""
+        return (
+            self.inspect is not None
+            and self.status == Status.HEALTHY
+            and not self.finished
+            and self.inspect.health not in ("healthy", "unhealthy")
+            and not self.answers_urls
+            and not self.pages
+        )
+
+    @property
     def looked_at(self) -> list[str]:
         """Which kinds of evidence there are."""
         kinds: dict[str, Any] = {"probe": self.probe, "inspect": self.inspect, "logs": self.logs, "stats": self.stats}

@@ -69,7 +69,7 @@ def faults() -> list[Fault]:
             symptoms=tuple(entry.get("symptoms", ())),
             inject=tuple(entry.get("inject", ())),
             settle=tuple(entry.get("settle", ())),
-            deadline=entry.get("deadline", 30),
+            deadline=entry.get("deadline", 60),
         )
         for entry in tomllib.loads(CATALOGUE.read_text())["fault"]
     ]

@@ -21,6 +21,7 @@ class Board:
     patterns: int
     technologies: int
     faults: list[faults.Outcome]
+    unchecked: list[faults.Outcome]  # the same in a stack without healthchecks
     cases: list[cases.Outcome]
     cases_file: str
     foreign: list[tuple[str, str, str]]
@@ -51,6 +52,7 @@ def measure(with_live: bool, before: str, with_speed: bool, with_model: bool = F
         patterns=len(library.patterns),
         technologies=len({each.partition(".")[0] for each in library.file_of}),
         faults=faults.score(library),
+        unchecked=faults.score_without_healthchecks(library),
         cases=cases.score(cases.PUBLIC, library),
         cases_file="[CRE](../tests/data/public/NOTICE)",
         foreign=cases.foreign_claims(cases.PUBLIC, library),
@@ -128,6 +130,11 @@ def rows(board: Board) -> Iterator[tuple[str, str]]:
     yield "first proposed action right", share(sum(each.actions_right for each in wrong), len(wrong))
     yield "symptoms right", share(sum(each.symptoms_right for each in wrong), len(wrong))
     yield "false alarms where nothing is wrong", share(sum(each.detected for each in quiet), len(quiet))
+    bare = [each for each in board.unchecked if each.expected]
+    yield (
+        "root service and cause right if no container had a healthcheck",
+        share(sum(each.causes_right for each in bare), len(bare)),
+    )
     results = Counter(each.result for each in board.cases)
     total = len(board.cases)
     yield f"**Public log cases** ({board.cases_file})", f"{total}"
@@ -248,6 +255,9 @@ def failures(board: Board) -> Iterator[str]:
         flags = {"root": fault.roots_right, "cause": fault.causes_right, "action": fault.actions_right}
         missed = [name for name, right in (flags | {"symptoms": fault.symptoms_right}).items() if not right]
         yield f"- fault `{fault.fault}` ({', '.join(missed)} wrong): {fault.said}"
+    for fault in board.unchecked:
+        if not fault.causes_right:
+            yield f"- fault `{fault.fault}`, no container with a healthcheck: {fault.said}"
     for case in board.cases:
         if case.result != cases.RIGHT:
             yield f"- case `{case.case}` ({case.result}): {case.said}"
