@@ -26,6 +26,7 @@ def cli(what: str, model: Path | None, port: int, context: int, parallel: int, t
 
     serve: start an OpenAI-compatible server with the model of a GGUF file on the loopback address (extra local-llm),
     and write its address as one JSON line once it answers. LLM_API_KEY, if set, is the key that it asks for.
+    It computes with all processors but one, which is left to the stack.
 
     Settings: LLM_BASE_URL, LLM_MODEL, LLM_API_KEY or LLM_API_KEY_FILE, LLM_TIMEOUT, LLM_DEADLINE (seconds), LLM_JOBS,
     LLM_CONTEXT, LLM_PROMPT_TOKENS, LLM_RUN_TOKENS (tokens), LLM_TEMPERATURE.

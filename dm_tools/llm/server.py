@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,9 @@ def start(options: Options) -> str:
     parameters.model_alias = {options.alias}
     parameters.use_jinja = True
     parameters.cache_ram_mib = 0  # a prompt is never asked twice, and the cache would hold a gigabyte
+    # One processor is left to the stack that is diagnosed: a thread that waits for its turn makes all others wait.
+    threads = max(1, (os.cpu_count() or 1) - 1)
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
     parameters.verbosity = 0
     if options.template:
         parameters.chat_template = options.template
