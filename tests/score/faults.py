@@ -70,15 +70,15 @@ def without_healthchecks(records: list[Record]) -> list[Record]:
     A recording keeps few lines of each kind: what the program of a running container said last is said once more.
     """
     for record in records:
-        inspect = record["inspect"]
+        inspect = record.get("inspect")
         if not inspect or inspect["state"] != "running":
             continue
         inspect |= {"health": None, "has_healthcheck": False, "health_log": []}
         inspect["events"] = [each for each in inspect["events"] if "health" not in each["action"]]
-        lines = (record["logs"] or {"lines": []})["lines"]
+        lines = (record.get("logs") or {"lines": []})["lines"]
         again = [dict(line) for line in lines[-SAID_AGAIN:]]
         lines += [line | {"id": f"logs:{number}"} for number, line in enumerate(again, len(lines))]
-        if not record["probe"]:
+        if not record.get("probe"):
             continue
         checks = record["probe"]["checks"]
         for check in checks:
