@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from dm_tools import records
 from dm_tools.collect import http
@@ -62,6 +63,11 @@ class Proxy:
         if self.server is not None:
             self.server.close()
         self.drop()
+
+    def why_failed(self, url: str) -> tuple[ProbeError, str] | None:
+        """Why nothing answers where a URL leads, if that is known."""
+        parts = urlsplit(url)
+        return self.failed.get(f"{parts.hostname}:{parts.port or http.DEFAULT_PORTS.get(parts.scheme)}")
 
     @property
     def cut(self) -> bool:

@@ -6,6 +6,7 @@ A new browser context for each page would cost more than the page; a tab is used
 
 from dm_tools.collect.browser.chromium import executable
 from dm_tools.collect.browser.fleet import Browser
-from dm_tools.collect.browser.tab import MAX_ENTRIES, MAX_HTML, MAX_TEXT, Look, Manner
+from dm_tools.collect.browser.tab import MAX_HTML, MAX_TEXT, Look, Manner
+from dm_tools.collect.browser.witness import MAX_ENTRIES
 
 __all__ = ["MAX_ENTRIES", "MAX_HTML", "MAX_TEXT", "Browser", "Look", "Manner", "executable"]

@@ -89,14 +89,12 @@ class _Fleet:
 
     async def look(self, url: str, timeout: float, resolve: Resolve) -> Look:
         async with self.room:
-            for attempt in range(ATTEMPTS):
+            for _ in range(ATTEMPTS):
                 run = await self._running()
                 try:
                     return await run.look(url, timeout, resolve)
                 except _Gone:
                     await self._forget(run)
-                    last = attempt == ATTEMPTS - 1
-            assert last
             return Look(Seen(url, failure=("browser_lost", "the browser ended each time that it showed this page")))
 
     async def _running(self) -> _Run:

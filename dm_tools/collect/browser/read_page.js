@@ -1,4 +1,4 @@
-// What a page shows, as one JSON value; run by browser.py in an isolated world, so that the page's own scripts cannot
+// What a page shows, as one JSON value; run by tab.py in an isolated world, so that the page's own scripts cannot
 // change what this sees. What stands in inputs is nobody's business: it is masked before anything is read or drawn.
 (maxText, maxHtml) => {
   const select = Document.prototype.querySelectorAll; // an element of the page may be named like a method

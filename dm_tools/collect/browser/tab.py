@@ -1,4 +1,4 @@
-"""One tab: shows a page, notes all that happens in it, reads it, draws it, and forgets it."""
+"""One tab: shows a page, reads it, draws it, and forgets it; what happens meanwhile its witness notes."""
 
 from __future__ import annotations
 
@@ -7,41 +7,32 @@ import base64
 import contextlib
 import re
 import time
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from dm_tools.collect import http, socks
+from dm_tools.collect.browser.witness import NET, Witness
 from dm_tools.collect.socks import Resolve
 from dm_tools.diagnose import page as judge
 from dm_tools.diagnose.page import Seen
-from dm_tools.records import ConsoleEntry, Request, Timing
+from dm_tools.records import Timing
 
 if TYPE_CHECKING:
     from playwright.async_api import (
         Browser,
         BrowserContext,
         CDPSession,
-        ConsoleMessage,
-        Dialog,
-        Download,
-        Frame,
         Page,
-        Response,
         Route,
     )
-    from playwright.async_api import Request as Sent
 
 MAX_TEXT = 200_000  # characters that are read of a page's text, and
 MAX_HTML = 2_000_000  # of its document
-MAX_ENTRIES = 50  # of the console, of exceptions, of requests
-MAX_ENTRY_CHARACTERS = 2000
 MAX_FRAMES = 10  # inner frames whose text is read
 MAX_HEIGHT = 10_000  # pixels of a full page
 MAX_LOOKS = 100  # then the tab is closed: history and what leaks stay small
-SLOW_MS = 1000.0
 SETTLE_SECONDS = 4.0  # a page that is blank may be about to draw itself
 ATTEMPTS = 3  # when the page goes on meanwhile, or the machine's network changes (a container was started)
 CLEAR_SECONDS = 2.0
@@ -86,7 +77,6 @@ class Look:
 # In an isolated world: the page's scripts cannot change what this sees.
 _READ = (Path(__file__).parent / "read_page.js").read_text()
 _SECURE = re.compile(rf"^http://({'|'.join(sorted(SECURE_NAMES))})(:\d+)?/")
-_NET = re.compile(r"net::(ERR_\w+)")
 _CERTIFICATE = {
     "ERR_CERT_DATE_INVALID": ("tls_expired", "the certificate has expired, or is not valid yet"),
     "ERR_CERT_COMMON_NAME_INVALID": ("tls_hostname", "the certificate is for another name"),
@@ -112,17 +102,18 @@ class Tab:
     page: Page
     cdp: CDPSession
     proxy: socks.Proxy
-    seen: Seen = field(default_factory=lambda: Seen(""))
+    witness: Witness
     parts: SplitResult = field(default_factory=lambda: urlsplit(""))
-    origins: set[str] = field(default_factory=set)
     plain: set[str] = field(default_factory=set)  # hosts that are asked around the browser: see SECURE_NAMES
     authorization: str | None = None
-    crashed: asyncio.Event = field(default_factory=asyncio.Event)
-    network_changed: bool = False
     tolerant: bool = False  # the page is shown in spite of its certificate
     looks: int = 0
     world: int = 0  # the isolated world that the page was read in
-    tasks: set[asyncio.Future[Any]] = field(default_factory=set)
+
+    @property
+    def seen(self) -> Seen:
+        """What was recorded of the page so far."""
+        return self.witness.seen
 
     @classmethod
     async def open(cls, browser: Browser, manner: Manner) -> Tab:
@@ -136,100 +127,14 @@ class Tab:
         )
         page = await context.new_page()
         cdp = await context.new_cdp_session(page)
-        tab = cls(manner, context, page, cdp, proxy)
+        tab = cls(manner, context, page, cdp, proxy, Witness(page, proxy))
         await cdp.send("Network.enable", {"maxTotalBufferSize": 0, "maxResourceBufferSize": 0})
         await cdp.send("Network.setCacheDisabled", {"cacheDisabled": True})
         await cdp.send("DOMStorage.enable")
         await page.route(_SECURE, tab._ask_plainly)  # by its text: a function would be asked about every request
         cdp.on("Fetch.requestPaused", tab._paused)
-        cdp.on("DOMStorage.domStorageItemAdded", tab._stored)
-        context.on("page", tab._on_popup)
-        page.on("dialog", tab._on_dialog)
-        page.on("download", tab._on_download)
-        page.on("crash", lambda _: tab.crashed.set())
-        page.on("console", tab._on_console)
-        page.on("pageerror", lambda error: tab._add(tab.seen.exceptions, str(error)[:MAX_ENTRY_CHARACTERS]))
-        page.on("response", tab._on_response)
-        page.on("requestfailed", tab._on_failed)
-        page.on("requestfinished", tab._on_finished)
-        page.on("framenavigated", tab._on_navigated)
+        cdp.on("DOMStorage.domStorageItemAdded", tab.witness.stored)
         return tab
-
-    # What happens in the page
-
-    def _later(self, work: Awaitable[Any]) -> None:
-        """Do something that an event calls for; whether it works is of no account."""
-        task = asyncio.ensure_future(work)
-        self.tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Future[Any]) -> None:
-        self.tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # asked for, so that nobody complains that it was not
-
-    def _add(self, entries: list[Any], entry: Any) -> None:
-        if len(entries) < MAX_ENTRIES:
-            entries.append(entry)
-
-    def _note(self, kind: str, text: str, location: str | None = None) -> None:
-        self._add(self.seen.console, ConsoleEntry(kind, text[:MAX_ENTRY_CHARACTERS], location))
-
-    def _on_popup(self, other: Page) -> None:
-        if other is not self.page:
-            self._note("popup", "the page opened a window")
-            self._later(other.close())
-
-    def _on_dialog(self, dialog: Dialog) -> None:
-        self._note("dialog", f"{dialog.type}: {dialog.message}")
-        self._later(dialog.dismiss())
-
-    def _on_download(self, download: Download) -> None:
-        self._note("download", f"the page sent a file: {download.suggested_filename}")
-        self._later(download.cancel())
-
-    def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning", "assert"):
-            at = message.location
-            self._note(message.type, message.text, f"{at['url']}:{at['lineNumber'] + 1}" if at.get("url") else None)
-
-    def _on_response(self, response: Response) -> None:
-        request = response.request
-        if request.is_navigation_request() and request.frame == self.page.main_frame:
-            self.seen.status_code = response.status
-        elif response.status >= 400:
-            self._add(self.seen.failed_requests, self._request(request, status_code=response.status))
-
-    def _on_failed(self, request: Sent) -> None:
-        words = request.failure or ""
-        self.network_changed |= "ERR_NETWORK_CHANGED" in words
-        # What was broken off because the page went on, or was seen enough of, is no fault of the page.
-        if request.is_navigation_request() or "ERR_ABORTED" in words or not self.seen.url:
-            return
-        parts = urlsplit(request.url)
-        known = self.proxy.failed.get(f"{parts.hostname}:{parts.port or http.DEFAULT_PORTS.get(parts.scheme)}")
-        net = _NET.search(words)
-        error = f"{known[0]}: {known[1]}" if known else net[1] if net else words
-        self._add(self.seen.failed_requests, self._request(request, error=error))
-
-    def _on_finished(self, request: Sent) -> None:
-        took = request.timing["responseEnd"]
-        if took >= SLOW_MS and not request.is_navigation_request():
-            self._add(self.seen.slow_requests, self._request(request, duration_ms=round(took, 1)))
-
-    def _request(self, request: Sent, **more: Any) -> Request:
-        return Request(request.url[:MAX_ENTRY_CHARACTERS], request.method, request.resource_type, **more)
-
-    def _on_navigated(self, frame: Frame) -> None:
-        self._visited(frame.url)
-
-    def _visited(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme in ("http", "https") and len(self.origins) < 100:
-            self.origins.add(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
-
-    def _stored(self, event: dict[str, Any]) -> None:
-        self._visited(event["storageId"].get("securityOrigin") or event["storageId"].get("storageKey", ""))
 
     def _paused(self, event: dict[str, Any]) -> None:
         """Send our headers along, but to nobody except the page's own origin, wherever it redirects."""
@@ -239,7 +144,7 @@ class Tab:
             headers = {name.lower(): (name, value) for name, value in event["request"]["headers"].items()}
             headers |= {name.lower(): (name, value) for name, value in self._headers()}
             change["headers"] = [{"name": name, "value": value} for name, value in headers.values()]
-        self._later(self.cdp.send("Fetch.continueRequest", change))
+        self.witness.later(self.cdp.send("Fetch.continueRequest", change))
 
     def _headers(self) -> list[tuple[str, str]]:
         given = list(self.manner.headers)
@@ -272,11 +177,11 @@ class Tab:
         until = deadline - min(3.0, timeout * 0.3)
         self.looks += 1
         looked = Look(self._begin(url, resolve))
-        end = asyncio.ensure_future(self.crashed.wait())
+        end = asyncio.ensure_future(self.witness.crashed.wait())
         work = asyncio.ensure_future(self._look(looked, until, deadline))
         try:
             await asyncio.wait({work, end}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            if self.crashed.is_set():
+            if self.witness.crashed.is_set():
                 self.seen.failure = ("crashed", "the page crashed its renderer, or used up its memory")
             elif not work.done():
                 self.seen.failure = self.seen.failure or ("timeout", f"not shown within {timeout:g} s")
@@ -287,20 +192,18 @@ class Tab:
             end.cancel()
         self.seen.cut = self.proxy.cut
         self.seen.timing.total_ms = round((time.monotonic() - began) * 1000, 1)
-        self.seen = Seen("")  # what comes now is not of this page any more
+        self.witness.end()
         return looked
 
     def _begin(self, url: str, resolve: Resolve) -> Seen:
         self.proxy.forget(resolve)
-        self.seen = Seen(url)
         self.parts = urlsplit(url)
-        self.crashed.clear()
-        self.network_changed = self.tolerant = False
+        self.tolerant = False
         user, colon, password = self.parts.netloc.rpartition("@")[0].partition(":")
         # Given to the browser, it would remember it for the pages to come.
         pair = f"{unquote(user)}:{unquote(password)}".encode()
         self.authorization = f"Basic {base64.b64encode(pair).decode()}" if user or colon else None
-        return self.seen
+        return self.witness.begin(url)
 
     async def _look(self, looked: Look, until: float, deadline: float) -> None:
         seen = self.seen
@@ -308,16 +211,13 @@ class Tab:
         if self._headers():
             await self.cdp.send("Fetch.enable", {"patterns": [{"urlPattern": "*"}]})
         for _ in range(ATTEMPTS):
-            self.network_changed = False
             if not await self._go(url, until):
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wait(until), max(0.1, until - time.monotonic()))
-            if not self.network_changed:
+            if not self.witness.network_changed:
                 break
-            # The browser broke connections off because somewhere a container got a network: no fault of the page.
-            for entries in (seen.console, seen.exceptions, seen.failed_requests, seen.slow_requests):
-                entries.clear()
+            self.witness.begin_again()  # somewhere a container got a network: no fault of the page
         await self._read(deadline)
         settled = min(until, time.monotonic() + SETTLE_SECONDS)
         while judge.unsettled(seen) and time.monotonic() < settled:
@@ -350,12 +250,12 @@ class Tab:
     async def _again(self, url: str, words: str) -> bool:
         """What a failed navigation means; True if another attempt may succeed."""
         seen, parts = self.seen, self.parts
-        net = _NET.search(words)
+        net = NET.search(words)
         code = net[1] if net else ""
-        known = self.proxy.failed.get(f"{parts.hostname}:{parts.port or http.DEFAULT_PORTS.get(parts.scheme)}")
+        known = self.proxy.why_failed(url)
         if code == "ERR_ABORTED" or "crash" in words:  # that it crashed may be told a moment later
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.crashed.wait(), 0.3)
+                await asyncio.wait_for(self.witness.crashed.wait(), 0.3)
                 return False
         if "interrupted by another navigation" in words:
             return True
@@ -491,7 +391,7 @@ class Tab:
 
     async def clear(self) -> bool:
         """Make the tab ready for another page; False if it cannot be used any more."""
-        if self.crashed.is_set() or self.looks >= MAX_LOOKS:
+        if self.witness.crashed.is_set() or self.looks >= MAX_LOOKS:
             return False
         try:
             async with asyncio.timeout(CLEAR_SECONDS):
@@ -506,11 +406,11 @@ class Tab:
                     self.context.clear_cookies(),
                     self.cdp.send("Security.setIgnoreCertificateErrors", {"ignore": False}),
                     *([self.cdp.send("Fetch.disable")] if paused else []),
-                    *(self._clear_storage(origin) for origin in self.origins),
+                    *(self._clear_storage(origin) for origin in self.witness.origins),
                 )
         except Exception:
             return False
-        self.origins.clear()
+        self.witness.origins.clear()
         self.plain.clear()
         self.proxy.drop()
         return True
