@@ -261,19 +261,19 @@ def test_headers_go_to_the_pages_own_origin_only(site: Site) -> None:
 
 
 def test_names_that_only_containers_know(eyes: browser.Browser, site: Site) -> None:
-    """Also `app`, which browsers know as a top-level domain that is only for TLS. Host stays as written."""
+    """Also `app` and `dev`, which browsers know as top-level domains only for TLS. Host stays as written."""
     port = int(site.url.rpartition(":")[2])
     site.html("/api", "{}")
-    site.html("/inside", "<p>inside</p><script>fetch('http://api:9000/api', {mode: 'no-cors'})</script>")
+    site.html("/inside", "<p>inside</p><script>fetch('http://dev:9000/api', {mode: 'no-cors'})</script>")
 
     def resolve(host: str, asked: int) -> Any:
-        return (("127.0.0.1", port), None) if host in ("app", "web", "api") else (None, None)
+        return (("127.0.0.1", port), None) if host in ("app", "web", "dev") else (None, None)
 
     for name in ("app", "web"):
         site.requests.clear()
         look = eyes.look(f"http://{name}:8000/inside", 8, resolve)
         assert look.seen.text == "inside", look.seen
-        assert [headers["Host"] for _, headers in site.requests] == [f"{name}:8000", "api:9000"]
+        assert [headers["Host"] for _, headers in site.requests] == [f"{name}:8000", "dev:9000"]
     gone = eyes.look("http://nowhere:8000/", 8, lambda host, port: (None, ("not_running", "the container is exited")))
     assert verdict(gone) == ("not_rendered", ["not_running"])
 
@@ -341,6 +341,17 @@ def test_a_killed_browser_is_started_again_and_no_record_is_lost(site: Site, tmp
     assert {record["screenshot"]["pages"][0]["verdict"] for record in found} == {"ok"}
 
 
+def test_a_shell_is_taken_before_a_browser_with_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("DM_CHROMIUM", "")
+    assert browser.executable() is None
+    for name in ("google-chrome", "chromium", "chromium-headless-shell"):
+        (tmp_path / name).touch(0o755)
+        assert browser.executable() == str(tmp_path / name)
+    monkeypatch.setenv("DM_CHROMIUM", "/opt/mine")
+    assert browser.executable() == "/opt/mine"
+
+
 @pytest.mark.parametrize("name", ["chromium", "chromium-headless-shell"])
 def test_with_its_windows_and_without(run: Run, site: Site, name: str) -> None:
     """Debian has the engine twice; of the others the first one that is found is taken."""
@@ -355,6 +366,14 @@ def test_with_its_windows_and_without(run: Run, site: Site, name: str) -> None:
 
 
 # The command: what it writes, and what becomes of it.
+
+
+# A large picture, as those of real pages are.
+NOISE = """<canvas id="noise" width="400" height="200"></canvas><script>
+const on = document.getElementById('noise').getContext('2d'), all = on.createImageData(400, 200);
+for (let i = 0, x = 1; i < all.data.length; i++) all.data[i] = (x = (x * 48271) % 2147483647) % 256;
+on.putImageData(all, 0, 0);
+</script>"""
 
 
 def test_what_is_written_and_where(run: Run, site: Site, tmp_path: Path) -> None:
@@ -373,6 +392,11 @@ def test_what_is_written_and_where(run: Run, site: Site, tmp_path: Path) -> None
     assert "<h1>Orders</h1>" in (tmp_path / pages[0]["dom_path"]).read_text()
     before = picture.stat().st_mtime_ns
     site.html("/tall", "<p style='height: 3000px'>Tall</p>")
+    site.html("/noise", f"<p>Noise</p>{NOISE}")
+    (noisy,) = records(run(f"dm-screenshot {site.url}/noise", PROOFS_DIR="proofs", **BROWSER).stdout)
+    large = noisy["screenshot"]["pages"][0]
+    assert large["size_bytes"] > 64 * 1024
+    assert (tmp_path / large["thumbnail_path"]).read_bytes()[16:20] == (320).to_bytes(4, "big")
     line = f"dm-screenshot -k --full-page --viewport 400x300 {site.url}/tall {site.url}/dashboard"
     done = run(line, PROOFS_DIR="proofs", **BROWSER)
     tall, again = (record["screenshot"]["pages"][0] for record in records(done.stdout))
