@@ -247,7 +247,7 @@ class Hit:
 def matches(library: Library, places: Places) -> list[Hit]:
     """Every pattern that fires for a service, the most telling first."""
     possible = [each for text in places.haystack.possible for each in library.telling_of.get(text, ())]
-    patterns = sorted([*library.silent, *possible], key=lambda pattern: -pattern.rank)
+    patterns = sorted([*library.silent, *possible], key=lambda pattern: (-pattern.rank, pattern.id))
     return [Hit(pattern, seen) for pattern in patterns for seen in _fires(pattern, places)]
 
 
