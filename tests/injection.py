@@ -20,10 +20,10 @@ from typing import Any
 import msgspec
 
 from dm_tools.act.propose import propose
-from dm_tools.collect import library as reader
 from dm_tools.collect.logs import grouped
 from dm_tools.diagnose.analyze import analyze
 from dm_tools.diagnose.facts import facts
+from dm_tools.patterns import reading as reader
 from dm_tools.records import Analysis, Proposal
 from tests.conftest import ROOT, SEALED, records
 from tests.making import Record, service

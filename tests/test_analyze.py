@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dm_tools.collect import library as reader
 from dm_tools.diagnose.analyze import analyze
 from dm_tools.diagnose.facts import facts
+from dm_tools.patterns import reading as reader
 from dm_tools.records import Analysis
 from tests.making import Record, check, service
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from dm_tools.collect import library as reader
 from dm_tools.diagnose.analyze import analyze
 from dm_tools.diagnose.facts import Facts, facts
-from dm_tools.diagnose.patterns import Hit
+from dm_tools.patterns import reading as reader
+from dm_tools.patterns.matching import Hit
 from tests.conftest import SEALED, records
 from tests.making import Record, logs, service
 

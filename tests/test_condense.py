@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from dm_tools.collect import library, logs, textlog
-from dm_tools.diagnose import condense
+from dm_tools.collect import logs, textlog
+from dm_tools.patterns import reading as library
 from dm_tools.records import LogLine, Logs
+from dm_tools.text import condense
 from tests.conftest import ROOT, SEALED, Run, records
 from tests.logmaker import KINDS, made
 

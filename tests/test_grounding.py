@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from dm_tools.diagnose.grounding import CARRIED_BY, WITHOUT_EVIDENCE, checked
-from dm_tools.diagnose.view import View, resolve
+from dm_tools.evidence.ids import resolve
+from dm_tools.evidence.view import View
+from dm_tools.evidence.words import told
 from dm_tools.records import Analysis, Cause, Confidence, Finding, Role, Root, Severity, Status
-from dm_tools.store.evidence import told
 from tests import making
 from tests.conftest import ROOT, Run, records
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dm_tools.collect import library as reader
 from dm_tools.diagnose.attribution import SPECIFIC_RANK
 from dm_tools.diagnose.facts import facts
+from dm_tools.patterns import reading as reader
 from tests.conftest import ROOT
 from tests.making import service
 from tests.samples import items

@@ -25,10 +25,12 @@ from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
 from dm_tools.act.propose import propose
-from dm_tools.collect import library as reader
+from dm_tools.patterns import reading as reader
 from dm_tools.pipe.spool import Spool
 from dm_tools.records import ConsoleEntry, Page, Reason, Request, Screenshot, Status, Verdict, with_section
-from dm_tools.store import graph, page, report, screenshots
+from dm_tools.show.html import graph, page
+from dm_tools.store import reports as report
+from dm_tools.store import screenshots
 from tests.browser import Seen, chromium, opened
 from tests.conftest import ROOT, Run, records
 from tests.score.faults import judge

@@ -6,10 +6,10 @@ from functools import cache
 
 import pytest
 
-from dm_tools.collect import library as reader
 from dm_tools.diagnose import analyze as judge
 from dm_tools.diagnose.attribution import SPECIFIC_RANK
 from dm_tools.diagnose.facts import facts
+from dm_tools.patterns import reading as reader
 from dm_tools.records import Analysis
 from tests.making import service
 from tests.samples import items, samples

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from dm_tools.collect import library as reader
-from dm_tools.diagnose import brief as briefs
-from dm_tools.diagnose import claims
 from dm_tools.diagnose.analyze import analyze
-from dm_tools.diagnose.brief import Brief, Piece
 from dm_tools.diagnose.facts import facts
-from dm_tools.llm import answers, engine
-from dm_tools.llm.tools import Toolbox
+from dm_tools.llm import answers, claims
+from dm_tools.llm import brief as briefs
+from dm_tools.llm import consult as engine
+from dm_tools.llm.brief import Brief, Piece
+from dm_tools.patterns import reading as reader
 from dm_tools.pipe import exits
 from dm_tools.records import Cause, Confidence, LogLine, Logs, Problem, Step, new, with_section
+from dm_tools.tools.registry import Toolbox
 from tests import lab, scripted
 from tests.conftest import ROOT, Run, records
 from tests.scripted import Answer, endpoint

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from dm_tools.diagnose import brief as briefs
+from dm_tools.llm import brief as briefs
 from tests.conftest import ROOT, SEALED, Run, records
 from tests.test_docs import examples
 from tests.test_llm import ODD, stdin, unknown_failure

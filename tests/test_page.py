@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from dm_tools.collect import library as reader
 from dm_tools.diagnose import analyze as judge
-from dm_tools.diagnose import page
 from dm_tools.diagnose.facts import facts
-from dm_tools.diagnose.page import Seen
-from dm_tools.diagnose.view import View, resolve
+from dm_tools.evidence import pages as page
+from dm_tools.evidence.ids import resolve
+from dm_tools.evidence.pages import Seen
+from dm_tools.evidence.view import View
+from dm_tools.patterns import reading as reader
 from dm_tools.records import Verdict
 from tests.making import service
 

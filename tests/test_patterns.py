@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from dm_tools.act.propose import REMEDIES
-from dm_tools.collect import library as reader
-from dm_tools.diagnose import patterns
-from dm_tools.diagnose.view import View
+from dm_tools.evidence.view import View
+from dm_tools.patterns import matching as patterns
+from dm_tools.patterns import reading as reader
 from tests.conftest import Run
 from tests.making import Record, check, service
 from tests.samples import samples

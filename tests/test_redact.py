@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from dm_tools.diagnose import redact
-from dm_tools.diagnose.redact import Redactor
+from dm_tools import redact
+from dm_tools.redact import Redactor
 from tests.conftest import SEALED, Run, records
 
 # What comes, and what is left of it. The secret is always hunter2.

@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from dm_tools.collect import library as reader
+from dm_tools.patterns import reading as reader
 from dm_tools.records import Confidence
 from tests.conftest import ROOT, Run
 from tests.score import board, calibration, cases

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from dm_tools.collect import browser, screenshot
-from dm_tools.diagnose import page as judge
+from dm_tools.evidence import pages as judge
 from tests import scripted
 from tests.conftest import BROWSER, ROOT, SEALED, Run, records
 from tests.site import PAGES, Answer, Site, path_of, serve

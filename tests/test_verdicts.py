@@ -17,8 +17,8 @@ import msgspec
 import orjson
 import pytest
 
-from dm_tools.collect import library as reader
-from dm_tools.diagnose.patterns import Library
+from dm_tools.patterns import reading as reader
+from dm_tools.patterns.language import Library
 from dm_tools.records import Analysis
 from tests import lab
 from tests.conftest import ROOT
@@ -59,7 +59,7 @@ def test_every_verdict_is_the_one_that_was_reviewed(pytestconfig: pytest.Config)
 def test_no_verdict_depends_on_the_hash_seed() -> None:
     """Python shuffles its sets anew in each process: two seeds that gave two verdicts on some of these cases."""
     code = (
-        "from dm_tools.collect import library as reader; from tests.test_verdicts import public; "
+        "from dm_tools.patterns import reading as reader; from tests.test_verdicts import public; "
         "import sys; sys.stdout.buffer.write(b'\\n'.join(public(reader.read(None))))"
     )
     said = [

@@ -7,9 +7,8 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from dm_tools import records
-from dm_tools.collect import engine
-from dm_tools.diagnose import redact, text
+from dm_tools import records, redact, text
+from dm_tools.engine import reading as engine
 from dm_tools.pipe import clock
 from dm_tools.records import (
     Event,

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from dm_tools.diagnose import redact, text
+from dm_tools import redact, text
 from dm_tools.records import Problem
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # not the caller's: these are the system's own programs

@@ -9,10 +9,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from dm_tools import records
-from dm_tools.collect import containers, engine
-from dm_tools.diagnose import condense, redact, text
+from dm_tools import records, redact, text
+from dm_tools.collect import containers
+from dm_tools.engine import reading as engine
 from dm_tools.records import LogLine, Logs
+from dm_tools.text import condense
 
 Record = dict[str, Any]
 

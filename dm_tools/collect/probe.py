@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dm_tools import records
-from dm_tools.collect import engine, http, targets
-from dm_tools.diagnose import redact, text
+from dm_tools import records, redact, text
+from dm_tools.collect import http, targets
+from dm_tools.engine import reading as engine
 from dm_tools.records import Check, Probe, ProbeError, Status
 
 EXCERPT_CHARACTERS = 400

@@ -9,11 +9,10 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from dm_tools import records
+from dm_tools import records, redact, text
 from dm_tools.collect import browser, containers, http, socks, targets
-from dm_tools.diagnose import page as judge
-from dm_tools.diagnose import redact, text
-from dm_tools.diagnose.page import Seen
+from dm_tools.evidence import pages as judge
+from dm_tools.evidence.pages import Seen
 from dm_tools.records import Page, Probe, ProbeError, Request, Screenshot, Verdict
 
 Record = dict[str, Any]

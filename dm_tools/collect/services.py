@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 import orjson
 
-from dm_tools import records
-from dm_tools.collect import engine
-from dm_tools.diagnose import redact
+from dm_tools import records, redact
+from dm_tools.engine import reading as engine
 
 Record = dict[str, Any]
 

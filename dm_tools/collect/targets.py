@@ -7,10 +7,10 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from dm_tools import records
-from dm_tools.collect import engine, http
+from dm_tools import records, redact
+from dm_tools.collect import http
 from dm_tools.collect.socks import Place
-from dm_tools.diagnose import redact
+from dm_tools.engine import reading as engine
 from dm_tools.records import ProbeError
 
 Record = dict[str, Any]

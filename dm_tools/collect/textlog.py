@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import BinaryIO
 
+from dm_tools import redact, text
 from dm_tools.collect import logs
-from dm_tools.diagnose import redact, text
-from dm_tools.diagnose.condense import Carries, Condenser
 from dm_tools.records import LogLine, Logs
+from dm_tools.text.condense import Carries, Condenser
 
 PIECE_BYTES = 1024 * 1024
 MAX_LINE_BYTES = 64 * 1024  # of a longer line the beginning and the end are held

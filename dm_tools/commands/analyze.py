@@ -45,12 +45,12 @@ def cli(
       LLM_BASE_URL=http://localhost:8000/v1 dm-analyze < incident.jsonl | dm-show
       dm-analyze < incident.jsonl | jq -c 'select(.analysis.role == "root") | .analysis.hypothesis'
     """
-    from dm_tools.collect import library as reader
     from dm_tools.diagnose import analyze as judge
     from dm_tools.diagnose.facts import Facts, facts
-    from dm_tools.diagnose.patterns import PatternError
-    from dm_tools.diagnose.view import steps
-    from dm_tools.llm import engine as asked
+    from dm_tools.evidence.view import steps
+    from dm_tools.llm import consult as asked
+    from dm_tools.patterns import reading as reader
+    from dm_tools.patterns.language import PatternError
     from dm_tools.records import Problem, with_error, with_section
 
     model = asked.model(engine, agent, max_steps)

@@ -33,11 +33,11 @@ def cli(services: tuple[str, ...], on_bad: str, text: bool, service: str | None,
       dm-condense --service app < app.log | dm-analyze | dm-show
       dm-logs --tail 100000 app | dm-condense | jq -c .logs.templates
     """
-    from dm_tools.collect import library as reader
     from dm_tools.collect import textlog
-    from dm_tools.diagnose import condense
-    from dm_tools.diagnose.patterns import PatternError
+    from dm_tools.patterns import reading as reader
+    from dm_tools.patterns.language import PatternError
     from dm_tools.records import new, problem, with_section
+    from dm_tools.text import condense
 
     try:
         library = reader.read(patterns)

@@ -39,7 +39,8 @@ def cli(
       dm-inspect app | jq .inspect.health_log
       docker ps -a --format '{{.Names}}' | dm-inspect | jq -c '[.service, .inspect.state, .inspect.exit_code]'
     """
-    from dm_tools.collect import containers, engine
+    from dm_tools.collect import containers
+    from dm_tools.engine import reading as engine
 
     engine.warm_up()
     source = command.source(services, on_bad)

@@ -50,8 +50,8 @@ def cli(
       dm-logs app | jq -r '.logs.lines[].text'
       docker ps --format '{{.Names}}' | dm-logs --since 600 | dm-analyze | dm-show
     """
-    from dm_tools.collect import engine
     from dm_tools.collect import logs as section
+    from dm_tools.engine import reading as engine
 
     engine.warm_up()
     source = command.source(services, on_bad)

@@ -32,7 +32,8 @@ def cli(
       dm-services | dm-probe -j 32 | jq -c 'select(.probe.status != "healthy")'
       dm-probe --fail-on unhealthy tcp://127.0.0.1:5432 || echo "the database is down"
     """
-    from dm_tools.collect import engine, http, probe
+    from dm_tools.collect import http, probe
+    from dm_tools.engine import reading as engine
 
     http.warm_up()
     engine.warm_up()

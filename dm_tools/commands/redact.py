@@ -32,7 +32,7 @@ def cli(services: tuple[str, ...], on_bad: str, text: bool) -> int:
       dm-redact < incident.jsonl > incident-to-share.jsonl
       dm-redact --text < app.log
     """
-    from dm_tools.diagnose import redact
+    from dm_tools import redact
 
     redactor = redact.Redactor()
     if not text:
@@ -49,7 +49,7 @@ def cli(services: tuple[str, ...], on_bad: str, text: bool) -> int:
 
 def pieces(source: BinaryIO) -> Iterator[str]:
     """Whole lines, as many as there are right now; bytes that are no UTF-8 survive as surrogates."""
-    from dm_tools.diagnose import redact
+    from dm_tools import redact
 
     rest = b""
     while chunk := source.read1(MAX_LINE_BYTES):  # type: ignore[attr-defined] # standard input is a BufferedReader

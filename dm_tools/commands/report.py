@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -40,7 +41,10 @@ def cli(
       dm-report --html < judged.jsonl | jq -r .html_path
       dm-report --fail-on unhealthy < judged.jsonl || echo "something is wrong"
     """
-    from dm_tools.store import files, report
+    from dm_tools.act import policy
+    from dm_tools.show import records as show
+    from dm_tools.store import files
+    from dm_tools.store import reports as report
 
     with spool.Spool() as waiting:
         collector = report.Collector(waiting)
@@ -55,11 +59,19 @@ def cli(
         if not seen:
             return exits.DONE
         try:
-            written = report.write(collector, proofs_dir, clock.now(), run_path, html)
+            manner = report.Manner(policy.is_safe, show.text, _page() if html else None)
+            written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
         except files.CannotWrite as failure:
             raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
     stream.Writer().write(stream.dumps(written), flush=True)
     return exits.worst(status, exits.MATCHED if fail_on and not collector.healthy else exits.DONE)
+
+
+def _page() -> Any:
+    """What makes the HTML page; loaded only where there is to be one."""
+    from dm_tools.show.html import page
+
+    return page.render
 
 
 def main() -> None:

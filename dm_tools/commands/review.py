@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from dm_tools.pipe import command, exits, stream, terminal
+from dm_tools.pipe import command, exits, stream
+from dm_tools.show import terminal
 
 
 @command.define("dm-review")
@@ -31,7 +32,9 @@ def cli(report: Path | None, proofs_dir: Path) -> int:
       dm-review
       dm-review volumes/proofs/enhanced_diagnostics_1732800000.json | jq -r '.service + ": " + .action'
     """
-    from dm_tools.store import files, review, session
+    from dm_tools.show import review as session
+    from dm_tools.store import approvals as review
+    from dm_tools.store import files
 
     writer = stream.Writer()
 

@@ -90,8 +90,9 @@ def cli(
       dm-services | dm-probe | dm-inspect | dm-screenshot --when unhealthy | dm-analyze | dm-show
       dm-screenshot --full-page --viewport 390x844 --wait main http://127.0.0.1:8080/
     """
-    from dm_tools.collect import browser, engine
+    from dm_tools.collect import browser
     from dm_tools.collect import screenshot as section
+    from dm_tools.engine import reading as engine
     from dm_tools.llm.ocr import reader
     from dm_tools.store.pictures import Folder
 

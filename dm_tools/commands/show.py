@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 import click
 import orjson
 
-from dm_tools.pipe import command, exits, say, stream, terminal
-from dm_tools.store import views
+from dm_tools.pipe import command, exits, say, stream
+from dm_tools.show import terminal, views
 
 
 @command.define("dm-show")

@@ -31,7 +31,8 @@ def cli(
       dm-stats app postgres | jq -c '[.service, .stats.cpu_percent, .stats.memory_percent]'
       docker ps --format '{{.Names}}' | dm-stats | dm-show
     """
-    from dm_tools.collect import containers, engine
+    from dm_tools.collect import containers
+    from dm_tools.engine import reading as engine
 
     engine.warm_up()
     source = command.source(services, on_bad)

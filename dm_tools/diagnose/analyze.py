@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dm_tools.diagnose import grounding
 from dm_tools.diagnose.attribution import FACT_RANK, GENERIC_RANK, SPECIFIC_RANK, Claim, Judged, Ways, attribute
 from dm_tools.diagnose.facts import Facts
-from dm_tools.diagnose.patterns import Clause, Library
 from dm_tools.diagnose.topology import Topology
+from dm_tools.patterns.language import Clause, Library
 from dm_tools.records import Analysis, Cause, Confidence, Fix, Role, Root, Severity, Status
 
 SLOWNESS = (Cause.UPSTREAM_TIMEOUT, Cause.SLOW_RESPONSE, Cause.UNRESPONSIVE)

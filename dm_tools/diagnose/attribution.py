@@ -6,9 +6,11 @@ import ipaddress
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from dm_tools.diagnose.facts import Facts, short
-from dm_tools.diagnose.patterns import Hit, Library, explain
+from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import LOOPBACK, Topology
+from dm_tools.evidence.words import short
+from dm_tools.patterns.language import Library
+from dm_tools.patterns.matching import Hit, explain
 from dm_tools.records import Cause, Finding, Fix, Severity, Status
 
 FACT_RANK = 85  # what the engine itself states of a container

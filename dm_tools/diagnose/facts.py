@@ -6,13 +6,15 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
-from dm_tools.diagnose import page
-from dm_tools.diagnose.patterns import Hit, Library, Places, matches
 from dm_tools.diagnose.topology import Node, node
-from dm_tools.diagnose.view import View, recent, resolve, time_of
-from dm_tools.records import Inspect, Page, Request, Status, Verdict
+from dm_tools.evidence import pages as page
+from dm_tools.evidence.ids import resolve, time_of
+from dm_tools.evidence.view import View, recent
+from dm_tools.evidence.words import quote, short
+from dm_tools.patterns.language import Library
+from dm_tools.patterns.matching import Hit, Places, matches
+from dm_tools.records import Inspect, Status, Verdict
 
-MAX_WORDS = 160
 LAST_ITEMS = 5  # of a log: what its program says now
 
 
@@ -55,18 +57,6 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         alarms=alarms,
         last_words=frozenset(line.id for line in recent(view)[-LAST_ITEMS:]) if view.unasked else frozenset(),
     )
-
-
-def quote(value: Any) -> str:
-    """What a piece of evidence says: the text of a log line or health check, the message of a probe, or the value."""
-    if isinstance(value, Page):
-        return "; ".join(reason.message for reason in value.reasons) or value.verdict
-    if isinstance(value, Request):
-        return f"{value.url}: {value.error or value.status_code or f'{value.duration_ms} ms'}"
-    for key in ("text", "output", "message", "action"):
-        if words := getattr(value, key, None):
-            return str(words)
-    return str(getattr(value, "status_code", value))
 
 
 def _ended(view: View, evidence_id: str) -> str | None:
@@ -130,9 +120,3 @@ def _last_words(view: View) -> str:
         if "Traceback (most recent call last):" in line.text:
             return ": " + line.text.rstrip().rpartition("\n")[2]
     return ""
-
-
-def short(text: str, length: int = MAX_WORDS) -> str:
-    """One printable line of bounded length."""
-    line = "".join(c if c.isprintable() else " " for c in text[: length * 4])
-    return line if len(line) <= length else line[: length - 1] + "…"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dm_tools.diagnose.view import EVIDENCE
+from dm_tools.evidence.ids import EVIDENCE
 from dm_tools.records import Analysis, Cause, Confidence, Finding, Role, Severity
 
 # What can carry a cause: a kind of evidence, or one thing that Docker says of the container. What is not listed here

@@ -8,9 +8,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from dm_tools.diagnose.haystack import Haystack
-from dm_tools.diagnose.patterns import Hit, Library
-from dm_tools.diagnose.view import View
+from dm_tools.evidence.view import View
+from dm_tools.patterns.haystack import Haystack
+from dm_tools.patterns.language import Library
+from dm_tools.patterns.matching import Hit
 
 # Names under which a container reaches the machine that it runs on, and so what other containers publish there.
 # https://docs.docker.com/desktop/features/networking/#i-want-to-connect-from-a-container-to-a-service-on-the-host

@@ -10,13 +10,13 @@ import json
 import time
 from typing import Any
 
-from dm_tools.diagnose import redact
-from dm_tools.diagnose.brief import Brief, of_step, shortened
-from dm_tools.diagnose.facts import short
+from dm_tools import redact
+from dm_tools.evidence.words import short
 from dm_tools.llm import answers, prompts
+from dm_tools.llm.brief import Brief, of_step, shortened
 from dm_tools.llm.client import Client, ModelError
-from dm_tools.llm.tools import Toolbox
 from dm_tools.records import ModelCall, Problem, Step
+from dm_tools.tools.registry import Toolbox
 
 CALL_TOKENS = 150  # a tool call
 MAX_WRITTEN = 2_000  # characters of a call's arguments

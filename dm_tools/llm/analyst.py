@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from dm_tools.diagnose import brief as briefs
-from dm_tools.diagnose import claims, grounding, redact
-from dm_tools.diagnose.brief import Brief
+from dm_tools import redact
+from dm_tools.diagnose import grounding
 from dm_tools.diagnose.grounding import Resolves
-from dm_tools.diagnose.view import steps
-from dm_tools.llm import answers, prompts
+from dm_tools.evidence.view import steps
+from dm_tools.llm import answers, claims, prompts
+from dm_tools.llm import brief as briefs
+from dm_tools.llm.brief import Brief
 from dm_tools.llm.client import Client, Message, ModelError, Reply
 from dm_tools.records import ActionName, Analysis, Cause, ModelCall, ModelUse, Step
+from dm_tools.text.tokens import evidence_tokens, tokens
 
 ANSWER_TOKENS = 500  # an answer in our schema with all its strings at their bounds
 FRAME_TOKENS = 40  # what the chat template adds
@@ -113,7 +115,7 @@ def gathered(verdicts: dict[str, Analysis], stack: Iterable[Record], engine: str
         if (root := root_of.get(str(record.get("service")), "")) in wanted:
             keeping = wanted[root]
             keeping.pieces += briefs.pieces(record, root, verdicts)
-            keeping.evidence_tokens += briefs.evidence_tokens(record)
+            keeping.evidence_tokens += evidence_tokens(record)
             if record["service"] == root:
                 keeping.steps = steps(record)
     return wanted
@@ -160,7 +162,7 @@ def fitted(
 ) -> Brief:
     """The brief of an incident for a prompt of `room` tokens in all."""
     empty = briefs.of(root, verdicts, (), 0)
-    frame = FRAME_TOKENS + sum(briefs.tokens(each["content"]) for each in messages(prompt, empty))
+    frame = FRAME_TOKENS + sum(tokens(each["content"]) for each in messages(prompt, empty))
     return briefs.of(root, verdicts, pieces, room - frame)
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from dm_tools.diagnose import redact
-from dm_tools.diagnose.brief import tokens
+from dm_tools import redact
 from dm_tools.llm import transport
 from dm_tools.llm.settings import Settings
+from dm_tools.text.tokens import tokens
 
 Message = dict[str, Any]
 ASSUMED_CONTEXT = 4_096  # tokens, where nothing says how many: what the smallest usual servers have

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
+
+from dm_tools.pipe import configs
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,8 @@ class Prompt:
         return f"{self.name}/{self.version} {digest[:8]}"
 
 
-def folder() -> Path:
-    """Installed beside the package, or in the checkout."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "prompts"
-    return installed if installed.is_dir() else package.parent / "configs" / "prompts"
-
-
 def read(name: str) -> Prompt:
     """One of the shipped prompts."""
-    content = tomllib.loads((folder() / f"{name}.toml").read_text(encoding="utf-8"))
+    content = tomllib.loads((configs.folder("prompts") / f"{name}.toml").read_text(encoding="utf-8"))
     texts = (content.get(key, "").strip() for key in ("system", "user", "hermes"))
     return Prompt(name, content["version"], *texts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dm_tools.diagnose import redact
+from dm_tools import redact
 from dm_tools.pipe import exits
 
 DEFAULT_MODEL = "hermes-2-pro-mistral-7b"  # the seed's

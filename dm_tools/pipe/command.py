@@ -13,8 +13,7 @@ from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import click
 
-from dm_tools import __version__
-from dm_tools.diagnose import redact
+from dm_tools import __version__, redact
 from dm_tools.pipe import exits, say, settings, stream
 
 Function = TypeVar("Function", bound=Callable[..., Any])

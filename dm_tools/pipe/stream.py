@@ -19,8 +19,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from dm_tools import records
-from dm_tools.diagnose import redact
+from dm_tools import records, redact
 from dm_tools.pipe import exits, say
 
 Record = dict[str, Any]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dm_tools.collect import library as reader
+from dm_tools.patterns import reading as reader
 from tests import injection
 from tests.score import calibration, canaries, cases, faults, live, model, speed
 

@@ -13,16 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dm_tools.act.propose import propose
-from dm_tools.diagnose import brief as briefs
-from dm_tools.diagnose import claims
 from dm_tools.diagnose.analyze import analyze, resolver
-from dm_tools.diagnose.condense import Condenser
 from dm_tools.diagnose.facts import facts
-from dm_tools.diagnose.patterns import Library
-from dm_tools.llm import analyst, prompts
+from dm_tools.llm import analyst, claims, prompts
+from dm_tools.llm import brief as briefs
 from dm_tools.llm.client import Client
 from dm_tools.llm.settings import DEFAULT_MODEL, Settings
+from dm_tools.patterns.language import Library
 from dm_tools.records import Analysis, Cause, LogLine, Logs, Proposal, Role, with_section
+from dm_tools.text.condense import Condenser
 from tests import injection, lab, logmaker, scripted
 from tests.score import cases
 

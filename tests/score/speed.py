@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dm_tools.diagnose.patterns import Library
+from dm_tools.patterns.language import Library
 from tests import logmaker, making
 from tests.conftest import ROOT
 

@@ -21,7 +21,7 @@ from dm_tools.collect import socks
 from dm_tools.collect.browser import chromium
 from dm_tools.collect.browser.tab import CLEAR_SECONDS, Look, Manner, Tab
 from dm_tools.collect.socks import Resolve
-from dm_tools.diagnose.page import Seen
+from dm_tools.evidence.pages import Seen
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser as Chromium

@@ -15,8 +15,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from dm_tools.collect import http, socks
 from dm_tools.collect.browser.witness import NET, Witness
 from dm_tools.collect.socks import Resolve
-from dm_tools.diagnose import page as judge
-from dm_tools.diagnose.page import Seen
+from dm_tools.evidence import pages as judge
+from dm_tools.evidence.pages import Seen
 from dm_tools.records import Timing
 
 if TYPE_CHECKING:

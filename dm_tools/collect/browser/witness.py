@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dm_tools.collect import socks
-from dm_tools.diagnose.page import Seen
+from dm_tools.evidence.pages import Seen
 from dm_tools.records import ConsoleEntry, Request
 
 if TYPE_CHECKING:

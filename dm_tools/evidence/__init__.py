@@ -1,0 +1,1 @@
+"""Evidence: the view of one record, the ids of what is in it, and what it says in words."""

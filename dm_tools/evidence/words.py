@@ -1,0 +1,138 @@
+"""Evidence in words: what an id stands for, as people want to read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import orjson
+
+from dm_tools.evidence.ids import resolve
+from dm_tools.evidence.view import View
+from dm_tools.records import LogLine, Page, Request, Step
+
+MAX_WORDS = 160  # characters of a line that quotes a piece of evidence
+MAX_SHOWN = 400  # characters of a page's text, and of what a tool told
+
+
+def quote(value: Any) -> str:
+    """What a piece of evidence says: the text of a log line or health check, the message of a probe, or the value."""
+    if isinstance(value, Page):
+        return "; ".join(reason.message for reason in value.reasons) or value.verdict
+    if isinstance(value, Request):
+        return f"{value.url}: {value.error or value.status_code or f'{value.duration_ms} ms'}"
+    for key in ("text", "output", "message", "action"):
+        if words := getattr(value, key, None):
+            return str(words)
+    return str(getattr(value, "status_code", value))
+
+
+def short(text: str, length: int = MAX_WORDS) -> str:
+    """One printable line of bounded length."""
+    line = "".join(c if c.isprintable() else " " for c in text[: length * 4])
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def told(view: View, evidence_id: str) -> dict[str, Any]:
+    """When a piece of evidence appeared (null: nothing says) and what it says."""
+    found = resolve(view, evidence_id)
+    if isinstance(found, LogLine):
+        return {"at": found.ts, "text": found.text}
+    if evidence_id.startswith("logs:") and isinstance(found, list):
+        return {"at": found[0].ts, "text": "\n".join(line.text for line in found)}
+    if evidence_id.startswith("probe:") and found is not None:
+        answer = found.message or ("ok" if found.ok else "failed")
+        return {"at": None, "text": f"{found.url}: {answer}"}
+    if evidence_id.startswith("screenshot:") and found is not None:
+        words = f"{found.url}: {quote(found)}" if isinstance(found, Page) else quote(found)
+        return {"at": None, "text": short(words, MAX_SHOWN) or "(nothing)"}
+    if isinstance(found, Step):
+        return {"at": None, "text": f"{found.tool} told a model: {short(found.output, MAX_SHOWN)}"}
+    if evidence_id.startswith("event:") and found is not None:
+        return {"at": found.ts, "text": f"container event {found.action}"}
+    if evidence_id.startswith("inspect:health.") and found is not None:
+        return {"at": found.end, "text": f"healthcheck exit code {found.exit_code}: {found.output}"}
+    return {"at": None, "text": f"{evidence_id.partition(':')[2]} = {plain(found)}"}
+
+
+def plain(value: Any) -> str:
+    """A value as JSON text: what a person expects of true, null and lists."""
+    return orjson.dumps(value, default=_builtin).decode()
+
+
+def _builtin(value: Any) -> Any:
+    return msgspec.to_builtins(value)
+
+
+def own_part(hypothesis: str, of_root: str) -> str:
+    """What a symptom's hypothesis says beside that of its root, with which it ends where both are shown."""
+    return hypothesis.removesuffix(f": {of_root}")
+
+
+def size(number: float) -> str:
+    """Bytes as people read them: 128MiB, 1.5GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if number < 1024:
+            return f"{number:.4g}{unit}"
+        number /= 1024
+    return f"{number:.4g}TiB"
+
+
+AROUND = 2  # log items shown before and after a cited one
+NEWEST = 8  # log items shown where none is cited
+CITED = 12  # of a long range of cited items, those shown
+
+
+def context(view: View, evidence: list[str]) -> list[list[dict[str, Any]]]:
+    """The cited log items of this service with those around them, as runs without gaps; if none is cited, the newest.
+
+    `evidence` of an item is the id that cites it, null for one that only stands beside it.
+    """
+    lines = view.logs.lines if view.logs else []
+    cited: dict[str, str] = {}
+    for each in evidence:
+        found = resolve(view, each) if each.startswith("logs:") else None
+        for line in found[:CITED] if isinstance(found, list) else [found] if found else []:
+            cited.setdefault(line.id, each)
+    shown = {
+        near
+        for place, line in enumerate(lines)
+        if line.id in cited
+        for near in range(place - AROUND, place + AROUND + 1)
+        if 0 <= near < len(lines)
+    } or set(range(max(len(lines) - NEWEST, 0), len(lines)))
+    runs: list[list[dict[str, Any]]] = []
+    for place in sorted(shown):
+        if place - 1 not in shown:
+            runs.append([])
+        line = lines[place]
+        runs[-1].append(
+            {"id": line.id, "at": line.ts, "stream": line.stream, "text": line.text, "evidence": cited.get(line.id)}
+        )
+    return runs
+
+
+MEMORY_FINE_PERCENT = 80.0
+
+
+def fine(view: View, evidence: list[str]) -> list[dict[str, str]]:
+    """What was looked at in this service and is as it should be: ids and words. Nothing that the verdict cites."""
+    found: list[tuple[str, str]] = []
+    for check in view.probe.checks if view.probe else []:
+        if check.ok:
+            found.append((check.id, f"{check.url} answers"))
+    if inspect := view.inspect:
+        if inspect.state == "running":
+            found.append(("inspect:state", "the container is running"))
+        if not inspect.oom_killed:
+            found.append(("inspect:oom_killed", "not killed for lack of memory"))
+        if inspect.restart_count == 0:
+            found.append(("inspect:restart_count", "never restarted by the engine"))
+        if inspect.health == "healthy":
+            found.append(("inspect:health", "its healthcheck passes"))
+    if stats := view.stats:
+        if stats.memory_percent is not None and stats.memory_bytes and stats.memory_percent < MEMORY_FINE_PERCENT:
+            found.append(("stats:memory_percent", f"memory is at {stats.memory_percent:g} % of its limit"))
+        if stats.throttled_percent == 0:
+            found.append(("stats:throttled_percent", "the processor limit was not reached"))
+    return [{"id": each, "text": text} for each, text in found if each not in evidence]

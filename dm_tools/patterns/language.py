@@ -1,0 +1,211 @@
+"""The pattern library: what a broken service looks like, as data (configs/patterns/*.toml), and matching it.
+
+A pattern matches a service when all clauses of `match` hold and none of `unless`. A clause looks at one place
+(`where`) with one test. Every hit carries the ids of the evidence that made it fire.
+
+Regular expressions are RE2's: they take time linear in the text, whatever the expression and the text. One pass over a
+log tells which of all expressions can match in it at all (haystack.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from dm_tools.patterns.haystack import Haystack, Searcher
+from dm_tools.records import Cause, Fix, Inspect, Severity, Stats
+
+MAX_NAMED = 3  # items that one pattern may keep from being condensed: more of the same says nothing more
+
+_LISTS = ("log", "health", "event", "probe.error", "screenshot.verdict", "screenshot.reason")
+_COMPUTED = ("answers", "down", "looping", "missing", "probe.status")
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_KNOWN_PLACEHOLDERS = frozenset(
+    [
+        *("service", "upstream", "peer", "technology_service", "user", "path", "port", "command", "error"),
+        *(
+            "limit",
+            "setting",
+            "host",
+            "signal",
+            "exit_code",
+            "exit_note",
+            "restart_policy",
+            "restart_count",
+            "last_words",
+        ),
+        *("certificate_date", "probe_message", "limit_memory", "memory_percent", "throttled_percent"),
+        "page_message",
+    ]
+)
+
+
+class PatternError(Exception):
+    """A pattern file that cannot be used; the message names file, pattern and reason."""
+
+
+class Clause(msgspec.Struct, forbid_unknown_fields=True, rename={"one_of": "is", "but_not": "not"}):
+    """One condition. Exactly one of `regex`, `is`, `above` and `empty` is given.
+
+    `not`: a second expression; text that it matches does not count for this clause. `recovered`, for logs: what the
+    program says when it is well again; then only what it says after that counts.
+    """
+
+    where: str
+    regex: str | None = None
+    but_not: str | None = None
+    recovered: str | None = None
+    one_of: list[Any] | None = None
+    above: float | None = None
+    empty: bool | None = None
+
+
+class Pattern(msgspec.Struct, forbid_unknown_fields=True):
+    """One pattern. `rank` says how much it explains: 85-100 a fact about the container, 50-84 a specific cause,
+    below 50 a generic one that any better explanation replaces.
+
+    `blames`: self, this service is at fault; peer, the captured `upstream` is; credentials, this service's log-in at
+    its peer is; technology, whoever runs the file's technology is, no matter who quotes its message. `accuses`: the
+    one that is blamed counts as broken even if it shows nothing itself. `fixes`: what helps, where that is more than
+    what helps against the cause in general.
+    """
+
+    id: str
+    cause: Cause
+    severity: Severity
+    rank: int
+    match: list[Clause]
+    explanation: str
+    source: str
+    unless: list[Clause] = []
+    blames: Literal["self", "peer", "credentials", "technology"] = "self"
+    accuses: bool | None = None
+    fixes: list[Fix] = []
+
+    @property
+    def telling(self) -> Clause | None:
+        """The clause on the log that tells: the first. Others say what must be there beside it."""
+        return next((clause for clause in self.match if clause.where == "log"), None)
+
+    @property
+    def accusing(self) -> bool:
+        return self.blames == "technology" if self.accuses is None else self.accuses
+
+
+class Technology(msgspec.Struct, forbid_unknown_fields=True):
+    """How a service that runs this technology is recognised: parts of its image or name, ports, log lines."""
+
+    name: str
+    names: list[str]
+    ports: list[int]
+    signature: str
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    pattern: list[Pattern]
+    technology: Technology | None = None
+
+
+@dataclass
+class Library:
+    """All patterns, compiled once."""
+
+    patterns: list[Pattern] = field(default_factory=list)
+    technologies: dict[str, Technology] = field(default_factory=dict)
+    technology_of: dict[str, str] = field(default_factory=dict)  # pattern id -> technology
+    file_of: dict[str, str] = field(default_factory=dict)  # pattern id -> where it is written
+    telling_of: dict[str, list[Pattern]] = field(default_factory=dict)  # expression of the telling clause -> patterns
+    silent: list[Pattern] = field(default_factory=list)  # patterns that look at no log
+    searcher: Searcher = field(default_factory=Searcher)
+
+    def causal(self, texts: list[str]) -> dict[int, list[str]]:
+        """Which of these log items patterns look for: position -> pattern ids. Of many that say the same, some."""
+        haystack = Haystack(self.searcher, texts)
+        found: dict[int, list[str]] = {}
+        for text in haystack.possible:
+            for pattern in self.telling_of.get(text, ()):
+                telling = pattern.telling
+                for position in haystack.positions(text, telling.but_not if telling else None, MAX_NAMED):
+                    found.setdefault(position, []).append(pattern.id)
+        return found
+
+
+def load(files: Iterable[tuple[str, dict[str, Any], bool]], table: Mapping[str, list[str]] | None = None) -> Library:
+    """The library of all files, given as (name, parsed TOML, whether its expressions are known to be good).
+
+    `table`: see Searcher. Raises PatternError.
+    """
+    library = Library(searcher=Searcher(table))
+    for name, content, checked in files:
+        try:
+            parsed = msgspec.convert(content, _File)
+        except msgspec.ValidationError as wrong:
+            raise PatternError(f"{name}: {_named(content, str(wrong))}") from None
+        for pattern in parsed.pattern:
+            _check(library, name, pattern, checked)
+            if pattern.id in library.file_of:
+                raise PatternError(f"{name}: pattern {pattern.id!r} is already in {library.file_of[pattern.id]}")
+            library.file_of[pattern.id] = name
+            library.patterns.append(pattern)
+            telling = pattern.telling
+            if telling is not None and telling.regex is not None:
+                library.telling_of.setdefault(telling.regex, []).append(pattern)
+                library.searcher.add(telling.regex)
+            else:
+                library.silent.append(pattern)
+            if parsed.technology:
+                library.technology_of[pattern.id] = parsed.technology.name
+            elif pattern.blames == "technology":
+                raise PatternError(f"{name}: pattern {pattern.id!r}: blames a technology, but the file names none")
+        if parsed.technology:
+            library.technologies[parsed.technology.name] = parsed.technology
+            if not checked:
+                _try(library, name, "technology.signature", parsed.technology.signature)
+            library.searcher.add(parsed.technology.signature)
+    return library
+
+
+def _named(content: dict[str, Any], wrong: str) -> str:
+    """The message of a validation error, with the id of the pattern instead of its number."""
+    place = re.search(r" - at `\$\.pattern\[(\d+)\]", wrong)
+    patterns = content.get("pattern")
+    if not place or not isinstance(patterns, list):
+        return wrong
+    pattern = patterns[int(place[1])]
+    return f"pattern {pattern['id']!r}: {wrong}" if isinstance(pattern, dict) and "id" in pattern else wrong
+
+
+def _try(library: Library, name: str, key: str, text: str) -> None:
+    """Refuse an expression that is none."""
+    try:
+        library.searcher.compiled(text)
+    except ValueError as wrong:
+        raise PatternError(f"{name}: {key}: not a regular expression that RE2 takes: {wrong}") from None
+
+
+def _check(library: Library, name: str, pattern: Pattern, checked: bool) -> None:
+    where = f"pattern {pattern.id!r}"
+    if not pattern.match:
+        raise PatternError(f"{name}: {where}: 'match' is empty")
+    for clause in [*pattern.match, *pattern.unless]:
+        tests = [test for test in (clause.regex, clause.one_of, clause.above, clause.empty) if test is not None]
+        if len(tests) != 1:
+            raise PatternError(f"{name}: {where}: a clause has exactly one of regex, is, above, empty")
+        section, _, key = clause.where.partition(".")
+        kind = {"inspect": Inspect, "stats": Stats}.get(section)
+        if clause.where not in (*_LISTS, *_COMPUTED) and not (kind and key in kind.__struct_fields__):
+            raise PatternError(f"{name}: {where}: unknown place {clause.where!r}")
+        # Compiling all expressions takes long: those that come with the tools are tried by the tests, once for all.
+        if clause.regex is None and (clause.where == "log" or clause.but_not is not None):
+            raise PatternError(f"{name}: {where}: a clause on the log, or one with 'not', has a regex")
+        if clause.recovered is not None and clause.where != "log":
+            raise PatternError(f"{name}: {where}: only a clause on the log has 'recovered'")
+        for text in filter(None, (clause.regex, clause.but_not, clause.recovered)) if not checked else ():
+            _try(library, name, where, text)
+    unknown = set(PLACEHOLDER.findall(pattern.explanation)) - _KNOWN_PLACEHOLDERS
+    if unknown:
+        raise PatternError(f"{name}: {where}: unknown placeholder {{{sorted(unknown)[0]}}} in 'explanation'")

@@ -1,0 +1,128 @@
+"""Records on the wire: plain JSON objects, of which a command decodes just the sections that it needs."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from dm_tools.records.action import Proposal
+from dm_tools.records.base import Section
+from dm_tools.records.evidence import Error, Inspect, Logs, Probe, Screenshot, Stats
+from dm_tools.records.verdict import Analysis
+
+VERSION = 1
+
+
+class Service(Section, kw_only=True):
+    """A whole record. Sections are null until their command has run; unknown keys are passed on untouched."""
+
+    v: int = VERSION
+    service: str
+    container: str | None = None
+    docker_host: str | None = None
+    internal: list[str] = msgspec.field(default_factory=list)
+    external: list[str] = msgspec.field(default_factory=list)
+    probe: Probe | None = None
+    inspect: Inspect | None = None
+    logs: Logs | None = None
+    stats: Stats | None = None
+    screenshot: Screenshot | None = None
+    analysis: Analysis | None = None
+    proposals: list[Proposal] | None = None
+    errors: list[Error] = msgspec.field(default_factory=list)
+
+
+class _Envelope(msgspec.Struct):
+    """What every command relies on in a record that comes in."""
+
+    service: str = ""
+    container: str | None = None
+    docker_host: str | None = None
+    internal: list[str] = []
+    external: list[str] = []
+    errors: list[dict[str, Any]] = []
+
+
+class Problem(Exception):
+    """A failure to measure one record: becomes an entry in its `errors`. `code` is stable, `message` is not."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+def new(service: str, **fields: Any) -> dict[str, Any]:
+    """A record as dm-services begins it."""
+    record = {
+        "v": VERSION,
+        "service": service,
+        "container": None,
+        "docker_host": None,
+        "internal": [],
+        "external": [],
+    }
+    return record | fields
+
+
+def problem(record: Any) -> str | None:
+    """Why this JSON value cannot be a record, or None if it can."""
+    try:
+        msgspec.convert(record, _Envelope)
+    except msgspec.ValidationError as wrong:
+        return f"not a record: {wrong}"
+    if not record.get("service") and not record.get("errors"):
+        return "not a record: no key 'service'"
+    if not str(record.get("service", "")).isprintable():
+        return "not a record: the service's name is not printable"
+    version = record.get("v", VERSION)
+    if version != VERSION:
+        return f"a record of version {version!r}; this program reads version {VERSION}"
+    return None
+
+
+def section(record: dict[str, Any], name: str, kind: type[SectionType]) -> SectionType | None:
+    """One section of a record, typed; None if its command has not run. Raises Problem if it is malformed."""
+    value = record.get(name)
+    if value is None:
+        return None
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as wrong:
+        raise Problem("bad_section", f"section {name!r}: {wrong}") from None
+
+
+def sections(record: dict[str, Any], name: str, kind: type[SectionType]) -> list[SectionType]:
+    """A section that is a list, typed; empty if its command has not run. Raises Problem if it is malformed."""
+    try:
+        return msgspec.convert(record.get(name) or [], list[kind])  # type: ignore[valid-type]
+    except msgspec.ValidationError as wrong:
+        raise Problem("bad_section", f"section {name!r}: {wrong}") from None
+
+
+def with_section(record: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """The record with one more section."""
+    return record | {name: msgspec.to_builtins(value)}
+
+
+def error(stage: str, code: str, message: str, **more: Any) -> dict[str, Any]:
+    """An entry for a record's `errors`."""
+    return {"stage": stage, "code": code, "message": message} | more
+
+
+def with_error(record: dict[str, Any], stage: str, code: str, message: str) -> dict[str, Any]:
+    """The record with one more entry in its `errors`."""
+    return record | {"errors": [*(record.get("errors") or []), error(stage, code, message)]}
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a service record."""
+    found = msgspec.json.schema(Service)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "dm-tools service record",
+    } | found

@@ -1,0 +1,41 @@
+"""Secrets out of text at the moment it is collected: the redactor, URLs, and the rules that find a secret."""
+
+from dm_tools.redact.redactor import (
+    MASK,
+    Lines,
+    Redactor,
+    cut,
+    following,
+    redact,
+    secrets_in,
+    url,
+)
+from dm_tools.redact.urls import (
+    NO_DOCKER_PASSWORD,
+    NO_PASSWORDS,
+    PASSWORD_VARIABLE,
+    VARIABLE,
+    has_password,
+    has_secret,
+    is_secret_name,
+    password,
+)
+
+__all__ = [
+    "MASK",
+    "NO_DOCKER_PASSWORD",
+    "NO_PASSWORDS",
+    "PASSWORD_VARIABLE",
+    "VARIABLE",
+    "Lines",
+    "Redactor",
+    "cut",
+    "following",
+    "has_password",
+    "has_secret",
+    "is_secret_name",
+    "password",
+    "redact",
+    "secrets_in",
+    "url",
+]

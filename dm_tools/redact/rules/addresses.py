@@ -1,0 +1,118 @@
+"""Secrets in addresses: of URLs, connection strings, e-mail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dm_tools.redact.rules.names import Kind, kind_of
+from dm_tools.redact.rules.values import Span, is_harmless, is_placeholder, looks_random
+
+_USER_INFO = re.compile(r"://([^\s:/@\"'<>]{0,200}):([^\s/?#\"'<>]{1,500})@")
+_SLASHED_USER_INFO = re.compile(
+    r"://([^\s:/@\"'<>]{0,200}):(?!\d{1,5}[/?#])([^\s\"'<>]{1,200})@(?=[\w.\[-]{1,253}+(?::\d|[/?#,\s\"']|$))"
+)
+_USER_TOKEN = re.compile(r"://([^\s:/@\"'<>?#]{16,300})@")
+_QUERY = re.compile(r"[?&;]([\w.-]{1,60})=([^&\s\"'<>#;]{1,4000})")
+_QUERY_SECRETS = {"sig", "signature", "x-amz-signature", "x-goog-signature", "hmac", "jwt", "ticket", "otp"}
+_QUERY_RANDOM = {"key", "code"}
+_WEBHOOK = re.compile(
+    r"(?:hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/\d{1,30}/"
+    r"|outlook\.office\.com/webhook/|api\.telegram\.org/bot|chat\.googleapis\.com/v1/spaces/)([\w:/.@-]{8,300})"
+)
+
+
+def urls(text: str, lowered: str) -> Iterator[Span]:
+    """://user:password@host, ://token@host, ?token=..., webhooks whose path is the secret"""
+    at = text.find("://")
+    while at >= 0:
+        if text.find("@", at, at + 720) < 0:
+            at = text.find("://", at + 3)
+            continue
+        info = _USER_INFO.match(text, at) or _SLASHED_USER_INFO.match(text, at)
+        if info:
+            if not is_placeholder(info[2]):
+                yield info.span(2)
+        else:
+            user = _USER_TOKEN.match(text, at)
+            if user and looks_random(user[1]):
+                yield user.span(1)
+        at = text.find("://", at + 3)
+    yield from webhooks(text, lowered)
+
+
+def webhooks(text: str, lowered: str) -> Iterator[Span]:
+    """The addresses of webhooks: whoever knows the path may post."""
+    for match in _WEBHOOK.finditer(text):
+        yield match.span(1)
+
+
+def queries(text: str, lowered: str) -> Iterator[Span]:
+    """?token=..., &sig=..."""
+    for match in _QUERY.finditer(text):
+        name, value = match[1].lower(), match[2]
+        kind = kind_of(match[1])
+        if (kind is None and name not in _QUERY_SECRETS | _QUERY_RANDOM) or is_harmless(text, *match.span(2)):
+            continue
+        strong = name in _QUERY_SECRETS or kind in (Kind.PASSWORD, Kind.SECRET, Kind.TOKEN)
+        if not (kind is Kind.TOKEN and value.isdigit() and len(value) < 5) if strong else looks_random(value):
+            yield match.span(2)
+
+
+_USER_AT_HOST = re.compile(
+    r"""(?<![\w.:@/+-])([A-Za-z_][\w.+-]{0,63}):([^\s:@/"'<>(),;=]{1,100}+)@((?!sha\d)[\w.-]{1,253}+)(:\d{2,5}\b)?(/)?"""
+)
+_APART = re.compile(r"[\s\"'`(]")
+_ORACLE = re.compile(r":thin:[^\s/@\"']{1,64}/([^\s/@\"']{1,100})@")
+
+
+def connections(text: str, lowered: str) -> Iterator[Span]:
+    """user:password@tcp(host:3306)/db and user:password@host:5432"""
+    for needle in ("@tcp(", "@tcp6(", "@unix("):
+        at = text.find(needle)
+        while at >= 0:
+            before = _APART.split(text[max(0, at - 300) : at])[-1]
+            password = before.partition(":")[2]
+            if password and "//" not in before and not is_placeholder(password):
+                yield at - len(password), at
+            at = text.find(needle, at + 1)
+    for match in _USER_AT_HOST.finditer(text):
+        somewhere = match[4] or match[5] or "." in match[3]
+        if somewhere and not is_placeholder(match[2]) and match[2].lower() not in _NO_PERSON:
+            yield match.span(2)
+    for match in _ORACLE.finditer(text):
+        yield match.span(1)
+
+
+_EMAIL = re.compile(
+    r"(?<![\w.+%/:@$-])([A-Za-z0-9_][\w.+%-]{0,63})@([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8})(?![\w@:-]|\.\w|/)"
+)
+_NO_MAIL = re.compile(
+    r"\.(?:service|socket|timer|target|slice|scope|mount|path|device|swap|local|internal|lan|svc|localdomain|home|arpa"
+    r"|png|jpe?g|gif|svg|webp|css|[cm]?js|json|ya?ml|toml|py|so|jar|tgz|gz|zip|map|tsx?|x|\d[\w-]*)$",
+    re.IGNORECASE,
+)
+_NO_PERSON = {
+    "git",
+    "root",
+    "celery",
+    "rabbit",
+    "ejabberd",
+    "postgres",
+    "mysql",
+    "redis",
+    "kafka",
+    "nobody",
+    "www-data",
+}
+_MESSAGE_ID = re.compile(r"message-id[=:]\s?<$", re.IGNORECASE)
+
+
+def emails(text: str, lowered: str) -> Iterator[Span]:
+    """The local part of an e-mail address: the domain stays, it is what a mail server's trouble is about."""
+    for match in _EMAIL.finditer(text):
+        domain = match[2]
+        if match[1].lower() in _NO_PERSON or _NO_MAIL.search(domain) or not domain.rpartition(".")[2].isalpha():
+            continue
+        if not _MESSAGE_ID.search(text, max(0, match.start() - 14), match.start()):
+            yield match.span(1)

@@ -1,0 +1,1 @@
+"""Records, reports and verdicts for people: text, the review, the HTML page."""

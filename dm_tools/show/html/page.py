@@ -1,0 +1,293 @@
+"""A report as one HTML page that needs nothing else: what the template shows, made from what the JSON report says.
+
+Everything in it may be hostile. The template escapes all of it, invisible and turning characters are spelled out, the
+page has no script, and its policy lets the browser load nothing but the style and the pictures that are in it. Links
+lead only to places in the page, by numbers of ours.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import itertools
+import os
+import re
+import shlex
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from dm_tools.evidence.words import own_part, size
+from dm_tools.pipe import clock, say
+from dm_tools.show.html import graph
+from dm_tools.show.records import MARKS
+from dm_tools.store import screenshots
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+LONGEST = 4000  # characters of one text; the JSON report has it whole
+PICTURES = 8 * 1024 * 1024  # bytes of all pictures
+FINE_SHOWN = 500  # healthy services that are listed by name
+GLANCED, GLANCED_FINE = 60, 12  # services named at the top: in trouble, and well
+STATUS_WAIT_S = 1.0
+TEMPLATES = Path(__file__).parent / "templates"
+ORDER = ("failed", "degraded", "unknown")
+
+Json = dict[str, Any]
+
+
+def render(report: Json, services: Iterable[Json], report_path: str, folder: Path) -> Iterator[bytes]:
+    """The page in pieces. `report` is an enhanced report or the head of a stack report, `services` are the stack's.
+
+    `folder`: that of the reports, where pictures may come from.
+    """
+    from markupsafe import Markup
+
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    stack = _Stack(report, services, folder)
+    parts = _template().generate(
+        policy=policy,
+        marks=MARKS,
+        glanced=GLANCED,
+        glanced_fine=GLANCED_FINE,
+        style=Markup(style),
+        report=report,
+        headline=headline(report),
+        generated=clock.rfc3339(report["generated_at"] / 1000)[:19].replace("T", " ") + " UTC",
+        stack=stack,
+        stages=stages(report["run_path"]),
+        commands=commands(report, report_path),
+        json_name=os.path.basename(report_path),
+    )
+    for part in parts:
+        yield part.encode("utf-8")
+
+
+@functools.cache
+def _template() -> Template:
+    """Made once: most of the time that a page takes is its template's."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def shown(value: Any) -> Any:
+        """Every value that the template shows: what is invisible or turns the direction of writing is spelled out."""
+        return value if isinstance(value, Markup) else say.printable("" if value is None else str(value))
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "size": size,
+        "clip": clip,
+        "moment": moment,
+        "words": words,
+        "places": places,
+        "folded": folded,
+    }
+    return environment.get_template("report.html")
+
+
+def clip(text: Any) -> str:
+    """The text, or its beginning and its end if it is very long."""
+    whole = "" if text is None else str(text)
+    if len(whole) <= LONGEST:
+        return whole
+    half = LONGEST // 2
+    return f"{whole[:half]}\n[... {len(whole) - 2 * half} characters left out ...]\n{whole[-half:]}"
+
+
+def places(ids: Iterable[str], numbers: Mapping[str, int]) -> list[int]:
+    """The numbers of those pieces of evidence that the card has."""
+    return sorted({numbers[each] for each in ids if each in numbers})
+
+
+FOLDED_AT = 9  # lines of a text from which on what says little is folded away
+
+
+def folded(text: Any) -> list[tuple[str, str]]:
+    """A text in parts: `plain`, `telling` (the line to highlight) and `folded` (lines that may stay closed).
+
+    The last line that is not indented tells: of a trace of Python, the error; of Java, the last "Caused by".
+    """
+    lines = clip(text).rstrip("\n").split("\n")
+    flush = [place for place, line in enumerate(lines) if line.strip() and not line[0].isspace()]
+    telling = flush[-1] if flush else len(lines) - 1
+    parts: list[tuple[str, list[str]]] = []
+    for place, line in enumerate(lines):
+        kind = "telling" if place == telling else "plain" if place < 2 or len(lines) < FOLDED_AT else "folded"
+        if parts and parts[-1][0] == kind:
+            parts[-1][1].append(line)
+        else:
+            parts.append((kind, [line]))
+    return [(kind, "\n".join(part)) for kind, part in parts]
+
+
+def moment(stamp: Any) -> str:
+    """The time of day of an RFC 3339 time, to the millisecond."""
+    found = re.match(r"\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d(?:\.\d{1,3})?)", str(stamp or ""))
+    return found[1] if found else ""
+
+
+def words(identifier: Any) -> str:
+    """An id of ours as words: `oom_killed` is "oom killed"."""
+    return str(identifier or "").replace("_", " ")
+
+
+def headline(report: Json) -> str:
+    """What a person wants to know first."""
+    summary = report["summary"]
+    total, bad = summary["total"], summary["degraded"] + summary["failed"]
+    issues = report.get("issues") or []
+    if not issues and not bad:
+        unknown = f", but {summary['unknown']} could not be judged" if summary["unknown"] else ""
+        return f"No problem found in {_services(total)}{unknown}"
+    if not issues:
+        return f"{bad} of {_services(total)} not healthy"
+    if len(issues) == 1:
+        suffering = len(issues[0]["symptoms"])
+        also = f", and {_services(suffering)} with it" if suffering else ""
+        return f"{issues[0]['service']} is in trouble{also}"
+    suffering = sum(len(issue["symptoms"]) for issue in issues)
+    also = f", and {_services(suffering)} with them" if suffering else ""
+    return f"{len(issues)} services are in trouble{also}"
+
+
+def _services(count: int) -> str:
+    return f"{count} service" if count == 1 else f"{count} services"
+
+
+def commands(report: Json, report_path: str) -> list[tuple[str, str]]:
+    """What to do next, as shell lines."""
+    path = shlex.quote(os.path.abspath(report_path))
+    run = os.path.abspath(report["run_path"]) if report["run_path"] else ""
+    kept = [os.path.join(run, f"{stage}.jsonl") for stage in ("stats", "inspect")]  # the last one that collects
+    records = next((shlex.quote(each) for each in kept if os.path.exists(each)), "incident.jsonl")
+    replay = ("Judge the same records again", f"dm-analyze < {records} | dm-propose | dm-report --html")
+    if not report.get("issues"):
+        return [replay]
+    return [
+        ("Approve fixes", f"dm-review {path}"),
+        ("See what every verdict stands on", f"dm-show --why {path}"),
+        replay,
+    ]
+
+
+def stages(run_path: str | None) -> list[Json]:
+    """When each stage of the run was done, in seconds since it began; empty if the run noted none.
+
+    supervisor-session.sh notes a stage when its output has ended, which is also what lets us begin: the last note may
+    be a moment away. The one stage that stays without is the one that writes this page.
+    """
+    if not run_path:
+        return []
+    folder = Path(run_path)
+    until = time.monotonic() + STATUS_WAIT_S
+    while len([*folder.glob("*.err")]) - len([*folder.glob("*.status")]) > 1 and time.monotonic() < until:
+        time.sleep(0.02)
+    found = []
+    for path in folder.glob("*.status"):
+        try:
+            noted = orjson.loads(path.read_bytes())
+            found.append({"name": str(noted["stage"]), "status": noted["status"], "done": float(noted["finished_s"])})
+        except (OSError, ValueError, TypeError, KeyError):  # torn or foreign: the page does without
+            continue
+    found.sort(key=lambda stage: stage["done"])
+    longest = max([stage["done"] for stage in found], default=0) or 1
+    return [stage | {"share": round(100 * stage["done"] / longest, 1)} for stage in found]
+
+
+class _Stack:
+    """The services as the template asks for them. Those that are well are read from disk when their turn comes."""
+
+    def __init__(self, report: Json, services: Iterable[Json], folder: Path) -> None:
+        self._services = services
+        self._folder = folder
+        self._room = PICTURES
+        issues = report.get("issues") or []
+        involved = {issue["service"] for issue in issues}
+        involved |= {each["service"] for issue in issues for each in issue["symptoms"]}
+        self._by_name: dict[str, Json] = {}
+        self.unwell: list[Json] = []
+        self.fine_count = 0
+        for index, service in enumerate(services):
+            service |= {"anchor": f"s{index}"}
+            if service["name"] in involved:
+                self._by_name.setdefault(service["name"], service)
+            if service["status"] == "healthy":
+                self.fine_count += 1
+            else:
+                self.unwell.append(service)
+        roles = ("root", "symptom")
+        self.unwell.sort(
+            key=lambda each: (each["role"] not in roles, each["role"] != "root", ORDER.index(each["status"]))
+        )
+        self.cards = [self._card(number, issue) for number, issue in enumerate(issues, 1)]
+        self.issue_of = {name: card["anchor"] for card in reversed(self.cards) for name in card["members"]}
+
+    def fine(self, limit: int = FINE_SHOWN) -> Iterator[Json]:
+        """The healthy services, as far as they are listed."""
+        well = ((index, each) for index, each in enumerate(self._services) if each["status"] == "healthy")
+        for index, service in itertools.islice(well, limit):
+            yield service | {"anchor": f"s{index}"}
+
+    @property
+    def fine_left_out(self) -> int:
+        """How many healthy services are not listed."""
+        return max(self.fine_count - FINE_SHOWN, 0)
+
+    def _why(self, name: str, issue: Json) -> str:
+        """A symptom's own part of its hypothesis: the card has said what the root has."""
+        told = (self._by_name[name]["hypothesis"] if name in self._by_name else None) or ""
+        return own_part(told, issue["root_cause_hypothesis"])
+
+    def picture(self, path: str | None) -> str | None:
+        """A picture as a data: URL while there is room in the page."""
+        found = screenshots.picture(path, self._folder)
+        if found is None or len(found) > self._room:
+            return None
+        self._room -= len(found)
+        return found
+
+    def _card(self, number: int, issue: Json) -> Json:
+        anchor = f"i{number}"
+        service = self._by_name.get(issue["service"])
+        members = [issue["service"], *(each["service"] for each in issue["symptoms"])]
+        statuses = {name: each["status"] for name, each in self._by_name.items()}
+        numbers = {each: place for place, each in enumerate(dict.fromkeys(issue["evidence"]), 1)}
+        quoted = {item["evidence"] for run in issue["log_context"] for item in run}
+        known = {each["id"]: each for each in issue["evidence_detail"]}
+        absent = {"at": None, "text": "(its record is not among these)"}
+        paths = [each["path"] for each in issue["symptoms"]]
+        return issue | {
+            "anchor": anchor,
+            "issue_id": issue["id"],
+            "service_anchor": service and service["anchor"],
+            "resources": service and service["resources"],
+            "members": members,
+            "graph": graph.draw(issue["service"], paths, statuses) if paths else None,
+            "symptoms": [
+                each | {"of": self._by_name.get(each["service"]), "why": self._why(each["service"], issue)}
+                for each in issue["symptoms"]
+            ],
+            "numbers": numbers,
+            # what the log below shows in its place is not told twice
+            "told": [known.get(each, absent | {"id": each}) for each in numbers if each not in quoted],
+            "cites_log": any(quoted),
+            "pages": [
+                (name, seen)
+                for name in members
+                for seen in (self._by_name[name]["screenshots"] if name in self._by_name else [])
+            ],
+        }

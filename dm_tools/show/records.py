@@ -1,0 +1,178 @@
+"""Records, reports and approvals as text for people: pure functions from JSON to lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+MARKS = {"healthy": "✓", "degraded": "!", "failed": "✗", "unknown": "?"}
+COLOURS = {"healthy": "green", "degraded": "yellow", "failed": "red", "unknown": "cyan"}
+HEADER = f"  {'SERVICE':<24} {'STATUS':<9} {'CAUSE':<20} DETAIL"
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of text. `colour` None: plain."""
+
+    text: str
+    colour: str | None = None
+    bold: bool = False
+
+
+def lines(value: Any) -> Iterator[Line]:
+    """Any JSON value that our commands write, as lines."""
+    if not isinstance(value, dict):
+        yield Line(f"? not a record: {value!r}")
+    elif "approved_actions" in value:
+        yield from _approval(value)
+    elif "report_path" in value and "services" in value:
+        yield from _stack_report(value)
+    elif "issues" in value:
+        yield from _report(value)
+    elif "report_path" in value:
+        yield Line(_summary(value))
+        yield Line(f"Report: {value['report_path']}")
+    elif "issue_id" in value:
+        yield Line(f"  {value.get('service')}: {_action(value)}")
+    else:
+        yield from _record(value)
+
+
+def text(value: Any) -> str:
+    """Any of them as one text."""
+    return "\n".join(line.text for line in lines(value))
+
+
+def is_record(value: Any) -> bool:
+    """Whether the value is a service record: those share one table."""
+    return isinstance(value, dict) and ("service" in value or "errors" in value) and "issue_id" not in value
+
+
+def as_dict(value: Any) -> Json:
+    """The value if it is an object, or else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value if it is a list, or else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def _record(record: Json) -> Iterator[Line]:
+    analysis, probe, inspect = (as_dict(record.get(key)) for key in ("analysis", "probe", "inspect"))
+    status = str(analysis.get("status") or probe.get("status") or _state_status(inspect))
+    role, cause = analysis.get("role"), str(analysis.get("cause") or "")
+    detail = analysis.get("hypothesis") or measured(record)
+    if role == "symptom":
+        cause = "← " + str(as_dict(analysis.get("root")).get("service"))
+    if "service" not in record:
+        status, detail = "unknown", ""
+    name = str(record.get("service", "(bad line)"))
+    mark = MARKS.get(status, "?")
+    colour = COLOURS.get(status)
+    yield Line(f"{mark} {name:<24} {status:<9} {cause:<20} {detail}".rstrip(), colour, role == "root")
+    for note in as_list(analysis.get("notes")):
+        yield Line(f"{'':<36}model: {note}", "cyan")
+    for proposal in as_list(record.get("proposals")) if role == "root" else []:
+        yield Line(f"{'':<36}do: {_action(as_dict(proposal))}")
+    yield from _errors(record.get("errors"))
+
+
+def _errors(errors: Any) -> Iterator[Line]:
+    for error in as_list(errors):
+        entry = as_dict(error)
+        yield Line(f"{'':<36}{entry.get('stage')}: {entry.get('message')}", "cyan")
+
+
+def _state_status(inspect: Json) -> str:
+    if not inspect:
+        return "unknown"
+    fine = inspect.get("state") == "running" and inspect.get("health") in (None, "healthy")
+    return "healthy" if fine else "failed"
+
+
+def measured(record: Json) -> str:
+    """What is known of a service that nobody has judged yet."""
+    found = []
+    inspect, stats, logs, probe = (as_dict(record.get(key)) for key in ("inspect", "stats", "logs", "probe"))
+    for check in as_list(probe.get("checks")):
+        check = as_dict(check)
+        outcome = check.get("error") or check.get("status_code") or "ok"
+        took = f" {check['total_ms']:g} ms" if isinstance(check.get("total_ms"), int | float) else ""
+        found.append(f"{check.get('url')} {outcome}{took}")
+    if inspect:
+        health = f" ({inspect['health']})" if inspect.get("health") else ""
+        restarts = f", {inspect['restart_count']} restarts" if inspect.get("restart_count") else ""
+        found.append(f"{inspect.get('state')}{health}{restarts}")
+    if isinstance(stats.get("cpu_percent"), int | float):
+        found.append(f"cpu {stats['cpu_percent']:g} %")
+    if isinstance(stats.get("memory_percent"), int | float):
+        found.append(f"memory {stats['memory_percent']:g} %")
+    for page in as_list(as_dict(record.get("screenshot")).get("pages")):
+        found.append(f"page {as_dict(page).get('verdict')}")
+    if logs:
+        found.append(f"{len(as_list(logs.get('lines')))} log items")
+    return " · ".join(found)
+
+
+def _action(fix: Json) -> str:
+    parameters = ", ".join(f"{key}={value}" for key, value in as_dict(fix.get("parameters")).items())
+    return (
+        f"{fix.get('action')}"
+        + (f" ({parameters})" if parameters else "")
+        + f" [{fix.get('confidence')}, {fix.get('risk')}]: {fix.get('reasoning')}"
+    )
+
+
+def _summary(report: Json) -> str:
+    counts = as_dict(report.get("summary"))
+    parts = [f"{counts[key]} {key}" for key in ("healthy", "degraded", "failed", "unknown") if counts.get(key)]
+    return f"{report.get('report_id')}: {counts.get('total')} services: " + ", ".join(parts or ["none"])
+
+
+def _report(report: Json) -> Iterator[Line]:
+    yield Line(_summary(report), bold=True)
+    for issue in as_list(report.get("issues")):
+        issue = as_dict(issue)
+        colour = "red" if issue.get("severity") == "critical" else "yellow"
+        yield Line("")
+        severity = str(issue.get("severity")).upper()
+        yield Line(f"{severity} {issue.get('service')}: {issue.get('cause')}", colour, bold=True)
+        yield Line(f"  {issue.get('root_cause_hypothesis')}")
+        for symptom in as_list(issue.get("symptoms")):
+            path = as_list(as_dict(symptom).get("path")) or [symptom]
+            yield Line("  also fails because of it: " + " → ".join(str(each) for each in path))
+        for fix in as_list(issue.get("proposed_fixes")):
+            yield Line(f"  do: {_action(as_dict(fix))}")
+        for each in as_list(issue.get("evidence_detail")):
+            entry = as_dict(each)
+            yield Line(f"  [{entry.get('id')}] {entry.get('text')}")
+        for each in as_list(issue.get("notes")):
+            yield Line(f"  model: {each}")
+    if not as_list(report.get("issues")):
+        yield Line("No issues.")
+    yield from _errors(report.get("input_errors"))
+
+
+def _stack_report(report: Json) -> Iterator[Line]:
+    yield Line(_summary(report), bold=True)
+    for service in as_list(report.get("services")):
+        service = as_dict(service)
+        status = str(service.get("status"))
+        path = " → ".join(str(each) for each in as_list(service.get("path")))
+        cause = str(service.get("cause") or "")
+        text = f"{MARKS.get(status, '?')} {service.get('name')!s:<24} {status:<9} {cause:<20} {path}"
+        yield Line(text.rstrip(), COLOURS.get(status))
+        yield from _errors(service.get("errors"))
+    yield from _errors(report.get("input_errors"))
+
+
+def _approval(approval: Json) -> Iterator[Line]:
+    actions = as_list(approval.get("approved_actions"))
+    yield Line(f"{len(actions)} approved action(s) of {approval.get('source_report')}", bold=True)
+    for action in actions:
+        entry = as_dict(action)
+        yield Line(f"  {entry.get('service')}: {_action(entry)}")

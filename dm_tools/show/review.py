@@ -1,0 +1,156 @@
+"""The conversation of a review, in the words of the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dm_tools.show.terminal import Terminal
+from dm_tools.store import screenshots
+from dm_tools.store.approvals import Issue, Review, Screenshot
+
+CHOICES = """\
+  [a] Approve all
+  [s] Select specific
+  [d] Defer
+  [i] Ignore
+  [q] Quit
+  [e] Evidence in full
+"""
+VIEW = "  [v] View the screenshots\n"
+MAX_PAGES = 8  # of an incident that are shown
+LARGEST_PICTURE = 8 * 1024 * 1024  # bytes that are sent to a terminal
+
+
+def hold(review: Review, terminal: Terminal, emit: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Ask about every undecided issue; `emit` gets the actions of each approval as soon as it is on the disk."""
+    waiting = review.undecided()
+    for number, issue in enumerate(waiting, 1):
+        _show_issue(number, issue, terminal)
+        if not _decide(review, issue, f"{number}/{len(waiting)}", terminal, emit):
+            left = len(review.undecided())
+            terminal.show(f"Stopped; {left} issue(s) left. Run review again to go on.")
+            return
+
+
+def _decide(
+    review: Review,
+    issue: Issue,
+    position: str,
+    terminal: Terminal,
+    emit: Callable[[list[dict[str, Any]]], None],
+) -> bool:
+    """Ask until the issue is decided; False to quit."""
+    everything = list(range(len(issue.proposed_fixes)))
+    pictured = any(each.path for each in _pages(issue))
+    while True:
+        terminal.show(f"\nReview ({position}):\n{CHOICES}{VIEW if pictured else ''}")
+        answer = terminal.ask("Your choice: ")
+        choice = answer.lower() if answer is not None else "q"
+        if choice == "q":
+            return False
+        if choice == "e":
+            _show_evidence(issue, terminal)
+        elif choice == "v" and pictured:
+            _view(issue, review.path.parent, terminal)
+        elif choice == "d":
+            review.decide(issue, "defer", [])
+            terminal.show(f"Deferred: {issue.service} comes back at the next review")
+            return True
+        elif choice == "i":
+            review.decide(issue, "ignore", [])
+            terminal.show(f"Ignored: {issue.service}")
+            return True
+        elif choice in ("a", "s") and not everything:
+            terminal.show("There is no fix to approve; defer or ignore the issue")
+        elif choice in ("a", "s"):
+            chosen = everything if choice == "a" else _select(len(everything), terminal)
+            if chosen:
+                review.decide(issue, "approve", chosen)
+                emit(review.approved(issue.id))
+                terminal.show(f"✓ Approved {len(chosen)} fix(es) for {issue.service}", fg="green")
+                return True
+        else:
+            terminal.show(f"Please answer a, s, d, i, q{', e or v' if pictured else ' or e'}")
+
+
+def _select(count: int, terminal: Terminal) -> list[int]:
+    """The chosen fixes by index; empty if the answer names none."""
+    answer = terminal.ask(f"Which fixes (1-{count}, for example 1,2; empty for none): ") or ""
+    words = answer.replace(",", " ").split()
+    if all(word.isdecimal() and 1 <= int(word) <= count for word in words):
+        return sorted({int(word) - 1 for word in words})
+    terminal.show(f"Please name fixes from 1 to {count}")
+    return []
+
+
+def _show_issue(number: int, issue: Issue, terminal: Terminal) -> None:
+    colour = {"critical": "red", "warning": "yellow"}.get(issue.severity, "blue")
+    terminal.show(f"\nIssue #{number}: {issue.service}", bold=True)
+    terminal.show(f"Severity: {issue.severity.upper()}", fg=colour)
+    terminal.show(f"Status: {issue.status}")
+    terminal.show("\nRoot Cause Analysis:", bold=True)
+    terminal.show(f"  {issue.root_cause_hypothesis}")
+    if issue.cause:
+        terminal.show(f"  Cause: {issue.cause} (confidence {issue.confidence or 'unknown'})")
+    for symptom in issue.symptoms:
+        path = " → ".join(str(each) for each in symptom.get("path") or [])
+        terminal.show(f"  Also fails because of it: {symptom.get('service')} ({path})")
+    excerpt = issue.log_excerpt.strip("\n")
+    if excerpt:
+        terminal.show("\nLog Excerpt (last 20 lines):", bold=True)
+        terminal.show("\n".join(f"  {line}" for line in excerpt.split("\n")[-20:]))
+    measured = {key: value for key, value in issue.resource_metrics.items() if value is not None}
+    if measured:
+        terminal.show("\nResource Metrics:", bold=True)
+        terminal.show("\n".join(f"  {key}: {value}" for key, value in measured.items()))
+    if issue.screenshots:
+        terminal.show("\nScreenshots:", bold=True)
+    for each in _pages(issue):
+        reason = f": {each.reason}" if each.reason else ""
+        terminal.show(f"  {each.service} {each.url}: {each.verdict}{reason}")
+        terminal.show(f"     {each.path or '(no picture)'}")
+    if len(issue.screenshots) > MAX_PAGES:
+        terminal.show(f"  and {len(issue.screenshots) - MAX_PAGES} more in the report")
+    terminal.show("\nProposed Fixes:", bold=True)
+    for index, fix in enumerate(issue.proposed_fixes, 1):
+        parameters = ", ".join(f"{key}={value}" for key, value in fix.parameters.items())
+        terminal.show(f"  {index}. Action: {fix.action}")
+        if parameters:
+            terminal.show(f"     Parameters: {parameters}")
+        terminal.show(f"     Confidence: {fix.confidence}")
+        terminal.show(f"     Risk: {fix.risk}" + (f"; to undo: {fix.undo}" if fix.undo else ""))
+        terminal.show(f"     Reasoning: {fix.reasoning}\n")
+    if not issue.proposed_fixes:
+        terminal.show("  (none)")
+
+
+def _pages(issue: Issue) -> list[Screenshot]:
+    """The pages that are shown: what is wrong comes first."""
+    return sorted(issue.screenshots, key=lambda each: each.verdict == "ok")[:MAX_PAGES]
+
+
+def _view(issue: Issue, folder: Path, terminal: Terminal) -> None:
+    """Draw each picture in the terminal if that can, or else open it in the person's browser."""
+    for each in _pages(issue):
+        if not each.path:
+            continue
+        path = screenshots.located(each.path, folder)
+        picture = path and screenshots.read(path, LARGEST_PICTURE)
+        if path is None or not picture:
+            terminal.show(f"  {each.path}: no picture in {folder}")
+            continue
+        terminal.show(f"  {each.service} {each.url}: {each.verdict}")
+        if not terminal.show_picture(picture) and not terminal.browse(path):
+            terminal.show(f"  This terminal draws no pictures, and no $BROWSER opens them: see {path}")
+
+
+def _show_evidence(issue: Issue, terminal: Terminal) -> None:
+    terminal.show("\nEvidence:", bold=True)
+    for each in issue.evidence_detail:
+        at = f" at {each['at']}" if each.get("at") else ""
+        terminal.show(f"  [{each.get('id')}]{at}")
+        terminal.show("\n".join(f"    {line}" for line in str(each.get("text", "")).split("\n")))
+    if not issue.evidence_detail:
+        terminal.show("  (none)")

@@ -1,0 +1,115 @@
+"""Why a verdict says what it says: from the root to the lines of evidence it stands on, as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from dm_tools.evidence.view import View
+from dm_tools.evidence.words import told
+from dm_tools.records import Analysis, Problem, Role, section
+from dm_tools.show.records import Line
+
+Json = dict[str, Any]
+
+SHOWN_ENDS = 2  # lines shown of the beginning and of the end of a long trace
+
+
+@dataclass
+class _Judged:
+    """What is kept of one record: its verdict and the words of its evidence."""
+
+    verdict: Analysis
+    words: dict[str, Json]
+
+
+class Why:
+    """Collects the records of a stack; a verdict may cite the evidence of another service, so it needs them all."""
+
+    def __init__(self) -> None:
+        self._services: dict[str, _Judged] = {}
+
+    def add(self, record: Json) -> None:
+        """One more record. A malformed section counts as none: dm-analyze has said so in its `errors`."""
+        try:
+            verdict = section(record, "analysis", Analysis)
+            view = View.of(record)
+        except (Problem, KeyError):
+            return
+        if verdict is not None:
+            ids = {*verdict.evidence, *(each for finding in verdict.findings for each in finding.evidence)}
+            words = {each: told(view, each) for each in ids if "/" not in each}
+            self._services[view.service] = _Judged(verdict, words)
+
+    def lines(self) -> Iterator[Line]:
+        """Every root with its evidence, and the way of every symptom to it with the evidence of each step."""
+        roots = {name: each for name, each in self._services.items() if each.verdict.role == Role.ROOT}
+        for name, each in roots.items():
+            yield from _verdict(name, each.verdict)
+            yield from self._evidence(name, each.verdict.evidence)
+            for symptom in each.verdict.symptoms:
+                yield Line(f"  {' → '.join(symptom.path)}", "yellow")
+                if judged := self._services.get(symptom.service):
+                    yield Line(f"    {judged.verdict.hypothesis}")
+                    yield from self._evidence(symptom.service, judged.verdict.evidence[-1:], "    ")
+        if not roots:
+            yield Line("No issues.")
+
+    def _evidence(self, service: str, ids: list[str], margin: str = "  ") -> Iterator[Line]:
+        for each in ids:
+            owner, slash, local = each.rpartition("/")
+            judged = self._services.get(owner if slash else service)
+            yield _quoted(each, judged.words.get(local, {}) if judged else {}, margin)
+
+
+def issue(found: Json) -> Iterator[Line]:
+    """An issue of a report: it holds the words of its evidence itself."""
+    yield Line("")
+    yield Line(f"{str(found.get('severity')).upper()} {found.get('service')}: {found.get('cause')}", "red", bold=True)
+    yield Line(f"  {found.get('root_cause_hypothesis')}")
+    yield from _basis(found.get("confidence"), found.get("pattern"), found.get("since"), found.get("next") or [])
+    yield from _model(found.get("notes") or [], found.get("steps") or [])
+    for each in found.get("evidence_detail") or []:
+        if isinstance(each, dict):
+            yield _quoted(str(each.get("id")), each, "  ")
+    for symptom in found.get("symptoms") or []:
+        if isinstance(symptom, dict):
+            yield Line("  " + " → ".join(map(str, symptom.get("path") or [])), "yellow")
+
+
+def _verdict(service: str, verdict: Analysis) -> Iterator[Line]:
+    yield Line("")
+    yield Line(f"{str(verdict.severity).upper()} {service}: {verdict.cause}", "red", bold=True)
+    yield Line(f"  {verdict.hypothesis}")
+    yield from _basis(verdict.confidence, verdict.pattern, verdict.since, verdict.next)
+    yield from _model(verdict.notes, [msgspec.to_builtins(each) for each in verdict.steps])
+
+
+def _basis(confidence: Any, pattern: Any, since: Any, following: list[Any]) -> Iterator[Line]:
+    begun = f", since {since}" if since else ""
+    yield Line(f"  confidence {confidence}" + (f", pattern {pattern}" if pattern else "") + begun)
+    for each in following:
+        yield Line(f"  next: {each}")
+
+
+def _model(notes: list[Any], steps: list[Any]) -> Iterator[Line]:
+    """What a model said that is not the verdict, and what it looked at."""
+    for each in notes:
+        yield Line(f"  model: {each}")
+    for each in steps:
+        if isinstance(each, dict):
+            arguments = " ".join(f"{key}={value}" for key, value in (each.get("arguments") or {}).items())
+            failed = f": {each['error']}" if each.get("error") else ""
+            yield Line(f"  model looked: [{each.get('id')}] {each.get('tool')} {arguments}{failed}")
+
+
+def _quoted(evidence_id: str, words: Json, margin: str) -> Line:
+    at = f"{words['at']} " if words.get("at") else ""
+    parts = str(words.get("text", "(its record is not among these)")).split("\n")
+    if len(parts) > 2 * SHOWN_ENDS + 1:
+        left = f"[... {len(parts) - 2 * SHOWN_ENDS} lines left out ...]"
+        parts = [*parts[:SHOWN_ENDS], left, *parts[-SHOWN_ENDS:]]
+    return Line(f"{margin}[{evidence_id}] {at}" + f"\n{margin}    ".join(parts), "cyan")

@@ -1,0 +1,225 @@
+"""The state of a review: which issues of a report are decided, and what was approved.
+
+Every decision is one line of `review_<report id>.jsonl`, on the disk before the next question is asked. The approval
+file is made anew from those lines, so it can be lost or torn at any moment without losing a decision.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import orjson
+
+from dm_tools.pipe import clock, stream
+from dm_tools.store import files
+from dm_tools.store.reports import VERSION
+
+SEVERITIES = ("critical", "warning", "info")
+_REPORT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+
+
+class Fix(msgspec.Struct):
+    """A proposed fix as a report has it."""
+
+    action: str
+    confidence: str
+    reasoning: str
+    parameters: dict[str, Any]
+    risk: str = "unknown"
+    undo: str | None = None
+
+
+class Screenshot(msgspec.Struct):
+    """A page of a service in the incident, as a report tells of it."""
+
+    service: str
+    url: str | None
+    verdict: str | None
+    reason: str | None = None
+    path: str | None = None
+
+
+class Issue(msgspec.Struct):
+    """An issue as a report has it."""
+
+    id: str
+    service: str
+    severity: str
+    status: str
+    evidence: list[str]
+    root_cause_hypothesis: str
+    log_excerpt: str
+    resource_metrics: dict[str, str | None]
+    proposed_fixes: list[Fix]
+    cause: str | None = None
+    confidence: str | None = None
+    symptoms: list[dict[str, Any]] = []
+    evidence_detail: list[dict[str, Any]] = []
+    screenshots: list[Screenshot] = []
+
+
+class Report(msgspec.Struct):
+    """An enhanced report."""
+
+    report_id: str
+    summary: dict[str, int]
+    issues: list[Issue]
+
+
+class Decision(msgspec.Struct):
+    """One line of the journal: what was decided of an issue, the approved fixes by their index."""
+
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    issue_id: str
+    decision: Literal["approve", "defer", "ignore"]
+    fixes: list[int]
+
+
+class _Version(msgspec.Struct):
+    version: int = VERSION
+
+
+class ReportError(Exception):
+    """A report cannot be used; the message names it and says why."""
+
+
+def newest(folder: Path) -> Path:
+    """The newest enhanced report of a folder. Raises ReportError if there is none."""
+    found = [path for path in folder.glob("enhanced_diagnostics_*.json") if path.stem.rpartition("_")[2].isdecimal()]
+    if not found:
+        raise ReportError(f"no report in {str(folder)!r}; run diagnose-enhanced first")
+    return max(found, key=lambda path: int(path.stem.rpartition("_")[2]))
+
+
+def read(path: Path) -> Report:
+    """An enhanced report, its issues by severity. Raises ReportError."""
+    try:
+        data = path.read_bytes()
+        version = msgspec.json.decode(data, type=_Version).version
+        if version != VERSION:
+            raise ReportError(f"{str(path)!r} is a report of version {version}; this program reads version {VERSION}")
+        report = msgspec.json.decode(data, type=Report)
+    except OSError as failure:
+        raise ReportError(f"cannot read {str(path)!r}: {(failure.strerror or '').lower()}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise ReportError(f"{str(path)!r} is not an enhanced report: {wrong}") from None
+    if not _REPORT_ID.match(report.report_id):  # it becomes part of a file's name
+        raise ReportError(f"{str(path)!r} is not an enhanced report: its id cannot be {report.report_id[:100]!r}")
+    report.issues.sort(key=lambda issue: SEVERITIES.index(issue.severity) if issue.severity in SEVERITIES else 9)
+    return report
+
+
+class Review:
+    """A review of one report that may be left and taken up again."""
+
+    def __init__(self, path: Path, report: Report) -> None:
+        self.path, self.report = path.resolve(), report
+        self.journal = self.path.parent / f"review_{report.report_id}.jsonl"
+        self.decisions = {entry.issue_id: entry for entry in _entries(self.journal)}
+
+    def undecided(self) -> list[Issue]:
+        """The issues to ask about: neither approved nor ignored. Deferred ones come last."""
+        waiting = [issue for issue in self.report.issues if self._decision(issue) not in ("approve", "ignore")]
+        return sorted(waiting, key=lambda issue: self._decision(issue) == "defer")
+
+    def _decision(self, issue: Issue) -> str | None:
+        entry = self.decisions.get(issue.id)
+        return entry.decision if entry else None
+
+    def decide(self, issue: Issue, decision: Literal["approve", "defer", "ignore"], chosen: list[int]) -> None:
+        """Record a decision for good, the approved fixes by their index. Raises files.CannotWrite."""
+        now = datetime.fromtimestamp(clock.now(), UTC)
+        entry = Decision(at=now, issue_id=issue.id, decision=decision, fixes=chosen)
+        files.append(self.journal, msgspec.json.encode(entry))
+        self.decisions[issue.id] = entry
+        if decision == "approve":
+            self.write_approvals()
+
+    def approved(self, only: str | None = None) -> list[dict[str, Any]]:
+        """The approved actions in the seed's schema: all, or those of one issue."""
+        found = []
+        for issue in self.report.issues:
+            if self._decision(issue) != "approve" or (only is not None and issue.id != only):
+                continue
+            for index in self.decisions[issue.id].fixes:
+                if 0 <= index < len(issue.proposed_fixes):
+                    fix = issue.proposed_fixes[index]
+                    found.append({"issue_id": issue.id, "service": issue.service} | msgspec.to_builtins(fix))
+        return found
+
+    def approvals_path(self) -> Path:
+        """The approval file, one per report: named after the moment of the report's first approval."""
+        own = files.text(self.path.name)
+        for path in sorted(self.path.parent.glob("approved_fixes_*.json")):
+            if _source_of(path) == own:  # also if the folder has moved, or the time zone is another one
+                return path
+        moment = min(entry.at for entry in self.decisions.values() if entry.decision == "approve").astimezone()
+        suffix = self.report.report_id.rpartition("-")[2]
+        name = f"approved_fixes_{moment:%Y%m%d_%H%M%S}"
+        path = self.path.parent / f"{name}.json"
+        if path.exists():
+            path = self.path.parent / f"{name}_{suffix}.json"  # another report's, of the same second
+        return path
+
+    def write_approvals(self) -> Path | None:
+        """Write all that was approved so far; None if nothing was. Raises files.CannotWrite."""
+        actions = self.approved()
+        if not actions:
+            return None
+        content = {
+            "generated_at": datetime.fromtimestamp(clock.now()).isoformat(timespec="seconds"),
+            "source_report": files.text(self.path),
+            "approved_actions": actions,
+        }
+        path = self.approvals_path()
+        files.replace(path, [orjson.dumps(stream.repaired(content), option=orjson.OPT_INDENT_2) + b"\n"])
+        return path
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else reviews this report meanwhile. Raises ReportError if somebody does."""
+        try:
+            descriptor = os.open(self.journal, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as failure:
+            reason = (failure.strerror or "").lower()
+            raise files.CannotWrite(f"cannot write {str(self.journal)!r}: {reason}") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise ReportError(f"{str(self.path)!r} is being reviewed in another terminal") from None
+        self.decisions = {entry.issue_id: entry for entry in _entries(self.journal)}
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def _entries(journal: Path) -> Iterator[Decision]:
+    """The journal's entries; a line that a crash tore is left out, its decision was never acknowledged."""
+    try:
+        lines = journal.read_bytes().splitlines()
+    except FileNotFoundError:
+        return
+    except OSError as failure:
+        raise ReportError(f"cannot read {str(journal)!r}: {(failure.strerror or '').lower()}") from None
+    for line in lines:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            yield msgspec.json.decode(line, type=Decision)
+
+
+def _source_of(path: Path) -> str | None:
+    """The name of the report (beside it) that an approval file belongs to."""
+    try:
+        content = orjson.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return Path(str(content.get("source_report"))).name if isinstance(content, dict) else None

@@ -1,0 +1,6 @@
+"""Text as people and patterns want it: no escape codes, no control characters, traces in one piece, and in short."""
+
+from dm_tools.text.plain import clean
+from dm_tools.text.traces import THROWN, Grouper
+
+__all__ = ["THROWN", "Grouper", "clean"]

@@ -1,0 +1,26 @@
+"""Times as records have them: RFC 3339 text."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$")
+
+
+def parse_time(value: str | None) -> float | None:
+    """Seconds since 1970 of an RFC 3339 time with any number of decimals; None if it is none."""
+    match = TIME.match(value or "")
+    if not match:
+        return None
+    try:
+        whole = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00")).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return whole + float(match[2] or 0)
+
+
+def seconds_between(begin: str | None, end: str | None) -> float | None:
+    """Seconds from one RFC 3339 time to another; None if either is missing or malformed."""
+    first, second = parse_time(begin), parse_time(end)
+    return second - first if first is not None and second is not None else None

@@ -1,0 +1,58 @@
+"""Which lines of a log belong together: a trace is one item."""
+
+from __future__ import annotations
+
+import re
+
+# A line that goes on with the item before it: indented, or a part of a Python, Java or Go trace.
+_CONTINUES = re.compile(
+    r"^(?:\s+\S|Caused by: |\.\.\. \d+ more|During handling of the above|The above exception was|"
+    r"goroutine \d+ \[|created by |exit status \d)"
+)
+_CHAINS = re.compile(r"^(?:During handling of the above|The above exception was)")
+_TRACE = re.compile(r"^Traceback \(most recent call last\):")
+_EXCEPTION = re.compile(
+    r"^[A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit|Failed|Full|Violation|Timeout)?(?:: |$)"
+)
+
+# The first line of a trace of Java's, which stands below the message that it belongs to.
+THROWN = re.compile(r"^(?:[a-z_]\w*\.)+[A-Z]\w*(?:Exception|Error|Throwable)\b")
+_ERROR = re.compile(r"error|exception|critical|fatal|fail", re.IGNORECASE)
+
+
+class Grouper:
+    """Tells for one line after another whether it begins a new item or goes on with the one before."""
+
+    def __init__(self) -> None:
+        self.in_trace = False
+        self.after_trace = False
+        self.after_error = False
+        self.after_thrown = False
+        self.chained = False
+
+    def continues(self, line: str) -> bool:
+        """Whether `line` belongs to the item of the line before it."""
+        if not line.strip():
+            return self.in_trace or self.after_trace
+        if _TRACE.match(line):
+            joins = self.after_error or self.chained
+            self.in_trace, self.after_trace, self.after_error, self.chained = True, False, False, False
+            return joins
+        if self.in_trace:
+            if line[0] in " \t":
+                return True
+            self.in_trace = False
+            if _EXCEPTION.match(line):  # the exception's own line ends the frames
+                self.after_trace = True
+                return True
+        elif self.after_trace and _CONTINUES.match(line):
+            self.chained |= bool(_CHAINS.match(line))
+            return True
+        self.after_trace = False
+        if _CONTINUES.match(line):
+            return True
+        thrown = bool(THROWN.match(line))
+        joins = thrown and self.after_error and not self.after_thrown
+        self.after_thrown = thrown
+        self.after_error = thrown or bool(_ERROR.search(line))
+        return joins

@@ -1,0 +1,1 @@
+"""The read-only tools: one registry for every door."""

@@ -1,0 +1,270 @@
+"""The read-only tools that a model may call: one registry, a JSON Schema for the arguments, a bound on every output.
+
+A tool reaches only what the inventory names: its services' containers, and the hosts and ports of their URLs. What it
+returns is redacted where it is collected, like any other evidence.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import orjson
+
+from dm_tools import redact
+from dm_tools.records import Inspect, Logs, Page, Probe, Problem, Stats, section
+
+TIMEOUT = 10.0  # seconds that one call may take
+MAX_OUTPUT = 2_000  # characters of one output
+MAX_TAIL = 500
+EVENT_WINDOW = 3_600.0
+MAX_URL = 300
+MAX_PAGE_TEXT = 800  # characters
+MAX_ENTRIES = 5  # of a page's console, exceptions and failed requests
+
+Record = dict[str, Any]
+Arguments = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool. `properties`: JSON Schema of each argument; `required`: those it cannot do without."""
+
+    name: str
+    description: str
+    properties: dict[str, Any]
+    required: tuple[str, ...]
+    run: Callable[[Toolbox, Arguments], str]
+
+
+class Toolbox:
+    """The tools for one stack. `inventory`: service → its record without evidence."""
+
+    def __init__(self, inventory: dict[str, Record]) -> None:
+        self.inventory = inventory
+        self._by_name = {record.get("container") or name: name for name, record in inventory.items()}
+        self._places = {
+            place: name
+            for name, record in inventory.items()
+            for url in [*(record.get("internal") or []), *(record.get("external") or [])]
+            if (place := _place(url.partition("?")[0])) is not None
+        }
+
+    def definitions(self) -> list[dict[str, Any]]:
+        """The tools as the OpenAI API has them."""
+        return [
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": {
+                        "type": "object",
+                        "properties": tool.properties,
+                        "required": list(tool.required),
+                        "additionalProperties": False,
+                    },
+                },
+            }
+            for tool in TOOLS.values()
+        ]
+
+    def call(self, name: str, arguments: Arguments) -> str:
+        """A tool's output, bounded. Raises Problem if it cannot be had."""
+        tool = TOOLS.get(name)
+        if tool is None:
+            raise Problem(
+                "unknown_tool", f"there is no tool {redact.redact(name[:40])!r}; there are: {', '.join(TOOLS)}"
+            )
+        for key in arguments:
+            if key not in tool.properties:
+                raise Problem("bad_arguments", f"{name} has no argument {redact.redact(key[:40])!r}")
+        for key in tool.required:
+            if key not in arguments:
+                raise Problem("bad_arguments", f"{name} needs the argument {key!r}")
+        return bounded(tool.run(self, arguments))
+
+    def record(self, name: Any) -> Record:
+        """The record of a service, by its name or its container's. Raises Problem for one that is unknown."""
+        if isinstance(name, str):
+            service = name if name in self.inventory else self._by_name.get(name)
+            if service is not None:
+                return dict(self.inventory[service])
+        raise Problem("not_in_inventory", "there is no such service in the inventory")
+
+    def owner(self, url: str) -> Record:
+        """The record whose URLs have this one's scheme, host and port. Raises Problem if none has."""
+        place = _place(url)
+        if place is None or place not in self._places:
+            raise Problem(
+                "not_in_inventory", "only plain paths at hosts and ports of the inventory's URLs may be asked"
+            )
+        return dict(self.inventory[self._places[place]])
+
+
+_PLAIN = re.compile(r"[a-z]+://[\w.:\[\]-]+(?:/[\w./~-]*)?", re.ASCII | re.IGNORECASE)
+
+
+def _place(url: Any) -> tuple[str, str, int | None] | None:
+    if not isinstance(url, str) or len(url) > MAX_URL or redact.has_secret(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    if not _PLAIN.fullmatch(url):  # no user, no query, and above all no ${VARIABLE} for the probe to fill in
+        return None
+    return parts.scheme, parts.hostname, port or {"http": 80, "https": 443}[parts.scheme]
+
+
+def bounded(text: str) -> str:
+    """An output within its bound: of a long one the beginning and the end, in whole lines where that is possible."""
+    if len(text) <= MAX_OUTPUT:
+        return text
+    half = MAX_OUTPUT // 2
+    begin, end = text[:half], text[-half:]
+    begin, end = begin.rpartition("\n")[0] or begin, end.partition("\n")[2] or end
+    return f"{begin}\n[... {len(text) - len(begin) - len(end)} characters left out ...]\n{end}"
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(msgspec.to_builtins(value)).decode()
+
+
+def _http_get(box: Toolbox, arguments: Arguments) -> str:
+    from dm_tools.collect import probe
+
+    url = str(arguments["url"])
+    owner = box.owner(url) | {"internal": [url], "external": []}
+    found = section(probe.probe(owner, TIMEOUT), "probe", Probe)
+    if not found or not found.checks:
+        raise Problem("no_answer", "the URL cannot be asked from here")
+    check = found.checks[0]
+    kept = ("status_code", "error", "message", "redirects", "total_ms", "body_excerpt")
+    return _json({key: getattr(check, key) for key in kept})
+
+
+def _looked(box: Toolbox, arguments: Arguments) -> tuple[Page, str]:
+    """A URL as a browser shows it, and its document, redacted. No picture is kept: who reads text needs none."""
+    from dm_tools.collect import browser, screenshot
+
+    url = str(arguments["url"])
+    looker = browser.Browser(browser.Manner(), tabs=1)
+    try:
+        return screenshot.look(looker, box.owner(url), url, TIMEOUT, MAX_OUTPUT)
+    finally:
+        looker.close()
+
+
+def _browser_screenshot(box: Toolbox, arguments: Arguments) -> str:
+    page, _ = _looked(box, arguments)
+    seen = {key: getattr(page, key) for key in ("verdict", "reasons", "status_code", "title")}
+    entries = {key: getattr(page, key)[:MAX_ENTRIES] for key in ("console", "exceptions", "failed_requests")}
+    return _json(seen | {"text": (page.text or "")[:MAX_PAGE_TEXT]} | entries)
+
+
+def _browser_dom(box: Toolbox, arguments: Arguments) -> str:
+    return _looked(box, arguments)[1] or "(the document is empty)"
+
+
+def _list_containers(box: Toolbox, arguments: Arguments) -> str:
+    from dm_tools.collect import containers
+
+    lines = []
+    for name, record in box.inventory.items():
+        try:
+            found = containers.container_of(record, TIMEOUT)
+            lines.append(f"{name}: {found.get('State')}, {found.get('Status')}")
+        except Problem as problem:
+            lines.append(f"{name}: {problem.message}")
+    return "\n".join(lines)
+
+
+def _logs(box: Toolbox, arguments: Arguments) -> str:
+    from dm_tools.collect import logs
+
+    tail = arguments.get("tail", 200)
+    if not isinstance(tail, int) or isinstance(tail, bool) or not 1 <= tail <= MAX_TAIL:
+        raise Problem("bad_arguments", f"tail is a number from 1 to {MAX_TAIL}")
+    record = logs.logs(box.record(arguments["container"]), tail, None, 256 * 1024, TIMEOUT)
+    found = section(record, "logs", Logs)
+    lines = found.lines if found else []
+    seen: dict[str, None] = {}
+    for template in found.templates if found else []:  # what repeats is told once, errors first
+        seen[f"{template.count} x {template.text}"] = None
+    text = "\n".join([*list(seen)[:20], "", "the newest lines:", *(line.text for line in lines[-10:])])
+    return text if lines else "(the log is empty)"
+
+
+def _stats(box: Toolbox, arguments: Arguments) -> str:
+    from dm_tools.collect import containers
+
+    return _json(section(containers.stats(box.record(arguments["container"]), TIMEOUT), "stats", Stats))
+
+
+def _inspect(box: Toolbox, arguments: Arguments) -> str:
+    from dm_tools.collect import containers
+
+    record = containers.inspect(box.record(arguments["container"]), EVENT_WINDOW, TIMEOUT)
+    return _json(section(record, "inspect", Inspect))
+
+
+def _host_exec(box: Toolbox, arguments: Arguments) -> str:
+    from dm_tools.collect import host
+
+    command = arguments["cmd"]
+    try:
+        argv = shlex.split(command) if isinstance(command, str) else [str(each) for each in command]
+    except (ValueError, TypeError):
+        raise Problem("bad_arguments", "cmd is a command of words") from None
+    return host.run(argv, TIMEOUT) or "(it printed nothing)"
+
+
+_URL = {"url": {"type": "string", "maxLength": MAX_URL}}
+_CONTAINER = {"container": {"type": "string", "maxLength": 200, "description": "a service or its container"}}
+
+TOOLS = {
+    tool.name: tool
+    for tool in (
+        Tool("docker_list_containers", "All services and the state of their containers.", {}, (), _list_containers),
+        Tool(
+            "docker_logs",
+            "The newest log lines of a container, what repeats counted.",
+            _CONTAINER | {"tail": {"type": "integer", "minimum": 1, "maximum": MAX_TAIL}},
+            ("container",),
+            _logs,
+        ),
+        Tool("docker_inspect", "State, health, limits, networks, events.", _CONTAINER, ("container",), _inspect),
+        Tool("docker_stats", "CPU, memory, processes, network.", _CONTAINER, ("container",), _stats),
+        Tool(
+            "http_get",
+            "Ask a URL of the inventory's hosts: status, error, the beginning of the answer.",
+            _URL,
+            ("url",),
+            _http_get,
+        ),
+        Tool(
+            "browser_screenshot",
+            "What a URL of the inventory's hosts shows in a browser: verdict, title, text, errors.",
+            _URL,
+            ("url",),
+            _browser_screenshot,
+        ),
+        Tool("browser_dom", "The document of such a page, in excerpt.", _URL, ("url",), _browser_dom),
+        Tool(
+            "host_exec_readonly",
+            "One of a few commands of the host, as: df -h, free -m, ss -ltn, uptime, dmesg --level=err.",
+            {"cmd": {"type": "string", "maxLength": 120}},
+            ("cmd",),
+            _host_exec,
+        ),
+    )
+}
