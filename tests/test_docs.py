@@ -140,7 +140,7 @@ def test_installed_from_a_wheel_it_finds_its_patterns_and_templates(tmp_path: Pa
         check=True,
     )
     assert '"cause":"tls_expired"' in done.stdout
-    code = "from dm_tools.llm import prompts; from dm_tools.store import cost; "
+    code = "from dm_tools.llm import prompts; from dm_tools.show import cost; "
     code += "print(prompts.read('analyst').id, prompts.read('agent').id, len(cost.prices()))"
     found = subprocess.run(
         [python, "-P", "-c", code],

@@ -24,10 +24,12 @@ import pytest
 from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
+from dm_tools.act import policy
 from dm_tools.act.propose import propose
 from dm_tools.patterns import reading as reader
 from dm_tools.pipe.spool import Spool
 from dm_tools.records import ConsoleEntry, Page, Reason, Request, Screenshot, Status, Verdict, with_section
+from dm_tools.show import records as show
 from dm_tools.show.html import graph, page
 from dm_tools.store import reports as report
 from dm_tools.store import screenshots
@@ -38,6 +40,7 @@ from tests.test_report import incident, judged
 
 Json = dict[str, Any]
 
+MANNER = report.Manner(policy.is_safe, show.text, page.render)
 FAULTS = ROOT / "tests" / "data" / "faults"
 AXE = ROOT / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 # One pixel, red.
@@ -287,7 +290,7 @@ def test_every_recorded_fault_has_its_cards_and_no_link_leads_nowhere(tmp_path: 
                 verdict = verdicts[record["service"]]
                 record = with_section(record, "analysis", verdict)
                 collector.add(with_section(record, "proposals", propose(record["service"], verdict)))
-            done = report.write(collector, tmp_path / recording.stem, 1732800000, None, html=True)
+            done = report.write(collector, tmp_path / recording.stem, 1732800000, None, MANNER)
         text = Path(done["html_path"]).read_text()
         roots = sorted(service for service, each in verdicts.items() if each.role == "root")
         assert sorted(re.findall(r'<h2 id="i\d+-h"><a href="#s\d+">([^<]*)</a></h2>', text)) == roots, recording.stem

@@ -9,6 +9,7 @@ import pytest
 
 from dm_tools import redact
 from dm_tools.redact import Redactor
+from dm_tools.redact.redactor import MAX_REMEMBERED
 from tests.conftest import SEALED, Run, records
 
 # What comes, and what is left of it. The secret is always hunter2.
@@ -304,11 +305,11 @@ def test_known_secrets_are_masked_wherever_they_stand() -> None:
 
 def test_memory_is_bounded() -> None:
     redactor = Redactor()
-    for number in range(redact.MAX_REMEMBERED):
+    for number in range(MAX_REMEMBERED):
         redactor.redact(f"token=value{number}x")
     assert redactor.redact("token=onemore1") == "token=<secret>"
     assert redactor.redact("token=value0x") == "token=<secret:1>"
-    assert len(redactor.numbers) == redact.MAX_REMEMBERED
+    assert len(redactor.numbers) == MAX_REMEMBERED
     assert Redactor().redact("password=" + "x" * 10_000_000) == "password=<secret:1>"
 
 

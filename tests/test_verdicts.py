@@ -1,6 +1,6 @@
 """Every recorded fault and public log case is judged byte for byte as it was when somebody last looked at the change.
 
-tests/data/verdicts.jsonl has one line per service: what the verdict says in short, and a digest of all of it. It began
+tests/data/verdicts/reviewed.jsonl has one line per service: what the verdict says in short, and a digest of all of it. It began
 as what commit 953fdba said, before the code was moved to where it is now. `pytest tests/test_verdicts.py --accept`
 writes it anew; review that with `git diff`: each changed line is a verdict that changed.
 """
@@ -24,7 +24,7 @@ from tests import lab
 from tests.conftest import ROOT
 from tests.score import cases, faults
 
-KEPT = ROOT / "tests" / "data" / "verdicts.jsonl"
+KEPT = ROOT / "tests" / "data" / "verdicts" / "reviewed.jsonl"
 SHOWN = ("role", "cause", "confidence", "pattern", "hypothesis", "evidence")
 
 

@@ -22,6 +22,7 @@ from dm_tools.llm.settings import DEFAULT_MODEL, Settings
 from dm_tools.patterns.language import Library
 from dm_tools.records import Analysis, Cause, LogLine, Logs, Proposal, Role, with_section
 from dm_tools.text.condense import Condenser
+from dm_tools.text.tokens import evidence_tokens, tokens
 from tests import injection, lab, logmaker, scripted
 from tests.score import cases
 
@@ -234,7 +235,7 @@ def long_logs(library: Library) -> Long:
             verdicts = analyze({each["service"]: facts(each, chosen) for each in changed}, chosen)
             pieces = [piece for each in changed for piece in briefs.pieces(each, service, verdicts)]
             brief = analyst.fitted(prompt, service, verdicts, pieces, 4_000)
-            told = sum(briefs.tokens(each["content"]) for each in analyst.messages(prompt, brief))
+            told = sum(tokens(each["content"]) for each in analyst.messages(prompt, brief))
             found.most_tokens = max(found.most_tokens, told)
             held = any(piece.whole == text for piece in brief.pieces.values() for text in cited)
             if kind == "none":
@@ -243,7 +244,7 @@ def long_logs(library: Library) -> Long:
             found.incidents += 1
             found.held += held
             found.told_tokens += told
-            found.raw_tokens += sum(map(len, texts)) // 4 + sum(map(briefs.evidence_tokens, stack))
+            found.raw_tokens += sum(map(len, texts)) // 4 + sum(map(evidence_tokens, stack))
             if not held:
                 found.lost.append(name)
     return found
