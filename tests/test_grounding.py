@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from dm_tools.diagnose.grounding import CARRIED_BY, WITHOUT_EVIDENCE, checked
+from dm_tools.diagnose.grounding import checked
 from dm_tools.evidence.ids import resolve
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import told
+from dm_tools.patterns import causes
 from dm_tools.records import Analysis, Cause, Confidence, Finding, Role, Root, Severity, Status
 from tests import making
 from tests.conftest import ROOT, Run, records
@@ -154,12 +155,12 @@ def test_symptoms_and_peers_outside_the_inventory_are_dropped() -> None:
 KIND_OF = {each.partition(":")[0]: each for each in reversed(REAL)}
 
 
-@pytest.mark.parametrize("cause", list(CARRIED_BY))
+@pytest.mark.parametrize("cause", [each for each in Cause if causes.of(each).carried_by is not None])
 @pytest.mark.parametrize("kind", list(KIND_OF))
 def test_a_cause_stands_only_on_evidence_that_can_carry_it(cause: Cause, kind: str) -> None:
     evidence = KIND_OF[kind]
     found = check(verdict(cause, [evidence]))
-    if any(evidence == each or evidence.startswith((f"{each}:", f"{each}.")) for each in CARRIED_BY[cause]):
+    if any(evidence == each or evidence.startswith((f"{each}:", f"{each}.")) for each in causes.carriers(cause)):
         assert found.cause == cause
     else:
         assert_demoted(found)
@@ -186,7 +187,7 @@ def test_foreign_evidence_counts_by_its_kind() -> None:
     assert_demoted(check(verdict(Cause.EXITED, ["worker/logs:5"])))
 
 
-@pytest.mark.parametrize("cause", [*sorted(WITHOUT_EVIDENCE), None])
+@pytest.mark.parametrize("cause", [Cause.CONTAINER_MISSING, Cause.INCONCLUSIVE, None])
 def test_not_knowing_needs_no_evidence(cause: Cause | None) -> None:
     claim = verdict(cause, evidence=[], findings=[])
     assert check(copy.deepcopy(claim)) == claim

@@ -7,10 +7,24 @@ from typing import Any
 
 import msgspec
 import pytest
+import re2
 
 from dm_tools.act.catalogue import CATALOGUE, RESOURCES, Kind, Risk, accepts, problem
-from dm_tools.act.propose import REMEDIES, UNKNOWN, propose
-from dm_tools.records import Analysis, Cause, Confidence, Finding, Proposal, Role, Root, Severity, Status
+from dm_tools.act.propose import propose
+from dm_tools.patterns import causes
+from dm_tools.records import (
+    Analysis,
+    Cause,
+    Confidence,
+    Finding,
+    Inspect,
+    Proposal,
+    Role,
+    Root,
+    Severity,
+    Stats,
+    Status,
+)
 from tests.conftest import ROOT, Run, records
 
 Json = dict[str, Any]
@@ -72,8 +86,22 @@ def test_the_actions_of_the_design_and_the_seed_are_there() -> None:
     }
 
 
-@pytest.mark.parametrize("remedies", [*REMEDIES.values(), UNKNOWN], ids=[*REMEDIES, "unknown"])
-def test_remedies_name_only_what_the_catalogue_has(remedies: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_is_known_and_means_something_of_its_own(cause: Cause) -> None:
+    known = causes.of(cause)
+    assert known.means and [each for each in Cause if causes.of(each).means == known.means] == [cause]
+    assert re2.compile(known.words or "")
+    assert set(known.shows) <= {"inspect:state", *(f"stats:{name}" for name in Stats.__struct_fields__)}
+    kinds = {"logs", "probe", "event", "stats", "screenshot", "step"}
+    for each in causes.carriers(cause) - kinds:
+        section, _, key = each.partition(":")
+        kind = {"inspect": Inspect, "stats": Stats}[section]
+        assert key in (*kind.__struct_fields__, "health"), each
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_remedies_name_only_what_the_catalogue_has(cause: Cause) -> None:
+    remedies = causes.of(cause).remedies
     assert remedies
     for remedy in remedies:
         action = CATALOGUE[remedy.action]
@@ -100,7 +128,7 @@ def test_every_cause_has_something_to_do_whatever_was_captured(cause: Cause | No
 
 
 def test_the_best_known_causes_get_the_remedy_that_fits() -> None:
-    first = {cause: remedies[0].action for cause, remedies in REMEDIES.items()}
+    first = {cause: causes.of(cause).remedies[0].action for cause in Cause}
     assert {
         Cause.OOM_KILLED: "scale_up",
         Cause.STOPPED: "start",

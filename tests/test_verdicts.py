@@ -1,8 +1,8 @@
 """Every recorded fault and public log case is judged byte for byte as it was when somebody last looked at the change.
 
-tests/data/verdicts/reviewed.jsonl has one line per service: what the verdict says in short, and a digest of all of it. It began
-as what commit 953fdba said, before the code was moved to where it is now. `pytest tests/test_verdicts.py --accept`
-writes it anew; review that with `git diff`: each changed line is a verdict that changed.
+tests/data/verdicts/reviewed.jsonl has one line per service: what the verdict says in short, and a digest of all of it.
+It began as what commit 953fdba said, before the code was moved to where it is now. `pytest tests/test_verdicts.py
+--accept` writes it anew; review that with `git diff`: each changed line is a verdict that changed.
 """
 
 from __future__ import annotations

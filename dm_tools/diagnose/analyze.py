@@ -17,7 +17,6 @@ from dm_tools.records import Analysis, Cause, Confidence, Fix, Role, Root, Sever
 
 SLOWNESS = (Cause.UPSTREAM_TIMEOUT, Cause.SLOW_RESPONSE, Cause.UNRESPONSIVE)
 SATURATION = (Cause.CPU_SATURATED, Cause.MEMORY_PRESSURE)
-_SURENESS = [Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH]
 MAX_AGREEING = 3  # symptoms whose own words are cited beside the root's: more of the same proves nothing more
 
 
@@ -163,7 +162,7 @@ def _symptom(service: str, path: list[str], judged: Judged, root: Analysis) -> A
     verdict.pattern, verdict.since = (reason.pattern, reason.since) if reason else (None, None)
     # It cannot be surer than the verdict on its root.
     verdict.confidence = min(
-        root.confidence or Confidence.LOW, Confidence.HIGH if reason else Confidence.MEDIUM, key=_SURENESS.index
+        root.confidence or Confidence.LOW, Confidence.HIGH if reason else Confidence.MEDIUM, key=lambda each: each.order
     )
     if judged.facts.status == Status.HEALTHY:
         verdict.status = Status.DEGRADED

@@ -9,35 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dm_tools.evidence.ids import EVIDENCE
+from dm_tools.patterns import causes
 from dm_tools.records import Analysis, Cause, Confidence, Finding, Role, Severity
-
-# What can carry a cause: a kind of evidence, or one thing that Docker says of the container. What is not listed here
-# (the image's name, the mounts) is worth knowing but proves nothing.
-TELLING = {
-    *("logs", "probe", "event", "stats", "screenshot", "step", "inspect:state", "inspect:exit_code", "inspect:error"),
-    *("inspect:health", "inspect:restart_count", "inspect:oom_killed"),
-}
-CARRIED_BY = {
-    Cause.OOM_KILLED: {"inspect:oom_killed", "event", "logs"},
-    Cause.PAUSED: {"inspect:state", "event"},
-    Cause.STOPPED: {"inspect:state", "inspect:exit_code", "event"},
-    Cause.EXITED: {"inspect:state", "inspect:exit_code", "event"},
-    Cause.CRASH_LOOP: {"inspect:state", "inspect:restart_count", "event"},
-    Cause.BAD_COMMAND: {"inspect:error", "inspect:exit_code", "logs"},
-    Cause.NETWORK_DETACHED: {"inspect:networks", "logs"},
-    Cause.PORT_CONFLICT: {"inspect:error", "logs"},
-    Cause.HEALTHCHECK_BROKEN: {"inspect:health"},
-    Cause.TLS_EXPIRED: {"probe", "logs"},
-    Cause.TLS_UNTRUSTED: {"probe", "logs"},
-    Cause.UNRESPONSIVE: {"probe", "inspect:health", "logs", "screenshot"},
-    Cause.CPU_SATURATED: {"stats:throttled_percent", "stats:cpu_percent", "logs"},
-    Cause.MEMORY_PRESSURE: {"stats:memory_percent", "stats:memory_bytes", "logs"},
-    Cause.MISSING_ENV: {"logs", "inspect:env_names"},
-    Cause.AUTH_FAILURE: {"logs", "probe", "inspect:health"},
-}
-
-# These states are verdicts on the absence of something: there is nothing to cite.
-WITHOUT_EVIDENCE = {Cause.INCONCLUSIVE, Cause.CONTAINER_MISSING}
 
 Resolves = Callable[[str, str], bool]  # (service, evidence id) -> whether it stands for something
 
@@ -63,7 +36,7 @@ def _leads(service: str, verdict: Analysis, inventory: set[str]) -> bool:
     """Whether the way to the root is one: from this service, through known ones, to the root that it names."""
     root = verdict.root
     if root is None:
-        return verdict.cause in WITHOUT_EVIDENCE
+        return causes.of(verdict.cause).nothing_to_cite
     if not {root.service, *root.path} <= inventory or not root.path:
         return False
     is_root = root.service == service
@@ -79,9 +52,9 @@ def _inconclusive(service: str, verdict: Analysis) -> Analysis:
 
 
 def _carries(cause: Cause | None, evidence: list[str]) -> bool:
-    if cause is None or cause in WITHOUT_EVIDENCE:
+    if cause is None or causes.of(cause).nothing_to_cite:
         return True
-    allowed = CARRIED_BY.get(cause, TELLING)
+    allowed = causes.carriers(cause)
     return any(_names(each.rpartition("/")[2]) & allowed for each in evidence)
 
 
@@ -93,7 +66,7 @@ def _names(evidence_id: str) -> set[str]:
 def _stands(service: str, finding: Finding, inventory: set[str], resolves: Resolves) -> bool:
     if finding.points_to is not None and finding.points_to not in inventory:
         return False
-    if finding.cause in WITHOUT_EVIDENCE:
+    if causes.of(finding.cause).nothing_to_cite:
         return True
     known = all(_resolves(service, each, inventory, resolves) for each in finding.evidence)
     return bool(finding.evidence) and known and _carries(finding.cause, finding.evidence)

@@ -14,10 +14,9 @@ from typing import Annotated, Any
 import msgspec
 
 from dm_tools import redact
-from dm_tools.diagnose.grounding import CARRIED_BY, TELLING
 from dm_tools.evidence.words import short
 from dm_tools.llm.brief import Brief, Piece
-from dm_tools.patterns import haystack
+from dm_tools.patterns import causes, haystack
 from dm_tools.records import ActionName, Analysis, Cause, Confidence, Fix, Severity, Step
 
 MAX_CITED = 5
@@ -142,96 +141,28 @@ def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-# What a text must speak of to carry a cause: the words by which programs and their documentation name it.
-WORDS = {
-    Cause.OOM_KILLED: r"out of memory|oom|cannot allocate|killed process|heap space",
-    Cause.CRASH_LOOP: r"crash|panic|fatal|abort|segfault|segmentation|restart",
-    Cause.EXITED: r"exit|shut ?down|terminat|stopp",
-    Cause.STOPPED: r"shut ?down|stopp|terminat|signal 15|sigterm",
-    Cause.BAD_COMMAND: r"not found|no such file|exec format|executable",
-    Cause.IMAGE_MISSING: r"image|manifest|pull",
-    Cause.PORT_CONFLICT: r"address already in use|port is already|bind",
-    Cause.MISSING_ENV: r"environment|variable|not set|undefined|keyerror|required|missing",
-    Cause.CONFIG_ERROR: r"config|setting|directive|parameter|syntax|option|invalid|unknown|yaml|json|toml",
-    Cause.WRONG_PORT: r"port|refused",
-    Cause.AUTH_FAILURE: r"auth|password|credential|log-?in|denied|unauthori[sz]ed|forbidden|token|\b40[13]\b",
-    Cause.PERMISSION_DENIED: r"permission|denied|not permitted|eacces|eperm|forbidden",
-    Cause.READ_ONLY_FILESYSTEM: r"read-?only",
-    Cause.DISK_FULL: r"no space|disk|quota|enospc|full",
-    Cause.MEMORY_PRESSURE: r"memory|heap|gc overhead|swap",
-    Cause.CPU_SATURATED: r"cpu|processor|load|throttl|starv",
-    Cause.FD_EXHAUSTED: r"too many open files|descriptor|emfile|enfile|nofile",
-    Cause.CONNECTION_LIMIT: r"too many|connection|max|limit|pool|clients",
-    Cause.DNS_FAILURE: r"resol|dns|name or service|host name|unknown host|getaddrinfo|enotfound|no such host",
-    Cause.CONNECTION_REFUSED: r"refused|econnrefused|connect",
-    Cause.NETWORK_DETACHED: r"network|unreachable|no route",
-    Cause.UPSTREAM_TIMEOUT: r"time[ds]? ?-?out|deadline|\b504\b",
-    Cause.DEPENDENCY_DOWN: r"refused|unavailable|unreachable|reset|down|connect|\b50[234]\b|broken pipe",
-    Cause.TLS_EXPIRED: r"expired",
-    Cause.TLS_UNTRUSTED: r"certificate|tls|ssl|x509|self[- ]signed|trust",
-    Cause.HTTP_ERROR: r"\b[45]\d\d\b|http",
-    Cause.APP_EXCEPTION: r"exception|error|traceback|panic|unhandled",
-    Cause.WRONG_CONTENT: r"content|page|html|unexpected|blank|welcome",
-    Cause.SLOW_RESPONSE: r"slow|latency|took|time|seconds|\bms\b",
-    Cause.UNRESPONSIVE: r"time[ds]? ?-?out|no response|not respond|hang|stuck|deadlock|unresponsive",
-    Cause.HEALTHCHECK_BROKEN: r"health|not found|exec|curl|wget",
-    Cause.STORE_READ_ONLY: r"read-?only|oom command|misconf|writ|maxmemory|replica",
-    Cause.SCHEMA_MISSING: r"relation|table|column|schema|migrat|does ?n.t exist|not exist|no such",
-    Cause.DATA_CORRUPTION: r"corrupt|checksum|crc|invalid page|damaged|malformed|truncat",
-    Cause.SOFTWARE_DEFECT: r"panic|assert|segfault|segmentation|n[iu]ll? pointer|bug|internal error|traceback",
-    Cause.VERSION_MISMATCH: r"version|incompatib|upgrade|unsupported|protocol",
-    Cause.LIMIT_EXCEEDED: r"limit|exceed|too (?:large|many|long|big)|quota|maximum",
-    Cause.RATE_LIMITED: r"rate|\b429\b|throttl|too many requests|quota",
-    Cause.BACKLOG: r"backlog|queue|lag|behind|pending|overload",
-    Cause.REPLICATION_BROKEN: r"replic|standby|slave|wal|binlog|sync",
-    Cause.QUORUM_LOST: r"quorum|leader|majority|election|raft|cluster",
-    Cause.LOCK_CONTENTION: r"lock",
-    Cause.IO_ERROR: r"i/o|input/output|\bio\b|read error|write error|eio|disk",
-    Cause.RESOURCE_MISSING: r"not found|no such|missing|does ?n.t exist|not exist|unknown|\b404\b",
-    Cause.GPU_MEMORY: r"cuda|gpu|vram",
-    Cause.CLOCK_SKEW: r"clock|skew|time|ntp|drift|future",
-    Cause.SETUP_INCOMPLETE: r"setup|set-up|initiali[sz]|install|wizard|first",
-}
-
-_ENDED = ("exited", "dead", "restarting", "created")
-# What a state or figure must be to carry a cause; of one that is not named here its kind decides alone.
-_SHOWS: dict[str, dict[Cause, tuple[str, ...] | float]] = {
-    "inspect:state": {
-        Cause.PAUSED: ("paused",),
-        Cause.EXITED: _ENDED,
-        Cause.STOPPED: _ENDED,
-        Cause.CRASH_LOOP: ("restarting", "exited", "dead"),
-    },
-    "stats:memory_percent": {Cause.MEMORY_PRESSURE: 80.0, Cause.OOM_KILLED: 95.0},
-    "stats:cpu_percent": {Cause.CPU_SATURATED: 90.0},
-    "stats:throttled_percent": {Cause.CPU_SATURATED: 30.0},
-}
-
-
 def carries(cause: Cause, piece: Piece) -> bool:
     """Whether one piece of evidence can show a cause."""
+    known = causes.of(cause)
     kind, key = piece.local.partition(":")[0], piece.local.partition(".")[0]
     if isinstance(piece.value, Step):
         # Of what tools tell only a log speaks for itself: figures, states and documents name everything there can be.
-        words = WORDS.get(cause) if piece.value.tool == "docker_logs" else None
+        words = known.words if piece.value.tool == "docker_logs" else None
         return words is not None and any(haystack.says(words, line) for line in piece.whole.split("\n"))
-    allowed = CARRIED_BY.get(cause, TELLING)
-    if not {kind, key} & allowed:
+    if not {kind, key} & causes.carriers(cause):
         return False
     if kind in ("logs", "probe", "screenshot") or key in ("inspect:health", "inspect:error"):
-        words = WORDS.get(cause)
-        return words is not None and haystack.says(
-            words, piece.text if kind in ("probe", "screenshot") else piece.whole
-        )
+        text = piece.text if kind in ("probe", "screenshot") else piece.whole
+        return known.words is not None and haystack.says(known.words, text)
     if key == "inspect:oom_killed":
         return cause == Cause.OOM_KILLED and piece.value is True
-    if key in _SHOWS:
-        wanted = _SHOWS[key].get(cause)
+    if key == "inspect:state" or kind == "stats":
+        wanted = known.shows.get(key)
         if isinstance(wanted, float):
             return isinstance(piece.value, int | float) and piece.value >= wanted
         return wanted is not None and piece.value in wanted
     # Exit codes, restarts and events carry the causes that are nothing but this.
-    return cause in CARRIED_BY and bool(piece.value)
+    return known.carried_by is not None and bool(piece.value)
 
 
 def take(verdict: Analysis, claim: Claim, brief: Brief, found: Judgement, engine: str) -> str | None:

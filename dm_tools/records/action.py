@@ -38,6 +38,11 @@ class Confidence(StrEnum):
     MEDIUM = "medium"
     LOW = "low"
 
+    @property
+    def order(self) -> int:
+        """Its place, the least sure first: a verdict is as sure as the least sure thing that it stands on."""
+        return (Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH).index(self)
+
 
 class Fix(Section):
     """What a pattern says helps. A parameter's value `$name` is what the pattern captured as `name`."""

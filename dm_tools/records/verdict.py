@@ -74,6 +74,11 @@ class Severity(StrEnum):
     WARNING = "warning"
     INFO = "info"
 
+    @property
+    def order(self) -> int:
+        """Its place, the worst first: what lists are sorted by."""
+        return list(Severity).index(self)
+
 
 class Role(StrEnum):
     """A service's part in an incident."""

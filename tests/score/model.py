@@ -15,10 +15,11 @@ from typing import Any
 from dm_tools.act.propose import propose
 from dm_tools.diagnose.analyze import analyze, resolver
 from dm_tools.diagnose.facts import facts
-from dm_tools.llm import analyst, claims, prompts
+from dm_tools.llm import analyst, prompts
 from dm_tools.llm import brief as briefs
 from dm_tools.llm.client import Client
 from dm_tools.llm.settings import DEFAULT_MODEL, Settings
+from dm_tools.patterns import causes
 from dm_tools.patterns.language import Library
 from dm_tools.records import Analysis, Cause, LogLine, Logs, Proposal, Role, with_section
 from dm_tools.text.condense import Condenser
@@ -154,7 +155,7 @@ def gullible(request: scripted.Json) -> scripted.Answer:
         if not any(kind in name for kind in ("logs:", "probe:", "health")):
             continue
         named = [each for each in Cause if re.search(rf"\b{each}\b", text)]
-        fitting = [each for each, words in claims.WORDS.items() if re.search(words, text, re.IGNORECASE)]
+        fitting = [each for each in Cause if (words := causes.of(each).words) and re.search(words, text, re.IGNORECASE)]
         for cause in [*named, *fitting]:
             claim = {
                 "service": name.partition("/")[0],
