@@ -234,4 +234,4 @@ def test_a_range_of_log_lines_stands_for_all_of_them(evidence: str, stands: bool
     assert bool(found) == stands
     if evidence == "logs:0-2":
         assert [line.text for line in found] == ["a", "b", "c"]
-        assert told(view, evidence)["text"] == "a\nb\nc"
+        assert told(view, evidence).text == "a\nb\nc"

@@ -10,14 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-
-class Risk(StrEnum):
-    """What an action does to the running stack."""
-
-    READ_ONLY = "read_only"  # looks, changes nothing
-    REVERSIBLE = "reversible"  # changes the container's state; `undo` takes it back
-    DISRUPTIVE = "disruptive"  # replaces the container
-    MANUAL = "manual"  # for people: outside what a program may do
+from dm_tools.records import ActionName, Risk
 
 
 class Kind(StrEnum):
@@ -35,7 +28,7 @@ RESOURCES = ("memory", "cpus", "pids")
 class Action:
     """One entry. `automatic`: may be carried out without a person once it is confident enough."""
 
-    name: str
+    name: ActionName
     risk: Risk
     automatic: bool
     does: str
@@ -45,34 +38,35 @@ class Action:
 
 
 _ALL = (
-    Action("check_logs", Risk.READ_ONLY, True, "read the newest log lines"),
-    Action("check_config", Risk.READ_ONLY, False, "compare the configuration with what the service expects",
+    Action(ActionName.CHECK_LOGS, Risk.READ_ONLY, True, "read the newest log lines"),
+    Action(ActionName.CHECK_CONFIG, Risk.READ_ONLY, False, "compare the configuration with what the service expects",
            optional={"path": Kind.TEXT, "variable": Kind.TEXT, "port": Kind.TEXT}),
-    Action("check_dependencies", Risk.READ_ONLY, True, "see whether a dependency is up and reachable",
+    Action(ActionName.CHECK_DEPENDENCIES, Risk.READ_ONLY, True, "see whether a dependency is up and reachable",
            required={"dependency": Kind.SERVICE}),
-    Action("check_credentials", Risk.READ_ONLY, False, "compare the credentials with those of the dependency",
+    Action(ActionName.CHECK_CREDENTIALS, Risk.READ_ONLY, False, "compare the credentials with those of the dependency",
            optional={"dependency": Kind.SERVICE, "user": Kind.TEXT}),
-    Action("restart", Risk.REVERSIBLE, True, "stop the container and start it again",
+    Action(ActionName.RESTART, Risk.REVERSIBLE, True, "stop the container and start it again",
            undo="nothing to take back: the same container runs again"),
-    Action("start", Risk.REVERSIBLE, True, "start the stopped container", undo="stop it again"),
-    Action("unpause", Risk.REVERSIBLE, True, "let the paused processes go on", undo="pause it again"),
-    Action("reconnect_network", Risk.REVERSIBLE, True, "attach the container to its network again",
+    Action(ActionName.START, Risk.REVERSIBLE, True, "start the stopped container", undo="stop it again"),
+    Action(ActionName.UNPAUSE, Risk.REVERSIBLE, True, "let the paused processes go on", undo="pause it again"),
+    Action(ActionName.RECONNECT_NETWORK, Risk.REVERSIBLE, True, "attach the container to its network again",
            undo="disconnect it again", optional={"network": Kind.TEXT}),
-    Action("scale_up", Risk.REVERSIBLE, False, "raise a limit of the running container",
+    Action(ActionName.SCALE_UP, Risk.REVERSIBLE, False, "raise a limit of the running container",
            undo="set the limit back to its old value", required={"resource": Kind.RESOURCE}),
-    Action("recreate", Risk.DISRUPTIVE, False, "make the container anew from its image and configuration",
+    Action(ActionName.RECREATE, Risk.DISRUPTIVE, False, "make the container anew from its image and configuration",
            undo="recreate it from the configuration before"),
-    Action("rollback_image", Risk.DISRUPTIVE, False, "go back to the image that ran before",
+    Action(ActionName.ROLLBACK_IMAGE, Risk.DISRUPTIVE, False, "go back to the image that ran before",
            undo="recreate it from the newer image"),
-    Action("renew_certificate", Risk.MANUAL, False, "get a new certificate and load it"),
-    Action("fix_healthcheck", Risk.MANUAL, False, "correct the healthcheck's command"),
-    Action("fix_config", Risk.MANUAL, False, "correct the configuration",
+    Action(ActionName.RENEW_CERTIFICATE, Risk.MANUAL, False, "get a new certificate and load it"),
+    Action(ActionName.FIX_HEALTHCHECK, Risk.MANUAL, False, "correct the healthcheck's command"),
+    Action(ActionName.FIX_CONFIG, Risk.MANUAL, False, "correct the configuration",
            optional=dict.fromkeys(("path", "variable", "port", "host", "setting"), Kind.TEXT)),
-    Action("free_disk", Risk.MANUAL, False, "make room on the disk that is full", optional={"path": Kind.TEXT}),
-    Action("escalate", Risk.MANUAL, False, "hand it to somebody who knows the service"),
+    Action(ActionName.FREE_DISK, Risk.MANUAL, False, "make room on the disk that is full",
+           optional={"path": Kind.TEXT}),
+    Action(ActionName.ESCALATE, Risk.MANUAL, False, "hand it to somebody who knows the service"),
 )  # fmt: skip
 
-CATALOGUE = {action.name: action for action in _ALL}
+CATALOGUE: dict[str, Action] = {action.name: action for action in _ALL}
 
 
 def accepts(action: Action, key: str, value: Any, inventory: set[str]) -> bool:

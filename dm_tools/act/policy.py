@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from dm_tools.records import Confidence
+from dm_tools.records import Confidence, ProposedFix, Risk
 
 
-def is_safe(fix: dict[str, Any]) -> bool:
+def is_safe(fix: ProposedFix) -> bool:
     """Whether a proposed fix is an automatic action that is not a guess."""
-    return bool(fix["automatic"]) and (fix["risk"] == "read_only" or fix["confidence"] == Confidence.HIGH)
+    return fix.automatic and (fix.risk == Risk.READ_ONLY or fix.confidence == Confidence.HIGH)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
+import msgspec
 
 from dm_tools.pipe import command, exits, stream
+from dm_tools.records import ApprovedAction
 from dm_tools.show import terminal
 
 
@@ -38,9 +39,9 @@ def cli(report: Path | None, proofs_dir: Path) -> int:
 
     writer = stream.Writer()
 
-    def emit(actions: list[dict[str, Any]]) -> None:
+    def emit(actions: list[ApprovedAction]) -> None:
         for action in actions:
-            writer.write(stream.dumps(action), flush=True)
+            writer.write(stream.dumps(msgspec.to_builtins(action)), flush=True)
 
     try:
         path = report or review.newest(proofs_dir)

@@ -9,7 +9,7 @@ import orjson
 
 from dm_tools.evidence.ids import resolve
 from dm_tools.evidence.view import View
-from dm_tools.records import LogLine, Page, Request, Step
+from dm_tools.records import ContextLine, Fine, LogLine, Page, Quoted, Request, Step
 
 MAX_WORDS = 160  # characters of a line that quotes a piece of evidence
 MAX_SHOWN = 400  # characters of a page's text, and of what a tool told
@@ -33,26 +33,30 @@ def short(text: str, length: int = MAX_WORDS) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
-def told(view: View, evidence_id: str) -> dict[str, Any]:
-    """When a piece of evidence appeared (null: nothing says) and what it says."""
+def told(view: View, evidence_id: str) -> Quoted:
+    """When a piece of evidence appeared (None: nothing says) and what it says."""
+    return Quoted(evidence_id, *_told(view, evidence_id))
+
+
+def _told(view: View, evidence_id: str) -> tuple[str | None, str]:
     found = resolve(view, evidence_id)
     if isinstance(found, LogLine):
-        return {"at": found.ts, "text": found.text}
+        return found.ts, found.text
     if evidence_id.startswith("logs:") and isinstance(found, list):
-        return {"at": found[0].ts, "text": "\n".join(line.text for line in found)}
+        return found[0].ts, "\n".join(line.text for line in found)
     if evidence_id.startswith("probe:") and found is not None:
         answer = found.message or ("ok" if found.ok else "failed")
-        return {"at": None, "text": f"{found.url}: {answer}"}
+        return None, f"{found.url}: {answer}"
     if evidence_id.startswith("screenshot:") and found is not None:
         words = f"{found.url}: {quote(found)}" if isinstance(found, Page) else quote(found)
-        return {"at": None, "text": short(words, MAX_SHOWN) or "(nothing)"}
+        return None, short(words, MAX_SHOWN) or "(nothing)"
     if isinstance(found, Step):
-        return {"at": None, "text": f"{found.tool} told a model: {short(found.output, MAX_SHOWN)}"}
+        return None, f"{found.tool} told a model: {short(found.output, MAX_SHOWN)}"
     if evidence_id.startswith("event:") and found is not None:
-        return {"at": found.ts, "text": f"container event {found.action}"}
+        return found.ts, f"container event {found.action}"
     if evidence_id.startswith("inspect:health.") and found is not None:
-        return {"at": found.end, "text": f"healthcheck exit code {found.exit_code}: {found.output}"}
-    return {"at": None, "text": f"{evidence_id.partition(':')[2]} = {plain(found)}"}
+        return found.end, f"healthcheck exit code {found.exit_code}: {found.output}"
+    return None, f"{evidence_id.partition(':')[2]} = {plain(found)}"
 
 
 def plain(value: Any) -> str:
@@ -83,7 +87,7 @@ NEWEST = 8  # log items shown where none is cited
 CITED = 12  # of a long range of cited items, those shown
 
 
-def context(view: View, evidence: list[str]) -> list[list[dict[str, Any]]]:
+def context(view: View, evidence: list[str]) -> list[list[ContextLine]]:
     """The cited log items of this service with those around them, as runs without gaps; if none is cited, the newest.
 
     `evidence` of an item is the id that cites it, null for one that only stands beside it.
@@ -101,21 +105,19 @@ def context(view: View, evidence: list[str]) -> list[list[dict[str, Any]]]:
         for near in range(place - AROUND, place + AROUND + 1)
         if 0 <= near < len(lines)
     } or set(range(max(len(lines) - NEWEST, 0), len(lines)))
-    runs: list[list[dict[str, Any]]] = []
+    runs: list[list[ContextLine]] = []
     for place in sorted(shown):
         if place - 1 not in shown:
             runs.append([])
         line = lines[place]
-        runs[-1].append(
-            {"id": line.id, "at": line.ts, "stream": line.stream, "text": line.text, "evidence": cited.get(line.id)}
-        )
+        runs[-1].append(ContextLine(line.id, line.ts, line.stream, line.text, cited.get(line.id)))
     return runs
 
 
 MEMORY_FINE_PERCENT = 80.0
 
 
-def fine(view: View, evidence: list[str]) -> list[dict[str, str]]:
+def fine(view: View, evidence: list[str]) -> list[Fine]:
     """What was looked at in this service and is as it should be: ids and words. Nothing that the verdict cites."""
     found: list[tuple[str, str]] = []
     for check in view.probe.checks if view.probe else []:
@@ -135,4 +137,4 @@ def fine(view: View, evidence: list[str]) -> list[dict[str, str]]:
             found.append(("stats:memory_percent", f"memory is at {stats.memory_percent:g} % of its limit"))
         if stats.throttled_percent == 0:
             found.append(("stats:throttled_percent", "the processor limit was not reached"))
-    return [{"id": each, "text": text} for each, text in found if each not in evidence]
+    return [Fine(each, text) for each, text in found if each not in evidence]

@@ -44,6 +44,15 @@ class Confidence(StrEnum):
         return (Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH).index(self)
 
 
+class Risk(StrEnum):
+    """What an action does to the running stack."""
+
+    READ_ONLY = "read_only"  # looks, changes nothing
+    REVERSIBLE = "reversible"  # changes the container's state; `undo` takes it back
+    DISRUPTIVE = "disruptive"  # replaces the container
+    MANUAL = "manual"  # for people: outside what a program may do
+
+
 class Fix(Section):
     """What a pattern says helps. A parameter's value `$name` is what the pattern captured as `name`."""
 
@@ -56,9 +65,9 @@ class Fix(Section):
 class Proposal(Section):
     """One proposed action. `undo` says how to take it back, null where there is nothing to undo."""
 
-    action: str
+    action: ActionName
     confidence: Confidence
-    risk: str
+    risk: Risk
     automatic: bool
     reasoning: str
     parameters: dict[str, Any]

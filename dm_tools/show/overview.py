@@ -9,11 +9,12 @@ from typing import Any
 
 from dm_tools.evidence.words import own_part
 from dm_tools.pipe import say
+from dm_tools.records import Severity
 from dm_tools.show import terminal
 from dm_tools.show.records import COLOURS, MARKS, Line, as_dict, as_list, is_record, measured
 
 ORDER = ("failed", "degraded", "unknown", "healthy")
-SEVERITIES = ("critical", "warning", "info")
+SEVERITIES = tuple(map(str, Severity))
 GAP = 2  # columns between two cells
 
 Json = dict[str, Any]

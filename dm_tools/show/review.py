@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from dm_tools.records import ApprovedAction, Issue, IssuePage
 from dm_tools.show.terminal import Terminal
 from dm_tools.store import screenshots
-from dm_tools.store.approvals import Issue, Review, Screenshot
+from dm_tools.store.approvals import Review
 
 CHOICES = """\
   [a] Approve all
@@ -23,7 +23,7 @@ MAX_PAGES = 8  # of an incident that are shown
 LARGEST_PICTURE = 8 * 1024 * 1024  # bytes that are sent to a terminal
 
 
-def hold(review: Review, terminal: Terminal, emit: Callable[[list[dict[str, Any]]], None]) -> None:
+def hold(review: Review, terminal: Terminal, emit: Callable[[list[ApprovedAction]], None]) -> None:
     """Ask about every undecided issue; `emit` gets the actions of each approval as soon as it is on the disk."""
     waiting = review.undecided()
     for number, issue in enumerate(waiting, 1):
@@ -39,7 +39,7 @@ def _decide(
     issue: Issue,
     position: str,
     terminal: Terminal,
-    emit: Callable[[list[dict[str, Any]]], None],
+    emit: Callable[[list[ApprovedAction]], None],
 ) -> bool:
     """Ask until the issue is decided; False to quit."""
     everything = list(range(len(issue.proposed_fixes)))
@@ -95,8 +95,7 @@ def _show_issue(number: int, issue: Issue, terminal: Terminal) -> None:
     if issue.cause:
         terminal.show(f"  Cause: {issue.cause} (confidence {issue.confidence or 'unknown'})")
     for symptom in issue.symptoms:
-        path = " → ".join(str(each) for each in symptom.get("path") or [])
-        terminal.show(f"  Also fails because of it: {symptom.get('service')} ({path})")
+        terminal.show(f"  Also fails because of it: {symptom.service} ({' → '.join(symptom.path)})")
     excerpt = issue.log_excerpt.strip("\n")
     if excerpt:
         terminal.show("\nLog Excerpt (last 20 lines):", bold=True)
@@ -120,13 +119,13 @@ def _show_issue(number: int, issue: Issue, terminal: Terminal) -> None:
         if parameters:
             terminal.show(f"     Parameters: {parameters}")
         terminal.show(f"     Confidence: {fix.confidence}")
-        terminal.show(f"     Risk: {fix.risk}" + (f"; to undo: {fix.undo}" if fix.undo else ""))
+        terminal.show(f"     Risk: {fix.risk or 'unknown'}" + (f"; to undo: {fix.undo}" if fix.undo else ""))
         terminal.show(f"     Reasoning: {fix.reasoning}\n")
     if not issue.proposed_fixes:
         terminal.show("  (none)")
 
 
-def _pages(issue: Issue) -> list[Screenshot]:
+def _pages(issue: Issue) -> list[IssuePage]:
     """The pages that are shown: what is wrong comes first."""
     return sorted(issue.screenshots, key=lambda each: each.verdict == "ok")[:MAX_PAGES]
 
@@ -149,8 +148,7 @@ def _view(issue: Issue, folder: Path, terminal: Terminal) -> None:
 def _show_evidence(issue: Issue, terminal: Terminal) -> None:
     terminal.show("\nEvidence:", bold=True)
     for each in issue.evidence_detail:
-        at = f" at {each['at']}" if each.get("at") else ""
-        terminal.show(f"  [{each.get('id')}]{at}")
-        terminal.show("\n".join(f"    {line}" for line in str(each.get("text", "")).split("\n")))
+        terminal.show(f"  [{each.id}]" + (f" at {each.at}" if each.at else ""))
+        terminal.show("\n".join(f"    {line}" for line in each.text.split("\n")))
     if not issue.evidence_detail:
         terminal.show("  (none)")

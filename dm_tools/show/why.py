@@ -10,7 +10,7 @@ import msgspec
 
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import told
-from dm_tools.records import Analysis, Problem, Role, section
+from dm_tools.records import Analysis, Problem, Quoted, Role, section
 from dm_tools.show.records import Line
 
 Json = dict[str, Any]
@@ -23,7 +23,7 @@ class _Judged:
     """What is kept of one record: its verdict and the words of its evidence."""
 
     verdict: Analysis
-    words: dict[str, Json]
+    words: dict[str, Quoted]
 
 
 class Why:
@@ -62,7 +62,7 @@ class Why:
         for each in ids:
             owner, slash, local = each.rpartition("/")
             judged = self._services.get(owner if slash else service)
-            yield _quoted(each, judged.words.get(local, {}) if judged else {}, margin)
+            yield _quoted(each, _json(judged.words.get(local)) if judged else {}, margin)
 
 
 def issue(found: Json) -> Iterator[Line]:
@@ -104,6 +104,10 @@ def _model(notes: list[Any], steps: list[Any]) -> Iterator[Line]:
             arguments = " ".join(f"{key}={value}" for key, value in (each.get("arguments") or {}).items())
             failed = f": {each['error']}" if each.get("error") else ""
             yield Line(f"  model looked: [{each.get('id')}] {each.get('tool')} {arguments}{failed}")
+
+
+def _json(quoted: Quoted | None) -> Json:
+    return msgspec.to_builtins(quoted) if quoted else {}
 
 
 def _quoted(evidence_id: str, words: Json, margin: str) -> Line:

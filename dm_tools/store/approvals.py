@@ -13,65 +13,17 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import orjson
 
 from dm_tools.pipe import clock, stream
+from dm_tools.records import REPORT_VERSION, Approval, ApprovedAction, EnhancedReport, Issue
 from dm_tools.store import files
-from dm_tools.store.reports import VERSION
 
-SEVERITIES = ("critical", "warning", "info")
+_KEPT = ("action", "confidence", "reasoning", "parameters", "risk", "undo")  # of a fix, once it is approved
 _REPORT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
-
-
-class Fix(msgspec.Struct):
-    """A proposed fix as a report has it."""
-
-    action: str
-    confidence: str
-    reasoning: str
-    parameters: dict[str, Any]
-    risk: str = "unknown"
-    undo: str | None = None
-
-
-class Screenshot(msgspec.Struct):
-    """A page of a service in the incident, as a report tells of it."""
-
-    service: str
-    url: str | None
-    verdict: str | None
-    reason: str | None = None
-    path: str | None = None
-
-
-class Issue(msgspec.Struct):
-    """An issue as a report has it."""
-
-    id: str
-    service: str
-    severity: str
-    status: str
-    evidence: list[str]
-    root_cause_hypothesis: str
-    log_excerpt: str
-    resource_metrics: dict[str, str | None]
-    proposed_fixes: list[Fix]
-    cause: str | None = None
-    confidence: str | None = None
-    symptoms: list[dict[str, Any]] = []
-    evidence_detail: list[dict[str, Any]] = []
-    screenshots: list[Screenshot] = []
-
-
-class Report(msgspec.Struct):
-    """An enhanced report."""
-
-    report_id: str
-    summary: dict[str, int]
-    issues: list[Issue]
 
 
 class Decision(msgspec.Struct):
@@ -84,7 +36,7 @@ class Decision(msgspec.Struct):
 
 
 class _Version(msgspec.Struct):
-    version: int = VERSION
+    version: int = REPORT_VERSION
 
 
 class ReportError(Exception):
@@ -99,28 +51,29 @@ def newest(folder: Path) -> Path:
     return max(found, key=lambda path: int(path.stem.rpartition("_")[2]))
 
 
-def read(path: Path) -> Report:
+def read(path: Path) -> EnhancedReport:
     """An enhanced report, its issues by severity. Raises ReportError."""
     try:
         data = path.read_bytes()
         version = msgspec.json.decode(data, type=_Version).version
-        if version != VERSION:
-            raise ReportError(f"{str(path)!r} is a report of version {version}; this program reads version {VERSION}")
-        report = msgspec.json.decode(data, type=Report)
+        if version != REPORT_VERSION:
+            ours = f"this program reads version {REPORT_VERSION}"
+            raise ReportError(f"{str(path)!r} is a report of version {version}; {ours}")
+        report = msgspec.json.decode(data, type=EnhancedReport)
     except OSError as failure:
         raise ReportError(f"cannot read {str(path)!r}: {(failure.strerror or '').lower()}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
         raise ReportError(f"{str(path)!r} is not an enhanced report: {wrong}") from None
     if not _REPORT_ID.match(report.report_id):  # it becomes part of a file's name
         raise ReportError(f"{str(path)!r} is not an enhanced report: its id cannot be {report.report_id[:100]!r}")
-    report.issues.sort(key=lambda issue: SEVERITIES.index(issue.severity) if issue.severity in SEVERITIES else 9)
+    report.issues.sort(key=lambda issue: issue.severity.order)
     return report
 
 
 class Review:
     """A review of one report that may be left and taken up again."""
 
-    def __init__(self, path: Path, report: Report) -> None:
+    def __init__(self, path: Path, report: EnhancedReport) -> None:
         self.path, self.report = path.resolve(), report
         self.journal = self.path.parent / f"review_{report.report_id}.jsonl"
         self.decisions = {entry.issue_id: entry for entry in _entries(self.journal)}
@@ -143,7 +96,7 @@ class Review:
         if decision == "approve":
             self.write_approvals()
 
-    def approved(self, only: str | None = None) -> list[dict[str, Any]]:
+    def approved(self, only: str | None = None) -> list[ApprovedAction]:
         """The approved actions in the seed's schema: all, or those of one issue."""
         found = []
         for issue in self.report.issues:
@@ -152,7 +105,8 @@ class Review:
             for index in self.decisions[issue.id].fixes:
                 if 0 <= index < len(issue.proposed_fixes):
                     fix = issue.proposed_fixes[index]
-                    found.append({"issue_id": issue.id, "service": issue.service} | msgspec.to_builtins(fix))
+                    own = {name: getattr(fix, name) for name in _KEPT}
+                    found.append(ApprovedAction(issue_id=issue.id, service=issue.service, **own))
         return found
 
     def approvals_path(self) -> Path:
@@ -174,11 +128,8 @@ class Review:
         actions = self.approved()
         if not actions:
             return None
-        content = {
-            "generated_at": datetime.fromtimestamp(clock.now()).isoformat(timespec="seconds"),
-            "source_report": files.text(self.path),
-            "approved_actions": actions,
-        }
+        now = datetime.fromtimestamp(clock.now()).isoformat(timespec="seconds")
+        content = msgspec.to_builtins(Approval(now, files.text(self.path), actions))
         path = self.approvals_path()
         files.replace(path, [orjson.dumps(stream.repaired(content), option=orjson.OPT_INDENT_2) + b"\n"])
         return path

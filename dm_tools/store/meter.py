@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dm_tools.records import Analysis, ModelCall
+from dm_tools.records import Analysis, Cost, ModelCall
 from dm_tools.text.tokens import CHARACTERS_PER_TOKEN, evidence_tokens
 
 Json = dict[str, Any]
@@ -25,17 +25,17 @@ class Meter:
             self.model = verdict.model.model
             self.calls += verdict.model.calls
 
-    def cost(self, summary: str) -> Json:
+    def cost(self, summary: str) -> Cost:
         """The figures of one report. `summary`: what a person or a large model reads instead of the evidence."""
         evidence = self.evidence_tokens
         read = len(summary) // CHARACTERS_PER_TOKEN
-        return {
-            "model": self.model,
-            "model_calls": len(self.calls),
-            "local_prompt_tokens": sum(each.prompt_tokens for each in self.calls),
-            "local_completion_tokens": sum(each.completion_tokens for each in self.calls),
-            "local_ms": round(sum(each.ms for each in self.calls), 1),
-            "evidence_tokens": evidence,
-            "summary_tokens": read,
-            "saved_percent": round(100 * (1 - read / evidence), 1) if evidence > read else 0.0,
-        }
+        return Cost(
+            model=self.model,
+            model_calls=len(self.calls),
+            local_prompt_tokens=sum(each.prompt_tokens for each in self.calls),
+            local_completion_tokens=sum(each.completion_tokens for each in self.calls),
+            local_ms=round(sum(each.ms for each in self.calls), 1),
+            evidence_tokens=evidence,
+            summary_tokens=read,
+            saved_percent=round(100 * (1 - read / evidence), 1) if evidence > read else 0.0,
+        )

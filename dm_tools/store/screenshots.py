@@ -7,39 +7,24 @@ import contextlib
 import os
 import stat
 from pathlib import Path
-from typing import Any
+
+import msgspec
+
+from dm_tools.records import IssuePage, Page, PageLine
 
 LARGEST = 512 * 1024  # bytes of one picture in the report
 _KINDS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg"}
 
-Json = dict[str, Any]
+
+def line(page: Page) -> PageLine:
+    """A page in short."""
+    return msgspec.convert(page, PageLine, from_attributes=True)
 
 
-def pages(record: Json) -> list[Json]:
-    """What is known of each page; a key that is missing or makes no sense is null or empty."""
-    section = record.get("screenshot")
-    found = section.get("pages") if isinstance(section, dict) else None
-    return [_page(each) for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-
-
-def _page(page: Json) -> Json:
-    texts = ("id", "url", "final_url", "title", "verdict", "path", "thumbnail_path")
-    lists = ("reasons", "console", "exceptions", "failed_requests")
-    code = page.get("status_code")
-    return (
-        {name: page[name] if isinstance(page.get(name), str) else None for name in texts}
-        | {"status_code": code if isinstance(code, int) else None}
-        | {name: page[name] if isinstance(page.get(name), list) else [] for name in lists}
-    )
-
-
-def of_issue(service: str, seen: list[Json]) -> list[Json]:
-    """What an issue of a report tells of its services' pages."""
-    return [
-        {name: page[name] for name in ("id", "url", "verdict", "path")}
-        | {"service": service, "reason": next((str(each["message"]) for each in page["reasons"]), None)}
-        for page in seen
-    ]
+def of_issue(service: str, page: PageLine) -> IssuePage:
+    """What an issue tells of a page of one of its services."""
+    reason = next((each.message for each in page.reasons), None)
+    return IssuePage(service, page.url, page.verdict, page.id, page.path, reason)
 
 
 def located(path: str | None, folder: Path) -> Path | None:

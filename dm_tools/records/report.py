@@ -1,0 +1,223 @@
+"""Reports and approvals: what dm-report and dm-review write, in the schema of the seed, and what reads them again.
+
+Where the seed has a key, its name and form are the seed's ("cpu": "0.5%"); what we add is beside it, and has a default
+so that a report in the seed's own words can be read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dm_tools.records.action import ActionName, Confidence, Risk
+from dm_tools.records.base import Section
+from dm_tools.records.evidence import ConsoleEntry, ProbeError, Reason, Request, Status, Verdict
+from dm_tools.records.verdict import Cause, Role, Root, Severity
+
+REPORT_VERSION = 1
+
+
+class ProposedFix(Section):
+    """A proposed action of an issue."""
+
+    action: ActionName
+    confidence: Confidence
+    reasoning: str
+    parameters: dict[str, Any]
+    risk: Risk | None = None
+    automatic: bool = False
+    undo: str | None = None
+    evidence: list[str] = msgspec.field(default_factory=list)
+
+
+class Quoted(Section):
+    """A piece of evidence in words. `at`: when it appeared, null where nothing says."""
+
+    id: str
+    at: str | None
+    text: str
+
+
+class ContextLine(Section):
+    """A log item near a cited one; `evidence` is the id that cites it, null for one that only stands beside it."""
+
+    id: str
+    at: str | None
+    stream: str
+    text: str
+    evidence: str | None
+
+
+class Fine(Section):
+    """Something that was looked at and is as it should be."""
+
+    id: str
+    text: str
+
+
+class ToolCall(Section):
+    """One call of a tool by a model."""
+
+    id: str
+    tool: str
+    arguments: dict[str, Any]
+    output: str
+    error: str | None
+
+
+class IssuePage(Section):
+    """A page of a service in an incident."""
+
+    service: str
+    url: str | None
+    verdict: Verdict | None
+    id: str | None = None
+    path: str | None = None
+    reason: str | None = None
+
+
+class Issue(Section):
+    """One incident: the root with its evidence and fixes; the services that only suffer are its `symptoms`.
+
+    `fingerprint` is the same for the same trouble in the next run; `id` is this report's own.
+    """
+
+    id: str
+    service: str
+    severity: Severity
+    status: str  # ours are Status; the seed's own reports say "unhealthy"
+    evidence: list[str]
+    root_cause_hypothesis: str
+    log_excerpt: str
+    resource_metrics: dict[str, str | None]
+    proposed_fixes: list[ProposedFix]
+    fingerprint: str | None = None
+    cause: Cause | None = None
+    confidence: Confidence | None = None
+    pattern: str | None = None
+    since: str | None = None
+    symptoms: list[Root] = msgspec.field(default_factory=list)
+    evidence_detail: list[Quoted] = msgspec.field(default_factory=list)
+    engine: str | None = None
+    looked_at: list[str] = msgspec.field(default_factory=list)
+    found_fine: list[Fine] = msgspec.field(default_factory=list)
+    log_context: list[list[ContextLine]] = msgspec.field(default_factory=list)
+    next: list[str] = msgspec.field(default_factory=list)
+    notes: list[str] = msgspec.field(default_factory=list)
+    steps: list[ToolCall] = msgspec.field(default_factory=list)
+    screenshots: list[IssuePage] = msgspec.field(default_factory=list)
+
+
+class CheckLine(Section):
+    """One URL's answer in short."""
+
+    url: str
+    ok: bool
+    status_code: int | None
+    error: ProbeError | None
+    total_ms: float | None
+
+
+class PageLine(Section):
+    """One page in short."""
+
+    id: str
+    url: str
+    final_url: str | None
+    title: str | None
+    verdict: Verdict
+    path: str | None
+    thumbnail_path: str | None
+    status_code: int | None
+    reasons: list[Reason]
+    console: list[ConsoleEntry]
+    exceptions: list[str]
+    failed_requests: list[Request]
+
+
+class ServiceLine(Section):
+    """One service of a stack report."""
+
+    name: str
+    status: Status
+    container: str | None
+    state: str | None
+    health: str | None
+    role: Role | None
+    cause: Cause | None
+    path: list[str] | None
+    checks: list[CheckLine]
+    hypothesis: str | None
+    evidence_detail: list[Quoted]
+    resources: dict[str, float | None]
+    screenshots: list[PageLine]
+    errors: list[dict[str, Any]]
+
+
+class Cost(Section):
+    """What a diagnosis cost in tokens, and what reading everything would have cost."""
+
+    model: str | None
+    model_calls: int
+    local_prompt_tokens: int
+    local_completion_tokens: int
+    local_ms: float
+    evidence_tokens: int
+    summary_tokens: int
+    saved_percent: float
+
+
+class Head(Section, kw_only=True):
+    """What every report says of itself. `generated_at` in milliseconds since 1970; `summary` counts services."""
+
+    generated_at: int = 0
+    report_id: str
+    version: int = REPORT_VERSION
+    summary: dict[str, int]
+    run_path: str | None = None
+    input_errors: list[dict[str, Any]] = msgspec.field(default_factory=list)
+
+
+class StackReport(Head, kw_only=True):
+    """`stack_diagnostics_<ts>.json`: every service in short."""
+
+    report_path: str
+    services: list[ServiceLine]
+
+
+class EnhancedReport(Head, kw_only=True):
+    """`enhanced_diagnostics_<ts>.json`: the issues."""
+
+    issues: list[Issue]
+    automated_actions_safe: list[str] = msgspec.field(default_factory=list)
+    requires_human_review: list[str] = msgspec.field(default_factory=list)
+    base_report_path: str | None = None
+    cost: Cost | None = None
+
+
+class ApprovedAction(Section):
+    """A fix that a person approved."""
+
+    issue_id: str
+    service: str
+    action: ActionName
+    confidence: Confidence
+    reasoning: str
+    parameters: dict[str, Any]
+    risk: Risk | None = None
+    undo: str | None = None
+
+
+class Approval(Section):
+    """`approved_fixes_<time>.json`: all that was approved of one report."""
+
+    generated_at: str
+    source_report: str
+    approved_actions: list[ApprovedAction]
+
+
+def report_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of the reports and the approval file."""
+    (*_, definitions) = msgspec.json.schema_components([StackReport, EnhancedReport, Approval])
+    return definitions
