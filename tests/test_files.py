@@ -25,7 +25,7 @@ Called = list[tuple[Any, ...]]
 
 @pytest.fixture
 def called(monkeypatch: pytest.MonkeyPatch) -> Called:
-    """The calls that matter, as they are made: what is synced (a folder, or so many bytes), and what gets which name."""
+    """The calls that matter, as they are made: what is synced (a folder, or so many bytes), what gets which name."""
     made: Called = []
 
     def sync(descriptor: int, real: Callable[[int], None] = os.fsync) -> None:
