@@ -44,6 +44,7 @@ def test_what_the_machines_own_network_broke_off_is_asked_for_again(
     def picture(answer: Answer) -> None:
         asked.append(answer.path)
         if len(asked) == 1:
+            answer.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nthe beginning")
             answer.connection.shutdown(socket.SHUT_RDWR)
         else:
             answer.send(200, b"x")
