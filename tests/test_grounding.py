@@ -151,6 +151,19 @@ def test_a_root_or_path_outside_the_inventory_demotes(root: Root, role: Role) ->
     assert_demoted(check(verdict(role=role, root=root)))
 
 
+@pytest.mark.parametrize(
+    ("role", "root"),
+    [
+        (Role.SYMPTOM, Root(service="postgres", path=["web", "postgres"])),  # the way begins elsewhere
+        (Role.SYMPTOM, Root(service="postgres", path=["app", "redis"])),  # it ends elsewhere
+        (Role.SYMPTOM, Root(service="app", path=["app"])),  # nobody suffers from himself
+        (Role.ROOT, Root(service="postgres", path=["app", "postgres"])),
+    ],
+)
+def test_a_way_that_does_not_lead_from_the_service_to_its_root_demotes(role: Role, root: Root) -> None:
+    assert_demoted(check(verdict(role=role, root=root)))
+
+
 def test_symptoms_and_peers_outside_the_inventory_are_dropped() -> None:
     web = Root(service="web", path=["web", "app"])
     ghosts = [Root(service="ghost", path=["ghost", "app"]), Root(service="web", path=["web", "ghost", "app"])]
