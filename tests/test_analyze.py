@@ -219,6 +219,17 @@ def test_a_finished_job_is_healthy_and_a_stopped_service_is_not() -> None:
     assert roots(judge(service("db", "failed", state="exited", restart_policy="no"))) == [("db", "exited")]
 
 
+@pytest.mark.parametrize("action", ["kill", "stop"])
+def test_a_job_that_somebody_ended_has_not_finished_even_with_exit_code_0(action: str) -> None:
+    """A program that handles the signal ends with 0, as one that has done its work does."""
+    end = {"ts": "2026-01-01T00:09:00Z", "action": "die", "signal": None, "exit_code": 0}
+    job = service("migrate", state="exited", restart_policy="no", events=[end]) | {"probe": None}
+    assert roots(judge(job)) == []
+    job["inspect"]["events"] = [end | {"action": action, "signal": 15, "exit_code": None}, end]
+    (found,) = roots(judge(job))
+    assert found[0] == "migrate"
+
+
 def test_a_service_without_a_container() -> None:
     error = {"stage": "inspect", "code": "container_not_found", "message": "no container 'app'"}
     gone: Record = {"v": 1, "service": "app", "errors": [error]}

@@ -175,11 +175,12 @@ def scripts() -> list[str]:
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],
         ["mypy"],
+        ["deptry", ".", "--no-ansi"],
         ["shellcheck", *scripts()],
         ["scripts/man", "--check"],
         ["scripts/literals", "--check"],
     ],
-    ids=["ruff", "ruff-format", "mypy", "shellcheck", "man", "literals"],
+    ids=["ruff", "ruff-format", "mypy", "deptry", "shellcheck", "man", "literals"],
 )
 def test_the_tools_have_nothing_to_say(check: list[str]) -> None:
     path = ROOT / ".venv" / "bin" / check[0]

@@ -6,7 +6,9 @@ The endpoint here is scripted (tests/scripted.py): these are the lies and breakd
 from __future__ import annotations
 
 import json
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -454,6 +456,45 @@ def test_an_agent_that_loops_or_reaches_too_far_is_stopped(run: Run, calls: list
         assert verdict["steps"][0]["error"]
         assert verdict["steps"][0]["output"] == ""
     assert verdict["cause"] == "version_mismatch"
+
+
+def test_tools_reach_the_services_of_the_incident_and_nobody_else(run: Run) -> None:
+    """The stack has a service that is well: a model that is asked about another one has no business there."""
+    visitors: list[str] = []
+
+    class Visited(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            visitors.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    wanted: list[tuple[str, Json]] = []
+
+    def script(request: Json) -> Answer:
+        if "tools" not in request:
+            return answer(evidence=[number(request, ODD)])
+        if not wanted:
+            return Answer("DONE")
+        name, arguments = wanted.pop(0)
+        return Answer(calls=[(name, json.dumps(arguments))])
+
+    with HTTPServer(("127.0.0.1", 0), Visited) as server, endpoint(script) as place:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        well = {"status": "healthy", "checks": []}
+        bystander = new("bystander", internal=[url]) | {"container": "shop-bystander-1", "probe": well}
+        wanted += [("docker_logs", {"container": "bystander"}), ("docker_list_containers", {})]
+        wanted += [("docker_stats", {"container": "shop-bystander-1"}), ("http_get", {"url": url})]
+        verdict, _ = judged(run, place, unknown_failure(), bystander, options="--agent")
+        server.shutdown()
+        assert "bystander" not in str(place.requests[0])
+    logs, listed, stats, got = verdict["steps"]
+    assert listed["output"].startswith("app: ") and "\n" not in listed["output"]
+    assert {step["error"] for step in (logs, stats)} == {"there is no such service in the inventory"}
+    assert "only plain paths at hosts and ports" in got["error"]
+    assert visitors == []
 
 
 def test_max_steps(run: Run) -> None:

@@ -384,6 +384,24 @@ def test_status_codes(serve: Serve, ask_all: AskAll) -> None:
     assert {check["status_code"]: check["error"] for check in checks} == expected
 
 
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        ([200, 401], "healthy"),  # it asks who is there: somebody works
+        ([404], "degraded"),  # it answers, and not what was asked for
+        ([404, 503], "degraded"),
+        ([200, 503], "degraded"),
+        ([503], "failed"),
+        ([503, 0], "failed"),
+        ([0], "failed"),
+    ],
+)
+def test_what_a_services_answers_say_of_it(serve: Serve, run: Run, codes: list[int], expected: str) -> None:
+    urls = [f"http://127.0.0.1:{serve(answer(status(code))) if code else 1}/" for code in codes]
+    probed = run("dm-probe", stdin=json.dumps({"service": "x", "external": urls}) + "\n")
+    assert records(probed.stdout)[0]["probe"]["status"] == expected
+
+
 @pytest.mark.parametrize("header", [f"Content-Length: {10**10}\r\n", "Transfer-Encoding: chunked\r\n"])
 def test_ten_gigabytes_cost_nothing(serve: Serve, ask: Ask, header: str) -> None:
     sent = 0

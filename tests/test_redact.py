@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
+from string import ascii_letters, digits
 
 import pytest
 
 from dm_tools import redact
+from dm_tools.collect import logs
 from dm_tools.redact import Redactor
 from dm_tools.redact.redactor import MAX_REMEMBERED
 from tests.conftest import SEALED, Run, records
@@ -301,6 +304,30 @@ def test_known_secrets_are_masked_wherever_they_stand() -> None:
     assert redactor.redact("ValueError: 's3cr3tvalue' on kubernetes p4ssw0rd9") == (
         "ValueError: '<secret:1>' on kubernetes <secret:2>"
     )
+
+
+def test_what_was_announced_once_is_masked_wherever_else_the_text_has_it() -> None:
+    text = "login password=s3cr3tvalue failed; argv: ['s3cr3tvalue', 'x'], then s3cr3tvalue again"
+    assert redact.redact(text) == "login password=<secret:1> failed; argv: ['<secret:1>', 'x'], then <secret:1> again"
+    # a word may stand there for reasons of its own
+    assert redact.redact("password=kubernetes on kubernetes") == "password=<secret:1> on kubernetes"
+
+
+# What is only in one piece known for what it is: what stands around the secret, its length, what separates two of them.
+KEY = "-----BEGIN PRIVATE KEY-----\n%s\n-----END PRIVATE KEY-----"
+IN_ONE_PIECE = [("ghp_%s", 36, " "), ("postgres://app:%s@db/x", 120, " "), (KEY, 700, "\n"), (KEY, 3500, "\n")]
+
+
+@pytest.mark.parametrize(("around", "length", "between"), IN_ONE_PIECE)
+def test_where_a_long_item_is_cut_no_half_of_a_secret_is_shown(around: str, length: int, between: str) -> None:
+    """Secrets around every cut, also so many that masking makes of sixteen thousand characters a few hundred."""
+    chance = random.Random(length)
+    for shift in range(0, 4000, 331):
+        secrets = ["".join(chance.choices(ascii_letters + digits, k=length)) for _ in range(40_000 // length)]
+        shown = logs.item(["word " * (shift // 5), between.join(around % secret for secret in secrets)])
+        assert "characters left out" in shown
+        pieces = {secret[at : at + 12] for secret in secrets for at in range(length - 11)}
+        assert not pieces & {shown[at : at + 12] for at in range(len(shown) - 11)}
 
 
 def test_memory_is_bounded() -> None:

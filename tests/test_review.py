@@ -18,6 +18,7 @@ from typing import Any
 import pexpect
 import pytest
 
+from dm_tools.store.approvals import ReportError, Review, read
 from tests.conftest import ROOT, SEALED, Run, records
 
 Json = dict[str, Any]
@@ -590,6 +591,20 @@ def test_a_torn_journal_costs_only_the_decision_that_was_torn(sit: Any, proofs: 
     person = sit()
     person.end()
     assert "Every issue of this report is decided." in person.text  # nothing was written into the torn line
+
+
+def test_what_another_terminal_decided_before_the_lock_counts(proofs: Path) -> None:
+    """Between opening a report and getting its lock somebody may decide an issue: it is not asked about again."""
+    path = report(proofs, issue("one"), issue("two"))
+    late, early = Review(path, read(path)), Review(path, read(path))
+    with early.alone():
+        early.decide(early.report.issues[0], "approve", [1])
+        with pytest.raises(ReportError, match="another terminal"), late.alone():
+            pass
+    with late.alone():
+        assert [each.service for each in late.undecided()] == ["two"]
+        late.decide(late.report.issues[1], "approve", [0])
+    assert approved(proofs) == [("one", "check_logs"), ("two", "restart")]
 
 
 def test_a_garbage_journal_decides_nothing(sit: Any, proofs: Path) -> None:

@@ -130,12 +130,11 @@ def grouped(lines: list[RawLine], redactor: redact.Redactor | None = None) -> li
 def item(parts: list[str], mask: Callable[[str], str] = redact.redact) -> str:
     """One item's text; of a very long one the beginning and the end, where the cause of a trace stands."""
     whole = "\n".join(parts).rstrip()
-    margin = 2 * MAX_ITEM_CHARACTERS  # wide enough that no half of a secret is shown; masking megabytes takes minutes
+    half, margin = MAX_ITEM_CHARACTERS // 2, 2 * MAX_ITEM_CHARACTERS  # masking megabytes takes minutes
     if len(whole) <= 2 * margin:
         head = tail = mask(whole)
         if len(head) <= MAX_ITEM_CHARACTERS:
             return head
-    else:
-        head, tail = mask(whole[:margin]), mask(whole[-margin:])
-    half = MAX_ITEM_CHARACTERS // 2
+    else:  # nobody knows half a secret: what is next to a cut is not shown, however short the rest became by masking
+        head, tail = mask(whole[:margin])[:-half], mask(whole[-margin:])[half:]
     return f"{head[:half]}\n[... {len(whole) - 2 * half} characters left out ...]\n{tail[-half:]}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -23,6 +24,14 @@ MAX_BYTES = 16 * 1024 * 1024  # what one page may load
 
 Place = tuple[tuple[str, int] | None, tuple[ProbeError, str] | None]
 Resolve = Callable[[str, int], Place]  # where a host and port lead: an address, or why nowhere; neither: as written
+
+
+def key(host: str) -> str:
+    """A URL's host as a browser asks for it: an IPv6 address may be written in many ways."""
+    try:
+        return str(ipaddress.IPv6Address(host))
+    except ValueError:
+        return host
 
 
 def as_written(host: str, port: int) -> Place:
@@ -41,7 +50,7 @@ class Proxy:
     def forget(self, resolve: Resolve) -> None:
         """Begin anew for another page."""
         self.resolve = resolve
-        self.failed: dict[str, tuple[ProbeError, str]] = {}
+        self.failed: dict[tuple[str, int], tuple[ProbeError, str]] = {}
         self.places: dict[tuple[str, int], Place] = {}
         self.received = 0
         self.drop()
@@ -67,7 +76,7 @@ class Proxy:
     def why_failed(self, url: str) -> tuple[ProbeError, str] | None:
         """Why nothing answers where a URL leads, if that is known."""
         parts = urlsplit(url)
-        return self.failed.get(f"{parts.hostname}:{parts.port or http.DEFAULT_PORTS.get(parts.scheme)}")
+        return self.failed.get((key(parts.hostname or ""), parts.port or http.DEFAULT_PORTS.get(parts.scheme, 0)))
 
     @property
     def cut(self) -> bool:
@@ -81,7 +90,7 @@ class Proxy:
             try:
                 back, onward = await self._connect(host, port)
             except (OSError, TimeoutError, UnicodeError, records.Problem) as failure:
-                self.failed[f"{host}:{port}"] = _why(failure)
+                self.failed[host, port] = _why(failure)
                 writer.write(b"\x05\x05\x00\x01" + bytes(6))
             else:
                 self.writers.add(onward)
@@ -105,7 +114,7 @@ class Proxy:
             host = ".".join(map(str, await reader.readexactly(4)))
         else:
             raw = await reader.readexactly(16)
-            host = ":".join(raw[at : at + 2].hex() for at in range(0, 16, 2))
+            host = str(ipaddress.IPv6Address(raw))
         return host, int.from_bytes(await reader.readexactly(2), "big")
 
     async def _connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -211,6 +211,13 @@ def _on_signal(number: int, frame: FrameType | None) -> NoReturn:
     raise _Signal(128 + number)
 
 
+LAST_SECONDS = 0.5  # after a signal: what is finished is still written, if somebody reads
+
+
+def _on_another(number: int, frame: FrameType | None) -> NoReturn:
+    os._exit(128 + number)
+
+
 def run(command: click.Command) -> NoReturn:
     """Run one command to its exit status: every way in which a program ends passes here.
 
@@ -252,7 +259,13 @@ def run(command: click.Command) -> NoReturn:
 
 
 def finish(status: int) -> NoReturn:
-    """Flush what is left and leave at once."""
+    """Flush what is left and leave at once; after a signal, whoever has stopped reading is not waited for."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is _on_signal:
+            signal.signal(number, _on_another)
+    if status in (exits.INTERRUPTED, exits.TERMINATED):
+        signal.signal(signal.SIGALRM, lambda number, frame: os._exit(status))
+        signal.setitimer(signal.ITIMER_REAL, LAST_SECONDS)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -94,5 +94,7 @@ def append(path: Path, line: bytes) -> None:
                 os.ftruncate(descriptor, size)
                 raise OSError(28, "no space left on device")
             os.fsync(descriptor)
+            if size == 0:
+                _sync_folder(path.parent)  # a new file: its name, too
         finally:
             os.close(descriptor)

@@ -36,7 +36,8 @@ def _own_loop() -> asyncio.AbstractEventLoop:
     """An event loop in a thread of its own."""
     loop = asyncio.new_event_loop()
     loop.set_default_executor(ThreadPoolExecutor(16))  # name look-ups
-    loop.set_exception_handler(lambda loop, context: None)  # a killed browser leaves answers that nobody waits for
+    if not os.environ.get("DM_DEBUG"):
+        loop.set_exception_handler(lambda loop, context: None)  # a killed browser leaves answers that nobody waits for
     threading.Thread(target=loop.run_forever, daemon=True).start()
     return loop
 

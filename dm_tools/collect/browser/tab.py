@@ -290,7 +290,7 @@ class Tab:
 
     async def _is_trusted_here(self) -> bool:
         """Whether this machine knows the issuer: a browser has a list of its own, without a company's authority."""
-        place = self.parts.hostname or "", self.parts.port or 443
+        place = socks.key(self.parts.hostname or ""), self.parts.port or 443
         address, refused = self.proxy.places.get(place, (None, None))
         return refused is None and await http.trusts(address or place, place[0], TRUST_SECONDS)
 

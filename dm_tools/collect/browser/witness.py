@@ -107,7 +107,7 @@ class Witness:
 
     def _on_failed(self, request: Sent) -> None:
         words = request.failure or ""
-        self.network_changed |= "ERRNETWORK_CHANGED" in words
+        self.network_changed |= "ERR_NETWORK_CHANGED" in words
         # What was broken off because the page went on, or was seen enough of, is no fault of the page.
         if request.is_navigation_request() or "ERR_ABORTED" in words or not self.seen.url:
             return

@@ -1,0 +1,138 @@
+"""dm_tools/pipe/command.py: whom --when leaves alone, and how a command ends on a signal, whatever it waits for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from dm_tools.pipe import command
+from tests.conftest import SEALED
+from tests.test_contract import await_handlers
+
+WELL = {"probe": {"status": "healthy"}, "inspect": {"state": "running", "health": "healthy"}}
+
+
+@pytest.mark.parametrize(
+    ("record", "looked_at"),
+    [
+        (WELL, False),
+        (WELL | {"inspect": {"state": "running", "health": None}}, False),
+        (WELL | {"inspect": None}, False),
+        (WELL | {"inspect": {"state": "running", "health": "unhealthy"}}, True),
+        (WELL | {"inspect": {"state": "running", "health": "starting"}}, True),
+        (WELL | {"inspect": {"state": "paused", "health": "healthy"}}, True),
+        (WELL | {"probe": {"status": "degraded"}}, True),
+        (WELL | {"probe": {"status": "unknown"}}, True),
+        (WELL | {"probe": None}, True),
+    ],
+)
+def test_when_unhealthy_looks_at_all_that_is_not_known_to_be_well(record: dict[str, Any], looked_at: bool) -> None:
+    def work(found: dict[str, Any]) -> dict[str, Any]:
+        return found | {"looked": True}
+
+    assert command.when("unhealthy", work)(record).get("looked", False) is looked_at
+    assert command.when("always", work)(record)["looked"]
+
+
+@contextlib.contextmanager
+def started(name: str, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A command as a terminal starts it: Ctrl-C is not ignored, whatever the tests run under."""
+    with subprocess.Popen(
+        [f"dm-{name}"],
+        stderr=subprocess.PIPE,
+        env=SEALED,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("name", ["probe", "redact", "analyze", "show"])
+def test_a_reader_that_has_stopped_reading_does_not_hold_a_command(
+    name: str, number: int, status: int, tmp_path: Path
+) -> None:
+    """As a pager does: the pipe is full, and the command is stuck in the middle of a write."""
+    (tmp_path / "in.jsonl").write_text('{"service": "x", "filler": "%s"}\n' % ("f" * 400) * 2000)
+    reading, writing = os.pipe()
+    with (tmp_path / "in.jsonl").open("rb") as source, os.fdopen(reading, "rb") as never_read:
+        with started(name, stdin=source, stdout=writing, cwd=tmp_path) as process:
+            os.close(writing)
+            await_handlers(process)
+            deadline = time.monotonic() + 5
+            while "pipe" not in Path(f"/proc/{process.pid}/wchan").read_text() and time.monotonic() < deadline:
+                time.sleep(0.05)  # it still works
+            process.send_signal(number)
+            assert process.wait(timeout=5) == status
+            assert process.stderr is not None and process.stderr.read() == b""
+        del never_read
+
+
+def test_ctrl_c_while_records_are_worked_on_leaves_whole_lines_only(tmp_path: Path) -> None:
+    """Some are done, others wait for a server that says nothing: what was written is whole, and nobody adds to it."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        waiting = {"service": "waits", "external": [f"http://127.0.0.1:{silent.getsockname()[1]}/"]}
+        done = {"service": "done", "external": ["http://127.0.0.1:1/"]}
+        text = "".join(json.dumps(each) + "\n" for each in [*[done] * 40, *[waiting] * 40])
+        out = tmp_path / "out.jsonl"
+        with out.open("wb") as file, started("probe", stdin=subprocess.PIPE, stdout=file, cwd=tmp_path) as process:
+            assert process.stdin is not None and process.stderr is not None
+            process.stdin.write(text.encode())
+            process.stdin.flush()
+            deadline = time.monotonic() + 20
+            while out.read_bytes().count(b"\n") < 40 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=5) == 130
+            assert process.stderr.read() == b""
+    lines = out.read_bytes().split(b"\n")
+    assert lines.pop() == b""
+    assert [json.loads(line)["service"] for line in lines] == ["done"] * 40
+
+
+def test_ctrl_c_at_a_terminal_ends_the_whole_pipe_without_a_word(tmp_path: Path) -> None:
+    line = "trap : INT; sleep 60 | dm-probe | dm-analyze | dm-show; echo ended ${PIPESTATUS[@]}"
+    person = pexpect.spawn(
+        "/bin/bash",
+        ["-c", f"echo began; {line}"],
+        cwd=str(tmp_path),
+        env=SEALED,
+        encoding="utf-8",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    person.expect_exact("began\r\n", timeout=10)
+    time.sleep(2)  # all three wait for the first record
+    person.sendintr()
+    person.expect(pexpect.EOF, timeout=10)
+    person.close()
+    assert person.before == "^Cended 130 130 130 130\r\n"
+
+
+def test_a_job_in_the_background_ignores_ctrl_c(tmp_path: Path) -> None:
+    """A shell starts it so: Ctrl-C is for what is in the foreground."""
+    with subprocess.Popen(
+        ["dm-redact"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=SEALED,
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    ) as process:
+        await_handlers(process)
+        process.send_signal(signal.SIGINT)
+        shown, _ = process.communicate(b'{"service": "x"}\n', timeout=10)
+        assert (process.returncode, shown) == (0, b'{"service":"x"}\n')
