@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -195,3 +197,16 @@ def test_man_pages_are_well_formed(path: Path) -> None:
     checked = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(path)], capture_output=True, text=True)
     # a page has no date on purpose: it changes only when its command does
     assert [line for line in checked.stdout.splitlines() if "missing date" not in line] == []
+
+
+def test_every_finding_is_listed_and_says_what_it_is_of() -> None:
+    """They run outside the tests: they install other packages, and tell of other people's software."""
+    findings = sorted((ROOT / "findings").glob("*.sh"))
+    listed = (ROOT / "findings" / "README.md").read_text()
+    assert findings
+    for path in findings:
+        head = path.read_text().split("set -euo pipefail")[0]
+        assert f"| `{path.stem}` |" in listed, path.name
+        assert os.access(path, os.X_OK), path.name
+        assert re.search(r"\d+\.\d+", head) and "Output:" in head, path.name
+        assert "dm_tools" not in path.read_text() and "bin/dm-" not in path.read_text(), path.name
