@@ -64,7 +64,7 @@ def digest(
         restart_policy=(host_config.get("RestartPolicy") or {}).get("Name") or "no",
         started_at=_time(state.get("StartedAt")),
         finished_at=_time(state.get("FinishedAt")),
-        health=health.get("Status"),
+        health=health.get("Status") or None,  # Podman 4 says "" where there is no healthcheck
         failing_streak=health.get("FailingStreak") or 0,
         has_healthcheck=_has_healthcheck(config),
         health_log=[_health_run(run, redactor) for run in (health.get("Log") or [])[-MAX_HEALTH_RUNS:]],
@@ -77,9 +77,15 @@ def digest(
         compose_service=labels.get("com.docker.compose.service"),
         depends_on=[redactor.redact(name) for name in _depends_on(labels)],
         env_names=sorted(environment),
-        env_hosts=env_hosts(environment),
+        env_hosts=env_hosts(_peers(config, environment)),
         events=[_event(event) for event in raw_events[-MAX_EVENTS:]],
     )
+
+
+def _peers(config: dict[str, Any], environment: dict[str, str]) -> dict[str, str]:
+    """The environment without the container's own name, which Podman puts there: nobody needs himself."""
+    own = config.get("Hostname")
+    return {name: value for name, value in environment.items() if name != "HOSTNAME" or value != own}
 
 
 def _safe(value: str, redactor: redact.Redactor) -> str:
