@@ -83,7 +83,8 @@ def imports(path: Path, everywhere: bool = True) -> set[str]:
     for node in nodes:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module and not node.level, f"{path.name}: a relative import hides who is imported"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
@@ -98,6 +99,46 @@ def test_imports_run_one_way(path: Path) -> None:
         if other.startswith("__"):
             continue
         assert other in MAY_IMPORT[own] or (other == own and own != "commands"), f"{own or path.name} imports {name}"
+
+
+WRITES = "dm_tools.engine.changing"
+
+
+def can_change_an_engine(path: Path) -> bool:
+    """Whether a module imports what writes to an engine, in whatever way."""
+    return any(f"{name}.".startswith(f"{WRITES}.") for name in imports(path) | dynamic_imports(path))
+
+
+def dynamic_imports(path: Path) -> set[str]:
+    """The texts of a module that are the name of one of ours: what importlib could be given."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {text for text in texts if text.startswith("dm_tools.") and " " not in text}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_act_can_change_an_engine(path: Path) -> None:
+    assert part(path) == "act" or not can_change_an_engine(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from dm_tools.engine import changing",
+        "from dm_tools.engine import changing as reading",
+        "from dm_tools.engine.changing import restart",
+        "import dm_tools.engine.changing",
+        "def late():\n    from dm_tools.engine.changing import restart",
+        "import importlib; importlib.import_module('dm_tools.engine.changing')",
+    ],
+)
+def test_the_check_sees_who_can_change_an_engine(line: str, tmp_path: Path) -> None:
+    """Planted: the module itself need not exist for its import to be seen."""
+    planted = tmp_path / "planted.py"
+    planted.write_text(line + "\n")
+    assert can_change_an_engine(planted)
+    planted.write_text("from dm_tools.engine import reading\nimport dm_tools.engine.changing_places\n")
+    assert not can_change_an_engine(planted)
 
 
 @pytest.mark.parametrize("path", PURE, ids=lambda path: str(path.relative_to(PACKAGE)))

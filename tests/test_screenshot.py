@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from dm_tools.collect import browser, screenshot
+from dm_tools.engine.connection import Engines
 from dm_tools.evidence import pages as judge
 from tests import scripted
 from tests.conftest import BROWSER, ROOT, SEALED, Run, records
@@ -448,7 +449,8 @@ def test_one_page_for_whoever_asks(eyes: browser.Browser, site: Site) -> None:
     url = site.html(
         "/one", "<h1>One page</h1><script>let x = 1</script><p>DB_PASSWORD=cnry7oneX2q9</p>" + "<b>b</b> " * 9000
     )
-    page, document = screenshot.look(eyes, {"service": "x", "docker_host": "unix:///nonexistent"}, url, 10, 2000)
+    nowhere = {"service": "x", "docker_host": "unix:///nonexistent"}
+    page, document = screenshot.look(eyes, nowhere, url, Engines(10), 10, 2000)
     assert (page.verdict, page.path) == ("ok", None)
     assert document.startswith("<html><head></head><body><h1>One page</h1><script/>")
     assert len(document) == 2000

@@ -10,23 +10,25 @@ from collections.abc import Callable
 from typing import Any
 
 from dm_tools import records, redact, text
-from dm_tools.collect import containers
-from dm_tools.engine import reading as engine
+from dm_tools.collect.inspect import secrets
+from dm_tools.engine import finding, reading
+from dm_tools.engine.connection import Engines
 from dm_tools.records import LogLine, Logs
 from dm_tools.text import condense
 
 Record = dict[str, Any]
 
 
-def logs(record: Record, tail: int, since_seconds: float | None, max_bytes: int, timeout: float) -> Record:
+def logs(record: Record, engines: Engines, tail: int, since_seconds: float | None, max_bytes: int) -> Record:
     """The record with its `logs` section: the newest `tail` lines, at most `max_bytes` of each stream's in all."""
-    host = record.get("docker_host")
-    container = containers.container_of(record, timeout)
+    engine = engines.of(record)
+    container = finding.find(engine, record)
+    raw = reading.inspect(engine, container["Id"])
     since = time.time() - since_seconds if since_seconds else None
     streams = {name: Newest(name, max_bytes // 2) for name in ("stdout", "stderr")}
     try:
-        ended = engine.log(
-            host, container["Id"], tail, since, timeout, lambda stream, piece: streams[stream].add(piece)
+        ended = reading.log(
+            engine, raw["Id"], raw["Config"]["Tty"], tail, since, lambda stream, piece: streams[stream].add(piece)
         )
     except records.Problem as problem:
         if not any(each.size for each in streams.values()):
@@ -35,8 +37,7 @@ def logs(record: Record, tail: int, since_seconds: float | None, max_bytes: int,
         ended = False
     merged = list(heapq.merge(*(each.lines() for each in streams.values()), key=lambda line: line[0] or ""))[-tail:]
     cut = not ended or any(each.cut for each in streams.values())
-    known = containers.secrets(host, container, timeout)
-    items = grouped(merged, redact.Redactor(redact.following(record), known))
+    items = grouped(merged, redact.Redactor(redact.following(record), secrets(raw)))
     templates = condense.templates(items)
     section = Logs(items, len(merged), cut or len(merged) >= tail, templates)
     return records.with_section(record, "logs", section)

@@ -6,7 +6,8 @@ from typing import Any
 
 from dm_tools import records, redact, text
 from dm_tools.collect import http, targets
-from dm_tools.engine import reading as engine
+from dm_tools.engine import finding
+from dm_tools.engine.connection import Engines
 from dm_tools.records import Check, Probe, ProbeError, Status
 
 EXCERPT_CHARACTERS = 400
@@ -14,16 +15,16 @@ EXCERPT_CHARACTERS = 400
 Record = dict[str, Any]
 
 
-def probe(record: Record, timeout: float) -> Record:
+def probe(record: Record, engines: Engines, timeout: float) -> Record:
     """The record with its `probe` section; a URL that cannot be asked from here becomes an entry in `errors`."""
     urls = targets.urls(record)
     if not urls:
-        return _container(record, timeout)
+        return _container(record, engines)
     asked = []
     redactor = redact.Redactor(redact.following(record), targets.secrets(record))
     for index, (url, scope) in enumerate(urls):
         try:
-            asked.append(targets.target(record, f"probe:{index}", targets.with_secrets(url), scope, timeout))
+            asked.append(targets.target(record, f"probe:{index}", targets.with_secrets(url), scope, engines))
         except records.Problem as problem:
             record = records.with_error(record, "probe", problem.code, problem.message)
     record = targets.without_secrets(record, redactor)
@@ -48,14 +49,14 @@ def status(checks: list[Check]) -> Status:
     return Status.FAILED
 
 
-def _container(record: Record, timeout: float) -> Record:
+def _container(record: Record, engines: Engines) -> Record:
     """A service without URLs is judged by its container: it runs, and its healthcheck does not fail."""
     try:
-        container = engine.find(record.get("docker_host"), record["service"], record.get("container"), timeout)
+        container = finding.find(engines.of(record), record)
     except records.Problem as problem:
         record = records.with_error(record, "probe", problem.code, problem.message)
         return records.with_section(record, "probe", Probe(status=Status.UNKNOWN, checks=[]))
-    name = (engine.names(container) or [container["Id"][:12]])[0]
+    name = (finding.names(container) or [container["Id"][:12]])[0]
     check = Check(id="probe:0", url=f"container:{name}", kind="container", scope="internal", ok=True)
     if container.get("State") != "running":
         check.error, check.message = ProbeError.NOT_RUNNING, f"the container is {container.get('State')}"

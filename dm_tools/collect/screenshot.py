@@ -10,7 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dm_tools import records, redact, text
-from dm_tools.collect import browser, containers, http, socks, targets
+from dm_tools.collect import browser, http, inspect, socks, targets
+from dm_tools.engine import finding, reading
+from dm_tools.engine.connection import Engines
 from dm_tools.evidence import pages as judge
 from dm_tools.evidence.pages import Seen
 from dm_tools.records import Page, Probe, ProbeError, Request, Screenshot, Verdict
@@ -37,6 +39,7 @@ _UNREADABLE = re.compile(r"<(script|style|svg|noscript)\b[^>]*>.*?</\1\s*>", re.
 def screenshot(
     record: Record,
     looker: browser.Browser,
+    engines: Engines,
     timeout: float,
     save: Save,
     save_dom: Save | None = None,
@@ -53,17 +56,17 @@ def screenshot(
     before = _unanswered(record)
     for url, scope in urls[:MAX_PAGES]:
         try:
-            target = targets.target(record, f"screenshot:{len(asked)}", targets.with_secrets(url), scope, timeout)
+            target = targets.target(record, f"screenshot:{len(asked)}", targets.with_secrets(url), scope, engines)
         except records.Problem as problem:
             record = records.with_error(record, "screenshot", problem.code, problem.message)
             continue
         asked.append((target, target.refused or before.get(url)))
-    resolve = {"internal": _resolver(record, timeout), "external": socks.as_written}
+    resolve = {"internal": _resolver(record, engines), "external": socks.as_written}
     wanted = [(target.url, resolve[target.scope]) for target, refused in asked if refused is None]
     answers = iter(looker.look_at_all(wanted, timeout) if wanted else ())
     looks = [browser.Look(Seen(target.url, failure=no)) if no else next(answers) for target, no in asked]
     if any(look.seen.text for look in looks):  # only then Docker is asked for what to mask in them
-        known += _of_container(record, timeout)
+        known += _of_container(record, engines)
     redactor = redact.Redactor(redact.following(record), known)
     record = targets.without_secrets(record, redactor)
     pages = []
@@ -83,18 +86,18 @@ def screenshot(
 
 
 def look(
-    looker: browser.Browser, record: Record, url: str, timeout: float, dom_characters: int = 20_000
+    looker: browser.Browser, record: Record, url: str, engines: Engines, timeout: float, dom_characters: int = 20_000
 ) -> tuple[Page, str]:
     """One URL, as a service's containers see it: the page, and its document as text, both bounded and masked.
 
     For whoever asks for one page at a time (a model's tool); nothing is written. Raises Problem bad_url,
     unset_variable, browser_unavailable.
     """
-    target = targets.target(record, "screenshot:0", targets.with_secrets(url), "internal", timeout)
+    target = targets.target(record, "screenshot:0", targets.with_secrets(url), "internal", engines)
     found = Seen(target.url, failure=target.refused)
     if target.refused is None:
-        found = looker.look(target.url, timeout, _resolver(record, timeout)).seen
-    known = [*targets.secrets(record), *(value for _, value in looker.manner.headers), *_of_container(record, timeout)]
+        found = looker.look(target.url, timeout, _resolver(record, engines)).seen
+    known = [*targets.secrets(record), *(value for _, value in looker.manner.headers), *_of_container(record, engines)]
     redactor = redact.Redactor(redact.following(record), known)
     document = redactor.redact(excerpt(found.html)[: 2 * dom_characters])[:dom_characters]
     return page(target.id, target.scope, found, redactor), document
@@ -115,13 +118,14 @@ def _unanswered(record: Record) -> dict[str, tuple[str, str]]:
     }
 
 
-def _resolver(record: Record, timeout: float) -> socks.Resolve:
-    return lambda host, port: targets.place(record, host, port, timeout)
+def _resolver(record: Record, engines: Engines) -> socks.Resolve:
+    return lambda host, port: targets.place(record, host, port, engines)
 
 
-def _of_container(record: Record, timeout: float) -> list[str]:
+def _of_container(record: Record, engines: Engines) -> list[str]:
+    engine = engines.of(record)
     try:
-        return containers.secrets(record.get("docker_host"), containers.container_of(record, timeout), timeout)
+        return inspect.secrets(reading.inspect(engine, finding.find(engine, record)["Id"]))
     except records.Problem:
         return []  # there is no Docker here, or no such container: then secrets are masked by what they look like
 

@@ -12,7 +12,8 @@ import msgspec
 import orjson
 
 from dm_tools import records, redact
-from dm_tools.engine import reading as engine
+from dm_tools.engine import finding, reading
+from dm_tools.engine.connection import Engine
 
 Record = dict[str, Any]
 
@@ -113,7 +114,7 @@ def read_manifest(path: Path) -> list[Record]:
         raise ManifestError(f"{path}: {wrong}") from None
 
 
-def discover(host: str | None, timeout: float) -> list[Record]:
+def discover(engine: Engine) -> list[Record]:
     """A record per container of the engine: Compose services by their service's name, others by their own.
 
     Published ports become checks: someone meant them to be reached. Exposed ones that are not published do not;
@@ -122,14 +123,14 @@ def discover(host: str | None, timeout: float) -> list[Record]:
     project = os.environ.get("COMPOSE_PROJECT_NAME")
     listing = [
         each
-        for each in engine.containers(host, timeout)
-        if not _one_off(each) and project in (None, "", engine.labels(each).get("com.docker.compose.project"))
+        for each in reading.containers(engine)
+        if not finding.is_one_off(each) and project in (None, "", finding.project_of(each))
     ]
-    services = [engine.compose_service(each) for each in listing]
-    taken = [name for each in listing for name in engine.names(each)] + services
+    services = [finding.compose_service(each) for each in listing]
+    taken = [name for each in listing for name in finding.names(each)] + services
     found = []
     for container, service in zip(listing, services, strict=True):
-        own = (engine.names(container) or [container["Id"][:12]])[0]
+        own = (finding.names(container) or [container["Id"][:12]])[0]
         name = service if service and taken.count(service) == 1 else own
         ports = {
             port["PrivatePort"]
@@ -137,9 +138,5 @@ def discover(host: str | None, timeout: float) -> list[Record]:
             if port.get("PublicPort") and port.get("Type") == "tcp"
         }
         internal = [f"tcp://{own}:{port}" for port in sorted(ports)]
-        found.append(records.new(name, container=own, docker_host=host, internal=internal))
+        found.append(records.new(name, container=own, docker_host=engine.host, internal=internal))
     return sorted(found, key=lambda record: str(record["service"]))
-
-
-def _one_off(container: engine.Container) -> bool:
-    return engine.labels(container).get("com.docker.compose.oneoff", "").lower() == "true"

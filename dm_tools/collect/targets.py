@@ -10,7 +10,8 @@ from urllib.parse import quote
 from dm_tools import records, redact
 from dm_tools.collect import http
 from dm_tools.collect.socks import Place
-from dm_tools.engine import reading as engine
+from dm_tools.engine import finding, reading
+from dm_tools.engine.connection import Container, Engine, Engines
 from dm_tools.records import ProbeError
 
 Record = dict[str, Any]
@@ -29,7 +30,7 @@ def without_secrets(record: Record, redactor: redact.Redactor) -> Record:
     return record
 
 
-def target(record: Record, check_id: str, url: str, scope: str, timeout: float) -> http.Target:
+def target(record: Record, check_id: str, url: str, scope: str, engines: Engines) -> http.Target:
     """A URL of a record as something to ask: of an internal one the container's address. Raises records.Problem."""
     try:
         target = http.Target(check_id, url, scope)
@@ -41,28 +42,27 @@ def target(record: Record, check_id: str, url: str, scope: str, timeout: float) 
         raise records.Problem("bad_url", f"cannot ask {shown!r}: give http, https or tcp://HOST:PORT")
     if scope == "external":
         return target
-    target.address, target.refused = place(record, host, port, timeout)
+    target.address, target.refused = place(record, host, port, engines)
     return target
 
 
-def place(record: Record, host: str, port: int, timeout: float) -> Place:
+def place(record: Record, host: str, port: int, engines: Engines) -> Place:
     """Where a name leads that the record's containers know: an address, or why there is none.
 
     Neither: it is no container's name, or there is no Docker here; then the name is this machine's resolver's.
     """
-    docker_host = record.get("docker_host")
+    engine = engines.of(record)
     try:
-        home = home_of(record, timeout)
-        container = engine.named(docker_host, host, home, timeout)
+        container = finding.named(reading.containers(engine), host, home_of(record, engine))
     except records.Problem as problem:
         if problem.code != "docker_unreachable":
             raise
         return None, None
     if container is None:
         return None, None
-    if container.get("State") not in engine.RUNNING:
+    if container.get("State") not in finding.RUNNING:
         return None, (ProbeError.NOT_RUNNING, f"the container is {container.get('State')}")
-    address = engine.address(docker_host, container, port)
+    address = finding.address(engine.label, container, port)
     return address, None if address else (ProbeError.NO_ADDRESS, "the container has no network address")
 
 
@@ -88,10 +88,10 @@ def with_secrets(url: str) -> str:
     return redact.VARIABLE.sub(value, url)
 
 
-def home_of(record: Record, timeout: float) -> engine.Container | None:
+def home_of(record: Record, engine: Engine) -> Container | None:
     """The record's own container; None if it has none. Raises Problem docker_unreachable."""
     try:
-        return engine.find(record.get("docker_host"), record["service"], record.get("container"), timeout)
+        return finding.find(engine, record)
     except records.Problem as problem:
         if problem.code == "docker_unreachable":
             raise

@@ -39,12 +39,12 @@ def cli(
       dm-inspect app | jq .inspect.health_log
       docker ps -a --format '{{.Names}}' | dm-inspect | jq -c '[.service, .inspect.state, .inspect.exit_code]'
     """
-    from dm_tools.collect import containers
-    from dm_tools.engine import reading as engine
+    from dm_tools.collect import inspect as section
+    from dm_tools.engine.connection import Engines
 
-    engine.warm_up()
+    engines = Engines(timeout)
     source = command.source(services, on_bad)
-    work = command.when(when, lambda record: containers.inspect(record, window, timeout))
+    work = command.when(when, lambda record: section.inspect(record, engines, window))
     return stream.write(stream.pmap(work, source, "inspect", jobs, keep_order), "inspect")
 
 

@@ -51,11 +51,11 @@ def cli(
       docker ps --format '{{.Names}}' | dm-logs --since 600 | dm-analyze | dm-show
     """
     from dm_tools.collect import logs as section
-    from dm_tools.engine import reading as engine
+    from dm_tools.engine.connection import Engines
 
-    engine.warm_up()
+    engines = Engines(timeout)
     source = command.source(services, on_bad)
-    work = command.when(when, lambda record: section.logs(record, tail, since, max_bytes, timeout))
+    work = command.when(when, lambda record: section.logs(record, engines, tail, since, max_bytes))
     return stream.write(stream.pmap(work, source, "logs", jobs, keep_order), "logs")
 
 

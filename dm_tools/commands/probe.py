@@ -33,12 +33,12 @@ def cli(
       dm-probe --fail-on unhealthy tcp://127.0.0.1:5432 || echo "the database is down"
     """
     from dm_tools.collect import http, probe
-    from dm_tools.engine import reading as engine
+    from dm_tools.engine.connection import Engines
 
     http.warm_up()
-    engine.warm_up()
+    engines = Engines(timeout)
     source = command.source(services, on_bad)
-    results = stream.pmap(lambda record: probe.probe(record, timeout), source, "probe", jobs, keep_order)
+    results = stream.pmap(lambda record: probe.probe(record, engines, timeout), source, "probe", jobs, keep_order)
     return stream.write(results, "probe", command.matched(fail_on, "probe"))
 
 

@@ -92,7 +92,7 @@ def cli(
     """
     from dm_tools.collect import browser
     from dm_tools.collect import screenshot as section
-    from dm_tools.engine import reading as engine
+    from dm_tools.engine.connection import Engines
     from dm_tools.llm.ocr import reader
     from dm_tools.store.pictures import Folder
 
@@ -100,11 +100,11 @@ def cli(
         headers = section.headers(header_file.read()) if header_file else ()
     except ValueError as wrong:
         raise click.BadParameter(f"{wrong}", param_hint="--header-file") from None
-    engine.warm_up()
+    engines = Engines(timeout)
     looker = browser.Browser(browser.Manner(*viewport, full_page, wait, headers), jobs, unavailable=say.note)
     save, save_dom, read = Folder(proofs_dir / "screenshots").add, Folder(dom).add if dom else None, reader(ocr)
     source = command.source(services, on_bad)
-    work = command.when(when, lambda record: section.screenshot(record, looker, timeout, save, save_dom, read))
+    work = command.when(when, lambda record: section.screenshot(record, looker, engines, timeout, save, save_dom, read))
     try:
         return stream.write(stream.pmap(work, source, "screenshot", jobs, keep_order), "screenshot")
     finally:

@@ -40,9 +40,10 @@ def cli(names: tuple[str, ...], manifest: Path, discover: bool, docker_host: str
       dm-services --discover | jq -r .service
     """
     from dm_tools.collect import services
+    from dm_tools.engine.connection import Engine
 
     try:
-        found = services.discover(docker_host, timeout) if discover else services.read_manifest(manifest)
+        found = services.discover(Engine(docker_host, timeout)) if discover else services.read_manifest(manifest)
     except services.ManifestError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
     except records.Problem as problem:

@@ -31,12 +31,12 @@ def cli(
       dm-stats app postgres | jq -c '[.service, .stats.cpu_percent, .stats.memory_percent]'
       docker ps --format '{{.Names}}' | dm-stats | dm-show
     """
-    from dm_tools.collect import containers
-    from dm_tools.engine import reading as engine
+    from dm_tools.collect import stats as section
+    from dm_tools.engine.connection import Engines
 
-    engine.warm_up()
+    engines = Engines(timeout)
     source = command.source(services, on_bad)
-    work = command.when(when, lambda record: containers.stats(record, timeout))
+    work = command.when(when, lambda record: section.stats(record, engines))
     return stream.write(stream.pmap(work, source, "stats", jobs, keep_order), "stats")
 
 

@@ -30,7 +30,7 @@ class Agent:
     """Looks into incidents of one stack; for several threads."""
 
     def __init__(self, inventory: dict[str, Record], max_steps: int) -> None:
-        self.inventory = inventory
+        self.box = Toolbox(inventory)
         self.max_steps = max_steps
         self.prompt = prompts.read("agent")
 
@@ -55,7 +55,7 @@ class _Looking:
     def __init__(self, agent: Agent, client: Client, brief: Brief, before: list[Step]) -> None:
         self.agent, self.client, self.brief = agent, client, brief
         # Tools reach this incident's services and no others.
-        self.box = Toolbox({name: agent.inventory[name] for name in brief.services if name in agent.inventory})
+        self.box = agent.box.only(brief.services)
         numbers = [int(each.id.partition(":")[2]) for each in before if each.id.partition(":")[2].isdecimal()]
         self.first = max(numbers, default=-1) + 1
         self.steps: list[Step] = []

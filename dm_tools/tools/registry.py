@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,8 @@ import msgspec
 import orjson
 
 from dm_tools import redact
+from dm_tools.engine import finding
+from dm_tools.engine.connection import Engines
 from dm_tools.records import Inspect, Logs, Page, Probe, Problem, Stats, section
 
 TIMEOUT = 10.0  # seconds that one call may take
@@ -45,8 +47,9 @@ class Tool:
 class Toolbox:
     """The tools for one stack. `inventory`: service → its record without evidence."""
 
-    def __init__(self, inventory: dict[str, Record]) -> None:
+    def __init__(self, inventory: dict[str, Record], engines: Engines | None = None) -> None:
         self.inventory = inventory
+        self.engines = engines or Engines(TIMEOUT)
         self._by_name = {record.get("container") or name: name for name, record in inventory.items()}
         self._places = {
             place: name
@@ -54,6 +57,10 @@ class Toolbox:
             for url in [*(record.get("internal") or []), *(record.get("external") or [])]
             if (place := _place(url.partition("?")[0])) is not None
         }
+
+    def only(self, services: Iterable[str]) -> Toolbox:
+        """The same tools, for these services and no others."""
+        return Toolbox({name: self.inventory[name] for name in services if name in self.inventory}, self.engines)
 
     def definitions(self) -> list[dict[str, Any]]:
         """The tools as the OpenAI API has them."""
@@ -144,7 +151,7 @@ def _http_get(box: Toolbox, arguments: Arguments) -> str:
 
     url = str(arguments["url"])
     owner = box.owner(url) | {"internal": [url], "external": []}
-    found = section(probe.probe(owner, TIMEOUT), "probe", Probe)
+    found = section(probe.probe(owner, box.engines, TIMEOUT), "probe", Probe)
     if not found or not found.checks:
         raise Problem("no_answer", "the URL cannot be asked from here")
     check = found.checks[0]
@@ -159,7 +166,7 @@ def _looked(box: Toolbox, arguments: Arguments) -> tuple[Page, str]:
     url = str(arguments["url"])
     looker = browser.Browser(browser.Manner(), tabs=1)
     try:
-        return screenshot.look(looker, box.owner(url), url, TIMEOUT, MAX_OUTPUT)
+        return screenshot.look(looker, box.owner(url), url, box.engines, TIMEOUT, MAX_OUTPUT)
     finally:
         looker.close()
 
@@ -176,12 +183,10 @@ def _browser_dom(box: Toolbox, arguments: Arguments) -> str:
 
 
 def _list_containers(box: Toolbox, arguments: Arguments) -> str:
-    from dm_tools.collect import containers
-
     lines = []
     for name, record in box.inventory.items():
         try:
-            found = containers.container_of(record, TIMEOUT)
+            found = finding.find(box.engines.of(record), record)
             lines.append(f"{name}: {found.get('State')}, {found.get('Status')}")
         except Problem as problem:
             lines.append(f"{name}: {problem.message}")
@@ -194,7 +199,7 @@ def _logs(box: Toolbox, arguments: Arguments) -> str:
     tail = arguments.get("tail", 200)
     if not isinstance(tail, int) or isinstance(tail, bool) or not 1 <= tail <= MAX_TAIL:
         raise Problem("bad_arguments", f"tail is a number from 1 to {MAX_TAIL}")
-    record = logs.logs(box.record(arguments["container"]), tail, None, 256 * 1024, TIMEOUT)
+    record = logs.logs(box.record(arguments["container"]), box.engines, tail, None, 256 * 1024)
     found = section(record, "logs", Logs)
     lines = found.lines if found else []
     seen: dict[str, None] = {}
@@ -205,15 +210,15 @@ def _logs(box: Toolbox, arguments: Arguments) -> str:
 
 
 def _stats(box: Toolbox, arguments: Arguments) -> str:
-    from dm_tools.collect import containers
+    from dm_tools.collect import stats
 
-    return _json(section(containers.stats(box.record(arguments["container"]), TIMEOUT), "stats", Stats))
+    return _json(section(stats.stats(box.record(arguments["container"]), box.engines), "stats", Stats))
 
 
 def _inspect(box: Toolbox, arguments: Arguments) -> str:
-    from dm_tools.collect import containers
+    from dm_tools.collect import inspect
 
-    record = containers.inspect(box.record(arguments["container"]), EVENT_WINDOW, TIMEOUT)
+    record = inspect.inspect(box.record(arguments["container"]), box.engines, EVENT_WINDOW)
     return _json(section(record, "inspect", Inspect))
 
 

@@ -1,0 +1,182 @@
+"""Section `inspect`: what the engine knows of a service's container, in digest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dm_tools import records, redact, text
+from dm_tools.collect.environment import env_hosts
+from dm_tools.engine import finding, reading
+from dm_tools.engine.connection import Engines
+from dm_tools.pipe import clock
+from dm_tools.records import Event, HealthLog, Inspect, Limits, Mount, Network, Port
+
+Record = dict[str, Any]
+
+MAX_EVENTS = 50
+MAX_HEALTH_RUNS = 5
+MAX_HEALTH_CHARACTERS = 1000
+NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: it has not happened
+
+
+def inspect(record: Record, engines: Engines, window_seconds: float) -> Record:
+    """The record with its `inspect` section, the container's events of the last `window_seconds` included."""
+    engine = engines.of(record)
+    container = finding.find(engine, record)
+    raw = reading.inspect(engine, container["Id"])
+    observed_at = clock.rfc3339(clock.now())
+    try:
+        raw_events = reading.events(engine, container["Id"], window_seconds)
+    except records.Problem as problem:
+        record = records.with_error(record, "inspect", problem.code, problem.message)
+        raw_events = []
+    record = record | {"container": raw["Name"].lstrip("/")}
+    redactor = redact.Redactor(redact.following(record), secrets(raw))
+    return records.with_section(record, "inspect", digest(raw, raw_events, observed_at, redactor))
+
+
+def secrets(raw: dict[str, Any]) -> list[str]:
+    """What is secret in an inspected container's environment, command line and labels: to be masked elsewhere, too."""
+    arguments = [raw.get("Path") or "", *(raw.get("Args") or [])]
+    labels = (raw["Config"].get("Labels") or {}).items()
+    texts = [*(raw["Config"].get("Env") or []), " ".join(arguments), *(f"{name}={value}" for name, value in labels)]
+    return redact.secrets_in(texts)
+
+
+def digest(
+    raw: dict[str, Any], raw_events: list[dict[str, Any]], observed_at: str, redactor: redact.Redactor
+) -> Inspect:
+    """The engine's answer without what judgement does not need, and without any environment value."""
+    state, config, host_config = raw["State"], raw["Config"], raw["HostConfig"]
+    labels = config.get("Labels") or {}
+    health = state.get("Health") or {}
+    environment = dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
+    return Inspect(
+        observed_at=observed_at,
+        id=raw["Id"],
+        name=raw["Name"].lstrip("/"),
+        image=redactor.redact(config.get("Image") or raw.get("Image") or ""),
+        state=state.get("Status") or "unknown",
+        exit_code=state.get("ExitCode"),
+        error=_safe(state.get("Error") or "", redactor) or None,
+        oom_killed=bool(state.get("OOMKilled")),
+        restart_count=raw.get("RestartCount") or 0,
+        restart_policy=(host_config.get("RestartPolicy") or {}).get("Name") or "no",
+        started_at=_time(state.get("StartedAt")),
+        finished_at=_time(state.get("FinishedAt")),
+        health=health.get("Status") or None,  # Podman 4 says "" where there is no healthcheck
+        failing_streak=health.get("FailingStreak") or 0,
+        has_healthcheck=_has_healthcheck(config),
+        health_log=[_health_run(run, redactor) for run in (health.get("Log") or [])[-MAX_HEALTH_RUNS:]],
+        networks=_networks(raw),
+        network_mode=host_config.get("NetworkMode") or "default",
+        ports=_ports(raw),
+        mounts=[_mount(mount, redactor) for mount in raw.get("Mounts") or []],
+        limits=_limits(host_config),
+        project=labels.get("com.docker.compose.project"),
+        compose_service=labels.get("com.docker.compose.service"),
+        depends_on=[redactor.redact(name) for name in _depends_on(labels)],
+        env_names=sorted(environment),
+        env_hosts=env_hosts(_peers(config, environment)),
+        events=[_event(event) for event in raw_events[-MAX_EVENTS:]],
+    )
+
+
+def _peers(config: dict[str, Any], environment: dict[str, str]) -> dict[str, str]:
+    """The environment without the container's own name, which Podman puts there: nobody needs himself."""
+    own = config.get("Hostname")
+    return {name: value for name, value in environment.items() if name != "HOSTNAME" or value != own}
+
+
+def _safe(value: str, redactor: redact.Redactor) -> str:
+    return redactor.redact(text.clean(value))[:MAX_HEALTH_CHARACTERS].strip()
+
+
+def _time(value: str | None) -> str | None:
+    return None if not value or value == NEVER else value
+
+
+def _has_healthcheck(config: dict[str, Any]) -> bool:
+    test = (config.get("Healthcheck") or {}).get("Test") or []
+    return bool(test) and test[0] != "NONE"
+
+
+def _health_run(run: dict[str, Any], redactor: redact.Redactor) -> HealthLog:
+    return HealthLog(
+        exit_code=int(run.get("ExitCode", -1)),
+        output=_safe(run.get("Output") or "", redactor),
+        start=_time(run.get("Start")),
+        end=_time(run.get("End")),
+    )
+
+
+def _networks(raw: dict[str, Any]) -> list[Network]:
+    found = (raw.get("NetworkSettings") or {}).get("Networks") or {}
+    return [
+        Network(
+            name=name,
+            ip=network.get("IPAddress") or network.get("GlobalIPv6Address") or None,
+            aliases=sorted(set((network.get("Aliases") or []) + (network.get("DNSNames") or []))),
+        )
+        for name, network in sorted(found.items())
+    ]
+
+
+def _ports(raw: dict[str, Any]) -> list[Port]:
+    """Exposed and published ports. What was asked for is in HostConfig even if the container never started."""
+    exposed = dict.fromkeys((raw["Config"].get("ExposedPorts") or {}), None)
+    wanted = raw["HostConfig"].get("PortBindings") or {}
+    actual = (raw.get("NetworkSettings") or {}).get("Ports") or {}
+    ports = []
+    for key in sorted({*exposed, *wanted, *actual}):
+        number, _, protocol = key.partition("/")
+        if not number.isdigit():
+            continue
+        for binding in actual.get(key) or wanted.get(key) or [{}]:
+            host_port = binding.get("HostPort") or ""
+            ports.append(
+                Port(
+                    container_port=int(number),
+                    protocol=protocol or "tcp",
+                    host_ip=binding.get("HostIp") or None,
+                    host_port=int(host_port) if host_port.isdigit() and host_port != "0" else None,
+                )
+            )
+    return ports
+
+
+def _mount(mount: dict[str, Any], redactor: redact.Redactor) -> Mount:
+    return Mount(
+        type=mount.get("Type") or "",
+        source=redactor.redact(mount.get("Name") or mount.get("Source") or "") or None,
+        destination=mount.get("Destination") or "",
+        read_only=not mount.get("RW", True),
+    )
+
+
+def _limits(host_config: dict[str, Any]) -> Limits:
+    nano, quota, period = (host_config.get(key) or 0 for key in ("NanoCpus", "CpuQuota", "CpuPeriod"))
+    cpus = nano / 1e9 if nano else quota / (period or 100_000) if quota > 0 else None
+    pids = host_config.get("PidsLimit") or 0
+    return Limits(memory_bytes=host_config.get("Memory") or None, cpus=cpus, pids=pids if pids > 0 else None)
+
+
+def _depends_on(labels: dict[str, str]) -> list[str]:
+    """Compose writes `service:condition:restart,...` (v2) into a label."""
+    value = labels.get("com.docker.compose.depends_on") or ""
+    return sorted({part.split(":")[0].strip() for part in value.split(",")} - {""})
+
+
+def _event(event: dict[str, Any]) -> Event:
+    attributes = (event.get("Actor") or {}).get("Attributes") or {}
+    nanoseconds = event.get("timeNano") or int(event.get("time") or 0) * 10**9
+    return Event(
+        ts=clock.rfc3339(nanoseconds / 1e9),
+        action=event.get("Action") or event.get("status") or "",
+        exit_code=_int(attributes.get("exitCode")),
+        signal=_int(attributes.get("signal")),
+    )
+
+
+def _int(value: str | None) -> int | None:
+    return int(value) if value and value.lstrip("-").isdigit() else None

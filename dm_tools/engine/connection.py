@@ -1,0 +1,224 @@
+"""The way to a Docker Engine: one object per engine, made once by the command that asks it.
+
+Whatever goes wrong on the way is a `records.Problem` with a stable code. Of the whole engine: docker_unreachable. Of
+one question: docker_timeout, docker_error (the engine refused it, or its answer came in pieces that are no answer),
+container_gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from dm_tools import records, redact
+
+Answer = TypeVar("Answer")
+Container = dict[str, Any]
+
+LISTING_SECONDS = 1.0  # how long a list of containers is shared; names are looked up once per record
+UNREACHABLE_SECONDS = 5.0  # how long a dead engine is not asked again: N records must not cost N timeouts
+# The library logs in anew for each question, and sshd refuses at random when ten do so at once (MaxStartups).
+SSH_LOGINS = 6
+
+
+class Shared(Generic[Answer]):
+    """An answer that many threads need at once: one of them asks, the others wait and share it for `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._lock = threading.Lock()
+        self._answer: tuple[float, float, Answer] | None = None  # when it was asked for, when it came, what it was
+
+    def get(self, ask: Callable[[], Answer], fresh: bool = False) -> Answer:
+        """The answer. With `fresh` one that was asked for after this call: whatever was done before it shows."""
+        called = time.monotonic()
+        with self._lock:
+            if self._answer is not None:
+                asked, came, answer = self._answer
+                if asked >= called if fresh else came > called - self.seconds:
+                    return answer
+            asked = time.monotonic()
+            answer = ask()
+            self._answer = asked, time.monotonic(), answer
+        return answer
+
+
+class Engine:
+    """One Docker Engine as one command sees it; for several threads.
+
+    `host` is a Docker host as in $DOCKER_HOST (unix://, tcp://, ssh://) or None for the default one; `timeout` are the
+    seconds that one question may take.
+    """
+
+    def __init__(self, host: str | None, timeout: float) -> None:
+        self.host = host
+        self.timeout = timeout
+        self.label = redact.redact(host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
+        self.listing: Shared[list[Container]] = Shared(LISTING_SECONDS)
+        self._own = threading.local()  # a requests session must not be shared between threads
+        self._clients: list[Any] = []
+        self._version: str | None = None
+        self._died: tuple[float, str] | None = None  # when, and why
+        self._logins = threading.BoundedSemaphore(SSH_LOGINS)
+
+    def ask(
+        self,
+        subject: str,
+        question: Callable[[Any], Answer],
+        whole_engine: bool = False,
+        seconds: float | None = None,
+    ) -> Answer:
+        """What `question` makes of this thread's docker.APIClient. Raises Problem.
+
+        `subject` begins the message, `whole_engine`: if this is not answered, nothing is. `seconds`: another time
+        than the engine's.
+        """
+        client = self._client()
+        return self._answered(subject, lambda: question(client), whole_engine, seconds or self.timeout)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        for client in self._clients:
+            client.close()
+
+    def _client(self) -> Any:
+        if self._died is not None and time.monotonic() - self._died[0] < UNREACHABLE_SECONDS:
+            raise self._unreachable(self._died[1])
+        if not hasattr(self._own, "client"):
+            self._own.client = self._answered("version", self._connect, True, self.timeout)
+        return self._own.client
+
+    def _connect(self) -> Any:
+        import docker
+        import docker.utils
+
+        settings: dict[str, Any] = {"base_url": self.host} if self.host else {**docker.utils.kwargs_from_env()}
+        if (settings.get("base_url") or "").startswith("ssh://"):
+            settings["use_ssh_client"] = True  # the system's ssh: its config, agent and known hosts count
+        settings |= {"version": self._version or "auto", "timeout": self.timeout}
+        client = docker.APIClient(**settings)
+        self._version = client.api_version
+        self._clients.append(client)
+        return client
+
+    def _answered(self, subject: str, question: Callable[[], Answer], whole_engine: bool, seconds: float) -> Answer:
+        import http.client
+
+        import docker.errors
+        import requests.exceptions
+        import urllib3.exceptions
+
+        try:
+            return self._in_time(question, seconds)
+        except (
+            docker.errors.DockerException,
+            requests.exceptions.RequestException,
+            urllib3.exceptions.HTTPError,
+            http.client.HTTPException,
+            OSError,
+            ValueError,  # an address that is none, an answer that is no JSON
+        ) as caught:
+            failure = caught
+        raise self._problem(subject, failure, whole_engine)
+
+    def _in_time(self, question: Callable[[], Answer], seconds: float) -> Answer:
+        """The answer. Over ssh the library has no timeout, so it is waited for in a thread there."""
+        if not self.label.startswith("ssh://"):
+            return question()
+        outcome: Future[Answer] = Future()
+
+        def wait() -> None:
+            try:
+                outcome.set_result(question())
+            except BaseException as failure:
+                outcome.set_exception(failure)
+
+        with self._logins:
+            threading.Thread(target=wait, daemon=True).start()
+            try:
+                return outcome.result(seconds)
+            except TimeoutError:
+                with contextlib.suppress(AttributeError):
+                    del self._own.client  # that connection is still waiting for its answer
+                raise
+
+    def _problem(self, subject: str, failure: Exception, whole_engine: bool) -> records.Problem:
+        """What a failure of the library means: for this question, or for the whole engine."""
+        import docker.errors
+        import requests.exceptions
+
+        if isinstance(failure, docker.errors.NotFound):
+            return _said("container_gone", subject, failure.explanation or "not found")
+        if isinstance(failure, docker.errors.APIError):
+            return _said("docker_error", subject, failure.explanation or str(failure))
+        in_vain = isinstance(failure, requests.exceptions.ConnectTimeout)
+        timed_out = not in_vain and isinstance(_innermost(failure), TimeoutError)
+        garbage = isinstance(failure, requests.exceptions.JSONDecodeError)
+        if whole_engine or in_vain:
+            self._died = (
+                time.monotonic(),
+                ("no answer in time" if timed_out else "its answer is not JSON" if garbage else _reason(failure)),
+            )
+            return self._unreachable(self._died[1])
+        if timed_out:
+            return records.Problem("docker_timeout", f"{subject}: {self.label} did not answer in time")
+        if isinstance(failure, requests.exceptions.JSONDecodeError) and not failure.doc.strip():
+            # an engine that removes a container while it is being measured answers nothing at all
+            return _said("container_gone", subject, f"no valid answer ({failure})")
+        # An answer that ends too early may be the engine's own end, or only this answer's: ask it.
+        try:
+            self.ask("version", lambda client: client.version(api_version=False), whole_engine=True)
+        except records.Problem as dead:
+            return dead
+        return _said("docker_error", subject, f"the answer was cut short or garbled ({_reason(failure)})")
+
+    def _unreachable(self, reason: str) -> records.Problem:
+        return records.Problem("docker_unreachable", f"cannot reach Docker at {self.label}: {redact.redact(reason)}")
+
+
+class Engines:
+    """The engines that one command asks: each record may name its own. For several threads.
+
+    Made before the first record is here, it loads the library: in a pipe all commands start at once, and all wait.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        import docker
+        import docker.utils  # noqa: F401
+
+        self.timeout = timeout
+        self._lock = threading.Lock()
+        self._engines: dict[str | None, Engine] = {}
+
+    def of(self, record: dict[str, Any]) -> Engine:
+        """The engine where a record's service runs."""
+        host = record.get("docker_host")
+        with self._lock:
+            if host not in self._engines:
+                self._engines[host] = Engine(host, self.timeout)
+            return self._engines[host]
+
+
+def _said(code: str, subject: str, words: str) -> records.Problem:
+    return records.Problem(code, redact.redact(f"{subject}: {words}"))
+
+
+def _innermost(failure: BaseException) -> BaseException:
+    while (inner := failure.__cause__ or failure.__context__) is not None:
+        failure = inner
+    return failure
+
+
+def _reason(failure: BaseException) -> str:
+    """The innermost reason, in a few words: the libraries wrap it four times."""
+    seen: BaseException = failure
+    while (inner := seen.__cause__ or seen.__context__) is not None:
+        seen = inner
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror.lower()
+    return str(failure).splitlines()[0][:200] if str(failure) else type(failure).__name__

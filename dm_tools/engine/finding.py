@@ -1,0 +1,130 @@
+"""Which container of an engine's list is meant: by a service's name, or by a name of the Docker network."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+from dm_tools import records
+from dm_tools.engine import reading
+from dm_tools.engine.connection import Container, Engine
+
+RUNNING = ("running", "paused", "restarting")
+
+
+def find(engine: Engine, record: dict[str, Any], fresh: bool = False) -> Container:
+    """A record's container; $COMPOSE_PROJECT_NAME chooses among projects.
+
+    The list that it is looked up in may be a second old, with `fresh` it is new. Raises Problem container_not_found,
+    ambiguous_container, and those of the connection.
+    """
+    service, container = record["service"], record.get("container")
+    project = os.environ.get("COMPOSE_PROJECT_NAME")
+    found = of_service(reading.containers(engine, fresh), service, container, project)
+    if found is None:
+        raise records.Problem("container_not_found", f"no container {container or service!r} at {engine.label}")
+    return found
+
+
+def of_service(
+    listing: list[Container], service: str, container: str | None = None, project: str | None = None
+) -> Container | None:
+    """The container of a service: by its own name or id, or else by its Compose service label, a running one first.
+
+    `project` is the Compose project that counts; without one, raises Problem ambiguous_container if several have it.
+    """
+    wanted = container or service
+    for candidate in listing:
+        if wanted in names(candidate) or (len(wanted) >= 12 and candidate["Id"].startswith(wanted)):
+            return candidate
+    if container is not None:
+        return None
+    found = [each for each in listing if compose_service(each) == service and project in (None, "", project_of(each))]
+    projects = {project_of(each) for each in found}
+    if len(projects) > 1:
+        listed = ", ".join(sorted(str(name) for name in projects))
+        raise records.Problem(
+            "ambiguous_container",
+            f"service {service!r} is in several Compose projects ({listed}): set COMPOSE_PROJECT_NAME",
+        )
+    return min(found, key=lambda each: (each.get("State") != "running", names(each)), default=None)
+
+
+def named(listing: list[Container], name: str, home: Container | None) -> Container | None:
+    """The container that answers to a host name inside the Docker network; None if there is none.
+
+    `home` is the container of the service that is asked about: among several with the name (two projects with
+    a `db` each), itself or the one in its project is meant. A running one comes before a stopped one.
+    """
+    found = [each for each in listing if _answers_to(each, name)]
+    if home is not None and len(found) > 1:
+        same = [each for each in found if project_of(each) == project_of(home)]
+        found = [home] if home in found else same or found
+    return min(found, key=lambda each: each.get("State") not in RUNNING, default=None)
+
+
+def address(engine_label: str, container: Container, port: int) -> tuple[str, int] | None:
+    """Where a container's port is reached from here; None if the container has no address.
+
+    Raises Problem no_route: the engine is remote and does not publish the port.
+    """
+    if not is_local(engine_label):
+        for published in container.get("Ports") or []:
+            reachable = published.get("PublicPort") and not str(published.get("IP")).startswith("127.")
+            if published.get("PrivatePort") == port and reachable:
+                return urlsplit(engine_label).hostname or "", published["PublicPort"]
+        name = (names(container) or ["?"])[0]
+        raise records.Problem("no_route", f"port {port} of {name!r} is not published by {engine_label}")
+    if "host" in _networks(container):
+        return "127.0.0.1", port
+    for network in _networks(container).values():
+        found = network.get("IPAddress") or network.get("GlobalIPv6Address")
+        if found:
+            return found, port
+    return None
+
+
+def is_local(engine_label: str) -> bool:
+    """Whether the engine's container addresses can be reached from here: it runs on this machine."""
+    return engine_label.startswith(("unix://", "/")) or urlsplit(engine_label).hostname in (
+        "localhost",
+        "127.0.0.1",
+        "::1",
+    )
+
+
+def names(container: Container) -> list[str]:
+    """A container's own names (a name with a second slash is a link of another container)."""
+    return [name[1:] for name in container.get("Names") or [] if name.count("/") == 1]
+
+
+def labels(container: Container) -> dict[str, str]:
+    """The container's labels."""
+    return container.get("Labels") or {}
+
+
+def compose_service(container: Container) -> str | None:
+    """The Compose service that a container belongs to; None for a one-off `compose run`."""
+    return None if is_one_off(container) else labels(container).get("com.docker.compose.service")
+
+
+def project_of(container: Container) -> str | None:
+    """The Compose project that a container belongs to."""
+    return labels(container).get("com.docker.compose.project")
+
+
+def is_one_off(container: Container) -> bool:
+    """Whether it is one of `compose run`."""
+    return labels(container).get("com.docker.compose.oneoff", "").lower() == "true"
+
+
+def _networks(container: Container) -> dict[str, dict[str, Any]]:
+    return (container.get("NetworkSettings") or {}).get("Networks") or {}
+
+
+def _answers_to(container: Container, name: str) -> bool:
+    aliases: list[str] = []
+    for network in _networks(container).values():
+        aliases += (network.get("Aliases") or []) + (network.get("DNSNames") or [])
+    return name in names(container) or name == compose_service(container) or name in aliases

@@ -1,0 +1,321 @@
+"""How a Docker Engine is asked: how often, how freshly, and what a bad answer means.
+
+On the real engine, behind a socket of ours that writes down what it is asked. A real engine cannot be made to tear a
+line of its answer: that one is a fake on a unix socket.
+"""
+
+import contextlib
+import json
+import re
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dm_tools import records
+from dm_tools.collect import inspect, logs
+from dm_tools.engine import finding, reading
+from dm_tools.engine.connection import Engine, Engines, Shared
+from tests.conftest import Box, Run
+from tests.conftest import records as lines_of
+
+Handler = Callable[[socket.socket], None]
+
+
+@pytest.fixture
+def listen(tmp_path: Path) -> Iterator[Callable[[Handler], str]]:
+    """Serve each connection of a unix socket with a handler, in a thread of its own; returns the engine's address."""
+    with contextlib.ExitStack() as cleaning:
+
+        def start(handler: Handler) -> str:
+            path = tmp_path / "engine.sock"
+            listener = cleaning.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(str(path))
+            listener.listen(64)
+
+            def serve(connection: socket.socket) -> None:
+                with connection, contextlib.suppress(OSError):
+                    handler(connection)
+
+            def accept() -> None:
+                with contextlib.suppress(OSError):
+                    while True:
+                        threading.Thread(target=serve, args=[listener.accept()[0]], daemon=True).start()
+
+            thread = threading.Thread(target=accept, daemon=True)
+            thread.start()
+            cleaning.callback(thread.join, 5)
+            cleaning.callback(listener.shutdown, socket.SHUT_RDWR)  # wakes accept
+            return f"unix://{path}"
+
+        yield start
+
+
+REQUEST = re.compile(rb"(?:GET|POST|PUT|DELETE|HEAD) (\S+) HTTP/1.1\r\n")
+
+
+# How often: the real engine
+
+
+@pytest.fixture
+def counted(listen: Callable[[Handler], str], shop: dict[str, str]) -> tuple[str, Counter[str]]:
+    """A way to the real engine, and what it was asked through it: the kind of each request."""
+    asked: Counter[str] = Counter()
+
+    def forward(client: socket.socket) -> None:
+        with socket.socket(socket.AF_UNIX) as engine:
+            engine.connect(shop["DOCKER_HOST"].removeprefix("unix://"))
+
+            def back() -> None:
+                with contextlib.suppress(OSError):
+                    while data := engine.recv(65536):
+                        client.sendall(data)
+                    client.shutdown(socket.SHUT_RDWR)
+
+            thread = threading.Thread(target=back, daemon=True)
+            thread.start()
+            while data := client.recv(65536):
+                for path in REQUEST.findall(data):
+                    words = path.decode().partition("?")[0].split("/")
+                    asked["list" if words[-2:] == ["containers", "json"] else words[-1].replace("json", "inspect")] += 1
+                engine.sendall(data)
+            engine.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+
+    return listen(forward), asked
+
+
+@pytest.mark.parametrize(
+    ("command", "questions"),
+    [
+        ("dm-inspect", {"inspect": 3, "events": 3}),
+        ("dm-logs", {"inspect": 3, "logs": 3}),
+        ("dm-stats", {"stats": 3}),
+        ("dm-probe", {}),
+    ],
+)
+def test_each_container_is_asked_for_once(
+    run: Run, box: Box, counted: tuple[str, Counter[str]], command: str, questions: dict[str, int]
+) -> None:
+    names = [box(name, "sh", "-c", "echo hello; sleep 100").name for name in ("a", "b", "c")]
+    url, asked = counted
+    done = run(f"{command} {' '.join(names)}", DOCKER_HOST=url)
+    assert (done.returncode, len(lines_of(done.stdout))) == (0, 3)
+    lists = asked.pop("list")
+    assert 1 <= lists <= 2  # a busy machine may take longer than a second
+    assert asked == {"version": 1} | questions
+
+
+def test_thirty_records_share_one_list(run: Run, box: Box, counted: tuple[str, Counter[str]]) -> None:
+    box("a", "sleep", "100")
+    url, asked = counted
+    done = run("dm-probe", "\n".join(["dmtest-a"] * 30), DOCKER_HOST=url)
+    assert (done.returncode, len(lines_of(done.stdout))) == (0, 30)
+    assert asked["list"] <= 2
+
+
+# How freshly: the real engine
+
+
+def test_a_fresh_list_shows_what_was_just_done(box: Box, shop: dict[str, str]) -> None:
+    container = box("a", "sleep", "100")
+    with contextlib.closing(Engine(shop["DOCKER_HOST"], 10)) as engine:
+
+        def state(fresh: bool = False) -> Any:
+            return finding.find(engine, {"service": "dmtest-a"}, fresh)["State"]
+
+        assert state(fresh=True) == "running"
+        container.stop(timeout=0)
+        reading.containers(engine, fresh=True)
+        container.start()
+        assert state() == "exited"  # the list of a moment ago, shared
+        assert state(fresh=True) == "running"
+        assert state() == "running"  # and from then on the fresh one is
+
+
+def test_a_restart_shows_in_a_fresh_list(box: Box, shop: dict[str, str]) -> None:
+    container = box("a", "sleep", "100", ports={"80/tcp": ("127.0.0.1", None)})
+    with contextlib.closing(Engine(shop["DOCKER_HOST"], 10)) as engine:
+
+        def port(fresh: bool) -> Any:
+            return finding.find(engine, {"service": "dmtest-a"}, fresh)["Ports"][0]["PublicPort"]
+
+        before = port(fresh=True)
+        container.restart(timeout=0)  # the engine gives it another port
+        assert port(fresh=False) == before
+        assert port(fresh=True) != before
+
+
+def test_who_waits_for_a_fresh_answer_gets_none_that_was_asked_for_before() -> None:
+    """No engine needed: the first asking is held up until the others have come."""
+    shared: Shared[int] = Shared(60)
+    asking, go_on, asked = threading.Event(), threading.Event(), []
+
+    def ask() -> int:
+        asked.append(len(asked))
+        asking.set()
+        go_on.wait(5)
+        return asked[-1]
+
+    answers: dict[str, int] = {}
+    threads = [threading.Thread(target=lambda: answers.update(first=shared.get(ask)))]
+    threads[0].start()
+    asking.wait(5)
+    for name, fresh in (("patient", False), ("fresh", True), ("fresh too", True)):
+
+        def get(name: str = name, fresh: bool = fresh) -> None:
+            answers[name] = shared.get(ask, fresh)
+
+        threads.append(threading.Thread(target=get))
+        threads[-1].start()
+    time.sleep(0.2)
+    go_on.set()
+    for thread in threads:
+        thread.join(5)
+    assert answers["first"] == 0
+    assert answers["fresh"] == answers["fresh too"] == 1  # one of them asked, for both
+    assert answers["patient"] in (0, 1)
+    assert asked == [0, 1]
+
+
+# What a bad answer means: a fake
+
+
+ID = "c0ffee" * 10 + "beef"
+LISTED = [{"Id": ID, "Names": ["/a"], "State": "running", "Status": "Up"}]
+CONFIG = {"Tty": False, "Env": [], "Image": "made-up:1"}
+INSPECTED = {"Id": ID, "Name": "/a", "Path": "a", "Args": [], "State": {"Status": "running"}, "Config": CONFIG}
+INSPECTED |= {"HostConfig": {}, "NetworkSettings": {}, "Mounts": []}
+EVENT = {"Action": "start", "time": 1796021042, "Actor": {"ID": ID, "Attributes": {}}}
+FRAME = b"\1\0\0\0\0\0\0\x06hello\n"
+
+
+def chunked(*pieces: bytes, end: bool = True) -> bytes:
+    body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + (b"0\r\n\r\n" if end else b"")
+
+
+def whole(value: object) -> bytes:
+    return chunked(json.dumps(value).encode())
+
+
+GOOD = {
+    "version": whole({"ApiVersion": "1.41"}),
+    "containers/json": whole(LISTED),
+    f"{ID}/json": whole(INSPECTED),
+    "events": whole(EVENT),
+    "logs": chunked(FRAME),
+    "stats": whole({"pids_stats": {"current": 7}}),
+}
+TORN_LINE = json.dumps(EVENT).encode()[:20]
+
+
+class Fake:
+    """An engine that answers what `answers` says; an answer that is not complete ends with its connection."""
+
+    def __init__(self, listen: Callable[[Handler], str], **answers: bytes) -> None:
+        self.answers = GOOD | answers
+        self.asked: Counter[str] = Counter()
+        self.url = listen(self._serve)
+
+    def _serve(self, connection: socket.socket) -> None:
+        while head := connection.recv(65536):
+            path = head.split()[1].decode().partition("?")[0]
+            name = next(name for name in self.answers if path.endswith(f"/{name}"))
+            self.asked[name] += 1
+            connection.sendall(self.answers[name])
+            if not self.answers[name].endswith(b"0\r\n\r\n"):
+                return
+
+
+@pytest.mark.parametrize(
+    ("command", "question", "answer", "codes"),
+    [
+        ("dm-inspect", "events", chunked(json.dumps(EVENT).encode() + b"\n" + TORN_LINE), ["inspect:docker_error"]),
+        ("dm-inspect", "events", chunked(TORN_LINE, end=False), ["inspect:docker_error"]),
+        ("dm-inspect", "events", chunked(b"[null]\n"), ["inspect:docker_error"]),
+        ("dm-inspect", f"{ID}/json", chunked(b'{"Id": "c0'), ["inspect:docker_error"]),
+        ("dm-inspect", f"{ID}/json", chunked(b"null"), ["inspect:docker_error"]),
+        ("dm-inspect", f"{ID}/json", b"", ["inspect:docker_error"]),
+        ("dm-logs", "logs", chunked(FRAME, FRAME[:9], end=False), ["logs:docker_error"]),
+        ("dm-logs", "logs", chunked(FRAME, FRAME[:9]), ["logs:docker_error"]),
+        ("dm-logs", "logs", chunked(FRAME, FRAME[:5]), ["logs:docker_error"]),
+        ("dm-logs", "logs", b"", ["logs:docker_error"]),
+        ("dm-stats", "stats", chunked(b'{"pids_stats": {"cur'), ["stats:docker_error"]),
+        ("dm-stats", "stats", chunked(b'{"pids_stats": {"cur', end=False), ["stats:docker_error"]),
+        ("dm-stats", "stats", chunked(), ["stats:container_gone"]),
+    ],
+)
+def test_a_torn_answer_is_its_questions_problem_only(
+    run: Run, listen: Callable[[Handler], str], command: str, question: str, answer: bytes, codes: list[str]
+) -> None:
+    fake = Fake(listen, **{question: answer})
+    done = run(f"{command} -j 1 a a a", DOCKER_HOST=fake.url)
+    found = lines_of(done.stdout)
+    assert (done.returncode, done.stderr) == (4, "")
+    assert [[f"{error['stage']}:{error['code']}" for error in record["errors"]] for record in found] == [codes] * 3
+    assert fake.asked[question] == 3  # none of them took the engine for dead
+    assert "docker_unreachable" not in done.stdout
+
+
+def test_what_came_before_the_tear_is_kept(listen: Callable[[Handler], str]) -> None:
+    fake = Fake(listen, logs=chunked(FRAME, FRAME[:9], end=False), events=chunked(TORN_LINE))
+    engines = Engines(5)
+    record = {"service": "a", "docker_host": fake.url}
+    with contextlib.closing(engines.of(record)):
+        found = logs.logs(inspect.inspect(record, engines, 60), engines, 10, None, 10_000)
+    assert found["inspect"]["state"] == "running"
+    assert [line["text"] for line in found["logs"]["lines"]] == ["hello"]
+    assert found["logs"]["truncated"]
+    messages = [error["message"] for error in found["errors"]]
+    assert len(messages) == 2
+    assert all(message.startswith(f"{ID[:12]}: the answer was cut short or garbled (") for message in messages)
+
+
+def test_an_engine_that_tears_an_answer_and_is_gone_is_dead(listen: Callable[[Handler], str]) -> None:
+    fake = Fake(listen, stats=b"")
+    with contextlib.closing(Engine(fake.url, 5)) as engine:
+        assert reading.containers(engine) == LISTED
+        fake.answers["version"] = b""
+        for _ in range(3):
+            with pytest.raises(records.Problem) as caught:
+                reading.stats(engine, ID)
+            assert caught.value.code == "docker_unreachable"
+        assert fake.asked["stats"] == 1  # and is left alone for a while
+
+
+@pytest.mark.parametrize("answer", [b"", chunked(b"[{"), chunked(b"[", end=False)])
+def test_an_engine_without_a_list_is_dead(listen: Callable[[Handler], str], answer: bytes) -> None:
+    fake = Fake(listen, **{"containers/json": answer})
+    with contextlib.closing(Engine(fake.url, 5)) as engine:
+        for _ in range(3):
+            with pytest.raises(records.Problem) as caught:
+                reading.containers(engine)
+            assert caught.value.code == "docker_unreachable"
+    assert fake.asked["containers/json"] == 1
+
+
+def test_a_log_that_falls_silent_half_way_is_late_and_not_dead(listen: Callable[[Handler], str]) -> None:
+    """Of both kinds: the library tells them in different ways."""
+    done = threading.Event()
+
+    class Silent(Fake):
+        def _serve(self, connection: socket.socket) -> None:
+            super()._serve(connection)
+            done.wait(10)
+
+    fake = Silent(listen, logs=chunked(FRAME, end=False))
+    with contextlib.closing(Engine(fake.url, 0.3)) as engine:
+        for terminal in (False, True):
+            pieces: list[bytes] = []
+            with pytest.raises(records.Problem) as caught:
+                reading.log(engine, ID, terminal, 10, None, lambda stream, piece, to=pieces: to.append(piece))
+            assert caught.value.code == "docker_timeout"
+            assert b"hello\n" in b"".join(pieces)
+        assert reading.containers(engine) == LISTED
+    done.set()

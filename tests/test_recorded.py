@@ -1,0 +1,250 @@
+"""`inspect` and `stats` on what real engines answered, without one: Docker 20.10 and 26.1, Podman 4.3 and 5.4.
+
+tests/lab/record_engine.py made the recordings; it says what each container is.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from dm_tools import redact
+from dm_tools.collect import inspect
+from dm_tools.collect.environment import env_hosts
+from dm_tools.collect.stats import figures
+from dm_tools.engine import finding
+from dm_tools.records import Inspect, Problem, Stats
+
+ENGINES = Path(__file__).parent / "data" / "engines"
+VERSIONS = sorted(path.name for path in ENGINES.iterdir())
+DOCKER = [name for name in VERSIONS if not name.startswith("podman")]
+PODMAN = [name for name in VERSIONS if name.startswith("podman")]
+RUNS = ("healthy", "unhealthy", "limited", "networked", "paused")
+ENDED = ("exited", "oom", "created")
+
+
+def recorded(version: str, name: str) -> dict[str, Any]:
+    answers: dict[str, Any] = json.loads((ENGINES / version / f"{name}.json").read_text())
+    return answers
+
+
+def digest(version: str, name: str) -> Inspect:
+    answers = recorded(version, name)
+    return inspect.digest(answers["inspect"], answers["events"], "2026-11-30T00:00:00Z", redact.Redactor())
+
+
+def stats(version: str, name: str) -> Stats:
+    return figures(recorded(version, name)["stats"])
+
+
+def actions(digested: Inspect) -> list[str]:
+    return [event.action for event in digested.events]
+
+
+def test_there_are_recordings_of_both_kinds_of_engines() -> None:
+    assert (len(DOCKER), len(PODMAN)) == (2, 2)
+
+
+every_engine = pytest.mark.parametrize("version", VERSIONS)
+
+
+@every_engine
+@pytest.mark.parametrize("name", [*RUNS, *ENDED])
+def test_each_digest_keeps_the_contract(version: str, name: str) -> None:
+    found = digest(version, name)
+    assert msgspec.convert(msgspec.to_builtins(found), Inspect) == found
+    assert found.name == f"recorded-{name}"
+    assert found.id == recorded(version, name)["listed"]["Id"]
+    assert found.state == recorded(version, name)["listed"]["State"]
+    assert found.health != ""
+    assert found.restart_policy == ("always" if name == "limited" else "no")
+    assert "made-up" not in str(found)
+
+
+@every_engine
+def test_states_and_exit_codes(version: str) -> None:
+    assert {name: (digest(version, name).state, digest(version, name).exit_code) for name in (*RUNS, *ENDED)} == {
+        "healthy": ("running", 0),
+        "unhealthy": ("running", 0),
+        "limited": ("running", 0),
+        "networked": ("running", 0),
+        "paused": ("paused", 0),
+        "exited": ("exited", 3),
+        "oom": ("exited", 137),
+        "created": ("created", 0),
+    }
+    times = {name: (digest(version, name).started_at, digest(version, name).finished_at) for name in ("created", "oom")}
+    assert times["created"] == (None, None)
+    assert all(times["oom"])
+
+
+@every_engine
+def test_events_by_their_actions(version: str) -> None:
+    assert actions(digest(version, "paused")) == ["create", "start", "pause"]
+    assert actions(digest(version, "created")) == ["create"]
+    if version != "podman-4.3.1":  # its filter knows no `die`
+        assert actions(digest(version, "exited")) == ["create", "start", "die"]
+        assert digest(version, "exited").events[-1].exit_code == 3
+    assert all(event.ts.endswith("Z") for event in digest(version, "paused").events)
+
+
+@every_engine
+def test_an_oom_kill(version: str) -> None:
+    found = digest(version, "oom")
+    assert found.limits.memory_bytes == 2**24
+    assert found.oom_killed is (version != "podman-4.3.1")  # that one never says so
+    if version in DOCKER:
+        assert actions(found) == ["create", "start", "oom", "die"]
+
+
+@every_engine
+def test_health(version: str) -> None:
+    healthy, unhealthy, without = (digest(version, name) for name in ("healthy", "unhealthy", "paused"))
+    assert (without.health, without.has_healthcheck, without.health_log) == (None, False, [])
+    assert healthy.has_healthcheck and unhealthy.has_healthcheck
+    if version in PODMAN:  # nothing runs healthchecks where there is no systemd
+        assert healthy.health == "starting"
+        return
+    assert (healthy.health, healthy.failing_streak) == ("healthy", 0)
+    assert {(run.exit_code, run.output) for run in healthy.health_log} == {(0, "all is well")}
+    assert unhealthy.health == "unhealthy"
+    assert unhealthy.failing_streak > 1
+    assert {(run.exit_code, run.output) for run in unhealthy.health_log} == {(7, "no answer")}
+    assert len(unhealthy.health_log) == inspect.MAX_HEALTH_RUNS
+    assert all(run.start and run.end for run in unhealthy.health_log)
+
+
+@every_engine
+def test_networks_ports_and_limits(version: str) -> None:
+    networks = {network.name: network for network in digest(version, "networked").networks}
+    assert {"web", "front-door"} <= set(networks["recorded-front"].aliases)
+    assert "web-behind" in networks["recorded-back"].aliases
+    assert all(network.ip for network in networks.values())
+    assert [network.ip for network in digest(version, "exited").networks] == [None]
+    ports = {port.container_port: (port.host_ip, port.host_port) for port in digest(version, "created").ports}
+    assert ports == {80: ("127.0.0.1", 18980), 53: (None, None)}
+    limits = digest(version, "limited").limits
+    assert (limits.memory_bytes, limits.cpus, limits.pids) == (2**26, 0.1, 50)
+
+
+@every_engine
+def test_what_a_service_needs(version: str) -> None:
+    found = digest(version, "healthy")
+    assert (found.project, found.compose_service, found.depends_on) == ("recorded", "app", ["cache", "db"])
+    assert found.env_hosts == ["cache:6379", "db.shop.invalid:5432"]  # and not its own name
+    assert {"DATABASE_URL", "CACHE_HOST", "CACHE_PORT"} <= set(found.env_names)
+    assert digest(version, "limited").env_hosts == []
+
+
+@every_engine
+@pytest.mark.parametrize("name", RUNS)
+def test_figures_of_what_runs(version: str, name: str) -> None:
+    found = stats(version, name)
+    assert found.memory_bytes is not None and 0 < found.memory_bytes < 2**24
+    assert found.memory_limit_bytes is not None and found.memory_limit_bytes >= 2**26
+    assert found.pids == 1
+    assert found.network_rx_bytes is not None
+    if version in DOCKER:
+        assert found.cpu_percent is not None and 0 <= found.cpu_percent < 20
+    else:
+        assert found.cpu_percent is None  # one sample is not enough, and Podman gives but one
+
+
+@pytest.mark.parametrize("version", DOCKER)
+def test_figures_at_a_limit(version: str) -> None:
+    found = stats(version, "limited")
+    assert found.cpu_percent == pytest.approx(10, abs=1.5)
+    assert found.throttled_percent is not None and found.throttled_percent > 50
+    assert (found.memory_limit_bytes, found.pids_limit) == (2**26, 50)
+    assert found.memory_percent == pytest.approx((found.memory_bytes or 0) / 2**26 * 100, abs=0.01)
+
+
+@every_engine
+@pytest.mark.parametrize("name", ENDED)
+def test_no_figures_of_what_does_not_run(version: str, name: str) -> None:
+    assert set(msgspec.to_builtins(stats(version, name)).values()) == {None}
+
+
+def test_figures_without_the_cache_that_can_be_taken_back() -> None:
+    """Both names that the kernel gives it: cgroup v1 and v2."""
+    for name in ("total_inactive_file", "inactive_file"):
+        found = figures({"memory_stats": {"usage": 1000, "limit": 2000, "stats": {name: 400}}})
+        assert (found.memory_bytes, found.memory_percent) == (600, 30.0)
+
+
+# Finding
+
+
+@every_engine
+def test_a_container_is_found_in_the_list(version: str) -> None:
+    listing = [recorded(version, name)["listed"] for name in (*RUNS, *ENDED)]
+
+    def found(*wanted: str | None) -> str | None:
+        container = finding.of_service(listing, *wanted)  # type: ignore[arg-type]
+        return container and finding.names(container)[0]
+
+    healthy = recorded(version, "healthy")["listed"]["Id"]
+    assert found("recorded-oom") == "recorded-oom"
+    assert found("anything", "recorded-oom") == "recorded-oom"
+    assert found(healthy) == found(healthy[:12]) == found("app") == found("app", None, "recorded") == "recorded-healthy"
+    assert found(healthy[:11]) is None
+    assert found("app", "nobody") is None
+    assert found("app", None, "another") is None
+
+
+@every_engine
+def test_the_address_of_a_container(version: str) -> None:
+    listed = {name: recorded(version, name)["listed"] for name in ("networked", "exited", "created")}
+    here = finding.address("unix:///run/docker.sock", listed["networked"], 80)
+    known = {network.ip for network in digest(version, "networked").networks}
+    assert here is not None and here[0] in known and here[1] == 80
+    assert finding.address("unix:///run/docker.sock", listed["exited"], 80) is None
+    with pytest.raises(Problem, match="port 80 of 'recorded-created' is not published by ssh://far"):
+        finding.address("ssh://far", listed["created"], 80)
+
+
+def labelled(name: str, project: str, state: str = "running", **more: Any) -> dict[str, Any]:
+    labels = {"com.docker.compose.project": project, "com.docker.compose.service": "db"}
+    return {"Id": name * 12, "Names": [f"/{name}", "/x/link"], "Labels": labels, "State": state} | more
+
+
+def test_several_with_one_name() -> None:
+    stopped, first, second = labelled("a", "one", "exited"), labelled("b", "one"), labelled("c", "two")
+    assert finding.of_service([stopped, first], "db") is first
+    with pytest.raises(Problem, match=r"several Compose projects \(one, two\)"):
+        finding.of_service([first, second], "db")
+    assert finding.of_service([first, second], "db", None, "two") is second
+    assert finding.named([stopped, first, second], "db", None) is first
+    assert finding.named([first, second], "db", second) is second
+    app = labelled("d", "two") | {"Labels": {"com.docker.compose.project": "two"}}
+    assert finding.named([first, second], "db", app) is second
+    assert finding.named([first], "link", None) is None  # somebody else's link
+
+
+def test_a_published_port_of_a_remote_engine() -> None:
+    ports = [{"PrivatePort": 80, "PublicPort": 8080, "IP": "0.0.0.0"}]
+    assert finding.address("ssh://me@far:22", labelled("a", "one", Ports=ports), 80) == ("far", 8080)
+    ports[0]["IP"] = "127.0.0.1"
+    with pytest.raises(Problem):
+        finding.address("ssh://me@far:22", labelled("a", "one", Ports=ports), 80)
+
+
+# Environment
+
+
+@pytest.mark.parametrize(
+    ("environment", "hosts"),
+    [
+        ({"URL": "postgresql+asyncpg://u:p@db/shop"}, ["db:5432"]),
+        ({"URL": "amqp://guest:a/b@rabbit"}, []),  # cut through a password
+        ({"PEERS": "one:7000, two:7001"}, ["one:7000", "two:7001"]),
+        ({"DB_HOST": "db", "DB_PORT": "5433"}, ["db:5433"]),
+        ({"DB_HOST": "db", "DB_PORT": "many"}, ["db"]),
+        ({"API_TOKEN": "abc:1234", "LISTEN": "0.0.0.0:80", "SELF": "http://localhost:1/"}, []),
+        ({"TIME": "a:99999", "SOCKET": "unix:///run/x.sock", "BAD": "http://[bad"}, []),
+    ],
+)
+def test_hosts_of_an_environment(environment: dict[str, str], hosts: list[str]) -> None:
+    assert env_hosts(environment) == hosts
