@@ -48,7 +48,7 @@ class PatternError(Exception):
     """A pattern file that cannot be used; the message names file, pattern and reason."""
 
 
-class Clause(msgspec.Struct, forbid_unknown_fields=True, rename={"one_of": "is", "but_not": "not"}):
+class Clause(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename={"one_of": "is", "but_not": "not"}):
     """One condition. Exactly one of `regex`, `is`, `above` and `empty` is given.
 
     `not`: a second expression; text that it matches does not count for this clause. `recovered`, for logs: what the
@@ -64,7 +64,7 @@ class Clause(msgspec.Struct, forbid_unknown_fields=True, rename={"one_of": "is",
     empty: bool | None = None
 
 
-class Pattern(msgspec.Struct, forbid_unknown_fields=True):
+class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """One pattern. `rank` says how much it explains: 85-100 a fact about the container, 50-84 a specific cause,
     below 50 a generic one that any better explanation replaces.
 
@@ -105,7 +105,9 @@ class Technology(msgspec.Struct, forbid_unknown_fields=True):
     signature: str
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
+class File(msgspec.Struct, forbid_unknown_fields=True):
+    """A pattern file."""
+
     pattern: list[Pattern]
     technology: Technology | None = None
 
@@ -134,17 +136,21 @@ class Library:
         return found
 
 
-def load(files: Iterable[tuple[str, dict[str, Any], bool]], table: Mapping[str, list[str]] | None = None) -> Library:
-    """The library of all files, given as (name, parsed TOML, whether its expressions are known to be good).
+def parse(name: str, content: dict[str, Any]) -> File:
+    """A pattern file from its parsed TOML. Raises PatternError."""
+    try:
+        return msgspec.convert(content, File)
+    except msgspec.ValidationError as wrong:
+        raise PatternError(f"{name}: {_named(content, str(wrong))}") from None
+
+
+def load(files: Iterable[tuple[str, File, bool]], table: Mapping[str, list[str]] | None = None) -> Library:
+    """The library of all files, given as (name, content, whether its expressions are known to be good).
 
     `table`: see Searcher. Raises PatternError.
     """
     library = Library(searcher=Searcher(table))
-    for name, content, checked in files:
-        try:
-            parsed = msgspec.convert(content, _File)
-        except msgspec.ValidationError as wrong:
-            raise PatternError(f"{name}: {_named(content, str(wrong))}") from None
+    for name, parsed, checked in files:
         for pattern in parsed.pattern:
             _check(library, name, pattern, checked)
             if pattern.id in library.file_of:
