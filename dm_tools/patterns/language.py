@@ -10,6 +10,7 @@ log tells which of all expressions can match in it at all (haystack.py).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -23,6 +24,8 @@ MAX_NAMED = 3  # items that one pattern may keep from being condensed: more of t
 
 _LISTS = ("log", "health", "event", "probe.error", "screenshot.verdict", "screenshot.reason")
 _COMPUTED = ("answers", "down", "looping", "missing", "probe.status")
+_BARE_FLAGS = re.compile(r"(?<!\\)\(\?[a-zA-Z-]+\)")
+_GROUP = re.compile(r"(?<!\\)\(\?P<([a-z_]+)>")
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _KNOWN_PLACEHOLDERS = frozenset(
     [
@@ -78,9 +81,9 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     cause: Cause
     severity: Severity
     rank: int
-    match: list[Clause]
     explanation: str
     source: str
+    match: list[Clause] = []
     unless: list[Clause] = []
     blames: Literal["self", "peer", "credentials", "technology"] = "self"
     accuses: bool | None = None
@@ -96,6 +99,55 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
         return self.blames == "technology" if self.accuses is None else self.accuses
 
 
+class Saying(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One thing that a program says in its log: a short expression, and an example as the program prints it.
+
+    An example of several lines is one log item per line that begins at the margin. A pattern whose other clauses look
+    at the log, too, fires on the example as it stands. A list holds several examples.
+    """
+
+    text: str
+    example: str | list[str] = ""
+
+
+class Written(Pattern, rename={"but_not": "not"}, forbid_unknown_fields=True, omit_defaults=True):
+    """A pattern as it stands in a file: what a log says is written as `says`, one row for each saying.
+
+    Together they are the clause on the log that tells; any of them will do. `not` and `recovered` are that clause's.
+    `near_misses`: logs that look alike, and on which the pattern does not fire.
+    """
+
+    says: list[Saying] = []
+    but_not: str | None = None
+    recovered: str | None = None
+    near_misses: list[str] = []
+
+    def compiled(self) -> Pattern:
+        """The pattern as it is matched, without what only people and tests read. Raises PatternError."""
+        fields = {name: getattr(self, name) for name in Pattern.__struct_fields__}
+        if self.says:
+            together = _alternation([each.text for each in self.says])
+            telling = Clause("log", regex=together, but_not=self.but_not, recovered=self.recovered)
+            fields["match"] = [telling, *self.match]
+        elif self.but_not is not None or self.recovered is not None or self.near_misses:
+            raise PatternError("'not', 'recovered' and 'near_misses' belong to 'says'")
+        return Pattern(**fields)
+
+
+def _alternation(texts: list[str]) -> str:
+    """One expression for several. A group that many of them capture is numbered, as RE2 wants it. May be refused."""
+    for text in texts:
+        if flags := _BARE_FLAGS.search(text):
+            raise PatternError(f"{flags[0]} would hold for the sayings behind it, too: write {flags[0][:-1]}:...)")
+    known: Counter[str] = Counter()
+
+    def numbered(group: re.Match[str]) -> str:
+        known[group[1]] += 1
+        return f"(?P<{group[1]}{known[group[1]] if known[group[1]] > 1 else ''}>"
+
+    return _GROUP.sub(numbered, "|".join(texts))
+
+
 class Technology(msgspec.Struct, forbid_unknown_fields=True):
     """How a service that runs this technology is recognised: parts of its image or name, ports, log lines."""
 
@@ -105,8 +157,15 @@ class Technology(msgspec.Struct, forbid_unknown_fields=True):
     signature: str
 
 
-class File(msgspec.Struct, forbid_unknown_fields=True):
-    """A pattern file."""
+class WrittenFile(msgspec.Struct, forbid_unknown_fields=True):
+    """A pattern file as it is written."""
+
+    pattern: list[Written]
+    technology: Technology | None = None
+
+
+class File(msgspec.Struct):
+    """A pattern file as it is matched."""
 
     pattern: list[Pattern]
     technology: Technology | None = None
@@ -136,12 +195,23 @@ class Library:
         return found
 
 
-def parse(name: str, content: dict[str, Any]) -> File:
+def parse(name: str, content: dict[str, Any]) -> WrittenFile:
     """A pattern file from its parsed TOML. Raises PatternError."""
     try:
-        return msgspec.convert(content, File)
+        return msgspec.convert(content, WrittenFile)
     except msgspec.ValidationError as wrong:
         raise PatternError(f"{name}: {_named(content, str(wrong))}") from None
+
+
+def compiled(name: str, written: WrittenFile) -> File:
+    """A pattern file as it is matched. Raises PatternError."""
+    found = []
+    for pattern in written.pattern:
+        try:
+            found.append(pattern.compiled())
+        except PatternError as wrong:
+            raise PatternError(f"{name}: pattern {pattern.id!r}: {wrong}") from None
+    return File(found, written.technology)
 
 
 def load(files: Iterable[tuple[str, File, bool]], table: Mapping[str, list[str]] | None = None) -> Library:
@@ -196,7 +266,7 @@ def _try(library: Library, name: str, key: str, text: str) -> None:
 def _check(library: Library, name: str, pattern: Pattern, checked: bool) -> None:
     where = f"pattern {pattern.id!r}"
     if not pattern.match:
-        raise PatternError(f"{name}: {where}: 'match' is empty")
+        raise PatternError(f"{name}: {where}: neither 'says' nor 'match' says anything")
     for clause in [*pattern.match, *pattern.unless]:
         tests = [test for test in (clause.regex, clause.one_of, clause.above, clause.empty) if test is not None]
         if len(tests) != 1:

@@ -28,6 +28,11 @@ def shipped() -> Path:
     return configs.folder("patterns")
 
 
+def written(folder: Path) -> dict[str, language.WrittenFile]:
+    """The pattern files of a folder as they are written, examples and all. Raises language.PatternError."""
+    return _parsed(_contents(folder))
+
+
 def read(own: Path | None, check: bool = False) -> language.Library:
     """The library; `own` is a folder of the user's that is added. Raises language.PatternError.
 
@@ -36,12 +41,12 @@ def read(own: Path | None, check: bool = False) -> language.Library:
     contents = _contents(shipped())
     name = "patterns-" + keeping.key([*(part for each in contents.items() for part in each), *_code()])
     kept = _decoded(keeping.read(name))
-    files = kept.files if kept else _parsed(contents)
+    files = kept.files if kept else _compiled(contents)
     given = [(each, file, not check) for each, file in files.items()]
     table = kept.literals if kept else language.load(given).searcher.table()
     if not kept:
         keeping.write(name, msgspec.msgpack.encode(_Shipped(files, table)))
-    own_files = _parsed(_contents(own)) if own else {}
+    own_files = _compiled(_contents(own)) if own else {}
     return language.load([*given, *((each, file, False) for each, file in own_files.items())], table)
 
 
@@ -71,7 +76,11 @@ def _contents(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def _parsed(contents: dict[str, bytes]) -> dict[str, language.File]:
+def _compiled(contents: dict[str, bytes]) -> dict[str, language.File]:
+    return {name: language.compiled(name, written) for name, written in _parsed(contents).items()}
+
+
+def _parsed(contents: dict[str, bytes]) -> dict[str, language.WrittenFile]:
     found = {}
     for name, content in contents.items():
         try:
