@@ -79,10 +79,10 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     id: str
     cause: Cause
-    severity: Severity
     rank: int
     explanation: str
     source: str
+    severity: Severity = Severity.CRITICAL
     match: list[Clause] = []
     unless: list[Clause] = []
     blames: Literal["self", "peer", "credentials", "technology"] = "self"
