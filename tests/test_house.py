@@ -177,8 +177,9 @@ def scripts() -> list[str]:
         ["mypy"],
         ["shellcheck", *scripts()],
         ["scripts/man", "--check"],
+        ["scripts/pattern-schema", "--check"],
     ],
-    ids=["ruff", "ruff-format", "mypy", "shellcheck", "man"],
+    ids=["ruff", "ruff-format", "mypy", "shellcheck", "man", "pattern-schema"],
 )
 def test_the_tools_have_nothing_to_say(check: list[str]) -> None:
     path = ROOT / ".venv" / "bin" / check[0]

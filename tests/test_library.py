@@ -12,6 +12,7 @@ import pytest
 from dm_tools.diagnose import analyze as judge
 from dm_tools.diagnose.attribution import SPECIFIC_RANK
 from dm_tools.diagnose.facts import facts
+from dm_tools.patterns import language
 from dm_tools.patterns import reading as reader
 from dm_tools.patterns.haystack import Haystack, Searcher
 from dm_tools.records import Analysis
@@ -45,6 +46,15 @@ def test_every_pattern_that_looks_at_logs_says_what_they_hold() -> None:
     looking_at_logs = {each.id for each in LIBRARY.patterns if any(clause.where == "log" for clause in each.match)}
     assert set(SAMPLES) == looking_at_logs
     assert all(each.matches and each.near_misses for each in SAMPLES.values())
+
+
+def test_editors_are_told_the_schema_and_it_describes_every_key() -> None:
+    first = {path.name: path.read_text().partition("\n")[0] for path in reader.shipped().glob("*.toml")}
+    assert {name for name, line in first.items() if line != "#:schema ./pattern.schema.json"} == set()
+    kinds = language.schema()["$defs"]
+    for kind in ("WrittenFile", "Written", "Saying", "Clause", "Technology"):
+        assert all(key.get("description") for key in kinds[kind]["properties"].values()), kind
+        assert kinds[kind]["additionalProperties"] is False
 
 
 def test_every_saying_has_an_example() -> None:

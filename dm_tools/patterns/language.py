@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -51,43 +51,49 @@ class PatternError(Exception):
     """A pattern file that cannot be used; the message names file, pattern and reason."""
 
 
+def _says(description: str) -> msgspec.Meta:
+    return msgspec.Meta(description=description)
+
+
 class Clause(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename={"one_of": "is", "but_not": "not"}):
-    """One condition. Exactly one of `regex`, `is`, `above` and `empty` is given.
+    """One condition. Exactly one of `regex`, `is`, `above` and `empty` is given."""
 
-    `not`: a second expression; text that it matches does not count for this clause. `recovered`, for logs: what the
-    program says when it is well again; then only what it says after that counts.
-    """
-
-    where: str
-    regex: str | None = None
-    but_not: str | None = None
-    recovered: str | None = None
-    one_of: list[Any] | None = None
-    above: float | None = None
-    empty: bool | None = None
+    where: Annotated[str, _says("the place: log, health, event, probe.error, inspect.KEY, stats.KEY, ...")]
+    regex: Annotated[str | None, _says("an expression of RE2 that matches the text")] = None
+    but_not: Annotated[str | None, _says("a second expression: text that it matches does not count")] = None
+    recovered: Annotated[
+        str | None, _says("what the log says when all is well again: only what comes after that counts")
+    ] = None
+    one_of: Annotated[list[Any] | None, _says("the value is one of these")] = None
+    above: Annotated[float | None, _says("the value is a number above this one")] = None
+    empty: Annotated[bool | None, _says("whether the value is empty")] = None
 
 
 class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """One pattern. `rank` says how much it explains: 85-100 a fact about the container, 50-84 a specific cause,
-    below 50 a generic one that any better explanation replaces.
+    """One pattern: a kind of failure, by what shows it."""
 
-    `blames`: self, this service is at fault; peer, the captured `upstream` is; credentials, this service's log-in at
-    its peer is; technology, whoever runs the file's technology is, no matter who quotes its message. `accuses`: the
-    one that is blamed counts as broken even if it shows nothing itself. `fixes`: what helps, where that is more than
-    what helps against the cause in general.
-    """
-
-    id: str
-    cause: Cause
-    rank: int
-    explanation: str
-    source: str
-    severity: Severity = Severity.CRITICAL
-    match: list[Clause] = []
-    unless: list[Clause] = []
-    blames: Literal["self", "peer", "credentials", "technology"] = "self"
-    accuses: bool | None = None
-    fixes: list[Fix] = []
+    id: Annotated[str, _says("technology.what")]
+    cause: Annotated[Cause, _says("what is wrong, of a closed list")]
+    rank: Annotated[
+        int,
+        _says("how much it explains: 85-100 a fact about the container, 50-84 a specific cause, below: a generic one"),
+    ]
+    explanation: Annotated[str, _says("one sentence for people; {service}, {peer}, {user}, ... are filled in")]
+    source: Annotated[str, _says("where it is documented")]
+    severity: Annotated[Severity, _says("warning is for what still works, or for now")] = Severity.CRITICAL
+    match: Annotated[list[Clause], _says("conditions that must hold, all of them")] = []
+    unless: Annotated[list[Clause], _says("conditions of which none may hold")] = []
+    blames: Annotated[
+        Literal["self", "peer", "credentials", "technology"],
+        _says(
+            "who is at fault: self, this service; peer, the captured upstream; credentials, this service's log-in at "
+            "its peer; technology, whoever runs the file's technology, no matter who quotes its message"
+        ),
+    ] = "self"
+    accuses: Annotated[
+        bool | None, _says("whether the one that is blamed counts as broken even if it shows nothing itself")
+    ] = None
+    fixes: Annotated[list[Fix], _says("what helps here, more than what helps against the cause in general")] = []
 
     @property
     def telling(self) -> Clause | None:
@@ -100,27 +106,27 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Saying(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """One thing that a program says in its log: a short expression, and an example as the program prints it.
+    """One thing that a program says in its log."""
 
-    An example of several lines is one log item per line that begins at the margin. A pattern whose other clauses look
-    at the log, too, fires on the example as it stands. A list holds several examples.
-    """
-
-    text: str
-    example: str | list[str] = ""
+    text: Annotated[str, _says("a short expression of RE2; flags as (?i:...)")]
+    example: Annotated[
+        str | list[str],
+        _says(
+            "what the program really prints, or a list of such; of several lines one log item per line that begins at "
+            "the margin. The whole pattern fires on it."
+        ),
+    ] = ""
 
 
 class Written(Pattern, rename={"but_not": "not"}, forbid_unknown_fields=True, omit_defaults=True):
-    """A pattern as it stands in a file: what a log says is written as `says`, one row for each saying.
+    """A pattern as it stands in a file."""
 
-    Together they are the clause on the log that tells; any of them will do. `not` and `recovered` are that clause's.
-    `near_misses`: logs that look alike, and on which the pattern does not fire.
-    """
-
-    says: list[Saying] = []
-    but_not: str | None = None
-    recovered: str | None = None
-    near_misses: list[str] = []
+    says: Annotated[list[Saying], _says("what a log says, any of it: one row for each saying")] = []
+    but_not: Annotated[str | None, _says("an expression: a log item that it matches does not count")] = None
+    recovered: Annotated[
+        str | None, _says("what the log says when all is well again: only what comes after that counts")
+    ] = None
+    near_misses: Annotated[list[str], _says("logs that look alike, on which the pattern does not fire")] = []
 
     def compiled(self) -> Pattern:
         """The pattern as it is matched, without what only people and tests read. Raises PatternError."""
@@ -149,19 +155,24 @@ def _alternation(texts: list[str]) -> str:
 
 
 class Technology(msgspec.Struct, forbid_unknown_fields=True):
-    """How a service that runs this technology is recognised: parts of its image or name, ports, log lines."""
+    """How a service that runs this technology is recognised."""
 
-    name: str
-    names: list[str]
-    ports: list[int]
-    signature: str
+    name: Annotated[str, _says("its name")]
+    names: Annotated[list[str], _says("words of the names of images or services")]
+    ports: Annotated[list[int], _says("the ports that it listens on")]
+    signature: Annotated[str, _says("an expression: what its log says at its start")]
 
 
 class WrittenFile(msgspec.Struct, forbid_unknown_fields=True):
     """A pattern file as it is written."""
 
-    pattern: list[Written]
-    technology: Technology | None = None
+    pattern: Annotated[list[Written], _says("the patterns")]
+    technology: Annotated[Technology | None, _says("the technology that all of them are about")] = None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a pattern file."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(WrittenFile)}
 
 
 class File(msgspec.Struct):
