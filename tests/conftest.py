@@ -30,6 +30,7 @@ COMMANDS = sorted(path.stem.replace("_", "-") for path in (ROOT / "dm_tools" / "
 SEALED = {
     "PATH": f"{ROOT / 'bin'}:{os.environ['PATH']}",
     "HOME": "/nonexistent",
+    "XDG_CACHE_HOME": str(ROOT / ".pytest_cache"),  # there is no home, and each command would parse all patterns anew
     "LC_ALL": "C.UTF-8",
     "TZ": "UTC",
     "NO_COLOR": "1",

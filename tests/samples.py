@@ -1,15 +1,11 @@
-"""The log samples of the pattern library: tests/patterns/TECHNOLOGY.toml holds, for every pattern that looks at logs,
-texts that it must match and near misses that it must not.
-"""
+"""The samples of the pattern library: the examples of what each pattern says, and its near misses."""
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 
-from tests.conftest import ROOT
-
-FOLDER = ROOT / "tests" / "patterns"
+from dm_tools.patterns import reading as reader
+from dm_tools.patterns.language import Saying, Written
 
 
 @dataclass(frozen=True)
@@ -21,14 +17,23 @@ class Sample:
     near_misses: list[str]
 
 
+def written() -> dict[str, Written]:
+    """The patterns that come with the tools by id, as they stand in their files."""
+    return {each.id: each for file in reader.written(reader.shipped()).values() for each in file.pattern}
+
+
+def examples(saying: Saying) -> list[str]:
+    """The examples of a saying."""
+    return [each for each in ([saying.example] if isinstance(saying.example, str) else saying.example) if each]
+
+
 def samples() -> dict[str, Sample]:
-    """All samples by pattern id. Raises KeyError or TypeError for a file of another form."""
+    """All samples by the id of the pattern; only those that look at logs have some."""
     found = {}
-    for path in sorted(FOLDER.glob("*.toml")):
-        for pattern, given in tomllib.loads(path.read_text(encoding="utf-8")).items():
-            if pattern in found:
-                raise ValueError(f"{path.name}: {pattern} has samples already")
-            found[pattern] = Sample(pattern, given["matches"], given["near_misses"])
+    for name, pattern in written().items():
+        if pattern.says:
+            matches = dict.fromkeys(example for saying in pattern.says for example in examples(saying))
+            found[name] = Sample(name, list(matches), pattern.near_misses)
     return found
 
 

@@ -1,4 +1,7 @@
-"""The whole pattern library against all samples: own pattern yes, near miss no, and nobody else's cause."""
+"""The whole pattern library against all samples: own pattern yes, near miss no, and nobody else's cause.
+
+tests/data/sayings-without-example.txt holds the sayings that have no example yet. It may only shrink.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,19 @@ import pytest
 from dm_tools.diagnose import analyze as judge
 from dm_tools.diagnose.attribution import SPECIFIC_RANK
 from dm_tools.diagnose.facts import facts
+from dm_tools.patterns import language
 from dm_tools.patterns import reading as reader
+from dm_tools.patterns.haystack import Haystack, Searcher
 from dm_tools.records import Analysis
+from tests.conftest import ROOT
 from tests.making import service
-from tests.samples import items, samples
+from tests.samples import examples, items, samples, written
 
 LIBRARY = reader.read(None, check=True)
 PATTERNS = {pattern.id: pattern for pattern in LIBRARY.patterns}
 SAMPLES = samples()
+WRITTEN = written()
+WITHOUT = ROOT / "tests" / "data" / "sayings-without-example.txt"
 
 
 def record(name: str, text: str) -> dict[str, object]:
@@ -34,10 +42,37 @@ def judged(name: str, text: str) -> tuple[frozenset[str], Analysis]:
     return frozenset(hit.pattern.id for hit in digest.hits), judge.analyze({"x": digest}, LIBRARY)["x"]
 
 
-def test_every_log_pattern_has_samples_and_every_sample_a_pattern() -> None:
+def test_every_pattern_that_looks_at_logs_says_what_they_hold() -> None:
     looking_at_logs = {each.id for each in LIBRARY.patterns if any(clause.where == "log" for clause in each.match)}
     assert set(SAMPLES) == looking_at_logs
     assert all(each.matches and each.near_misses for each in SAMPLES.values())
+
+
+def test_editors_are_told_the_schema_and_it_describes_every_key() -> None:
+    first = {path.name: path.read_text().partition("\n")[0] for path in reader.shipped().glob("*.toml")}
+    assert {name for name, line in first.items() if line != "#:schema ./pattern.schema.json"} == set()
+    kinds = language.schema()["$defs"]
+    for kind in ("WrittenFile", "Written", "Saying", "Clause", "Technology"):
+        assert all(key.get("description") for key in kinds[kind]["properties"].values()), kind
+        assert kinds[kind]["additionalProperties"] is False
+
+
+def test_every_saying_has_an_example() -> None:
+    without = {f"{each.id}: {saying.text}" for each in WRITTEN.values() for saying in each.says if not examples(saying)}
+    known = WITHOUT.read_text(encoding="utf-8").splitlines()
+    assert known == sorted(set(known))
+    assert not without - set(known), "a new saying has an example: a line that the program really prints"
+    assert not set(known) - without, f"these have an example now, or are gone: take them out of {WITHOUT.name}"
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_every_example_is_of_its_saying(name: str) -> None:
+    pattern = WRITTEN[name]
+    for saying in pattern.says:
+        searcher = Searcher()
+        searcher.add(saying.text)
+        for example in examples(saying):
+            assert list(Haystack(searcher, list(items(example))).positions(saying.text, pattern.but_not)), example
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))

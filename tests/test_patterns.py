@@ -237,7 +237,11 @@ def test_matching_takes_linear_time(seed: str) -> None:
         ("[[pattern]]\nidd = 'a'", "unknown field `idd`"),
         ("rank = 'high'", "Expected `int`"),
         ("cause = 'bad_luck'", "Invalid enum value 'bad_luck'"),
-        ("match = []", "'match' is empty"),
+        ("match = []", "neither 'says' nor 'match' says anything"),
+        ("says = [{ example = 'a' }]", "missing required field `text`"),
+        ("says = [{ text = 'a' }, { text = '(?i)b' }]", "write (?i:...)"),
+        ("says = [{ text = '(' }]", "not a regular expression"),
+        ("near_misses = ['a']", "belong to 'says'"),
         ("match = [{ where = 'log', regex = '(' }]", "not a regular expression"),
         ("match = [{ where = 'weather', is = ['rain'] }]", "unknown place 'weather'"),
         ("match = [{ where = 'inspect.exitcode', is = [1] }]", "unknown place 'inspect.exitcode'"),
@@ -274,7 +278,8 @@ def test_a_bad_pattern_file_is_refused_with_file_key_and_reason(
 def test_an_own_pattern_is_merged_in(run: Run, tmp_path: Any) -> None:
     (tmp_path / "mine.toml").write_text(
         "[[pattern]]\nid = 'mine.moon'\ncause = 'config_error'\nseverity = 'critical'\nrank = 60\nsource = 'us'\n"
-        "match = [{ where = 'log', regex = 'the moon is (?P<path>\\w+)' }]\nexplanation = '{service}: {path} moon'\n"
+        "says = [{ text = 'the sun is (?P<path>\\w+)' }, { text = 'the moon is (?P<path>\\w+)' }]\n"
+        "explanation = '{service}: {path} moon'\n"
     )
     import orjson
 

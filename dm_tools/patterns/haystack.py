@@ -15,7 +15,7 @@ from itertools import accumulate, islice
 import re2
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
-from dm_tools.patterns.literals import LONGEST, digest, literals
+from dm_tools.patterns.literals import LONGEST, literals
 
 PIECE_BYTES = 32 * 1024
 FEW = 16  # places in a piece up to which looking at each is quicker than searching all of it
@@ -70,8 +70,8 @@ class Searcher:
     """Regular expressions, and which of those that were added can match at all in a text, told in one pass over it."""
 
     def __init__(self, table: Mapping[str, list[str]] | None = None) -> None:
-        """`table`: digest of an expression -> its literals, where they were computed before (that takes long)."""
-        self._table = table or {}
+        """`table`: expression -> its literals, where they were computed before (that takes long)."""
+        self._table = dict(table or {})
         self._compiled: dict[str, re2._Regexp] = {}
         self._known: dict[str, None] = {}
         self._scanned = 0
@@ -129,15 +129,23 @@ class Searcher:
         wanting: dict[bytes, set[str]] = {}
         everywhere = set()
         for text in self._known:
-            known = self._table.get(digest(text))
-            needed = literals(text) if known is None else {each.encode() for each in known}
+            needed = self._literals(text)
             if not needed:
                 everywhere.add(text)
             for each in needed:
-                wanting.setdefault(each, set()).add(text)
+                wanting.setdefault(each.encode(), set()).add(text)
         self._everywhere = frozenset(everywhere)
         self._by_literal = [frozenset(each) for each in wanting.values()]
         self._automaton = BytesAhoCorasick(list(wanting) or [b"\0"], implementation=implementation)
+
+    def _literals(self, text: str) -> list[str]:
+        if text not in self._table:
+            self._table[text] = sorted(each.decode() for each in literals(text))
+        return self._table[text]
+
+    def table(self) -> dict[str, list[str]]:
+        """Every expression that was added, and its literals."""
+        return {text: self._literals(text) for text in self._known}
 
     def search(self, text: str, but_not: str | None, value: str) -> Captures | None:
         """What an expression captures in a short text, None if it does not match."""

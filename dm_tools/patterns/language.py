@@ -10,9 +10,10 @@ log tells which of all expressions can match in it at all (haystack.py).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -23,6 +24,8 @@ MAX_NAMED = 3  # items that one pattern may keep from being condensed: more of t
 
 _LISTS = ("log", "health", "event", "probe.error", "screenshot.verdict", "screenshot.reason")
 _COMPUTED = ("answers", "down", "looping", "missing", "probe.status")
+_BARE_FLAGS = re.compile(r"(?<!\\)\(\?[a-zA-Z-]+\)")
+_GROUP = re.compile(r"(?<!\\)\(\?P<([a-z_]+)>")
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _KNOWN_PLACEHOLDERS = frozenset(
     [
@@ -48,43 +51,49 @@ class PatternError(Exception):
     """A pattern file that cannot be used; the message names file, pattern and reason."""
 
 
-class Clause(msgspec.Struct, forbid_unknown_fields=True, rename={"one_of": "is", "but_not": "not"}):
-    """One condition. Exactly one of `regex`, `is`, `above` and `empty` is given.
-
-    `not`: a second expression; text that it matches does not count for this clause. `recovered`, for logs: what the
-    program says when it is well again; then only what it says after that counts.
-    """
-
-    where: str
-    regex: str | None = None
-    but_not: str | None = None
-    recovered: str | None = None
-    one_of: list[Any] | None = None
-    above: float | None = None
-    empty: bool | None = None
+def _says(description: str) -> msgspec.Meta:
+    return msgspec.Meta(description=description)
 
 
-class Pattern(msgspec.Struct, forbid_unknown_fields=True):
-    """One pattern. `rank` says how much it explains: 85-100 a fact about the container, 50-84 a specific cause,
-    below 50 a generic one that any better explanation replaces.
+class Clause(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename={"one_of": "is", "but_not": "not"}):
+    """One condition. Exactly one of `regex`, `is`, `above` and `empty` is given."""
 
-    `blames`: self, this service is at fault; peer, the captured `upstream` is; credentials, this service's log-in at
-    its peer is; technology, whoever runs the file's technology is, no matter who quotes its message. `accuses`: the
-    one that is blamed counts as broken even if it shows nothing itself. `fixes`: what helps, where that is more than
-    what helps against the cause in general.
-    """
+    where: Annotated[str, _says("the place: log, health, event, probe.error, inspect.KEY, stats.KEY, ...")]
+    regex: Annotated[str | None, _says("an expression of RE2 that matches the text")] = None
+    but_not: Annotated[str | None, _says("a second expression: text that it matches does not count")] = None
+    recovered: Annotated[
+        str | None, _says("what the log says when all is well again: only what comes after that counts")
+    ] = None
+    one_of: Annotated[list[Any] | None, _says("the value is one of these")] = None
+    above: Annotated[float | None, _says("the value is a number above this one")] = None
+    empty: Annotated[bool | None, _says("whether the value is empty")] = None
 
-    id: str
-    cause: Cause
-    severity: Severity
-    rank: int
-    match: list[Clause]
-    explanation: str
-    source: str
-    unless: list[Clause] = []
-    blames: Literal["self", "peer", "credentials", "technology"] = "self"
-    accuses: bool | None = None
-    fixes: list[Fix] = []
+
+class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One pattern: a kind of failure, by what shows it."""
+
+    id: Annotated[str, _says("technology.what")]
+    cause: Annotated[Cause, _says("what is wrong, of a closed list")]
+    rank: Annotated[
+        int,
+        _says("how much it explains: 85-100 a fact about the container, 50-84 a specific cause, below: a generic one"),
+    ]
+    explanation: Annotated[str, _says("one sentence for people; {service}, {peer}, {user}, ... are filled in")]
+    source: Annotated[str, _says("where it is documented")]
+    severity: Annotated[Severity, _says("warning is for what still works, or for now")] = Severity.CRITICAL
+    match: Annotated[list[Clause], _says("conditions that must hold, all of them")] = []
+    unless: Annotated[list[Clause], _says("conditions of which none may hold")] = []
+    blames: Annotated[
+        Literal["self", "peer", "credentials", "technology"],
+        _says(
+            "who is at fault: self, this service; peer, the captured upstream; credentials, this service's log-in at "
+            "its peer; technology, whoever runs the file's technology, no matter who quotes its message"
+        ),
+    ] = "self"
+    accuses: Annotated[
+        bool | None, _says("whether the one that is blamed counts as broken even if it shows nothing itself")
+    ] = None
+    fixes: Annotated[list[Fix], _says("what helps here, more than what helps against the cause in general")] = []
 
     @property
     def telling(self) -> Clause | None:
@@ -96,16 +105,79 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True):
         return self.blames == "technology" if self.accuses is None else self.accuses
 
 
+class Saying(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One thing that a program says in its log."""
+
+    text: Annotated[str, _says("a short expression of RE2; flags as (?i:...)")]
+    example: Annotated[
+        str | list[str],
+        _says(
+            "what the program really prints, or a list of such; of several lines one log item per line that begins at "
+            "the margin. The whole pattern fires on it."
+        ),
+    ] = ""
+
+
+class Written(Pattern, rename={"but_not": "not"}, forbid_unknown_fields=True, omit_defaults=True):
+    """A pattern as it stands in a file."""
+
+    says: Annotated[list[Saying], _says("what a log says, any of it: one row for each saying")] = []
+    but_not: Annotated[str | None, _says("an expression: a log item that it matches does not count")] = None
+    recovered: Annotated[
+        str | None, _says("what the log says when all is well again: only what comes after that counts")
+    ] = None
+    near_misses: Annotated[list[str], _says("logs that look alike, on which the pattern does not fire")] = []
+
+    def compiled(self) -> Pattern:
+        """The pattern as it is matched, without what only people and tests read. Raises PatternError."""
+        fields = {name: getattr(self, name) for name in Pattern.__struct_fields__}
+        if self.says:
+            together = _alternation([each.text for each in self.says])
+            telling = Clause("log", regex=together, but_not=self.but_not, recovered=self.recovered)
+            fields["match"] = [telling, *self.match]
+        elif self.but_not is not None or self.recovered is not None or self.near_misses:
+            raise PatternError("'not', 'recovered' and 'near_misses' belong to 'says'")
+        return Pattern(**fields)
+
+
+def _alternation(texts: list[str]) -> str:
+    """One expression for several. A group that many of them capture is numbered, as RE2 wants it. May be refused."""
+    for text in texts:
+        if flags := _BARE_FLAGS.search(text):
+            raise PatternError(f"{flags[0]} would hold for the sayings behind it, too: write {flags[0][:-1]}:...)")
+    known: Counter[str] = Counter()
+
+    def numbered(group: re.Match[str]) -> str:
+        known[group[1]] += 1
+        return f"(?P<{group[1]}{known[group[1]] if known[group[1]] > 1 else ''}>"
+
+    return _GROUP.sub(numbered, "|".join(texts))
+
+
 class Technology(msgspec.Struct, forbid_unknown_fields=True):
-    """How a service that runs this technology is recognised: parts of its image or name, ports, log lines."""
+    """How a service that runs this technology is recognised."""
 
-    name: str
-    names: list[str]
-    ports: list[int]
-    signature: str
+    name: Annotated[str, _says("its name")]
+    names: Annotated[list[str], _says("words of the names of images or services")]
+    ports: Annotated[list[int], _says("the ports that it listens on")]
+    signature: Annotated[str, _says("an expression: what its log says at its start")]
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
+class WrittenFile(msgspec.Struct, forbid_unknown_fields=True):
+    """A pattern file as it is written."""
+
+    pattern: Annotated[list[Written], _says("the patterns")]
+    technology: Annotated[Technology | None, _says("the technology that all of them are about")] = None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a pattern file."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(WrittenFile)}
+
+
+class File(msgspec.Struct):
+    """A pattern file as it is matched."""
+
     pattern: list[Pattern]
     technology: Technology | None = None
 
@@ -134,17 +206,32 @@ class Library:
         return found
 
 
-def load(files: Iterable[tuple[str, dict[str, Any], bool]], table: Mapping[str, list[str]] | None = None) -> Library:
-    """The library of all files, given as (name, parsed TOML, whether its expressions are known to be good).
+def parse(name: str, content: dict[str, Any]) -> WrittenFile:
+    """A pattern file from its parsed TOML. Raises PatternError."""
+    try:
+        return msgspec.convert(content, WrittenFile)
+    except msgspec.ValidationError as wrong:
+        raise PatternError(f"{name}: {_named(content, str(wrong))}") from None
+
+
+def compiled(name: str, written: WrittenFile) -> File:
+    """A pattern file as it is matched. Raises PatternError."""
+    found = []
+    for pattern in written.pattern:
+        try:
+            found.append(pattern.compiled())
+        except PatternError as wrong:
+            raise PatternError(f"{name}: pattern {pattern.id!r}: {wrong}") from None
+    return File(found, written.technology)
+
+
+def load(files: Iterable[tuple[str, File, bool]], table: Mapping[str, list[str]] | None = None) -> Library:
+    """The library of all files, given as (name, content, whether its expressions are known to be good).
 
     `table`: see Searcher. Raises PatternError.
     """
     library = Library(searcher=Searcher(table))
-    for name, content, checked in files:
-        try:
-            parsed = msgspec.convert(content, _File)
-        except msgspec.ValidationError as wrong:
-            raise PatternError(f"{name}: {_named(content, str(wrong))}") from None
+    for name, parsed, checked in files:
         for pattern in parsed.pattern:
             _check(library, name, pattern, checked)
             if pattern.id in library.file_of:
@@ -190,7 +277,7 @@ def _try(library: Library, name: str, key: str, text: str) -> None:
 def _check(library: Library, name: str, pattern: Pattern, checked: bool) -> None:
     where = f"pattern {pattern.id!r}"
     if not pattern.match:
-        raise PatternError(f"{name}: {where}: 'match' is empty")
+        raise PatternError(f"{name}: {where}: neither 'says' nor 'match' says anything")
     for clause in [*pattern.match, *pattern.unless]:
         tests = [test for test in (clause.regex, clause.one_of, clause.above, clause.empty) if test is not None]
         if len(tests) != 1:

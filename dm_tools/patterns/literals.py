@@ -6,7 +6,6 @@ a public module; what it cannot read, or what has no literal text, is simply sea
 
 from __future__ import annotations
 
-import hashlib
 import re
 from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
@@ -35,11 +34,6 @@ COMMON = frozenset(
 _FLAGS = re.compile(r"\(\?[imsU]+\)")
 
 Item = tuple[Any, Any]
-
-
-def digest(expression: str) -> str:
-    """A short name of an expression, for tables of literals that were computed before."""
-    return hashlib.blake2s(expression.encode(), digest_size=8).hexdigest()
 
 
 def literals(expression: str) -> frozenset[bytes]:

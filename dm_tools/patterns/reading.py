@@ -1,16 +1,26 @@
-"""Reads the pattern files: the ones that come with the tools, and a folder of the user's own."""
+"""Reads the pattern files: the ones that come with the tools, and a folder of the user's own.
+
+To parse the shipped ones and to find the literals of their expressions takes longer than a diagnosis may: what comes
+of it is kept between runs (keeping.py) under a name that other files, or other code, do not have.
+"""
 
 from __future__ import annotations
 
+import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from dm_tools.patterns import language
+from dm_tools.patterns import keeping, language, literals
 from dm_tools.pipe import configs
+
+
+class _Shipped(msgspec.Struct):
+    """What is kept of the shipped files."""
+
+    files: dict[str, language.File]
+    literals: dict[str, list[str]]  # expression -> what it cannot do without
 
 
 def shipped() -> Path:
@@ -18,29 +28,63 @@ def shipped() -> Path:
     return configs.folder("patterns")
 
 
+def written(folder: Path) -> dict[str, language.WrittenFile]:
+    """The pattern files of a folder as they are written, examples and all. Raises language.PatternError."""
+    return _parsed(_contents(folder))
+
+
 def read(own: Path | None, check: bool = False) -> language.Library:
     """The library; `own` is a folder of the user's that is added. Raises language.PatternError.
 
     `check`: try the expressions of the shipped files, too, as the tests do once for all.
     """
-    return language.load(_files([(shipped(), not check), *([(own, False)] if own else [])]), table())
+    contents = _contents(shipped())
+    name = "patterns-" + keeping.key([*(part for each in contents.items() for part in each), *_code()])
+    kept = _decoded(keeping.read(name))
+    files = kept.files if kept else _compiled(contents)
+    given = [(each, file, not check) for each, file in files.items()]
+    table = kept.literals if kept else language.load(given).searcher.table()
+    if not kept:
+        keeping.write(name, msgspec.msgpack.encode(_Shipped(files, table)))
+    own_files = _compiled(_contents(own)) if own else {}
+    return language.load([*given, *((each, file, False) for each, file in own_files.items())], table)
 
 
-def table() -> dict[str, list[str]]:
-    """The literals of the shipped expressions (scripts/literals writes them); without the file they are computed."""
-    path = shipped() / "literals.json"
-    found: dict[str, list[str]] = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
+def _code() -> list[str | bytes]:
+    """What decides, beside the files, what comes of them."""
+    modules = [Path(str(module.__file__)) for module in (language, literals)]
+    return [sys.version, *(path.read_bytes() for path in modules)]
+
+
+def _decoded(content: bytes | None) -> _Shipped | None:
+    try:
+        return msgspec.msgpack.decode(content, type=_Shipped) if content else None
+    except msgspec.DecodeError:  # by another version of what it holds
+        return None
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    """The pattern files of a folder by name."""
+    if not folder.is_dir():
+        raise language.PatternError(f"{folder}: no such folder")
+    found = {}
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            found[path.name] = path.read_bytes()
+        except OSError as failure:
+            raise language.PatternError(f"{path.name}: cannot be read: {failure.strerror}") from None
     return found
 
 
-def _files(folders: list[tuple[Path, bool]]) -> Iterator[tuple[str, dict[str, Any], bool]]:
-    for folder, checked in folders:
-        if not folder.is_dir():
-            raise language.PatternError(f"{folder}: no such folder")
-        for path in sorted(folder.glob("*.toml")):
-            try:
-                yield path.name, tomllib.loads(path.read_text(encoding="utf-8")), checked
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
-                raise language.PatternError(f"{path.name}: not valid TOML: {wrong}") from None
-            except OSError as failure:
-                raise language.PatternError(f"{path.name}: cannot be read: {failure.strerror}") from None
+def _compiled(contents: dict[str, bytes]) -> dict[str, language.File]:
+    return {name: language.compiled(name, written) for name, written in _parsed(contents).items()}
+
+
+def _parsed(contents: dict[str, bytes]) -> dict[str, language.WrittenFile]:
+    found = {}
+    for name, content in contents.items():
+        try:
+            found[name] = language.parse(name, tomllib.loads(content.decode()))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+            raise language.PatternError(f"{name}: not valid TOML: {wrong}") from None
+    return found

@@ -1,0 +1,128 @@
+"""What is made of the pattern files is kept between runs; nothing that is wrong with it is ever seen in a verdict."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from dm_tools.patterns import keeping
+from dm_tools.patterns import reading as reader
+from tests.conftest import ROOT, Run
+
+RECORDED = (ROOT / "tests" / "data" / "redis-maxmemory.jsonl").read_text()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the cache, empty; it is made when it is needed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "dm-tools"
+
+
+@pytest.fixture
+def verdict(run: Run) -> str:
+    """What the library says where nothing can be kept: its cache's home is no folder."""
+    judged = run("dm-analyze", stdin=RECORDED, XDG_CACHE_HOME="/dev/null")
+    assert judged.returncode == 0 and judged.stderr == "" and "store_read_only" in judged.stdout
+    return judged.stdout
+
+
+def analyzed(run: Run, cache: Path) -> str:
+    judged = run("dm-analyze", stdin=RECORDED, XDG_CACHE_HOME=str(cache.parent))
+    assert judged.returncode == 0 and judged.stderr == ""
+    return judged.stdout
+
+
+def only(folder: Path) -> Path:
+    (path,) = folder.iterdir()
+    return path
+
+
+def test_it_is_made_once_private_and_says_the_same(run: Run, cache: Path, verdict: str) -> None:
+    assert analyzed(run, cache) == verdict
+    made = only(cache).stat()
+    assert stat.S_IMODE(made.st_mode) == 0o600 and stat.S_IMODE(cache.stat().st_mode) == 0o700
+    assert analyzed(run, cache) == verdict
+    assert only(cache).stat().st_mtime_ns == made.st_mtime_ns
+
+
+def test_a_changed_pattern_is_seen_at_once(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "patterns"
+    folder.mkdir()
+    shutil.copy(ROOT / "configs" / "patterns" / "redis.toml", folder)
+    monkeypatch.setattr(reader, "shipped", lambda: folder)
+    before = reader.read(None)
+    path = folder / "redis.toml"
+    path.write_text(path.read_text().replace("OOM command not allowed", "OOM order not allowed"))
+    after = reader.read(None)
+    assert len(list(cache.iterdir())) == 2
+    assert before.causal(["OOM command not allowed when used memory"]) == {0: ["redis.maxmemory"]}
+    assert after.causal(["OOM order not allowed when used memory"]) == {0: ["redis.maxmemory"]}
+    path.write_text("[[pattern]")
+    with pytest.raises(reader.language.PatternError, match="not valid TOML"):
+        reader.read(None)
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 5000, "flip", "cut"], ids=["empty", "foreign", "a-bit", "cut-off"])
+def test_what_is_damaged_is_made_anew(run: Run, cache: Path, verdict: str, damage: bytes | str) -> None:
+    analyzed(run, cache)
+    path = only(cache)
+    whole = path.read_bytes()
+    if damage == "flip":
+        damaged = whole.replace(b"OOM command not allowed", b"OOM command not allowee")
+        assert damaged != whole
+    else:
+        damaged = damage if isinstance(damage, bytes) else whole[:-1]
+    path.write_bytes(damaged)
+    assert analyzed(run, cache) == verdict
+    assert only(cache).read_bytes() == whole
+
+
+def test_what_somebody_else_could_have_written_is_not_read(cache: Path) -> None:
+    keeping.write("patterns-x", b"content")
+    path = cache / "patterns-x"
+    assert keeping.read("patterns-x") == b"content"
+    path.chmod(0o620)
+    assert keeping.read("patterns-x") is None
+    path.chmod(0o600)
+    path.rename(cache / "other")
+    path.symlink_to(cache / "other")
+    assert keeping.read("patterns-x") is None
+    path.unlink()
+    os.mkfifo(path)
+    assert keeping.read("patterns-x") is None, "and nobody waits for a writer"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_the_file_and_folder_of_another_user_are_left_alone(cache: Path) -> None:
+    keeping.write("patterns-x", b"content")
+    os.chown(cache / "patterns-x", 65534, 65534)
+    assert keeping.read("patterns-x") is None
+    os.chown(cache, 65534, 65534)
+    keeping.write("patterns-y", b"content")
+    assert not (cache / "patterns-y").exists()
+
+
+def test_under_another_name_it_is_something_else(cache: Path) -> None:
+    keeping.write("patterns-x", b"content")
+    (cache / "patterns-x").rename(cache / "patterns-y")
+    assert keeping.read("patterns-y") is None
+
+
+def test_old_ones_go(cache: Path) -> None:
+    for number in range(keeping.KEPT + 3):
+        keeping.write(f"patterns-{number}", b"content")
+        os.utime(cache / f"patterns-{number}", (number, number))
+    assert len(list(cache.iterdir())) == keeping.KEPT
+
+
+@pytest.mark.parametrize("home", ["/proc", "/dev/null/none"])
+def test_without_a_home_that_can_be_written_nothing_is_kept_and_nothing_is_missing(
+    run: Run, verdict: str, home: str
+) -> None:
+    judged = run("env -u XDG_CACHE_HOME dm-analyze", stdin=RECORDED, HOME=home)
+    assert (judged.returncode, judged.stderr, judged.stdout) == (0, "", verdict)
