@@ -17,7 +17,8 @@ Commands:
   report [FILE]                                show the newest report, or FILE
   review [FILE]                                approve fixes of the newest report, or of FILE
   demo [FAULT]                                 break a small real stack and diagnose it (default: database-down)
-  test [PYTEST ARGUMENT]...                    install what is missing and run all tests
+  test [--all] [PYTEST ARGUMENT]...            install what is missing and run the tests, as CI does; with --all also the
+                                               slow ones: every fault of the lab in real containers, a LiteLLM proxy
   help                                         this text
 
 --discover asks Docker for its containers. Without it the services manifest is read ($SERVICES_MANIFEST_PATH, default

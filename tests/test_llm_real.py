@@ -238,6 +238,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_through_litellm(run: Run, proxy: dict[str, str]) -> None:
     checked = json.loads(run("dm-llm check", timeout=400, **proxy).stdout)
     assert checked["models"] == ["the-alias"]
@@ -249,6 +250,7 @@ def test_through_litellm(run: Run, proxy: dict[str, str]) -> None:
     assert verdict["model"]["outcome"] != "no_answer", verdict["notes"]
 
 
+@pytest.mark.slow
 def test_litellm_with_a_wrong_key_or_model(run: Run, proxy: dict[str, str]) -> None:
     for wrong in ({"LLM_API_KEY": "sk-lab-only-wrong0000"}, {"LLM_MODEL": "no-such-alias"}):
         done = run("dm-analyze", stdin=stdin(unknown_failure()), timeout=120, **proxy | wrong)

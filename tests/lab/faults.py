@@ -7,7 +7,7 @@ Compose project, which no diagnosis is told of), ready (wait for a service) and 
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,17 @@ class Fault:
     deadline: float
 
     @property
+    def ways(self) -> frozenset[str]:
+        """How it is put in: the operations, and of `change` and `add` each field that they set."""
+        return frozenset(
+            f"{step['op']} {key}"
+            for step in self.inject
+            for key in (
+                step.keys() - {"op", "service", "services", "then", "until", "log", "argv", "exit_codes"} or {""}
+            )
+        )
+
+    @property
     def recording(self) -> Path:
         """Where `record` keeps what the collecting commands saw of it."""
         return RECORDINGS / f"{self.name}.jsonl"
@@ -73,6 +84,21 @@ def faults() -> list[Fault]:
         )
         for entry in tomllib.loads(CATALOGUE.read_text())["fault"]
     ]
+
+
+def one_per_way(catalogue: Sequence[Fault]) -> list[Fault]:
+    """The faults that are worth real containers each time; what the others add is judged from their recordings.
+
+    All combinations, and of the single faults, in the catalogue's order, each that is put in by a way which none
+    before it took.
+    """
+    taken: set[str] = {way for fault in catalogue if fault.kind == "combination" for way in fault.ways}
+    chosen = []
+    for fault in catalogue:
+        if fault.kind == "combination" or fault.ways - taken:
+            chosen.append(fault)
+            taken |= fault.ways
+    return chosen
 
 
 def _one_or_more(value: str | list[str]) -> tuple[str, ...]:
