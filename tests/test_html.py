@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import importlib.resources
 import json
 import os
 import re
@@ -39,7 +40,7 @@ from tests.test_report import incident, judged
 Json = dict[str, Any]
 
 FAULTS = ROOT / "tests" / "data" / "faults"
-AXE = ROOT / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = importlib.resources.files("axe_playwright_python") / "axe.min.js"
 # One pixel, red.
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="

@@ -51,14 +51,9 @@ class Fault:
 
     @property
     def ways(self) -> frozenset[str]:
-        """How it is put in: the operations, and of `change` and `add` each field that they set."""
-        return frozenset(
-            f"{step['op']} {key}"
-            for step in self.inject
-            for key in (
-                step.keys() - {"op", "service", "services", "then", "until", "log", "argv", "exit_codes"} or {""}
-            )
-        )
+        """How it is put in: each operation with each of its options, whatever their values."""
+        always = {"op", "service", "then", "until", "log", "argv", "exit_codes"}
+        return frozenset(f"{step['op']} {option}" for step in self.inject for option in step.keys() - always or {""})
 
     @property
     def recording(self) -> Path:
