@@ -567,6 +567,7 @@ def test_an_engine_that_dies_mid_run_loses_no_record(run: Run, box: Box, forward
 def ssh(shop: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
     """A real sshd on loopback whose sessions see the lab's engine: the variables with which it is reached.
 
+    Its home is empty: what a user's shell may say when it starts is no matter of ours.
     Its key is in an ssh config file, which an `ssh` first in PATH names: docker-py calls plain `ssh`.
     """
     for name in ("host", "user"):
@@ -584,7 +585,7 @@ def ssh(shop: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
             UsePAM no
             PermitRootLogin yes
             PasswordAuthentication no
-            SetEnv DOCKER_HOST={shop["DOCKER_HOST"]} PATH={os.environ["PATH"]}
+            SetEnv DOCKER_HOST={shop["DOCKER_HOST"]} PATH={os.environ["PATH"]} HOME={tmp_path}
             """)
     )
     (tmp_path / "ssh_config").write_text(

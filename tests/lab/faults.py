@@ -165,12 +165,12 @@ def _change(shop: Shop, step: Table) -> None:
         if not step.get("start_fails", False):
             raise
     if "until" in step:
-        wait_until(lambda: _missing(shop, {"service": service.name, "log": step["until"]}), 20)
+        wait_until(lambda: _missing(shop, {"service": service.name, "log": step["until"]}), 60)
     for dependent in dependents:
         shop.create(dependent)
         shop.start(dependent.name)
         if any(dependent.name in other.needs for other in dependents):
-            wait_until(lambda name=dependent.name: _missing(shop, {"service": name, "log": LISTENING}), 20)  # type: ignore[misc]
+            wait_until(lambda name=dependent.name: _missing(shop, {"service": name, "log": LISTENING}), 60)  # type: ignore[misc]
 
 
 def _add(shop: Shop, step: Table) -> None:
@@ -200,7 +200,7 @@ def _ready(shop: Shop, step: Table) -> None:
 
 
 def _see(shop: Shop, step: Table) -> None:
-    wait_until(lambda: _missing(shop, step), 20)
+    wait_until(lambda: _missing(shop, step), 60)
 
 
 OPERATIONS: dict[str, Callable[[Shop, Table], None]] = {
