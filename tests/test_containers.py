@@ -360,16 +360,17 @@ class Forwarder:
         self.unix.bind(str(path))
         self.unix.listen(64)
         self.urls = [f"tcp://127.0.0.1:{self.tcp.getsockname()[1]}", f"unix://{path}"]
-        for listener in (self.tcp, self.unix):
-            threading.Thread(target=self._accept, args=[listener], daemon=True).start()
+        self.accepting = [threading.Thread(target=self._accept, args=[each]) for each in (self.tcp, self.unix)]
+        for thread in self.accepting:
+            thread.start()
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = listener.accept()
                 engine = socket.socket(socket.AF_UNIX)
+                self.connections += [client, engine]  # before anything can fail: `close` closes them
                 engine.connect(self.engine)
-                self.connections += [client, engine]
                 for source, target, handler in ((client, engine, self._up), (engine, client, self._down)):
                     threading.Thread(target=handler, args=[source, target], daemon=True).start()
 
@@ -406,6 +407,8 @@ class Forwarder:
     def close(self) -> None:
         self.closing.set()
         self.stop()
+        for thread in self.accepting:
+            thread.join()  # it may just have let one more in, which nobody would close
         for end in (self.tcp, self.unix, *self.connections):
             end.close()
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from dm_tools.llm import brief as briefs
@@ -215,8 +216,8 @@ def proxy(model: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> It
     try:
         deadline = time.monotonic() + 120
         while True:
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health/liveliness", timeout=2).close()
+            with contextlib.suppress(httpx.HTTPError):
+                httpx.get(f"http://127.0.0.1:{port}/health/liveliness", timeout=2, trust_env=False).raise_for_status()
                 break
             assert time.monotonic() < deadline and server.poll() is None, (folder / "log").read_text()[-2000:]
             time.sleep(0.5)
