@@ -18,6 +18,7 @@ import pytest
 from docker.models.containers import Container
 
 from tests import lab as fault_lab
+from tests import warm
 
 ROOT = Path(__file__).resolve().parent.parent
 # The tests' shop is one of its own: nobody's lab of the same engine is touched.
@@ -28,7 +29,7 @@ COMMANDS = sorted(path.stem.replace("_", "-") for path in (ROOT / "dm_tools" / "
 
 # Nothing of the caller's settings reaches a test, and no engine and no browser unless the test asks for one.
 SEALED = {
-    "PATH": f"{ROOT / 'bin'}:{os.environ['PATH']}",
+    "PATH": f"{warm.FOLDER}:{ROOT / 'bin'}:{os.environ['PATH']}",
     "HOME": "/nonexistent",
     "XDG_CACHE_HOME": str(ROOT / ".pytest_cache"),  # there is no home, and each command would parse all patterns anew
     "LC_ALL": "C.UTF-8",
@@ -38,6 +39,8 @@ SEALED = {
     "DM_CHROMIUM": "/nonexistent/chromium",
 }
 BROWSER = {"DM_CHROMIUM": ""}  # what a test gives that asks for one: whichever the machine has
+# What a test gives that is about the process itself: signals, memory, limits. See tests/warm.py.
+COLD = {"PATH": f"{ROOT / 'bin'}:{os.environ['PATH']}"}
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -45,6 +48,12 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def records(text: str) -> list[dict[str, Any]]:
     """JSON Lines as a list."""
     return [json.loads(line) for line in text.split("\n") if line]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm() -> Iterator[None]:
+    with warm.serving(SEALED):
+        yield
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Every fault of the lab, put into real containers and diagnosed by the whole pipeline, supervisor-session.sh."""
+"""The faults of the lab, put into real containers and diagnosed by the whole pipeline, supervisor-session.sh.
+
+On each push one fault per way of putting it in, and all combinations; with `--all` every one.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from tests import lab as fault_lab
 from tests.conftest import BROWSER, ROOT, SEALED, records
 
 FAULTS = {fault.name: fault for fault in fault_lab.faults() if fault.name != "healthy"}
+EACH_TIME = {fault.name for fault in fault_lab.one_per_way(list(FAULTS.values()))}
 # A fault is mostly waited for: two shops on the same engine halve the time.
 SHOPS: tuple[dict[str, str], ...] = (
     {},
@@ -186,7 +190,9 @@ def diagnoses(
         lab_command(variables, "down")
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in EACH_TIME else pytest.mark.slow) for name in FAULTS]
+)
 def test_the_right_roots_causes_symptoms_and_first_actions(diagnoses: dict[str, Future[Diagnosis]], name: str) -> None:
     fault, found = FAULTS[name], diagnoses[name].result()
     assert fault_lab.wrong(fault, found.judged) == [], found.printed

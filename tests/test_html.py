@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import importlib.resources
 import json
 import os
 import re
@@ -34,7 +35,7 @@ from dm_tools.show.html import graph, page
 from dm_tools.store import reports as report
 from dm_tools.store import screenshots
 from tests.browser import Seen, chromium, opened
-from tests.conftest import ROOT, Run, records
+from tests.conftest import COLD, ROOT, Run, records
 from tests.score.faults import judge
 from tests.test_report import incident, judged
 
@@ -42,7 +43,7 @@ Json = dict[str, Any]
 
 MANNER = report.Manner(policy.is_safe, show.text, page.render)
 FAULTS = ROOT / "tests" / "data" / "faults"
-AXE = ROOT / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = importlib.resources.files("axe_playwright_python") / "axe.min.js"
 # One pixel, red.
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg=="
@@ -560,7 +561,7 @@ def test_a_page_is_never_written_over_another(run: Run, tmp_path: Path) -> None:
 
 def test_a_page_that_cannot_be_written_is_said_and_the_json_is_there(run: Run, tmp_path: Path) -> None:
     line = "ulimit -f 24; dm-report --html --proofs-dir proofs"  # KiB: the JSON reports are smaller, the page is not
-    done = run(line, stdin=judged(run, incident("database-down")))
+    done = run(line, stdin=judged(run, incident("database-down")), **COLD)
     assert done.returncode == 6
     assert re.fullmatch(r"dm-report: cannot write 'proofs/enhanced_\S+\.html': file too large\n", done.stderr)
     names = sorted(path.name.split("_")[0] for path in (tmp_path / "proofs").iterdir())

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from dm_tools.llm import brief as briefs
@@ -215,8 +216,8 @@ def proxy(model: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> It
     try:
         deadline = time.monotonic() + 120
         while True:
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health/liveliness", timeout=2).close()
+            with contextlib.suppress(httpx.HTTPError):
+                httpx.get(f"http://127.0.0.1:{port}/health/liveliness", timeout=2, trust_env=False).raise_for_status()
                 break
             assert time.monotonic() < deadline and server.poll() is None, (folder / "log").read_text()[-2000:]
             time.sleep(0.5)
@@ -238,6 +239,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_through_litellm(run: Run, proxy: dict[str, str]) -> None:
     checked = json.loads(run("dm-llm check", timeout=400, **proxy).stdout)
     assert checked["models"] == ["the-alias"]
@@ -249,6 +251,7 @@ def test_through_litellm(run: Run, proxy: dict[str, str]) -> None:
     assert verdict["model"]["outcome"] != "no_answer", verdict["notes"]
 
 
+@pytest.mark.slow
 def test_litellm_with_a_wrong_key_or_model(run: Run, proxy: dict[str, str]) -> None:
     for wrong in ({"LLM_API_KEY": "sk-lab-only-wrong0000"}, {"LLM_MODEL": "no-such-alias"}):
         done = run("dm-analyze", stdin=stdin(unknown_failure()), timeout=120, **proxy | wrong)

@@ -47,6 +47,18 @@ def test_every_fault_is_recorded_and_every_recording_is_of_a_fault() -> None:
     assert {path.name for path in recordings.iterdir()} == {f"{name}.jsonl" for name in FAULTS}
 
 
+def test_every_way_of_putting_a_fault_in_and_every_combination_is_lived_through_each_time() -> None:
+    everything = list(FAULTS.values())
+    chosen = fault_lab.one_per_way(everything)
+    assert {way for fault in chosen for way in fault.ways} == {way for fault in everything for way in fault.ways}
+    assert [fault for fault in everything if fault.kind == "combination" and fault not in chosen] == []
+    # A single fault is chosen only for a way of its own.
+    combined = {way for fault in chosen if fault.kind == "combination" for way in fault.ways}
+    for index, fault in enumerate(chosen):
+        before = {way for other in chosen[:index] for way in other.ways}
+        assert fault.kind == "combination" or fault.ways - before - combined, fault.name
+
+
 def test_no_recording_holds_a_secret() -> None:
     for fault in FAULTS.values():
         text = fault.recording.read_text()

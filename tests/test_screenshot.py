@@ -21,7 +21,7 @@ from dm_tools.collect import browser, screenshot
 from dm_tools.engine.connection import Engines
 from dm_tools.evidence import pages as judge
 from tests import scripted
-from tests.conftest import BROWSER, ROOT, SEALED, Run, records
+from tests.conftest import BROWSER, COLD, ROOT, SEALED, Run, records
 from tests.site import PAGES, Answer, Site, path_of, serve
 
 # One browser after another, also with tests/test_html.py: two at once take longer than both in turn.
@@ -322,13 +322,14 @@ def test_a_killed_browser_is_started_again_and_no_record_is_lost(site: Site, tmp
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=SEALED | BROWSER,
+        env=SEALED | BROWSER | COLD,
         cwd=tmp_path,
     ) as process:
         assert process.stdin and process.stdout
         first = threading.Thread(target=lambda: (process.stdin.write("\n".join(lines)), process.stdin.close()))
         first.start()
         found = [json.loads(process.stdout.readline())]
+        killed = []
         for pid in renderers(process.pid):
             with contextlib.suppress(OSError):
                 if (
@@ -336,6 +337,8 @@ def test_a_killed_browser_is_started_again_and_no_record_is_lost(site: Site, tmp
                     and "--type=" not in Path(f"/proc/{pid}/cmdline").read_text()
                 ):
                     os.kill(pid, signal.SIGKILL)
+                    killed.append(pid)
+        assert killed
         found += records(process.stdout.read())
         assert process.wait(30) == 0
     assert sorted(record["service"] for record in found) == sorted(f"s{n}" for n in range(16))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import engine, image, stack, tls
 from .containers import Shop
-from .faults import Fault, Root, faults, put_in
+from .faults import Fault, Root, faults, one_per_way, put_in
 from .judging import wrong
 from .recording import record
 from .settings import LabError, project, stack_folder, state_folder
@@ -34,6 +34,7 @@ __all__ = [
     "inject",
     "injected",
     "named",
+    "one_per_way",
     "record",
     "status",
     "up",

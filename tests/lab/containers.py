@@ -145,7 +145,7 @@ class Shop:
 
         wait_until(asked, seconds, every=0.2)  # each asking is three of the 256 events that the engine remembers
 
-    def await_healthy(self, services: Iterable[str], seconds: float = 20) -> None:
+    def await_healthy(self, services: Iterable[str], seconds: float = 60) -> None:
         def unhealthy() -> str | None:
             health = self.health()
             bad = [name for name in services if health.get(name) != "healthy"]

@@ -7,7 +7,7 @@ Compose project, which no diagnosis is told of), ready (wait for a service) and 
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,12 @@ class Fault:
     deadline: float
 
     @property
+    def ways(self) -> frozenset[str]:
+        """How it is put in: each operation with each of its options, whatever their values."""
+        always = {"op", "service", "then", "until", "log", "argv", "exit_codes"}
+        return frozenset(f"{step['op']} {option}" for step in self.inject for option in step.keys() - always or {""})
+
+    @property
     def recording(self) -> Path:
         """Where `record` keeps what the collecting commands saw of it."""
         return RECORDINGS / f"{self.name}.jsonl"
@@ -73,6 +79,21 @@ def faults() -> list[Fault]:
         )
         for entry in tomllib.loads(CATALOGUE.read_text())["fault"]
     ]
+
+
+def one_per_way(catalogue: Sequence[Fault]) -> list[Fault]:
+    """The faults that are worth real containers each time; what the others add is judged from their recordings.
+
+    All combinations, and of the single faults, in the catalogue's order, each that is put in by a way which none
+    before it took.
+    """
+    taken: set[str] = {way for fault in catalogue if fault.kind == "combination" for way in fault.ways}
+    chosen = []
+    for fault in catalogue:
+        if fault.kind == "combination" or fault.ways - taken:
+            chosen.append(fault)
+            taken |= fault.ways
+    return chosen
 
 
 def _one_or_more(value: str | list[str]) -> tuple[str, ...]:
@@ -144,12 +165,12 @@ def _change(shop: Shop, step: Table) -> None:
         if not step.get("start_fails", False):
             raise
     if "until" in step:
-        wait_until(lambda: _missing(shop, {"service": service.name, "log": step["until"]}), 20)
+        wait_until(lambda: _missing(shop, {"service": service.name, "log": step["until"]}), 60)
     for dependent in dependents:
         shop.create(dependent)
         shop.start(dependent.name)
         if any(dependent.name in other.needs for other in dependents):
-            wait_until(lambda name=dependent.name: _missing(shop, {"service": name, "log": LISTENING}), 20)  # type: ignore[misc]
+            wait_until(lambda name=dependent.name: _missing(shop, {"service": name, "log": LISTENING}), 60)  # type: ignore[misc]
 
 
 def _add(shop: Shop, step: Table) -> None:
@@ -179,7 +200,7 @@ def _ready(shop: Shop, step: Table) -> None:
 
 
 def _see(shop: Shop, step: Table) -> None:
-    wait_until(lambda: _missing(shop, step), 20)
+    wait_until(lambda: _missing(shop, step), 60)
 
 
 OPERATIONS: dict[str, Callable[[Shop, Table], None]] = {
