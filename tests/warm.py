@@ -83,8 +83,6 @@ for number in signals:
 rights = b"".join(file.to_bytes(4, sys.byteorder) for file in files)
 server.sendmsg([len(told).to_bytes(4, "big")], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)])
 server.sendall(told)
-for file in files:
-    os.close(file)  # a pipe stays open for as long as the command keeps it, and no longer
 status = int.from_bytes(server.recv(4), "big", signed=True)
 if status < 0:
     _signal.signal(-status, _signal.SIG_DFL)
