@@ -5,6 +5,7 @@ line of its answer: that one is a fake on a unix socket.
 """
 
 import contextlib
+import gc
 import json
 import re
 import socket
@@ -319,3 +320,13 @@ def test_a_log_that_falls_silent_half_way_is_late_and_not_dead(listen: Callable[
             assert b"hello\n" in b"".join(pieces)
         assert reading.containers(engine) == LISTED
     done.set()
+
+
+def test_an_engine_that_is_not_there_leaves_no_socket_open(tmp_path: Path) -> None:
+    """The library would: its socket is found by whichever test comes when memory is tidied up."""
+    engine = Engine(f"unix://{tmp_path}/engine.sock", 5)
+    with pytest.raises(records.Problem, match="no such file or directory"):
+        reading.containers(engine)
+    with contextlib.closing(engine), pytest.raises(records.Problem, match="no such file or directory"):
+        reading.containers(engine)
+    gc.collect()  # an open socket would be a warning here, and so an error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -100,11 +101,19 @@ class Engine:
         settings: dict[str, Any] = {"base_url": self.host} if self.host else {**docker.utils.kwargs_from_env()}
         if (settings.get("base_url") or "").startswith("ssh://"):
             settings["use_ssh_client"] = True  # the system's ssh: its config, agent and known hosts count
+        if (settings.get("base_url") or self.label).startswith("unix://"):
+            self._knock(settings.get("base_url") or self.label)
         settings |= {"version": self._version or "auto", "timeout": self.timeout}
         client = docker.APIClient(**settings)
         self._version = client.api_version
         self._clients.append(client)
         return client
+
+    def _knock(self, address: str) -> None:
+        """Connect once and hang up: the library leaves its socket open if it cannot connect (docker 7.2.0)."""
+        with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(self.timeout)
+            door.connect(address.removeprefix("unix://"))
 
     def _answered(self, subject: str, question: Callable[[], Answer], whole_engine: bool, seconds: float) -> Answer:
         import http.client
@@ -216,9 +225,9 @@ def _innermost(failure: BaseException) -> BaseException:
 
 def _reason(failure: BaseException) -> str:
     """The innermost reason, in a few words: the libraries wrap it four times."""
-    seen: BaseException = failure
-    while (inner := seen.__cause__ or seen.__context__) is not None:
-        seen = inner
+    seen: BaseException | None = failure
+    while seen is not None:
         if isinstance(seen, OSError) and seen.strerror:
             return seen.strerror.lower()
+        seen = seen.__cause__ or seen.__context__
     return str(failure).splitlines()[0][:200] if str(failure) else type(failure).__name__
