@@ -66,7 +66,13 @@ def test_a_client_that_is_killed_takes_its_process_with_it(tmp_path: Path) -> No
 def begun(folder: Path, start: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A command that has written one record and waits for the next."""
     with subprocess.Popen(
-        ["dm-propose"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=SEALED | start, cwd=folder
+        ["dm-propose"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=SEALED | start,
+        cwd=folder,
+        # a shell's background job, as these tests are one, ignores Ctrl-C, and so would its children
+        preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in (signal.SIGHUP, signal.SIGINT)],
     ) as process:
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(b'{"service":"x"}\n')

@@ -205,6 +205,8 @@ def become(request: Request, files: list[int], mains: dict[str, Callable[[], NoR
         os.umask(request.umask)
         os.chdir(request.folder)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         for number in request.ignored:
             signal.signal(number, signal.SIG_IGN)
         sys.argv[:] = [request.name, *request.arguments]
