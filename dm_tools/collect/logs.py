@@ -15,6 +15,7 @@ from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Engines
 from dm_tools.records import LogLine, Logs
 from dm_tools.text import condense
+from dm_tools.text.shorten import joined
 
 Record = dict[str, Any]
 
@@ -96,9 +97,6 @@ def _raw_line(line: bytes, stream: str) -> RawLine:
 
 
 MAX_ITEM_CHARACTERS = 8000
-KEY_BODY = re.compile(  # a logger may have put its own words before every line of a key
-    r"^(?:[A-Za-z0-9+/=]*|[A-Za-z-]+: .*|(?:[^\n]{0,200}[\s|:\]])?(?:-----END .*|[A-Za-z0-9+/]{16,100}={0,2}))$"
-)
 
 
 def grouped(lines: list[RawLine], redactor: redact.Redactor | None = None) -> list[LogLine]:
@@ -108,14 +106,9 @@ def grouped(lines: list[RawLine], redactor: redact.Redactor | None = None) -> li
     heads: list[tuple[str | None, str]] = []
     groupers = {"stdout": text.Grouper(), "stderr": text.Grouper()}
     newest_of: dict[str, int] = {}
-    in_key: set[str] = set()  # streams in the middle of a private key: it must be in one piece to be masked
     for stamp, stream, raw in lines:
         line = text.clean(raw.rpartition("\r")[2] or raw)
-        if stream in in_key and not KEY_BODY.match(line):
-            in_key.discard(stream)
-        continues = groupers[stream].continues(line) or stream in in_key
-        if "PRIVATE KEY-----" in line:
-            (in_key.discard if "-----END" in line else in_key.add)(stream)
+        continues = groupers[stream].continues(line)
         if continues and stream in newest_of:
             items[newest_of[stream]].append(line)
         elif line.strip():
@@ -138,4 +131,4 @@ def item(parts: list[str], mask: Callable[[str], str] = redact.redact) -> str:
             return head
     else:  # nobody knows half a secret: what is next to a cut is not shown, however short the rest became by masking
         head, tail = mask(whole[:margin])[:-half], mask(whole[-margin:])[half:]
-    return f"{head[:half]}\n[... {len(whole) - 2 * half} characters left out ...]\n{tail[-half:]}"
+    return joined(head[:half], len(whole) - 2 * half, tail[-half:])

@@ -14,11 +14,12 @@ from dm_tools import redact, text
 from dm_tools.collect import logs
 from dm_tools.records import LogLine, Logs
 from dm_tools.text.condense import Carries, Condenser
+from dm_tools.text.shorten import joined
 
 PIECE_BYTES = 1024 * 1024
 MAX_LINE_BYTES = 64 * 1024  # of a longer line the beginning and the end are held
+ROOM = 50  # for what says that the middle is left out
 MAX_ITEM_CHARACTERS = 4 * logs.MAX_ITEM_CHARACTERS  # of an item: so much that no half of a secret is shown later
-LEFT_OUT = "\n[... the middle left out ...]\n"
 
 
 def condensed(source: BinaryIO, carries: Carries | None) -> Logs:
@@ -75,7 +76,6 @@ _BEGINS = (
 )
 _MAY_CONTINUE = frozenset(["", *(begin[0] for begin in _BEGINS)])
 _SOME_MAY = re.compile("\n(?:\n|\\Z|" + "|".join(map(re.escape, _BEGINS)) + ")")
-_KEY = "PRIVATE KEY-----"
 _THROWN = ("Exception", "Error", "Throwable")
 
 
@@ -98,7 +98,6 @@ class Items:
     def __init__(self) -> None:
         self.count = 0  # lines so far
         self.grouper = text.Grouper()
-        self.in_key = False  # in the middle of a private key: it must be in one piece to be masked
         self.unseen: str | None = None  # the line before, if the grouper has not seen it
         self.open: tuple[int, str] | None = None  # the newest item, which may go on
         self.stamps: dict[int, str] | None = None
@@ -129,7 +128,7 @@ class Items:
         numbers += range(first + at, first + len(lines))
         texts += lines[at:]
         if max(map(len, texts), default=0) > MAX_ITEM_CHARACTERS:
-            texts = [_both_ends(each) for each in texts]
+            texts = [_cut(each) for each in texts]
         self.open = (numbers.pop(), texts.pop()) if texts else None
         return Batch(numbers, texts, self.stamps)
 
@@ -160,14 +159,14 @@ class Items:
                 for at, line in enumerate(lines)
                 if line[:1] in _MAY_CONTINUE and (line.startswith(_BEGINS) or not line)
             ]
-        more = [at for at, line in enumerate(lines) if _KEY in line] if _KEY in whole else []
+        more = [at for at, line in enumerate(lines) if text.KEY in line] if text.KEY in whole else []
         if any(word in whole for word in _THROWN):
             more += [at for at, line in enumerate(lines) if text.THROWN.match(line)]
         if more:
             candidates = sorted({*candidates, *more})
         at = 0
         for candidate in (*candidates, len(lines)):
-            while at < candidate and (self.grouper.in_trace or self.grouper.after_trace or self.in_key):
+            while at < candidate and self.grouper.inside:
                 self._show(at, lines[at])
                 at += 1
             if at > candidate or candidate == len(lines):
@@ -181,18 +180,15 @@ class Items:
         self.special.reverse()
 
     def _show(self, at: int, line: str) -> None:
-        if self.in_key and not logs.KEY_BODY.match(line):
-            self.in_key = False
-        continues = self.grouper.continues(line) or self.in_key
-        if _KEY in line:
-            self.in_key = "-----END" not in line
+        continues = self.grouper.continues(line)
         if continues or not line.strip():
             self.special.append((at, continues))
 
 
-def _both_ends(value: str) -> str:
-    half = MAX_ITEM_CHARACTERS // 2
-    return value if len(value) <= 2 * half else value[:half] + LEFT_OUT + value[-half + len(LEFT_OUT) :]
+def _cut(item: str) -> str:
+    """Both ends of a long item, within the bound: it may go on, and be cut again."""
+    half = MAX_ITEM_CHARACTERS // 2 - ROOM
+    return item if len(item) <= MAX_ITEM_CHARACTERS else joined(item[:half], None, item[-half:])
 
 
 _TIME = re.compile(

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import LOOPBACK, Topology
-from dm_tools.evidence.words import short
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, explain
 from dm_tools.records import Cause, Finding, Fix, Severity, Status
+from dm_tools.text.shorten import short
 
 FACT_RANK = 85  # what the engine itself states of a container
 SPECIFIC_RANK = 50  # a cause by name; below it, "it fails" in other words

@@ -10,10 +10,11 @@ from dm_tools.diagnose.topology import Node, node
 from dm_tools.evidence import pages as page
 from dm_tools.evidence.ids import resolve, time_of
 from dm_tools.evidence.view import View, recent
-from dm_tools.evidence.words import quote, short
+from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, Places, matches
 from dm_tools.records import Inspect, Status, Verdict
+from dm_tools.text.shorten import short
 
 LAST_ITEMS = 5  # of a log: what its program says now
 

@@ -10,8 +10,8 @@ import orjson
 from dm_tools.evidence.ids import resolve
 from dm_tools.evidence.view import View
 from dm_tools.records import ContextLine, Fine, LogLine, Page, Quoted, Request, Step
+from dm_tools.text.shorten import short
 
-MAX_WORDS = 160  # characters of a line that quotes a piece of evidence
 MAX_SHOWN = 400  # characters of a page's text, and of what a tool told
 
 
@@ -25,12 +25,6 @@ def quote(value: Any) -> str:
         if words := getattr(value, key, None):
             return str(words)
     return str(getattr(value, "status_code", value))
-
-
-def short(text: str, length: int = MAX_WORDS) -> str:
-    """One printable line of bounded length."""
-    line = "".join(c if c.isprintable() else " " for c in text[: length * 4])
-    return line if len(line) <= length else line[: length - 1] + "…"
 
 
 def told(view: View, evidence_id: str) -> Quoted:

@@ -11,11 +11,11 @@ import time
 from typing import Any
 
 from dm_tools import redact
-from dm_tools.evidence.words import short
 from dm_tools.llm import answers, prompts
 from dm_tools.llm.brief import Brief, of_step, shortened
 from dm_tools.llm.client import Client, ModelError
 from dm_tools.records import ModelCall, Problem, Step
+from dm_tools.text.shorten import short
 from dm_tools.tools.registry import Toolbox
 
 CALL_TOKENS = 150  # a tool call

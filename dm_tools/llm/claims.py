@@ -14,10 +14,10 @@ from typing import Annotated, Any
 import msgspec
 
 from dm_tools import redact
-from dm_tools.evidence.words import short
 from dm_tools.llm.brief import Brief, Piece
 from dm_tools.patterns import causes, haystack
 from dm_tools.records import ActionName, Analysis, Cause, Confidence, Fix, Severity, Step
+from dm_tools.text.shorten import short
 
 MAX_CITED = 5
 MAX_EXPLANATION = 240

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import click
 
-from dm_tools import __version__, redact
+from dm_tools import __version__, records, redact
 from dm_tools.pipe import exits, say, settings, stream
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -151,11 +151,9 @@ def when(choice: str, work: Callable[[stream.Record], stream.Record]) -> Callabl
 
     def maybe(record: stream.Record) -> stream.Record:
         inspected = record.get("inspect") or {}
-        container_fine = not inspected or (
-            inspected.get("state") == "running" and inspected.get("health") in (None, "healthy")
-        )
+        well = not inspected or records.container_fine(inspected.get("state"), inspected.get("health"))
         probe_fine = (record.get("probe") or {}).get("status") == "healthy"
-        return record if probe_fine and container_fine else work(record)
+        return record if probe_fine and well else work(record)
 
     return maybe
 

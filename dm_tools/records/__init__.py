@@ -32,6 +32,7 @@ from dm_tools.records.evidence import (
     Template,
     Timing,
     Verdict,
+    container_fine,
 )
 from dm_tools.records.handling import (
     VERSION,
@@ -128,6 +129,7 @@ __all__ = [
     "Timing",
     "ToolCall",
     "Verdict",
+    "container_fine",
     "error",
     "new",
     "problem",

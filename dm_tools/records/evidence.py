@@ -96,6 +96,11 @@ class Probe(Section):
     checks: list[Check]
 
 
+def container_fine(state: object, health: object) -> bool:
+    """Whether a container runs and no healthcheck of it fails, or has yet to say something."""
+    return state == "running" and health in (None, "healthy")
+
+
 class HealthLog(Section):
     """One run of the container's healthcheck, id `inspect:health.N`. Exit code -1: it could not run or timed out."""
 

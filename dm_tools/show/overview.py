@@ -65,7 +65,7 @@ def lines(found: Iterable[Any], width: int | None) -> Iterator[Line]:
     for (row, _), each in zip(ordered, cells, strict=True):
         padded = "".join(_fitted(cell, room) + " " * GAP for cell, room in zip(each[:3], widths, strict=True) if room)
         text = f"{MARKS.get(row.status, ' ' if not row.status else '?')} {padded}{each[3]}".rstrip()
-        yield Line(text if width is None else _shortened(text, width), COLOURS.get(row.status), row.is_root)
+        yield Line(text if width is None else terminal.fitted(text, width), COLOURS.get(row.status), row.is_root)
 
 
 def _of_record(record: Json) -> Row:
@@ -165,12 +165,8 @@ def _text(value: Any) -> str:
 
 
 def _fitted(text: str, room: int) -> str:
-    short = _shortened(text, room)
+    short = terminal.fitted(text, room)
     return short + " " * (room - terminal.columns(short))
-
-
-def _shortened(text: str, room: int) -> str:
-    return text if terminal.columns(text) <= room else terminal.cut(text, room - 1) + "…"
 
 
 def _place(value: str, order: tuple[str, ...]) -> int:

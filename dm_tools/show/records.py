@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dm_tools.records import container_fine
+
 MARKS = {"healthy": "✓", "degraded": "!", "failed": "✗", "unknown": "?"}
 COLOURS = {"healthy": "green", "degraded": "yellow", "failed": "red", "unknown": "cyan"}
 HEADER = f"  {'SERVICE':<24} {'STATUS':<9} {'CAUSE':<20} DETAIL"
@@ -90,7 +92,7 @@ def _errors(errors: Any) -> Iterator[Line]:
 def _state_status(inspect: Json) -> str:
     if not inspect:
         return "unknown"
-    fine = inspect.get("state") == "running" and inspect.get("health") in (None, "healthy")
+    fine = container_fine(inspect.get("state"), inspect.get("health"))
     return "healthy" if fine else "failed"
 
 

@@ -118,6 +118,11 @@ def _columns(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
+def fitted(text: str, room: int) -> str:
+    """The text, or what fits into so many columns of it, an ellipsis included."""
+    return text if columns(text) <= room else cut(text, room - 1) + "…"
+
+
 def cut(line: str, columns: int) -> str:
     """The beginning of the line that fits into so many columns."""
     line = line.expandtabs()

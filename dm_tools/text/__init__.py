@@ -1,6 +1,6 @@
 """Text as people and patterns want it: no escape codes, no control characters, traces in one piece, and in short."""
 
 from dm_tools.text.plain import clean
-from dm_tools.text.traces import THROWN, Grouper
+from dm_tools.text.traces import KEY, THROWN, Grouper
 
-__all__ = ["THROWN", "Grouper", "clean"]
+__all__ = ["KEY", "THROWN", "Grouper", "clean"]

@@ -20,6 +20,12 @@ THROWN = re.compile(r"^(?:[a-z_]\w*\.)+[A-Z]\w*(?:Exception|Error|Throwable)\b")
 _ERROR = re.compile(r"error|exception|critical|fatal|fail", re.IGNORECASE)
 
 
+KEY = "PRIVATE KEY-----"
+_KEY_BODY = re.compile(  # a logger may have put its own words before every line of a key
+    r"^(?:[A-Za-z0-9+/=]*|[A-Za-z-]+: .*|(?:[^\n]{0,200}[\s|:\]])?(?:-----END .*|[A-Za-z0-9+/]{16,100}={0,2}))$"
+)
+
+
 class Grouper:
     """Tells for one line after another whether it begins a new item or goes on with the one before."""
 
@@ -29,9 +35,23 @@ class Grouper:
         self.after_error = False
         self.after_thrown = False
         self.chained = False
+        self.in_key = False  # in the middle of a private key: it must be in one piece to be masked
+
+    @property
+    def inside(self) -> bool:
+        """Whether the next line may belong to this item whatever it looks like."""
+        return self.in_trace or self.after_trace or self.in_key
 
     def continues(self, line: str) -> bool:
         """Whether `line` belongs to the item of the line before it."""
+        if self.in_key and not _KEY_BODY.match(line):
+            self.in_key = False
+        joins = self._in_trace(line) or self.in_key
+        if KEY in line:
+            self.in_key = "-----END" not in line
+        return joins
+
+    def _in_trace(self, line: str) -> bool:
         if not line.strip():
             return self.in_trace or self.after_trace
         if _TRACE.match(line):

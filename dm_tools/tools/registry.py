@@ -20,6 +20,7 @@ from dm_tools import redact
 from dm_tools.engine import finding
 from dm_tools.engine.connection import Engines
 from dm_tools.records import Inspect, Logs, Page, Probe, Problem, Stats, section
+from dm_tools.text.shorten import both_ends
 
 TIMEOUT = 10.0  # seconds that one call may take
 MAX_OUTPUT = 2_000  # characters of one output
@@ -94,7 +95,7 @@ class Toolbox:
         for key in tool.required:
             if key not in arguments:
                 raise Problem("bad_arguments", f"{name} needs the argument {key!r}")
-        return bounded(tool.run(self, arguments))
+        return both_ends(tool.run(self, arguments), MAX_OUTPUT, whole_lines=True)
 
     def record(self, name: Any) -> Record:
         """The record of a service, by its name or its container's. Raises Problem for one that is unknown."""
@@ -130,16 +131,6 @@ def _place(url: Any) -> tuple[str, str, int | None] | None:
     if not _PLAIN.fullmatch(url):  # no user, no query, and above all no ${VARIABLE} for the probe to fill in
         return None
     return parts.scheme, parts.hostname, port or {"http": 80, "https": 443}[parts.scheme]
-
-
-def bounded(text: str) -> str:
-    """An output within its bound: of a long one the beginning and the end, in whole lines where that is possible."""
-    if len(text) <= MAX_OUTPUT:
-        return text
-    half = MAX_OUTPUT // 2
-    begin, end = text[:half], text[-half:]
-    begin, end = begin.rpartition("\n")[0] or begin, end.partition("\n")[2] or end
-    return f"{begin}\n[... {len(text) - len(begin) - len(end)} characters left out ...]\n{end}"
 
 
 def _json(value: Any) -> str:

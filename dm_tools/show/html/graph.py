@@ -61,7 +61,7 @@ def draw(root: str, paths: Sequence[Sequence[str]], statuses: Mapping[str, str])
         children[parent].append(name)
         depth[name] = depth[parent] + 1
     rows = _rows(root, children)
-    fitting = {name: shortened(name) for name in names}
+    fitting = {name: terminal.fitted(name, NAME) for name in names}
     widths = [0] * (max(depth.values()) + 1)  # of the boxes of each column
     for name in names:
         widths[depth[name]] = max(widths[depth[name]], round(terminal.columns(fitting[name]) * CHARACTER) + PADDING)
@@ -81,11 +81,6 @@ def draw(root: str, paths: Sequence[Sequence[str]], statuses: Mapping[str, str])
         max(y for _, y in place.values()) + HEIGHT,
         len(parents) - len(names),
     )
-
-
-def shortened(name: str) -> str:
-    """The name, or what fits of it."""
-    return name if terminal.columns(name) <= NAME else terminal.cut(name, NAME - 1) + "…"
 
 
 def _rows(root: str, children: Mapping[str, Sequence[str]]) -> dict[str, float]:

@@ -26,6 +26,7 @@ from dm_tools.pipe import clock, say
 from dm_tools.show.html import graph
 from dm_tools.show.records import MARKS
 from dm_tools.store import screenshots
+from dm_tools.text.shorten import both_ends
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -101,11 +102,7 @@ def _template() -> Template:
 
 def clip(text: Any) -> str:
     """The text, or its beginning and its end if it is very long."""
-    whole = "" if text is None else str(text)
-    if len(whole) <= LONGEST:
-        return whole
-    half = LONGEST // 2
-    return f"{whole[:half]}\n[... {len(whole) - 2 * half} characters left out ...]\n{whole[-half:]}"
+    return both_ends("" if text is None else str(text), LONGEST)
 
 
 def places(ids: Iterable[str], numbers: Mapping[str, int]) -> list[int]:
