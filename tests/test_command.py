@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,3 +137,25 @@ def test_a_job_in_the_background_ignores_ctrl_c(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         shown, _ = process.communicate(b'{"service": "x"}\n', timeout=10)
         assert (process.returncode, shown) == (0, b'{"service":"x"}\n')
+
+
+LOSES_IT = """
+import os, signal, time, click
+from dm_tools.pipe import command
+
+class Dropping:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+@click.command("dm-x")
+def main():
+    Dropping()
+    time.sleep(20)
+
+command.run(main)
+"""
+
+
+def test_a_signal_that_arrives_where_python_drops_what_is_raised_ends_the_command_all_the_same() -> None:
+    done = subprocess.run([sys.executable, "-c", LOSES_IT], capture_output=True, env=SEALED, timeout=10)
+    assert (done.returncode, done.stderr) == (143, b"")

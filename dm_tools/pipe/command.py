@@ -209,6 +209,19 @@ def _on_signal(number: int, frame: FrameType | None) -> NoReturn:
     raise _Signal(128 + number)
 
 
+AGAIN_SECONDS = 0.01
+
+
+def _swallowed(unraisable: sys.UnraisableHookArgs) -> None:
+    """A signal that arrived where Python drops what is raised (`__del__`, the import lock's callbacks) comes again."""
+    if isinstance(lost := unraisable.exc_value, _Signal):
+        number = lost.status - 128
+        signal.signal(signal.SIGALRM, lambda alarm, frame: _on_signal(number, frame))
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)  # not here: what this hook raises is dropped as well
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
 LAST_SECONDS = 0.5  # after a signal: what is finished is still written, if somebody reads
 
 
@@ -224,6 +237,7 @@ def run(command: click.Command) -> NoReturn:
     say.program = command.name or "dm-tools"
     status = exits.BUG
     try:
+        sys.unraisablehook = _swallowed
         signal.signal(signal.SIGTERM, _on_signal)
         if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a shell's background job ignores Ctrl-C
             signal.signal(signal.SIGINT, _on_signal)
