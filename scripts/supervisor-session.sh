@@ -176,12 +176,19 @@ saved() { # what the report says, in a few lines
         jq -r '.issues[]? | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis)"
             + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
             + (if .first_action then "; proposed: \(.first_action)" else "" end)' "$run/report.jsonl"
+        complaints
         printf '%s %s\n' "$1" "$path"
         [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
     else
+        complaints
         say "$1 $path"
         [[ -z $page ]] || say "To open in a browser: $page"
     fi
+}
+
+complaints() { # what healthy services say that made no issue; in cron it is no reason for a mail
+    [[ -t 1 || -n ${loud:-} ]] || return 0
+    jq -r '.complaints[]? | "complains: \(.)"' "$run/report.jsonl"
 }
 
 report() {

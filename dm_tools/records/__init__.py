@@ -62,12 +62,24 @@ from dm_tools.records.report import (
     PageLine,
     ProposedFix,
     Quoted,
+    ReportedComplaint,
     ServiceLine,
     StackReport,
     ToolCall,
     report_schema,
 )
-from dm_tools.records.verdict import Analysis, Cause, Finding, ModelCall, ModelUse, Role, Root, Severity, Step
+from dm_tools.records.verdict import (
+    Analysis,
+    Cause,
+    Complaint,
+    Finding,
+    ModelCall,
+    ModelUse,
+    Role,
+    Root,
+    Severity,
+    Step,
+)
 
 __all__ = [
     "REPORT_VERSION",
@@ -80,6 +92,7 @@ __all__ = [
     "Certificate",
     "Check",
     "CheckLine",
+    "Complaint",
     "Confidence",
     "ConsoleEntry",
     "ContextLine",
@@ -112,6 +125,7 @@ __all__ = [
     "ProposedFix",
     "Quoted",
     "Reason",
+    "ReportedComplaint",
     "Request",
     "Risk",
     "Role",

@@ -156,6 +156,12 @@ def _report(report: Json) -> Iterator[Line]:
             yield Line(f"  model: {each}")
     if not as_list(report.get("issues")):
         yield Line("No issues.")
+    for each in map(as_dict, as_list(report.get("complaints"))):
+        yield Line("")
+        yield Line(f"{each.get('service')} complains, and nobody is seen to fail because of it", "yellow", bold=True)
+        yield Line(f"  {each.get('text')}")
+        for quoted in map(as_dict, as_list(each.get("evidence_detail"))):
+            yield Line(f"  [{quoted.get('id')}] {quoted.get('text')}")
     yield from _errors(report.get("input_errors"))
 
 
