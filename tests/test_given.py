@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from functools import cache
 from typing import Any
@@ -9,27 +10,34 @@ from typing import Any
 import pytest
 
 from dm_tools.patterns import reading as reader
-from tests.score import given, truth
+from dm_tools.patterns.language import Library
+from tests.conftest import ROOT
+from tests.score import first_sight, given, truth
 
 LOOKS = {f"{name}/{look.truth.name}": look for name in given.SETS for look in truth.looks(given.FOLDER / name)}
 BY_KIND = sorted(LOOKS, key=lambda name: LOOKS[name].truth.kind)
 
 
 @cache
-def outcomes() -> dict[str, truth.Outcome]:
-    return given.score(reader.read(None))
+def library() -> Library:
+    return reader.read(None)
+
+
+@cache
+def outcome(name: str) -> truth.Outcome:
+    return truth.judge(LOOKS[name], library())
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _accepted(pytestconfig: pytest.Config) -> None:
     if pytestconfig.getoption("accept"):
-        given.accept(outcomes())
+        given.accept({name: outcome(name) for name in LOOKS})
 
 
 @pytest.mark.parametrize("name", BY_KIND, ids=lambda name: f"{LOOKS[name].truth.kind}-{name}")
 def test_as_right_as_it_is_known_to_be(name: str) -> None:
     """A case that has become right is to be taken out of open.txt, so that it stays right."""
-    found, known = outcomes()[name], given.still_open().get(name, frozenset())
+    found, known = outcome(name), given.still_open().get(name, frozenset())
     worse, better = found.misses - known, known - found.misses
     truths = LOOKS[name].truth
     assert not worse, f"{name}: {', '.join(sorted(worse))} became wrong\nthe truth: {truths.cause}\nsaid: {found.said}"
@@ -94,10 +102,41 @@ def _look(**changed: Any) -> truth.Look:
     ],
 )
 def test_the_judge_sees_what_is_not_right(changed: dict[str, Any], misses: set[str]) -> None:
-    assert truth.judge(_look(**changed), reader.read(None)).misses == misses
+    assert truth.judge(_look(**changed), library()).misses == misses
 
 
 def test_a_key_that_means_nothing_is_refused(tmp_path: Any) -> None:
     (tmp_path / "expected.toml").write_text('[[case]]\nname = "one"\nroots = []\nroot = "typo"\n')
     with pytest.raises(ValueError, match=re.escape("'root'")):
         list(truth.looks(tmp_path))
+
+
+def test_a_set_is_seen_for_the_first_time_once(tmp_path: Any) -> None:
+    folder, kept = tmp_path / "made", tmp_path / "rows.toml"
+    folder.mkdir()
+    (folder / "expected.toml").write_text((given.FOLDER / "newcomer" / "expected.toml").read_text())
+    for path in (given.FOLDER / "newcomer").glob("*.jsonl*"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    kept.write_text(first_sight.KEPT.read_text())
+    row = first_sight.measure(folder, library(), "abc1234", datetime.date(2026, 12, 1), kept)
+    assert (row.n, row.healthy) == (3, 0)
+    assert first_sight.rows(kept) == [*first_sight.rows(), row]
+    with pytest.raises(first_sight.Refused, match="once"):
+        first_sight.measure(folder, library(), "abc1234", datetime.date(2026, 12, 2), kept)
+
+
+def test_first_sight_tells_nothing_of_what_was_missed_and_stays_as_it_was() -> None:
+    found = first_sight.rows()
+    assert [(row.n, row.root, row.cause, row.commit) for row in found[:3]] == [
+        (58, 28, 18, "953fdba"),
+        (68, None, 31, "953fdba"),
+        (97, None, 28, "953fdba"),
+    ]
+    text = "\n".join(first_sight.page(found))
+    assert "| a foreign stack of 13 services, live | 953fdba, 2026-11-26 | 28 of 58 (48 %) |" in text
+    assert "| 28 of 97 (28 %) | – | – | – | – |" in text
+
+
+def test_the_scoreboard_leads_with_what_nobody_had_seen() -> None:
+    headings = re.findall(r"^## (.*)$", (ROOT / "docs" / "scoreboard.md").read_text(), re.MULTILINE)
+    assert headings[:3] == ["First sight", "Given cases", "Our own lab and public cases"]

@@ -4,8 +4,8 @@ A set is a folder: `expected.toml` and the recordings, `NAME.jsonl` or `NAME.jso
 dm-analyze. `NAME.log` beside it is a look of its own: the same case seen from one service's log alone. A case says
 
     name, title or source, cause   for people; `cause` is what was wrong
-    kind           fault, healthy (nothing is wrong), recreate (a container is being made anew), stopped (all of it, on
-                   purpose); without it a case with roots is a fault, one without is healthy
+    kind           fault, combination (several roots), healthy (nothing is wrong), recreate (a container is being made
+                   anew), stopped (all of it, on purpose); where it is not said, it follows from the roots
     roots          the services of which any may be named as the root; an outside host is one, too
     roots_all      instead: independent roots, of which each must be named
     causes         ids of causes that are right, for judging what is said with high confidence
@@ -42,7 +42,8 @@ from tests.score import cases
 
 Record = dict[str, Any]
 
-FAULT, HEALTHY, RECREATE, STOPPED = "fault", "healthy", "recreate", "stopped"
+FAULT, COMBINATION, HEALTHY, RECREATE, STOPPED = "fault", "combination", "healthy", "recreate", "stopped"
+FAULTS, QUIET = (FAULT, COMBINATION), (HEALTHY, RECREATE, STOPPED)
 KEYS = {
     *("name", "title", "source", "cause", "kind", "roots", "roots_all", "causes", "words", "actions", "symptoms"),
     *("causal_line", "false_words", "events", "recording", "service", "log"),
@@ -90,6 +91,12 @@ class Outcome:
         return any(each.partition(":")[0] == what for each in self.misses)
 
 
+def title(folder: Path) -> str:
+    """What a set is called; without a title, as its folder."""
+    whole = tomllib.loads((folder / "expected.toml").read_text(encoding="utf-8"))
+    return str(whole.get("title", folder.name))
+
+
 def looks(folder: Path) -> Iterator[Look]:
     """Every look of a set."""
     whole = tomllib.loads((folder / "expected.toml").read_text(encoding="utf-8"))
@@ -124,9 +131,12 @@ def _truth(case: dict[str, Any], common: list[str]) -> Truth:
     every = case.get("roots_all")
     roots = [[name] for name in every] if every else [case["roots"]] if case["roots"] else []
     line = case.get("causal_line")
+    kind = case.get("kind", COMBINATION if every else FAULT if roots else HEALTHY)
+    if kind not in (FAULTS if roots else QUIET):
+        raise ValueError(f"{case['name']} is of kind {kind!r}, which does not go with its roots")
     return Truth(
         name=case["name"],
-        kind=case.get("kind", FAULT if roots else HEALTHY),
+        kind=kind,
         cause=case.get("cause", ""),
         roots=tuple(frozenset(group) for group in roots),
         causes=frozenset(Cause(each) for each in case.get("causes", [])),
@@ -257,8 +267,8 @@ class Row:
 
 def row(outcomes: list[Outcome]) -> Row:
     """The figures of a set's outcomes."""
-    faults = [each for each in outcomes if each.kind == FAULT]
-    quiet = [each for each in outcomes if each.kind != FAULT]
+    faults = [each for each in outcomes if each.kind in FAULTS]
+    quiet = [each for each in outcomes if each.kind in QUIET]
     return Row(
         faults=len(faults),
         root=sum(not each.missed("root") for each in faults),
