@@ -123,7 +123,7 @@ def page(found: list[Row]) -> Iterator[str]:
     )
     yield ""
     yield (
-        "The mark to beat: a large model that read everything of 18 recordings of the foreign stack (480,000 characters; "
+        "The mark to beat: a large model that read all of 18 recordings of the foreign stack (480,000 characters; "
         "15 faults, 3 healthy) named the root in 14 of 15 and the cause in 13, without a false alarm; on the same ones "
         "the rules had 11 and 5 at 953fdba."
     )

@@ -50,7 +50,7 @@ def page(outcomes: dict[str, Outcome]) -> Iterator[str]:
     yield HEADING
     yield ""
     yield (
-        "A part of those sets was given to us afterwards ([NOTICE](../tests/data/given/NOTICE)) and has been looked at: "
+        "A part of those sets was given to us later ([NOTICE](../tests/data/given/NOTICE)) and has been looked at; "
         "a regression, no first sight. What is not right is in [open.txt](../tests/data/given/open.txt) by name."
     )
     yield ""
