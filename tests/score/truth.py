@@ -200,7 +200,7 @@ def _told(name: str, verdict: Analysis) -> str:
     """A root's hypothesis without the service's own name, which tells nothing (one may be called `apparmor`)."""
     if "." in name:  # an outside host: that it is this one is what there is to tell
         return verdict.hypothesis or ""
-    return re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", "it", verdict.hypothesis or "")
+    return re.sub(rf"(?<![\w./-]){re.escape(name)}(?![\w/-]|\.\w)", "it", verdict.hypothesis or "")
 
 
 def _of_fault(truth: Truth, roots: dict[str, Analysis], alarms: dict[str, Analysis]) -> Iterator[str]:
