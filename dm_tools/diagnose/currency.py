@@ -36,7 +36,7 @@ class Course:
     """How a complaint went: on how many occasions it was made, when last (seconds since 1970), whether it is over.
 
     `dying`: it was made with a trace, and nothing has been said since: a job that failed in its last run. `at_start`:
-    it was only made right after the start of its program.
+    it was only made right after the start of its program. `closing`: it was made in several lines, the last of all.
     """
 
     occasions: int = 1
@@ -44,10 +44,12 @@ class Course:
     over: bool = False
     dying: bool = False
     at_start: bool = False
+    closing: bool = False
 
     @property
     def repeated(self) -> bool:
-        return self.occasions >= 2
+        """Said more than once: on two occasions, or twice at the end of all that was said."""
+        return self.occasions >= 2 or self.closing
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Log:
             last=last,
             over=self._over(occasions, last, later, is_state),
             dying=not later and "\n" in self.lines[newest].text,
+            closing=not later and len(positions) >= 2,
             at_start=self.started is not None and last - self.started < START_SECONDS,
         )
 
