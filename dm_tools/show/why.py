@@ -57,14 +57,16 @@ class Why:
                     yield from self._evidence(symptom.service, judged.verdict.evidence[-1:], "    ")
         if not roots:
             yield Line("No issues.")
-        for name, each in self._services.items():
-            if each.verdict.role in (Role.HEALTHY, Role.UNKNOWN):
-                yield from self._at_rest(name, each.verdict)
+        rest = [(name, each.verdict) for name, each in self._services.items()]
+        rest = [(name, verdict) for name, verdict in rest if verdict.role in (Role.HEALTHY, Role.UNKNOWN)]
+        if rest:
+            yield Line("")
+        for name, verdict in rest:
+            yield from self._at_rest(name, verdict)
 
     def _at_rest(self, service: str, verdict: Analysis) -> Iterator[Line]:
         """Why a service makes no issue: what was looked at, what it complains of, what is over."""
         looked = ", ".join(verdict.looked_at) or "nothing"
-        yield Line("")
         yield Line(f"{service}: {verdict.status}, no issue (looked at: {looked})")
         for each in verdict.complaints:
             yield Line(f"  complains: {each.text}", "yellow")
