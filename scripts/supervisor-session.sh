@@ -65,14 +65,82 @@ seconds() { # since the run began
     printf '%d.%02d' $(((${now/[.,]/} - began) / 1000000)) $(((${now/[.,]/} - began) / 10000 % 100))
 }
 
+fate() { # fate WHO STATUS: what a program died of, in words; nothing if it came to its end, as the table in dm-tools(7) has it
+    case $2 in
+    0 | 4 | 5 | 10 | 141) ;; # that nobody read is no death of one's own
+    126 | 127) echo "$1 could not be started (status $2)" ;;
+    130) echo "$1 was interrupted" ;;
+    143) echo "$1 was terminated (signal 15)" ;;
+    129 | 1[3-8]? | 19[0-2]) echo "$1 was killed (signal $(($2 - 128)))" ;;
+    *) echo "$1 failed (status $2)" ;;
+    esac
+}
+
+note() { # note STAGE STATUS DEATH: the status file of a stage
+    local death=${3:+\"$3\"}
+    printf '{"stage":"%s","status":%d,"finished_s":%s,"died":%s}\n' "$1" "$2" "$(seconds)" "${death:-null}" >"$run/$1.status"
+}
+
 stage() { # stage NAME COMMAND...: one command of the pipe; keeps its records, messages, status and time
-    local name=$1
+    local name=$1 end keeper death
     shift
     "$@" 2>"$run/$name.err" | tee "$run/$name.jsonl"
     local status=("${PIPESTATUS[@]}")
-    ((status[0] == 0 && status[1] != 0)) && status[0]=6
-    printf '{"stage":"%s","status":%d,"finished_s":%s}\n' "$name" "${status[0]}" "$(seconds)" >"$run/$name.status"
-    return "${status[0]}"
+    end=${status[0]} keeper=${status[1]}
+    death=$(fate "dm-$name" "$end")
+    if ((keeper == 141 && end == 0)); then
+        end=141
+    elif ((keeper > 128 && keeper != 141)); then
+        end=$keeper death=$(fate "tee of dm-$name" "$keeper")
+    elif ((keeper != 0 && keeper != 141 && end == 0)); then
+        end=6 death="dm-$name's records could not be kept"
+    fi
+    # Whoever comes before one that died goes on to the end: what it still finds out belongs into the report.
+    [[ -z $death || $name == services || $end == [236] ]] || cat >/dev/null
+    note "$name" "$end" "$death"
+    return "$end"
+}
+
+deaths() { # the stages that died or left no word, one a line: status, then what of
+    local name
+    for name in "${stages[@]}"; do
+        [[ -s $run/$name.status ]] || note "$name" 255 "dm-$name left no status: its shell was killed"
+    done
+    (cd "$run" && jq -r 'select(.died) | "\(.status) \(.died)"' "${stages[@]/%/.status}")
+}
+
+arrived() { # the records that all stages let through; if one died the newest of each service, judged once more
+    local status
+    if [[ -z $(deaths) ]]; then
+        cat "$run/${stages[-1]}.jsonl"
+        return
+    fi
+    if [[ ${stages[-1]} == propose ]]; then
+        newest | dm-analyze --engine rules 2>/dev/null | dm-propose 2>/dev/null >"$run/arrived.jsonl"
+        status=("${PIPESTATUS[@]}")
+        if [[ -z $(fate dm-analyze "${status[1]}")$(fate dm-propose "${status[2]}") ]]; then
+            cat "$run/arrived.jsonl"
+            return
+        fi
+    fi
+    newest # not judged, but told of
+}
+
+newest() { # what came of each service before a stage died; nothing if nothing came
+    [[ ! -s $run/services.jsonl ]] || PYTHONPATH=$root "$python" -P -m dm_tools.pipe.arrived "$run" "${stages[@]}"
+}
+
+conclude() { # conclude STATUS TITLE: tell of the report and of the stages; STATUS is that of the shell before dm-report
+    local ended=$1 title=$2 first='' status
+    [[ -s $run/report.status ]] || note report 255 "dm-report left no status: its shell was killed"
+    status=$(jq .status "$run/report.status")
+    if [[ -s $run/services.jsonl && $status != @(2|6|130) ]] && ! jq -e .report_path "$run/report.jsonl" >/dev/null 2>&1; then
+        first=$(jq -r 'select(.died) | "\(.status) \(.died)"' "$run/report.status")
+        [[ -n $first ]] || first="$ended the shell before dm-report was killed"
+        arrived | stage report "${report_command[@]}" >/dev/null
+    fi
+    saved "$title"
+    finish "$first"
 }
 
 begin() { # a new run's folder; of the old ones the newest 100 stay, so that cron does not fill the disk
@@ -108,21 +176,33 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
     source_command=(dm-services ${discover:+--discover} -- ${arguments[@]+"${arguments[@]}"})
 }
 
-finish() { # finish STAGE.status...: tell what the stages had to say; returns the session's exit status
-    local status all worst=0
+finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status
+    local status death who worst=0 files=("${stages[@]}" report)
+    files=("${files[@]/#/$run/}")
     cat "$run"/*.err >&2
-    mapfile -t all < <(jq -r .status "${@/#/$run/}" 2>/dev/null)
-    ((${#all[@]} == $#)) || all+=(6) # not even that could be written
-    for status in 130 143 1 6 3 2 10 5 4; do # the first that applies, as in dm-tools(7)
+    while read -r status death; do
+        who=${death%% *}
+        # Of an end that is in the table the program itself has told; after Ctrl-C nobody need be told.
+        [[ $status == [1236] && -s $run/${who#dm-}.err ]] ||
+            [[ $status == 130 && $(jq .status "$run/report.status") == 130 ]] || complain "$death"
+    done < <([[ -z $1 ]] || echo "$1"; stages+=(report) && deaths)
+    mapfile -t all < <(jq -r .status "${files[@]/%/.status}" 2>/dev/null)
+    ((${#all[@]} == ${#files[@]})) || all+=(6) # not even that could be written
+    [[ -z $1 ]] || all+=("${1%% *}")
+    for status in 130 143 1 6 3 2 141 10 5 4; do # the first that applies, as in dm-tools(7)
         [[ " ${all[*]} " != *" $status "* ]] || { worst=$status && break; }
     done
+    for status in "${all[@]}"; do # one that nobody knows is worse than all
+        [[ $status == @(0|1|2|3|4|5|6|10|130|141|143) ]] || worst=$status
+    done
+    ((worst != 141)) || complain "a stage lost its reader"
     if ((worst == 5 || worst == 10)); then
         jq -rn 'first(inputs.errors[]? | select(.code == "docker_unreachable") | "supervisor: " + .message)' \
             "$run"/*.jsonl 2>/dev/null | tail -n 1 >&2
     fi
     if [[ -t 1 || -n ${loud:-} ]]; then
         jq -jn '"[supervisor] Seconds until each stage was done:", (inputs | "  \(.stage) \(.finished_s)"), "\n"' \
-            "${@/#/$run/}"
+            "${files[@]/%/.status}"
     fi
     return "$worst"
 }
@@ -132,12 +212,14 @@ diagnose() {
     sources "$@"
     begin
     say "[supervisor] Triggering diagnostics..."
+    stages=(services probe inspect)
+    report_command=(dm-report --fail-on unhealthy --run-path "$run")
     stage services "${source_command[@]}" |
         stage probe dm-probe |
         stage inspect dm-inspect |
-        stage report dm-report --fail-on unhealthy --run-path "$run" >/dev/null
-    saved "Diagnostic report saved:"
-    finish {services,probe,inspect,report}.status
+        settled |
+        stage report "${report_command[@]}" >/dev/null
+    conclude "${PIPESTATUS[-2]}" "Diagnostic report saved:"
 }
 
 diagnose_enhanced() {
@@ -145,6 +227,8 @@ diagnose_enhanced() {
     sources "$@"
     begin
     say "[supervisor] Triggering ENHANCED diagnostics..."
+    stages=(services probe inspect logs stats screenshot analyze propose)
+    report_command=(dm-report --html --fail-on unhealthy --run-path "$run")
     local eyes=(dm-screenshot) reason
     reason=$(PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser) || {
         say "[supervisor] No screenshots: $reason"
@@ -158,13 +242,19 @@ diagnose_enhanced() {
         stage screenshot "${eyes[@]}" |
         stage analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} |
         stage propose dm-propose |
-        stage report dm-report --html --fail-on unhealthy --run-path "$run" >/dev/null
+        settled |
+        stage report "${report_command[@]}" >/dev/null
+    local ended=${PIPESTATUS[-2]}
     if [[ -t 1 || -n ${loud:-} ]]; then
         jq -r 'select((.analysis.status // "healthy") != "healthy") | "Analyzing \(.service) (\(.analysis.status))..."' \
             "$run/propose.jsonl"
     fi
-    saved "Enhanced diagnostic report saved:"
-    finish {services,probe,inspect,logs,stats,screenshot,analyze,propose,report}.status
+    conclude "$ended" "Enhanced diagnostic report saved:"
+}
+
+settled() { # between the stages and the report: holds the records back until it is known whether all stages live
+    cat >/dev/null
+    arrived
 }
 
 saved() { # what the report says, in a few lines
@@ -172,7 +262,7 @@ saved() { # what the report says, in a few lines
     path=$(jq -r '.report_path // empty' "$run/report.jsonl" 2>/dev/null)
     page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
     [[ -n $path ]] || return 0
-    if jq -e '.summary | .total > .healthy' "$run/report.jsonl" >/dev/null; then
+    if jq -e '.incomplete != [] or (.summary | .total > .healthy)' "$run/report.jsonl" >/dev/null; then
         jq -r '.issues[]? | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis)"
             + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
             + (if .first_action then "; proposed: \(.first_action)" else "" end)' "$run/report.jsonl"

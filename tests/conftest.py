@@ -93,7 +93,14 @@ def shop(_lab_up: dict[str, str]) -> Iterator[dict[str, str]]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=30, help="how many sessions tests/test_deaths.py kills a stage of")
     parser.addoption("--accept", action="store_true", help="write the transcripts' expectations; review git diff")
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    """How many kills are tried."""
+    return int(request.config.getoption("--kills"))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -34,6 +34,7 @@ class Facts:
     quotes: dict[str, str]  # the evidence of the hits and alarms, those that stand for something, as short text
     times: dict[str, str]  # when evidence appeared, where that is known: RFC 3339 UTC
     alarms: list[str]  # ids of what shows that the service does not work
+    lost: bool = False  # what was looked at came to an end half way
     unasked: bool = False  # it runs, and no healthcheck, URL or page tells whether it works
     running: bool = False
     started: float | None = None  # seconds since 1970
@@ -67,6 +68,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         quotes={each: short(quote(value)) for each, value in found.items()},
         times={each: stamp for each, value in found.items() if (stamp := time_of(value) or _ended(view, each))},
         alarms=alarms,
+        lost=view.lost,
         unasked=view.unasked,
         running=view.inspect is not None and view.inspect.state == "running",
         started=log.started,

@@ -105,6 +105,17 @@ class View:
             return Status.DEGRADED if self.answers_urls else Status.FAILED
         return self._as_shown(Status.HEALTHY)
 
+    @property
+    def lost(self) -> bool:
+        """Its container was removed, or a stage died, while it was looked at: that it was well may be over, or half."""
+        removed = self.inspect is not None and "container_not_found" in self.error_codes
+        return not self.finished and (removed or bool(self.error_codes & {"container_gone", "stage_died"}))
+
+    @property
+    def certain_status(self) -> Status:
+        """The status as people are told it: `healthy` only of what was looked at to the end."""
+        return Status.UNKNOWN if self.status == Status.HEALTHY and self.lost else self.status
+
     def _as_shown(self, otherwise: Status) -> Status:
         """What a browser adds: HTTP 200 and a blank page is not healthy. If nothing else was asked, it decides."""
         pages = self.pages
