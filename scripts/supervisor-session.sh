@@ -82,10 +82,12 @@ note() { # note STAGE STATUS DEATH: the status file of a stage
 }
 
 stage() { # stage NAME COMMAND...: one command of the pipe; keeps its records, messages, status and time
-    local name=$1 end keeper death
+    local name=$1 status end keeper death
     shift
-    "$@" 2>"$run/$name.err" | tee "$run/$name.jsonl"
-    local status=("${PIPESTATUS[@]}")
+    { # what bash itself says of a death is nothing for people
+        "$@" 2>"$run/$name.err" | tee "$run/$name.jsonl" 2>>"$run/$name.err"
+        status=("${PIPESTATUS[@]}")
+    } 2>/dev/null
     end=${status[0]} keeper=${status[1]}
     death=$(fate "dm-$name" "$end")
     if ((keeper == 141 && end == 0)); then
@@ -116,8 +118,10 @@ arrived() { # the records that all stages let through; if one died the newest of
         return
     fi
     if [[ ${stages[-1]} == propose ]]; then
-        newest | dm-analyze --engine rules 2>/dev/null | dm-propose 2>/dev/null >"$run/arrived.jsonl"
-        status=("${PIPESTATUS[@]}")
+        {
+            newest | dm-analyze --engine rules | dm-propose >"$run/arrived.jsonl"
+            status=("${PIPESTATUS[@]}")
+        } 2>/dev/null # it has said before what it has to say
         if [[ -z $(fate dm-analyze "${status[1]}")$(fate dm-propose "${status[2]}") ]]; then
             cat "$run/arrived.jsonl"
             return
@@ -130,16 +134,16 @@ newest() { # what came of each service before a stage died; nothing if nothing c
     [[ ! -s $run/services.jsonl ]] || PYTHONPATH=$root "$python" -P -m dm_tools.pipe.arrived "$run" "${stages[@]}"
 }
 
-conclude() { # conclude STATUS TITLE: tell of the report and of the stages; STATUS is that of the shell before dm-report
-    local ended=$1 title=$2 first='' status
+conclude() { # conclude TITLE: tell of the report and of the stages
+    local first='' status
     [[ -s $run/report.status ]] || note report 255 "dm-report left no status: its shell was killed"
     status=$(jq .status "$run/report.status")
-    if [[ -s $run/services.jsonl && $status != @(2|6|130) ]] && ! jq -e .report_path "$run/report.jsonl" >/dev/null 2>&1; then
+    if [[ -s $run/services.jsonl && $status != @(2|6|130) && -z $(jq -r '.report_path // empty' "$run/report.jsonl") ]]; then
         first=$(jq -r 'select(.died) | "\(.status) \(.died)"' "$run/report.status")
         [[ -n $first ]] || first="$ended the shell before dm-report was killed"
         arrived | stage report "${report_command[@]}" >/dev/null
     fi
-    saved "$title"
+    saved "$1"
     finish "$first"
 }
 
@@ -214,12 +218,15 @@ diagnose() {
     say "[supervisor] Triggering diagnostics..."
     stages=(services probe inspect)
     report_command=(dm-report --fail-on unhealthy --run-path "$run")
-    stage services "${source_command[@]}" |
-        stage probe dm-probe |
-        stage inspect dm-inspect |
-        settled |
-        stage report "${report_command[@]}" >/dev/null
-    conclude "${PIPESTATUS[-2]}" "Diagnostic report saved:"
+    {
+        stage services "${source_command[@]}" |
+            stage probe dm-probe |
+            stage inspect dm-inspect |
+            settled |
+            stage report "${report_command[@]}" >/dev/null
+        ended=${PIPESTATUS[-2]}
+    } 2>/dev/null
+    conclude "Diagnostic report saved:"
 }
 
 diagnose_enhanced() {
@@ -234,22 +241,24 @@ diagnose_enhanced() {
         say "[supervisor] No screenshots: $reason"
         eyes=(cat)
     }
-    stage services "${source_command[@]}" |
-        stage probe dm-probe |
-        stage inspect dm-inspect |
-        stage logs dm-logs |
-        stage stats dm-stats |
-        stage screenshot "${eyes[@]}" |
-        stage analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} |
-        stage propose dm-propose |
-        settled |
-        stage report "${report_command[@]}" >/dev/null
-    local ended=${PIPESTATUS[-2]}
+    {
+        stage services "${source_command[@]}" |
+            stage probe dm-probe |
+            stage inspect dm-inspect |
+            stage logs dm-logs |
+            stage stats dm-stats |
+            stage screenshot "${eyes[@]}" |
+            stage analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} |
+            stage propose dm-propose |
+            settled |
+            stage report "${report_command[@]}" >/dev/null
+        ended=${PIPESTATUS[-2]} # of the shell before dm-report
+    } 2>/dev/null
     if [[ -t 1 || -n ${loud:-} ]]; then
         jq -r 'select((.analysis.status // "healthy") != "healthy") | "Analyzing \(.service) (\(.analysis.status))..."' \
             "$run/propose.jsonl"
     fi
-    conclude "$ended" "Enhanced diagnostic report saved:"
+    conclude "Enhanced diagnostic report saved:"
 }
 
 settled() { # between the stages and the report: holds the records back until it is known whether all stages live

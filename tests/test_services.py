@@ -51,13 +51,12 @@ def test_each_entry_becomes_a_record_in_the_manifests_order(run: Run, tmp_path: 
     ]
 
 
-def test_keys_that_we_do_not_know_pass_through(run: Run, tmp_path: Path) -> None:
-    write(tmp_path, services({"name": "a", "team": {"slack": ["#${CHANNEL}"]}, "tier": 1, "v": 7, "errors": ["x"]}))
+def test_keys_of_ones_own_pass_through(run: Run, tmp_path: Path) -> None:
+    write(tmp_path, services({"name": "a", "x-team": {"slack": ["#${CHANNEL}"]}, "x-tier": 1, "v": 7}))
     record = records(run("dm-services", CHANNEL="ops").stdout)[0]
-    assert record["team"] == {"slack": ["#ops"]}
-    assert record["tier"] == 1
+    assert record["x-team"] == {"slack": ["#ops"]}
+    assert record["x-tier"] == 1
     assert record["v"] == 1
-    assert "errors" not in record
 
 
 @pytest.mark.parametrize(
@@ -122,10 +121,18 @@ BAD_MANIFESTS = {
     "duplicate": ('{"services": [{"name": "a"}, {"name": "b"}, {"name": "a"}]}', "services[2]: a second service"),
     "duplicate by variable": ('{"services": [{"name": "a"}, {"name": "${X:-a}"}]}', "services[1]: a second service"),
     "unset variable": ('{"services": [{"name": "a", "internal": ["http://${SHOP_DOMAIN}/"]}]}', "SHOP_DOMAIN"),
-    "unset variable in an extra key": ('{"services": [{"name": "a", "x": [{"y": "${DEEP}"}]}]}', "DEEP"),
-    "a form of Compose that we lack": ('{"services": [{"name": "a", "x": "${A:?needed}"}]}', "${A:?needed}"),
-    "a variable without an end": ('{"services": [{"name": "a", "x": "${A"}]}', "${A"),
-    "nested 900 deep": ('{"services": [{"name": "a", "x": ' + "[" * 900 + "]" * 900 + "}]}", "manifest.json"),
+    "unset variable in an extra key": ('{"services": [{"name": "a", "x-x": [{"y": "${DEEP}"}]}]}', "DEEP"),
+    "a form of Compose that we lack": ('{"services": [{"name": "a", "x-x": "${A:?needed}"}]}', "${A:?needed}"),
+    "a variable without an end": ('{"services": [{"name": "a", "x-x": "${A"}]}', "${A"),
+    "misspelt": (
+        '{"services": [{"name": "a", "extrnal": []}]}',
+        "services[0]: unknown key 'extrnal': did you mean 'external'?",
+    ),
+    "misspelt at the top": ('{"servces": []}', "unknown key 'servces': did you mean 'services'?"),
+    "in capitals": ('{"services": [{"name": "a", "External": []}]}', "did you mean 'external'?"),
+    "near to nothing": ('{"services": [{"name": "a", "team": 1}]}', "unknown key 'team': there are: name, internal"),
+    "a record's own": ('{"services": [{"name": "a", "errors": []}]}', "unknown key 'errors'"),
+    "nested 900 deep": ('{"services": [{"name": "a", "x-x": ' + "[" * 900 + "]" * 900 + "}]}", "manifest.json"),
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dm_tools import records
-from dm_tools.pipe import command, exits, say, stream
+from dm_tools.pipe import command, exits, stream
 
 
 @command.define("dm-services", unreachable=True)
@@ -46,14 +46,14 @@ def cli(names: tuple[str, ...], manifest: Path, discover: bool, docker_host: str
         found = services.discover(Engine(docker_host, timeout)) if discover else services.read_manifest(manifest)
     except services.ManifestError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
+    except services.NothingFoundError as nothing:
+        raise exits.Stop(exits.ERRORS, str(nothing)) from None
     except records.Problem as problem:
         raise exits.Stop(exits.UNREACHABLE, problem.message) from None
     unknown = set(names) - {record["service"] for record in found}
     if unknown:
         known = ", ".join(record["service"] for record in found)
         raise exits.Stop(exits.USAGE, f"no service {sorted(unknown)[0]!r}; there are: {known}")
-    if not found:
-        say.note("Docker has no containers")
     chosen = [record for record in found if not names or record["service"] in names]
     return stream.write(stream.one_by_one(chosen), "services")
 

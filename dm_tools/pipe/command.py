@@ -38,7 +38,7 @@ def define(
 
 
 def input_options(function: Function) -> Function:
-    """Names, URLs or `-` as arguments, and what to do with a line that is no record."""
+    """Names, URLs, files or `-` as arguments, and what to do with a line that is no record."""
     function = click.option(
         "--on-bad",
         type=click.Choice(["report", "skip", "fail"]),
@@ -46,7 +46,7 @@ def input_options(function: Function) -> Function:
         show_default=True,
         help="A line that is no record: report it as a record, skip it, or fail with status 3.",
     )(function)
-    return click.argument("services", nargs=-1, metavar="[SERVICE|URL|-]...")(function)
+    return click.argument("services", nargs=-1, metavar="[SERVICE|URL|FILE|-]...")(function)
 
 
 def stream_options(jobs: int = 8, timeout: float = 10, envvar: str | None = None) -> Callable[[Function], Function]:
@@ -164,23 +164,76 @@ def matched(fail_on: str | None, section: str) -> Callable[[stream.Record], bool
 
 
 def source(services: Iterable[str], on_bad: str) -> Iterator[stream.Record]:
-    """The records to work on: from the arguments, or else from standard input (which `-` names, too)."""
+    """The records to work on: from the arguments, or else from standard input (which `-` names, too).
+
+    An argument is a URL, a file of records, or a service's name. Raises exits.Stop before anything is read.
+    """
     words = tuple(services)
     if not words:
         return stdin(on_bad)
-    return _from_words(words, on_bad)
+    return _from_words([(word, _meaning(word)) for word in words], on_bad)
 
 
-def _from_words(words: tuple[str, ...], on_bad: str) -> Iterator[stream.Record]:
-    for word in words:
-        if word == "-":
+Meaning = stream.Record | BinaryIO | None
+
+
+def _from_words(words: list[tuple[str, Meaning]], on_bad: str) -> Iterator[stream.Record]:
+    for word, meaning in words:
+        if isinstance(meaning, dict):
+            yield meaning
+        elif meaning is None:
             yield from stdin(on_bad)
-        elif (record := stream.from_word(word)) is not None:
-            yield record
-        elif redact.has_secret(word):
-            raise exits.Stop(exits.USAGE, redact.NO_PASSWORDS)
         else:
-            raise exits.Stop(exits.USAGE, f"{word!r} is neither a service's name nor a URL")
+            with meaning:
+                try:
+                    yield from stream.read(meaning, on_bad)
+                except OSError as failure:
+                    raise exits.Stop(exits.BAD_INPUT, f"cannot read {word!r}: {failure.strerror}") from None
+
+
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".gz", ".bz2", ".xz", ".zst")  # of what is meant as a file, there or not
+
+
+def _meaning(word: str) -> Meaning:
+    """What an argument stands for: a record of its own, an open file, or None for standard input."""
+    if word == "-":
+        return None
+    if not stream.URL.match(word):
+        if (file := _file(word)) is not None:
+            return file
+        record = None if word.endswith(SUFFIXES) or "/" in word[1:] else stream.from_word(word)
+    else:
+        record = stream.from_word(word)
+    if record is not None:
+        return record
+    if redact.has_secret(word):
+        raise exits.Stop(exits.USAGE, redact.NO_PASSWORDS)
+    if word.endswith(SUFFIXES) or "/" in word:
+        raise exits.Stop(exits.USAGE, f"cannot read {word!r}: no such file")
+    raise exits.Stop(exits.USAGE, f"{word!r} is neither a service's name nor a URL nor a file")
+
+
+def _file(word: str) -> BinaryIO | None:
+    """The file that an argument names, opened; None if it names none.
+
+    A bare name without a suffix is a service's, unless the file begins as a record does: many a folder has a program
+    that is named as its service.
+    """
+    path = Path(word)
+    if not path.exists() or path.is_dir():
+        return None
+    try:
+        file = path.open("rb")
+    except OSError as failure:
+        raise exits.Stop(exits.USAGE, f"cannot read {word!r}: {(failure.strerror or str(failure)).lower()}") from None
+    begins = file.peek(2)[:2] if path.is_file() else b""  # what is no file on a disk may have nothing to show yet
+    if begins == b"\x1f\x8b":
+        file.close()
+        raise exits.Stop(exits.USAGE, f"cannot read {word!r}: it is compressed (zcat {word} | {say.program})")
+    if "." in word or "/" in word or begins.startswith(b"{"):
+        return file
+    file.close()
+    return None
 
 
 def stdin(on_bad: str) -> Iterator[stream.Record]:
