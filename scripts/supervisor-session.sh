@@ -24,9 +24,10 @@ Commands:
 --discover asks Docker for its containers. Without it the services manifest is read ($SERVICES_MANIFEST_PATH, default
 configs/probe-orchestrator/services_manifest.json); if there is none, Docker is asked.
 
-Settings come from the environment, then from .env (here, or else beside the README): PROOFS_DIR,
-SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME and what the manifest uses. With LLM_BASE_URL a
-model is asked about what the rules leave open (docs/llm.md); --agent lets it look further with read-only tools.
+Settings come from the environment, then from our own file ($DM_ENV_FILE, or ~/.config/dm-tools/env and .env beside the
+README): PROOFS_DIR, SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME. A .env here is not ours: it
+only says what the manifest's ${NAME} stand for. With LLM_BASE_URL a model is asked about what the rules leave open
+(docs/llm.md); --agent lets it look further with read-only tools.
 
 Every stage's records are kept in $PROOFS_DIR/runs/RUN/STAGE.jsonl, of the newest 100 runs. Without a terminal nothing is printed unless
 something is wrong.
@@ -44,20 +45,15 @@ complain() {
     printf 'supervisor: %s\n' "$*" >&2
 }
 
-settings() { # the variables that this script itself needs, with those of the .env file
-    local base=$PWD
-    if [[ -z ${DM_ENV_FILE:-} && ! -e .env && -e $root/.env ]]; then
-        export DM_ENV_FILE=$root/.env
-        base=$root # what that file says is meant from where it lies
-    fi
+settings() { # the variables that this script itself needs, with those of our settings file
     [[ -x $python ]] || "$root/scripts/setup" || exit
     local values=()
     mapfile -d '' values < <(PYTHONPATH=$root "$python" -P -m dm_tools.pipe.settings PROOFS_DIR SERVICES_MANIFEST_PATH)
     [[ ${#values[@]} == 2 ]] || exit 2
     export PROOFS_DIR=${values[0]:-$root/volumes/proofs}
     export SERVICES_MANIFEST_PATH=${values[1]:-$root/configs/probe-orchestrator/services_manifest.json}
-    [[ $PROOFS_DIR == /* ]] || PROOFS_DIR=$base/$PROOFS_DIR
-    [[ $SERVICES_MANIFEST_PATH == /* ]] || SERVICES_MANIFEST_PATH=$base/$SERVICES_MANIFEST_PATH
+    [[ $PROOFS_DIR == /* ]] || PROOFS_DIR=$PWD/$PROOFS_DIR
+    [[ $SERVICES_MANIFEST_PATH == /* ]] || SERVICES_MANIFEST_PATH=$PWD/$SERVICES_MANIFEST_PATH
 }
 
 seconds() { # since the run began

@@ -37,6 +37,7 @@ SEALED = {
     "NO_COLOR": "1",
     "DOCKER_HOST": "unix:///nonexistent/docker.sock",
     "DM_CHROMIUM": "/nonexistent/chromium",
+    "DM_ENV_FILE": "/dev/null",
 }
 BROWSER = {"DM_CHROMIUM": ""}  # what a test gives that asks for one: whichever the machine has
 # What a test gives that is about the process itself: signals, memory, limits. See tests/warm.py.

@@ -291,7 +291,7 @@ def test_kills_at_any_moment(tmp_path: Path, stack: dict[str, str], kills: int) 
             with contextlib.suppress(ProcessLookupError):
                 if target:
                     os.kill(target, number)
-            out, said = session.communicate(timeout=120)
+            said = session.communicate(timeout=120)[1]
         what = f"{index}: signal {number} for {target} ({line}), status {session.returncode}, {said!r}"
         incomplete = [each for each in reports(folder) if each["input_errors"]]
         whole_report = [each for each in reports(folder) if each["summary"]["healthy"] == len(NAMES)]

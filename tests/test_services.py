@@ -82,7 +82,7 @@ def test_variables_come_from_the_environment_before_the_env_file(run: Run, tmp_p
     assert records(run("dm-services", A="environment").stdout)[0]["external"] == ["http://environment/file"]
 
 
-def test_a_named_env_file_is_read_instead(run: Run, tmp_path: Path) -> None:
+def test_a_named_env_file_comes_before_the_one_of_the_folder(run: Run, tmp_path: Path) -> None:
     write(tmp_path, services({"name": "a", "external": ["http://${A}/"]}))
     (tmp_path / ".env").write_text("A=wrong\n")
     (tmp_path / "other.env").write_text("A=other\n")
@@ -95,7 +95,7 @@ def test_a_named_env_file_is_read_instead(run: Run, tmp_path: Path) -> None:
 def test_an_env_file_that_cannot_be_read_is_said(run: Run, tmp_path: Path) -> None:
     # Root may read any file, but nobody can read the first page of its own memory.
     (tmp_path / ".env").symlink_to("/proc/self/mem")
-    write(tmp_path, services({"name": "a"}))
+    write(tmp_path, services({"name": "${A}"}))
     done = run("dm-services")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("dm-services: cannot read '.env'")
@@ -167,10 +167,11 @@ def test_the_manifests_path_comes_from_flag_then_environment_then_env_file(run: 
         return str(records(run(line, **variables).stdout)[0]["service"])
 
     assert chosen("dm-services") == "default"
-    (tmp_path / ".env").write_text("SERVICES_MANIFEST_PATH=file.json\n")
-    assert chosen("dm-services") == "file"
-    assert chosen("dm-services", **environment) == "environment"
-    assert chosen("dm-services --manifest flag.json", **environment) == "flag"
+    (tmp_path / "own.env").write_text("SERVICES_MANIFEST_PATH=file.json\n")
+    own = {"DM_ENV_FILE": "own.env"}
+    assert chosen("dm-services", **own) == "file"
+    assert chosen("dm-services", **environment, **own) == "environment"
+    assert chosen("dm-services --manifest flag.json", **environment, **own) == "flag"
 
 
 def test_arguments_choose_services(run: Run, tmp_path: Path) -> None:

@@ -183,9 +183,11 @@ def test_an_unusable_manifest_is_one_line(tmp_path: Path, content: str) -> None:
 
 def test_settings_from_the_env_file(tmp_path: Path) -> None:
     manifest(tmp_path, {"name": "gone", "external": ["tcp://127.0.0.1:${PORT}"]})
-    (tmp_path / ".env").write_text("PROOFS_DIR=kept here\nSERVICES_MANIFEST_PATH=manifest.json\nPORT=1\n")
+    (tmp_path / "own.env").write_text("PROOFS_DIR=kept here\nSERVICES_MANIFEST_PATH=manifest.json\n")
+    (tmp_path / ".env").write_text("PROOFS_DIR=elsewhere\nPORT=1\n")
+    own = {"DM_ENV_FILE": "own.env"}
     done = subprocess.run(
-        [SUPERVISOR, "diagnose"], env=SEALED, cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [SUPERVISOR, "diagnose"], env=SEALED | own, cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 10
     assert len(list((tmp_path / "kept here").glob("stack_diagnostics_*.json"))) == 1

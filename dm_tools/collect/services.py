@@ -15,11 +15,15 @@ import orjson
 from dm_tools import records, redact
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Engine
+from dm_tools.pipe import settings
 
 Record = dict[str, Any]
 
 # ${NAME}, ${NAME:-default} as in Compose; $$ is a dollar. What else begins with ${ is a mistake.
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\{[^}]{0,40}\}?))")
+
+
+MAX_TEXT = 64 * 1024  # characters of a text of the manifest, once its variables are replaced
 
 
 class ManifestError(Exception):
@@ -69,7 +73,17 @@ def expand(text: str, environment: Mapping[str, str]) -> str:
             return match[0]  # and so is ?token=${API_TOKEN}
         return found or default or ""
 
-    return _VARIABLE.sub(value, text)
+    size = len(text)
+
+    def bounded(match: re.Match[str]) -> str:
+        nonlocal size
+        found = value(match)
+        size += len(found)
+        if size > MAX_TEXT:
+            raise ManifestError(f"a text becomes longer than {MAX_TEXT // 1024} KiB by what its variables stand for")
+        return found
+
+    return _VARIABLE.sub(bounded, text)
 
 
 def expanded(value: Any, environment: Mapping[str, str]) -> Any:
@@ -126,7 +140,7 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
 def read_manifest(path: Path) -> list[Record]:
     """The records of a manifest file. Raises ManifestError, its message beginning with the file's name."""
     try:
-        return parse_manifest(path.read_bytes(), os.environ)
+        return parse_manifest(path.read_bytes(), settings.variables())
     except OSError as failure:
         reason = (failure.strerror or str(failure)).lower()
         raise ManifestError(f"cannot read the manifest {str(path)!r}: {reason}") from None
@@ -138,7 +152,8 @@ def discover(engine: Engine) -> list[Record]:
     """A record per container of the engine: Compose services by their service's name, others by their own.
 
     Published ports become checks: someone meant them to be reached. Exposed ones that are not published do not;
-    images expose ports that nobody listens on. $COMPOSE_PROJECT_NAME limits it to one project. Raises NothingFoundError.
+    images expose ports that nobody listens on. $COMPOSE_PROJECT_NAME limits it to one project.
+    Raises NothingFoundError.
     """
     project = os.environ.get("COMPOSE_PROJECT_NAME")
     everything = [each for each in reading.containers(engine) if not finding.is_one_off(each)]

@@ -23,11 +23,18 @@ from dm_tools.pipe import command, exits, stream
 )
 @click.option("--discover", is_flag=True, help="Ask Docker for its containers instead of reading a manifest.")
 @click.option("--docker-host", help="With --discover: the engine to ask, instead of $DOCKER_HOST.")
-@click.option("-t", "--timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Seconds.")
+@click.option(
+    "-t",
+    "--timeout",
+    type=command.Duration(0.1, 3600),
+    default=10.0,
+    show_default=True,
+    help="Time that Docker has: seconds, or as 500ms, 30s.",
+)
 def cli(names: tuple[str, ...], manifest: Path, discover: bool, docker_host: str | None, timeout: float) -> int:
     """Write one record per service, in the manifest's order; with SERVICE arguments only those.
 
-    In the manifest's texts ${NAME} and ${NAME:-default} are replaced from the environment and the .env file; a
+    In the manifest's texts ${NAME} and ${NAME:-default} are replaced from the environment and the .env file here; a
     variable that is not set is an error. With --discover, Compose services are named as in the Compose file, other
     containers by their own name, and every published TCP port becomes a check.
 

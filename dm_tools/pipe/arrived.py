@@ -1,7 +1,7 @@
 """What has arrived of a run of supervisor-session.sh in which a stage died: the newest record of each service.
 
-Every stage's records are on the disk, in RUN/STAGE.jsonl; the last line of one that was killed may be torn. RUN/STAGE.status
-says of a stage that died what it died of.
+Every stage's records are on the disk, in RUN/STAGE.jsonl; the last line of one that was killed may be torn.
+RUN/STAGE.status says of a stage that died what it died of.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def died(run: Path, stage: str) -> str | None:
 def newest(run: Path, stages: list[str]) -> Iterator[Record]:
     """A record that only says which stages died, then the newest record of each service.
 
-    `stages` in the order of the pipe. A service that did not get through one that collects has an entry in its `errors`.
+    `stages` in the order of the pipe. A service that did not get through one that collects has an entry
+    in its `errors`.
     """
     dead = {stage: what for stage in stages if (what := died(run, stage))}
     yield {"v": records.VERSION, "errors": [records.error(stage, CODE, what) for stage, what in dead.items()]}

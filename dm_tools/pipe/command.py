@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from dm_tools import __version__, records, redact
 from dm_tools.pipe import exits, say, settings, stream
@@ -37,6 +38,22 @@ def define(
     return decorate
 
 
+class Duration(click.ParamType):  # type: ignore[type-arg] # generic only in the newest stubs
+    """A time in seconds, written as `10`, `500ms`, `30s`, `5m` or `2h`, within bounds."""
+
+    name = "duration"
+
+    def __init__(self, least: float, most: float | None = None) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """Seconds."""
+        found = settings.seconds(value.strip()) if isinstance(value, str) else float(value)
+        if found is None or found < self.least or (self.most is not None and found > self.most):
+            self.fail(settings.no_duration(str(value), self.least, self.most), parameter, context)
+        return found
+
+
 def input_options(function: Function) -> Function:
     """Names, URLs, files or `-` as arguments, and what to do with a line that is no record."""
     function = click.option(
@@ -59,12 +76,12 @@ def stream_options(jobs: int = 8, timeout: float = 10, envvar: str | None = None
         function = click.option(
             "-t",
             "--timeout",
-            type=click.FloatRange(min=0.1, max=3600),
+            type=Duration(0.1, 3600),
             envvar=envvar,
             default=timeout,
             show_default=True,
             show_envvar=True,
-            help="Seconds that one record's answer may take.",
+            help="Time that one record's answer may take: seconds, or as 500ms, 30s, 5m.",
         )(function)
         function = click.option(
             "-j",
@@ -294,7 +311,7 @@ def run(command: click.Command) -> NoReturn:
         signal.signal(signal.SIGTERM, _on_signal)
         if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a shell's background job ignores Ctrl-C
             signal.signal(signal.SIGINT, _on_signal)
-        settings.load_env_file()
+        settings.load()
         with _own_exits():
             status = command.main(prog_name=command.name, standalone_mode=False) or exits.DONE
     except exits.Stop as stop:
@@ -303,7 +320,7 @@ def run(command: click.Command) -> NoReturn:
             say.note(stop.message)
     except click.UsageError as wrong:
         status = exits.USAGE
-        say.note(f"{wrong.format_message()} (try '{say.program} --help')")
+        say.note(_wrong_use(wrong))
     except click.ClickException as wrong:
         status = exits.USAGE
         say.note(wrong.format_message())
@@ -321,6 +338,16 @@ def run(command: click.Command) -> NoReturn:
             traceback.print_exc()
         say.note(f"internal error: {type(bug).__name__}: {bug} (DM_DEBUG=1 shows where)")
     finish(status)
+
+
+def _wrong_use(wrong: click.UsageError) -> str:
+    """What is wrong, and where it stands: on the command line, in a variable, in a line of the settings file."""
+    if isinstance(wrong, click.BadParameter) and wrong.ctx and wrong.param and wrong.param.name:
+        variable = wrong.param.envvar
+        source = wrong.ctx.get_parameter_source(wrong.param.name)
+        if source == ParameterSource.ENVIRONMENT and isinstance(variable, str):
+            return f"{settings.origin(variable)}: {wrong.message}"
+    return f"{wrong.format_message()} (try '{say.program} --help')"
 
 
 def finish(status: int) -> NoReturn:

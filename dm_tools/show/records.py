@@ -157,6 +157,8 @@ def _report(report: Json) -> Iterator[Line]:
     if not as_list(report.get("issues")):
         incomplete = as_list(report.get("input_errors")) != []
         yield Line("No issues seen, but the evidence is incomplete." if incomplete else "No issues.")
+    for endpoint in as_list(report.get("sent_to")):
+        yield Line(f"Evidence left this machine: a model at {endpoint} was asked.")
     for each in map(as_dict, as_list(report.get("complaints"))):
         yield Line("")
         yield Line(f"{each.get('service')} complains, and nobody is seen to fail because of it", "yellow", bold=True)

@@ -339,6 +339,7 @@ def _enhanced(collector: Collector, head: Head, stamp: int, base: Path, manner: 
         requires_human_review=review,
         complaints=sorted(collector.complaints, key=lambda each: each.severity.order),
         base_report_path=files.text(base),
+        sent_to=sorted(collector.meter.sent_to),
     )
     report.cost = collector.meter.cost(manner.text(msgspec.to_builtins(report)))
     return report
