@@ -17,7 +17,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import eq, itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -75,6 +75,17 @@ _WORDS_OF = {
     ),
 }
 _PARTS_OF = {ERROR: (b"Error", b"xception", b"\x02"), WARNING: (b"timed out", b"\x01")}
+
+
+class Kind(NamedTuple):
+    """The items of one template: how grave, how many, the first and the newest, each with its place in the log."""
+
+    level: int  # ERROR, WARNING or OTHER
+    items: int
+    example: LogLine
+    position: int
+    newest: LogLine
+    newest_position: int
 
 
 class _Kind:
@@ -280,6 +291,13 @@ class Condenser:
         """Errors first, then warnings, then the rest, each in the order of their first items; what did not fit last."""
         return [Template(kind.count, kind.first, kind.last, kind.example.id, kind.text()) for kind in self._all()]
 
+    def kinds(self) -> list[Kind]:
+        """The same as `templates`, with the first and the newest item of each."""
+        return [
+            Kind(each.level, each.count, each.example, each.position, each.newest, each.newest_position)
+            for each in self._all()
+        ]
+
     def lines(self) -> list[tuple[int, LogLine]]:
         """The items worth reading, each with its place among all: what carries a cause, an example of every template,
         the newest of every error and warning, and the end of the log."""
@@ -295,9 +313,18 @@ class Condenser:
 
 def templates(lines: list[LogLine]) -> list[Template]:
     """What these items have in common."""
+    return _of(lines).templates()
+
+
+def kinds(lines: list[LogLine]) -> list[Kind]:
+    """The same, with the first and the newest item of each template."""
+    return _of(lines).kinds()
+
+
+def _of(lines: list[LogLine]) -> Condenser:
     condenser = Condenser()
     condenser.add([line.text for line in lines], lines.__getitem__)
-    return condenser.templates()
+    return condenser
 
 
 _CITED = re.compile(r'"(logs:[A-Za-z0-9_.]{1,80})"')

@@ -1,0 +1,301 @@
+"""Which items of a log tell most, whether or not a pattern knows them.
+
+A pattern library knows what it was taught. Here is judged by what holds for any program: the words of its levels and
+the plain words of failing, what is rare, what is new, what came last and what stands beside the first error.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from dm_tools.evidence.view import RECENT_SECONDS, View
+from dm_tools.records import LogLine, Template
+from dm_tools.text import condense
+from dm_tools.text.plain import clean
+from dm_tools.text.times import parse_time
+
+LAST_WORDS = 4  # items at the end of a log that count as its last words
+STARTING_SECONDS = 8.0  # what a program says so early is how it starts
+SETTLED_SECONDS = 60.0  # a program that has run for so long has overcome what it complained of at its start
+
+# The level that a program gives to a line itself. Only at its beginning: further on it is somebody's word.
+_LEVEL = re.compile(
+    r"""(?ix)(?<![\w./-])(?:
+      (?P<fatal>fatal|ftl|critical|crit|panic|emerg(?:ency)?|alert)
+    | (?P<error>error|erro|err|severe)
+    | (?P<warning>warning|warn|wrn)
+    | (?P<talk>info|inf|debug|dbg|trace|notice|note|log|verbose)
+    )(?![\w/-])"""
+)
+_LEVEL_WITHIN = 90  # characters
+_THROWN = re.compile(
+    r"(?:\b[A-Za-z_.]*(?:Error|Exception)\b(?::| \()|\bTraceback \(most|\bpanic: |\bthread '.*' panicked)"
+)
+
+# The plain words of failing. Strong ones are about a failure; weak ones may be.
+_STRONG = re.compile(
+    r"""(?ix)\b(?:
+      fail(?:s|ed|ure|ures|ing)? | fatal | panic\w* | error | cannot | can't | could\ ?n[o']t | could\ not | unable
+    | unavailable | unreachable | refused | reject(?:ed|s) | den(?:ied|y) | forbidden | unauthori[sz]ed | corrupt\w*
+    | malformed | broken | damaged | mismatch\w* | inconsistent | incompatible | unsupported | unrecogni[sz]ed
+    | unexpected(?:ly)? | uncaught | unhandled | abort(?:ed|ing)? | crash(?:ed|es|ing)? | killed | died | segfault
+    | segmentation | core\ dumped | out\ of | exhausted | exceed(?:ed|s)? | insufficient | overflow | expired
+    | missing | lost | no\ such | no\ space | no\ route | no\ permission | no\ server | no\ longer | not\ found
+    | not\ (?:exist|available|allowed|permitted|supported|installed|valid|set|defined|reachable|running|responding|
+             enough|possible|configured|writable|readable|match|open|mounted|a\ directory|authorized|resolve[d]?)
+    | (?:does|do|did|is|are|was|were|must|may|will|has|have)(?:\ not|n't)
+    | too\ (?:many|old|large|long|small|few|low|big|short) | timed?\ ?out | timeout | gave\ up | giving\ up
+    | invalid | illegal | bad | wrong | dirty | deadlock | conflict(?:s|ing)?
+    | already\ (?:in\ use|allocated|exists|running|locked) | violat\w+ | unknown | undefined | E[A-Z]{5,}
+    )\b""",
+)
+_WEAK = re.compile(
+    r"""(?ix)\b(?:
+      warn(?:ing)? | retry(?:ing)? | retries | reconnect\w* | disconnect\w* | closed | reset | down | disabled
+    | ignored | skipp(?:ed|ing) | must | requires? | need(?:s|ed) | please | locked | lock | stale | limit | full
+    | terminat\w+ | exit(?:ed|ing|s)? | shut(?:ting)?\ ?down | stopp(?:ed|ing) | stopping | restart(?:ed|ing)?
+    | clear(?:ed|ing) | removed | deleted | revoked | changed | signal | SIG[A-Z]{3,4} | errno | slow | deprecated
+    | degraded | dropped | waiting | rebuild\w* | restored | overrid\w+ | mode | read-?only | blocked | paused
+    | suspended | duplicate | fix | empty
+    )\b""",
+)
+# A line about a request: its status tells that something fails, not why.
+_ACCESS = re.compile(
+    r"\"(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|CONNECT) |\b(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) /\S* "
+    r"|\"(?:method|http_method)\":\s?\"(?:GET|HEAD|POST|PUT|DELETE|PATCH)|handled request"
+)
+# What belongs to the item before it and says nothing alone.
+_FRAGMENT = re.compile(
+    r"^\s*(?:#\d+ |at [\w$.<]|File \"|Stack trace:|thrown in |\{main\}|Node\.js v\d|\^+\s*$|\.\.\. )"
+)
+_FRAME = re.compile(
+    r"^\s+(?:at |File \"|\.\.\. \d+ (?:more|common))|^\s*#\d+ |^\s+\S+\.(?:go|c|rs|rb|ex|erl|py):\d+|^\s*[\^~]+\s*$"
+    r"|^\s+\([\w-]+ \d[\d.]*\) |^goroutine \d|^\S+\(.*\)$"
+)
+_LETTERS = re.compile(r"[^\W\d_]")
+_WORD_MASK = re.compile(r"[\d_]+|0x[0-9a-f]+")
+
+
+@dataclass(frozen=True)
+class Telling:
+    """One item that is worth reading, and how many like it there are.
+
+    `line` is the newest of its kind. `first` and `last` are RFC 3339 or None. `weight`: how much it tells, from about
+    -5 (daily talk) to 12 (the program's own last word on why it ends); `rank` sorts it among others of its kind.
+    """
+
+    line: LogLine
+    count: int
+    first: str | None
+    last: str | None
+    weight: float
+    level: int  # condense.ERROR, WARNING or OTHER
+
+
+def telling(view: View) -> list[Telling]:
+    """The items of a service's log, one or two of each kind, those that tell most first."""
+    logs = view.logs
+    if logs is None or not logs.lines:
+        return []
+    whole = {template.example: template for template in logs.templates}
+    kinds = [each for each in condense.kinds(logs.lines) if _says_something(each.newest.text)]
+    times = _Times(view, logs.lines)
+    errors = sorted(each.position for each in kinds if _base(each.newest.text, each.level) >= 5)
+    found: list[Telling] = []
+    for kind in kinds:
+        template = whole.get(kind.example.id)
+        weight = _weight(kind, template, times, errors, len(logs.lines))
+        found.append(_told(kind, template, kind.newest, weight))
+        if kind.items > 1 and kind.level != condense.OTHER and _differ(kind.example.text, kind.newest.text):
+            found.append(_told(kind, template, kind.example, weight - 1.5))
+    found.sort(key=lambda each: -each.weight)
+    return found
+
+
+def _told(kind: condense.Kind, template: Template | None, line: LogLine, weight: float) -> Telling:
+    count = max(kind.items, template.count if template else 0)
+    first = template.first if template and template.first else kind.example.ts
+    last = template.last if template and template.last else kind.newest.ts
+    return Telling(line, count, first, last, weight, kind.level)
+
+
+class _Times:
+    """When a log begins and ends, and what is present in it."""
+
+    def __init__(self, view: View, lines: list[LogLine]) -> None:
+        stamps = [stamp for line in (lines[0], lines[-1]) if (stamp := parse_time(line.ts)) is not None]
+        self.begin = stamps[0] if stamps else None
+        self.end = stamps[-1] if stamps else None
+        inspect = view.inspect
+        observed = parse_time(inspect.observed_at) if inspect else None
+        self.started = parse_time(inspect.started_at) if inspect else None
+        self.runs = bool(inspect and inspect.state == "running" and not view.looping)
+        self.ended = bool(inspect and (inspect.state in ("exited", "dead", "restarting") or view.looping))
+        self.now = observed if self.runs and observed is not None else self.end
+
+    def age(self, stamp: str | None) -> float:
+        """Seconds from a time to the present of the log; 0 where nothing says."""
+        time = parse_time(stamp)
+        return max(self.now - time, 0.0) if time is not None and self.now is not None else 0.0
+
+    def since_begin(self, stamp: str | None) -> float | None:
+        """Seconds from the log's beginning (or the container's start, if that is later and the time is after it)."""
+        time = parse_time(stamp)
+        if time is None or self.begin is None:
+            return None
+        begin = self.started if self.started is not None and self.begin <= self.started <= time else self.begin
+        return time - begin
+
+
+def _weight(kind: condense.Kind, template: Template | None, times: _Times, errors: list[int], items: int) -> float:
+    text = kind.newest.text
+    weight = base = _base(text, kind.level)
+    count = max(kind.items, template.count if template else 0)
+    first = template.first if template and template.first else kind.example.ts
+    last = kind.newest.ts
+    began = times.since_begin(first)
+    until = times.since_begin(last)
+    if times.age(last) > RECENT_SECONDS:
+        weight -= 2.5
+    if times.runs and until is not None and until < STARTING_SECONDS and times.age(last) > SETTLED_SECONDS:
+        weight -= 2.0  # said while it started, and it runs
+    if began is not None and began > STARTING_SECONDS:
+        weight += 1.0  # new: the program has run without it
+    if base < 5:
+        weight += 1.0 if count == 1 else 0.5 if count <= 3 else -1.0 if count > 20 else 0.0
+        if began is not None and began <= STARTING_SECONDS and items > 10:
+            weight -= 1.0
+        if errors and 0 < errors[0] - kind.newest_position <= 2:
+            weight += 1.0  # what it did just before the first error
+    else:
+        weight += 0.5 if kind.position == errors[0] else 0.0
+    if kind.newest_position >= items - LAST_WORDS:
+        weight += 2.0 if times.ended else 1.0
+    return weight
+
+
+def _base(text: str, level: int) -> float:
+    """How much the words alone say."""
+    head = clean(text[:4000])
+    named = _LEVEL.search(head, 0, _LEVEL_WITHIN)
+    strong, weak = (
+        len({each.lower() for each in _STRONG.findall(head)}),
+        len({each.lower() for each in _WEAK.findall(head)}),
+    )
+    weight = min(strong, 3) * 1.0 + min(weak, 2) * 0.4
+    if named and named["fatal"]:
+        weight += 5.0
+    elif (named and named["error"]) or _THROWN.search(head):
+        weight += 4.5
+    elif named and named["warning"]:
+        weight += 2.0
+    elif named and named["talk"]:
+        weight -= 0.5
+    else:
+        weight += {condense.ERROR: 3.0, condense.WARNING: 1.5}.get(level, 0.0)
+    if _ACCESS.search(head):
+        weight = {condense.ERROR: 3.0, condense.WARNING: 1.5}.get(level, -2.0)
+    return weight
+
+
+def _says_something(text: str) -> bool:
+    return len(_LETTERS.findall(text[:400])) >= 4 and not _FRAGMENT.match(text)
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether two items of a kind differ in more than numbers."""
+    return _WORD_MASK.sub("", one.split("\n", 1)[0]) != _WORD_MASK.sub("", other.split("\n", 1)[0])
+
+
+# Times as programs put them before their lines; the engine's time of the item is told anyway.
+_STAMP = re.compile(
+    r"""(?x)^[\s\[(]*(?:
+      (?:ts|time|timestamp)="?\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d)?"?
+    | \d{4}[-/.]\d\d[-/.]\d\d[T\ _]+\d{1,2}:\d\d:\d\d(?:[.,:]\d+)?(?:\ ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?(?:\ \d+(?=\ \[))?
+    | \d{1,2}[-/](?:\d\d|[A-Z][a-z]{2})[-/]\d{4}[:,\ ]+\d\d:\d\d:\d\d(?:[.,]\d+)?(?:\ [AP]M)?(?:\ [+-]\d{4})?
+    | [A-Z][a-z]{2}\ +\d{1,2}\ \d\d:\d\d:\d\d
+    | \d\d:\d\d:\d\d(?:[.,]\d+)?
+    )[\])]?[:|,\s]*"""
+)
+_JSON_FIRST = (
+    "level",
+    "severity",
+    "lvl",
+    "logger",
+    "msg",
+    "message",
+    "event",
+    "error",
+    "err",
+    "exception",
+    "reason",
+    "detail",
+)
+_JSON_LEFT_OUT = frozenset(("ts", "time", "timestamp", "@timestamp", "date", "pid", "hostname", "caller", "v"))
+_JSON_LONGEST = 16_384
+
+
+def condensed(text: str, length: int) -> str:
+    """One item on one line of at most `length` characters, without control characters and the time that it begins with.
+
+    Of a trace what it says is left: its first line, its exceptions, and lines that speak of a failure; no frames. Of
+    a JSON object the message and the errors come first. What is cut off is at the end, or of a long line in the middle.
+    """
+    text = clean(text)
+    if text.startswith("{") and len(text) <= _JSON_LONGEST and (told := _json(text)):
+        text = told
+    parts = [part for part in text.split("\n") if part.strip()]
+    parts[:1] = [_STAMP.sub("", part) or part for part in parts[:1]]
+    if len(parts) > 1:
+        parts = _of_trace(parts)
+    line = " ".join(" / ".join(part.strip() for part in parts).split())
+    line = "".join(c if c.isprintable() else " " for c in line)
+    half = (length - 3) // 2
+    return line if len(line) <= length else f"{line[: length - 3 - half]} … {line[-half:]}"
+
+
+MAX_PARTS = 6
+
+
+def _of_trace(parts: list[str]) -> list[str]:
+    first = 1 if parts[0].startswith("Traceback (most recent call last)") else 0
+    last = next((at for at in range(len(parts) - 1, 0, -1) if not parts[at][0].isspace()), 0)
+    kept = {first if first < len(parts) and not first else 0, last}
+    speaking = [
+        at
+        for at, part in enumerate(parts)
+        if at
+        and not _FRAME.match(part)
+        and (part.startswith("Caused by") or _STRONG.search(part) or _THROWN.search(part))
+    ]
+    kept |= {*speaking[: MAX_PARTS // 2], *speaking[-(MAX_PARTS // 2) :]}
+    if parts[0].startswith("Traceback (most recent call last)") and len(kept) > 1:
+        kept.discard(0)
+    if all(_FRAME.match(parts[at]) for at in kept):  # an item that is nothing but frames
+        kept |= {0}
+    return [parts[at] for at in sorted(kept)]
+
+
+def _json(text: str) -> str:
+    """A log item that is a JSON object, as `key=value`; empty if it is none."""
+    try:
+        found: Any = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return ""
+    if not isinstance(found, dict):
+        return ""
+    flat: dict[str, Any] = {}
+    for key, value in found.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{inner}": each for inner, each in value.items() if not isinstance(each, dict | list)}
+        elif not isinstance(value, list):
+            flat[key] = value
+        elif all(isinstance(each, str) for each in value):
+            flat[key] = ", ".join(value)
+    order = sorted(flat, key=lambda key: _JSON_FIRST.index(key.lower()) if key.lower() in _JSON_FIRST else 99)
+    shown = [f"{key}={flat[key]}" for key in order if key.lower() not in _JSON_LEFT_OUT and flat[key] not in (None, "")]
+    return "\n".join([" ".join(shown[:16]).split("\n", 1)[0], *(" ".join(shown[:16]).split("\n")[1:])])
