@@ -18,6 +18,7 @@ from dm_tools.text import condense
 from dm_tools.text.plain import clean
 from dm_tools.text.times import parse_time
 
+GRAVE = 5.0  # the weight of words that are about a failure
 LAST_WORDS = 4  # items at the end of a log that count as its last words
 STARTING_SECONDS = 8.0  # what a program says so early is how it starts
 SETTLED_SECONDS = 60.0  # a program that has run for so long has overcome what it complained of at its start
@@ -104,11 +105,13 @@ def telling(view: View) -> list[Telling]:
     whole = {template.example: template for template in logs.templates}
     kinds = [each for each in condense.kinds(logs.lines) if _says_something(each.newest.text)]
     times = _Times(view, logs.lines)
-    errors = sorted(each.position for each in kinds if _base(each.newest.text, each.level) >= 5)
+    grave = [each for each in kinds if _base(each.newest.text, each.level) >= GRAVE]
+    errors = sorted(each.position for each in grave)
+    before = {place for each in grave for at in (each.position, each.newest_position) for place in (at - 1, at - 2)}
     found: list[Telling] = []
     for kind in kinds:
         template = whole.get(kind.example.id)
-        weight = _weight(kind, template, times, errors, len(logs.lines))
+        weight = _weight(kind, template, times, errors, before, len(logs.lines))
         found.append(_told(kind, template, kind.newest, weight))
         if kind.items > 1 and kind.level != condense.OTHER and _differ(kind.example.text, kind.newest.text):
             found.append(_told(kind, template, kind.example, weight - 1.5))
@@ -151,7 +154,9 @@ class _Times:
         return time - begin
 
 
-def _weight(kind: condense.Kind, template: Template | None, times: _Times, errors: list[int], items: int) -> float:
+def _weight(
+    kind: condense.Kind, template: Template | None, times: _Times, errors: list[int], before: set[int], items: int
+) -> float:
     text = kind.newest.text
     weight = base = _base(text, kind.level)
     count = max(kind.items, template.count if template else 0)
@@ -165,12 +170,12 @@ def _weight(kind: condense.Kind, template: Template | None, times: _Times, error
         weight -= 2.0  # said while it started, and it runs
     if began is not None and began > STARTING_SECONDS:
         weight += 1.0  # new: the program has run without it
-    if base < 5:
+    if base < GRAVE:
         weight += 1.0 if count == 1 else 0.5 if count <= 3 else -1.0 if count > 20 else 0.0
         if began is not None and began <= STARTING_SECONDS and items > 10:
             weight -= 1.0
-        if errors and 0 < errors[0] - kind.newest_position <= 2:
-            weight += 1.0  # what it did just before the first error
+        if kind.newest_position in before:
+            weight += 1.5  # what it said just before an error
     else:
         weight += 0.5 if kind.position == errors[0] else 0.0
     if kind.newest_position >= items - LAST_WORDS:
@@ -243,7 +248,7 @@ def condensed(text: str, length: int) -> str:
     """One item on one line of at most `length` characters, without control characters and the time that it begins with.
 
     Of a trace what it says is left: its first line, its exceptions, and lines that speak of a failure; no frames. Of
-    a JSON object the message and the errors come first. What is cut off is at the end, or of a long line in the middle.
+    a JSON object the message and the errors come first. What is cut out stands beyond the beginning of a long line.
     """
     text = clean(text)
     if text.startswith("{") and len(text) <= _JSON_LONGEST and (told := _json(text)):
@@ -252,12 +257,26 @@ def condensed(text: str, length: int) -> str:
     parts[:1] = [_STAMP.sub("", part) or part for part in parts[:1]]
     if len(parts) > 1:
         parts = _of_trace(parts)
-    line = " ".join(" / ".join(part.strip() for part in parts).split())
-    line = "".join(c if c.isprintable() else " " for c in line)
-    half = (length - 3) // 2
-    return line if len(line) <= length else f"{line[: length - 3 - half]} … {line[-half:]}"
+    parts = ["".join(c if c.isprintable() else " " for c in " ".join(part.split())) for part in parts]
+    room = length - len(BETWEEN) * (len(parts) - 1)
+    cut: dict[int, str] = {}
+    for left, at in zip(
+        range(len(parts), 0, -1), sorted(range(len(parts)), key=lambda at: len(parts[at])), strict=True
+    ):
+        cut[at] = _shortened(parts[at], max(room // left, SHORTEST))  # what a short one does not need, a long one has
+        room -= len(cut[at])
+    return BETWEEN.join(cut[at] for at in range(len(parts)))
 
 
+def _shortened(text: str, length: int) -> str:
+    """The text, or two thirds of so many characters from its beginning and one from its end."""
+    end = (length - len(CUT)) // 3
+    return text if len(text) <= length else f"{text[: length - len(CUT) - end]}{CUT}{text[-end:]}"
+
+
+BETWEEN = " / "  # stands for a line's end
+CUT = " … "
+SHORTEST = 40  # characters of a line of a trace
 MAX_PARTS = 6
 
 

@@ -91,7 +91,7 @@ class _Service:
     verdict: Analysis | None
     inspect: Inspect | None
     row: str
-    remarks: list[str]  # quoted below its row, the most telling first
+    remarks: list[tuple[str, float]]  # quoted below its row, and how much each tells, 0 to 1
     lines: list[Telling]
     texts: dict[str, str]  # id -> the item in short
     items: int
@@ -195,7 +195,7 @@ def _service(record: Json) -> _Service:
         events=_happened(inspect),
         unseen=list(_unseen(record, view)),
         newest=lines[-1].ts if lines else None,
-        remarkable=bool(remarks) or status not in (Status.HEALTHY, Status.UNKNOWN),
+        remarkable=any(tells > 0.2 for _, tells in remarks) or status not in (Status.HEALTHY, Status.UNKNOWN),
     )
 
 
@@ -211,7 +211,7 @@ def _row(view: View, status: Status) -> str:
         parts.append(_name(_CLOUDY.sub(lambda match: match[0][:12], inspect.image)) + ":")
         parts.append(_state(inspect))
     else:
-        parts.append("no container was looked at:")
+        parts.append("there is no container:" if view.missing else "its container was not looked at:")
     asked = [_asked(check) for check in (view.probe.checks if view.probe else []) if check.kind != "container"]
     if asked:
         parts.append("; asked " + ", ".join(asked[:6]) + (f" and {len(asked) - 6} more" if len(asked) > 6 else ""))
@@ -219,7 +219,7 @@ def _row(view: View, status: Status) -> str:
     if pages:
         parts.append("; pages " + ", ".join(f"{count} {verdict}" for verdict, count in pages.items()))
     if view.stats:
-        parts += [f"; {each}" for each in _figures(view)]
+        parts += [f"; {each}" for each in _figures(view, status in (Status.FAILED, Status.DEGRADED))]
     return " ".join(parts).replace(" ;", ";")
 
 
@@ -258,14 +258,15 @@ def _asked(check: Check) -> str:
 MEMORY_PERCENT, CPU_PERCENT, THROTTLED_PERCENT, PIDS_SHARE = 75.0, 75.0, 10.0, 0.8
 
 
-def _figures(view: View) -> Iterator[str]:
+def _figures(view: View, every: bool) -> Iterator[str]:
+    """The figures that are remarkable; with `every` also what memory and processor are used."""
     stats = view.stats
     if stats is None:
         return
-    if stats.memory_percent is not None and stats.memory_percent >= MEMORY_PERCENT:
+    if stats.memory_percent is not None and (every or stats.memory_percent >= MEMORY_PERCENT):
         limit = f" of {size(stats.memory_limit_bytes)}" if stats.memory_limit_bytes else ""
         yield f"memory {stats.memory_percent:g} %{limit}"
-    if stats.cpu_percent is not None and stats.cpu_percent >= CPU_PERCENT:
+    if stats.cpu_percent is not None and (every or stats.cpu_percent >= CPU_PERCENT):
         yield f"cpu {stats.cpu_percent:g} % of one core"
     if stats.throttled_percent is not None and stats.throttled_percent >= THROTTLED_PERCENT:
         yield f"throttled {stats.throttled_percent:g} %"
@@ -276,43 +277,47 @@ def _figures(view: View) -> Iterator[str]:
 # Folders of a system: a mount over one of them hides what the image brought.
 _SYSTEM = re.compile(r"/(?:etc|usr|bin|sbin|lib|lib64|opt|root|var|proc|sys|dev|run|app)?/?\Z")
 _FILE = re.compile(r"/[^/]+\.[A-Za-z0-9]{1,8}\Z")
-MAX_MOUNTS, MAX_NAMES = 6, 24
+MAX_MOUNTS, MAX_NAMES, CERTIFICATE_DAYS = 6, 24, 14
 _EVERYWHERE = frozenset(("PATH", "LANG", "HOME", "HOSTNAME", "LC_ALL", "TZ", "PWD", "SHLVL", "TERM", "GPG_KEY"))
 
 
-def _remarks(view: View, status: Status) -> Iterator[str]:
-    """What is quoted below a service's row."""
+def _remarks(view: View, status: Status) -> Iterator[tuple[str, float]]:
+    """What is quoted below a service's row, and how much each tells, 0 to 1."""
     inspect = view.inspect
+    bad = status in (Status.FAILED, Status.DEGRADED)
     if inspect:
         if inspect.error:
-            yield f"the engine says: {condensed(inspect.error, 2 * MAX_QUOTED)}"
+            yield f"the engine says: {condensed(inspect.error, 2 * MAX_QUOTED)}", 1.0
         failed = [each for each in inspect.health_log if each.exit_code != 0]
         if failed:
             count = f" ({len(failed)} of the last {len(inspect.health_log)})"
             words = condensed(failed[-1].output, MAX_QUOTED) or "(it printed nothing)"
-            yield f"healthcheck ended with {failed[-1].exit_code}{count}: {words}"
+            yield f"healthcheck ended with {failed[-1].exit_code}{count}: {words}", 0.9
     for check in view.probe.checks if view.probe else []:
-        if not check.ok:
+        if not check.ok and check.kind != "container":
             body = f"; it answered: {condensed(check.body_excerpt, MAX_TALK)}" if check.body_excerpt else ""
-            yield f"{short(check.url, 100)}: {condensed(check.message or str(check.error), MAX_TALK)}{body}"
-        if check.certificate and check.certificate.expires_in_days < 14:
+            yield f"{short(check.url, 100)}: {condensed(check.message or str(check.error), MAX_TALK)}{body}", 0.9
+        if check.certificate and check.certificate.expires_in_days < CERTIFICATE_DAYS:
             days = check.certificate.expires_in_days
-            yield f"{short(check.url, 100)}: its certificate " + (
-                f"expired {-days:.0f} days ago" if days < 0 else f"expires in {days:.0f} days"
-            )
+            when = f"expired {-days:.0f} days ago" if days < 0 else f"expires in {days:.0f} days"
+            yield f"{short(check.url, 100)}: its certificate {when}", 1.0
     for page in view.pages:
-        yield from _page(page)
+        yield from ((words, 0.8) for words in _page(page))
     if inspect:
         if inspect.network_mode.startswith("container:") or inspect.network_mode in ("host", "none"):
-            yield f"network mode {short(inspect.network_mode, 80)}"
+            yield f"network mode {_CLOUDY.sub(lambda match: match[0][:12], short(inspect.network_mode, 80))}", 0.3
         odd = [each for each in inspect.mounts if _odd(each)]
-        shown = inspect.mounts if status in (Status.FAILED, Status.DEGRADED) else odd
+        shown = [*odd, *(each for each in inspect.mounts if each not in odd)] if bad else odd
         if shown:
-            yield "mounts: " + ", ".join(
-                f"{short(each.source or each.type, 80)} on {short(each.destination, 80)}"
-                + (" (read-only)" if each.read_only else "")
-                for each in [*odd, *(each for each in shown if each not in odd)][:MAX_MOUNTS]
-            )
+            yield "mounts: " + ", ".join(_mount(each) for each in shown[:MAX_MOUNTS]), 0.6 if bad else 0.0
+        names = [each for each in inspect.env_names if each not in _EVERYWHERE]
+        if bad and names:
+            yield "variables (values unknown): " + ", ".join(short(each, 60) for each in names[:MAX_NAMES]), 0.1
+
+
+def _mount(mount: Mount) -> str:
+    read_only = " (read-only)" if mount.read_only else ""
+    return f"{short(mount.source or mount.type, 80)} on {short(mount.destination, 80)}{read_only}"
 
 
 def _odd(mount: Mount) -> bool:
@@ -391,8 +396,8 @@ def _lines(stack: Stack) -> Iterator[Line]:
         bad = each.status in (Status.FAILED, Status.DEGRADED)
         value = 48.0 if bad else 22.0 if each.remarkable else 14.0
         yield Line(SERVICES, (place, 0), value, each.row)
-        for at, remark in enumerate(each.remarks):
-            value = (42.0 if bad else 20.0) - 2 * at
+        for at, (remark, tells) in enumerate(each.remarks):
+            value = (22.0 if bad else 10.0) + 24.0 * tells - at
             yield Line(SERVICES, (place, 1 + at), value, QUOTE + remark)
     yield from _timeline(services, now)
     yield from _topology(services)
@@ -461,16 +466,8 @@ def _root(service: _Service, by_name: dict[str, _Service], place: int, now: floa
     head = f"- {_name(service.name)}: {verdict.cause} (confidence {verdict.confidence}, {verdict.severity})"
     yield Line(FOUND, (place, 0), 90.0 - place, head)
     yield Line(FOUND, (place, 1), 89.0 - place, f"{QUOTE}{condensed(verdict.hypothesis or '', MAX_QUOTED)}")
-    for at, each in enumerate(verdict.evidence[:8]):
-        owner, slash, local = each.rpartition("/")
-        holder = by_name.get(owner) if slash else service
-        words = holder.words.get(local) if holder else None
-        if words is None:
-            continue
-        since = f"{_ago(words.at, now)}: " if words.at else ""
-        whose = f"{_name(owner)}: " if slash else ""
-        text = f"{QUOTE}[{local.partition(':')[0]}] {whose}{since}{condensed(words.text, MAX_QUOTED)}"
-        yield Line(FOUND, (place, 2 + at), 70.0 - 4 * at, text)
+    for at, quoted in enumerate(_evidence(service, by_name, now)):
+        yield Line(FOUND, (place, 2 + at), 70.0 - 4 * at, QUOTE + quoted)
     if verdict.symptoms:
         ways = [" ← ".join(_name(part) for part in reversed(each.path)) for each in verdict.symptoms[:12]]
         more = f" and {len(verdict.symptoms) - 12} more" if len(verdict.symptoms) > 12 else ""
@@ -478,6 +475,30 @@ def _root(service: _Service, by_name: dict[str, _Service], place: int, now: floa
     if service.fine:
         text = f"- ruled out for {_name(service.name)}: {', '.join(service.fine[:6])}"
         yield Line(FOUND, (place, 21), 34.0, text)
+
+
+_IN_THE_ROW = re.compile(r"(?:.*/)?inspect:(?!health\.|error|networks|mounts)|(?:.*/)?probe:")
+MAX_EVIDENCE = 8
+
+
+def _evidence(service: _Service, by_name: dict[str, _Service], now: float | None) -> list[str]:
+    """What a verdict cites, in words; what differs in numbers only once, with the time of the last."""
+    assert service.verdict is not None
+    found: dict[str, str] = {}
+    for each in service.verdict.evidence:
+        owner, slash, local = each.rpartition("/")
+        holder = by_name.get(owner) if slash else service
+        words = holder.words.get(local) if holder else None
+        if words is None or _IN_THE_ROW.match(each):
+            continue
+        text = condensed(words.text, MAX_QUOTED)
+        since = f" {_ago(words.at, now)}" if words.at else ""
+        whose = f"{_name(owner)} " if slash else ""
+        found[whose + _NUMBER.sub("", text)] = f"[{whose}{local.partition(':')[0]}{since}] {text}"
+    return list(found.values())[:MAX_EVIDENCE]
+
+
+_NUMBER = re.compile(r"\d+")
 
 
 def _set_aside(service: _Service, now: float | None) -> Iterator[str]:
@@ -537,30 +558,30 @@ def _topology(services: list[_Service]) -> Iterator[Line]:
     topology = Topology([each.node for each in services], _NO_LIBRARY)
     by_container = {each.inspect.id: each for each in services if each.inspect}
     for place, service in enumerate(sorted(services, key=_trouble)):
-        found: list[str] = []
-        odd = False
-        seen: set[str] = set()
+        written: dict[str | None, list[str]] = {}  # peer, or None for who is none of these -> as it is named
         for need in service.node.needs:
             host, _, port = need.partition(":")
             peer = topology.resolve(host, service.node, port)
-            if peer == service.name or need in seen:
-                continue
-            seen.add(need)
-            written = short(need.rstrip(":"), 80)
-            if peer is None:
-                found.append(f"{written} (none of these services)")
-                continue
-            seen.add(peer)
-            words = written if host == peer else f"{_name(peer)} (as {written})"
+            if peer != service.name:
+                written.setdefault(peer, []).append(short(need.rstrip(":"), 80))
+        for peer in service.verdict.peers if service.verdict else []:
+            if peer in topology.nodes:
+                written.setdefault(peer, [])
+        found = [f"{each} (none of these services)" for each in dict.fromkeys(written.pop(None, []))]
+        odd = False
+        for peer, needs in written.items():
+            assert peer is not None
+            ports = sorted({each.partition(":")[2] for each in needs} - {""})
+            names = sorted({each.partition(":")[0] for each in needs} - {peer})
+            words = _name(peer) + "".join(f":{each}" for each in ports)
             other = topology.nodes[peer]
             if topology.apart(service.name, peer):
-                words, odd = f"{words} (no network in common)", True
-            elif port and other.ports and port not in other.ports:
-                words, odd = f"{words} (which exposes {', '.join(sorted(other.ports)[:4])})", True
-            found.append(words)
-        for peer in service.verdict.peers if service.verdict else []:
-            if peer not in seen and peer in topology.nodes:
-                found.append(_name(peer))
+                words += " (whom it cannot reach: no network in common)"
+                odd = True
+            elif ports and other.ports and not set(ports) <= other.ports:
+                words += f" (which exposes {', '.join(sorted(other.ports)[:4])})"
+                odd = True
+            found.append(words + (f" as {', '.join(names[:3])}" if names else ""))
         mode = service.inspect.network_mode if service.inspect else ""
         if mode.startswith("container:"):
             owner = by_container.get(mode.partition(":")[2])
@@ -587,6 +608,9 @@ def _topology(services: list[_Service]) -> Iterator[Line]:
             yield Line(NEEDS, (1, place), 12.0, text)
 
 
+FEW, TALK = 2, 0.5  # of a healthy service's daily talk so many items are shown at most: those that weigh less
+
+
 def _of_log(service: _Service, place: int, now: float | None) -> Iterator[Line]:
     """What a service's log says, the most telling first; then in the order of time."""
     if not service.lines:
@@ -596,6 +620,8 @@ def _of_log(service: _Service, place: int, now: float | None) -> Iterator[Line]:
     head = f"- {_name(service.name)} ({service.items} items{newest}):"
     best = 0.0
     for at, each in enumerate(service.lines):
+        if not bad and at >= FEW and each.weight < TALK:
+            continue
         value = 2.0 * each.weight + bad + (5.0 if at == 0 else 0.0) - 1.1 * at + 4.0
         best = max(best, value)
         yield Line(LOGS, (place, 1, at), value, f"{QUOTE}{_when(each, now)}{service.texts[each.line.id]}")
