@@ -7,6 +7,7 @@ the plain words of failing, what is rare, what is new, what came last and what s
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from dm_tools.text.plain import clean
 from dm_tools.text.times import parse_time
 
 GRAVE = 5.0  # the weight of words that are about a failure
+SUSPICIOUS = 2.5  # from which on words may be about one
+MAX_VARIANTS = 4  # items shown of one kind that may tell of a failure
 LAST_WORDS = 4  # items at the end of a log that count as its last words
 STARTING_SECONDS = 8.0  # what a program says so early is how it starts
 SETTLED_SECONDS = 60.0  # a program that has run for so long has overcome what it complained of at its start
@@ -77,16 +80,16 @@ _FRAME = re.compile(
     r"^\s+(?:at |File \"|\.\.\. \d+ (?:more|common))|^\s*#\d+ |^\s+\S+\.(?:go|c|rs|rb|ex|erl|py):\d+|^\s*[\^~]+\s*$"
     r"|^\s+\([\w-]+ \d[\d.]*\) |^goroutine \d|^\S+\(.*\)$"
 )
+_TRACE = re.compile(r"^Traceback \(most recent call last\):")
+_FILE = re.compile(r"^\s+File \"")
 _LETTERS = re.compile(r"[^\W\d_]")
-_WORD_MASK = re.compile(r"[\d_]+|0x[0-9a-f]+")
 
 
 @dataclass(frozen=True)
 class Telling:
-    """One item that is worth reading, and how many like it there are.
+    """One item that is worth reading, the newest of `count` that are alike. `first` and `last`: RFC 3339 or None.
 
-    `line` is the newest of its kind. `first` and `last` are RFC 3339 or None. `weight`: how much it tells, from about
-    -5 (daily talk) to 12 (the program's own last word on why it ends); `rank` sorts it among others of its kind.
+    `weight`: how much it tells, from about -5 (daily talk) to 12 (a program's own last words on why it ends).
     """
 
     line: LogLine
@@ -97,33 +100,60 @@ class Telling:
     level: int  # condense.ERROR, WARNING or OTHER
 
 
+@dataclass(frozen=True)
+class _Alike:
+    """Items that differ in numbers only."""
+
+    line: LogLine  # the newest
+    base: float  # how much its words alone tell
+    begin: int  # the place of the first in the log, and of the last
+    end: int
+    count: int
+    first: str | None
+    last: str | None
+    level: int
+
+
 def telling(view: View) -> list[Telling]:
-    """The items of a service's log, one or two of each kind, those that tell most first."""
+    """The items of a service's log, some of each kind, those that tell most first."""
     logs = view.logs
     if logs is None or not logs.lines:
         return []
     whole = {template.example: template for template in logs.templates}
-    kinds = [each for each in condense.kinds(logs.lines) if _says_something(each.newest.text)]
+    found = [
+        each for kind in condense.kinds(logs.lines) for each in _alike(kind, whole.get(kind.example.id), logs.lines)
+    ]
     times = _Times(view, logs.lines)
-    grave = [each for each in kinds if _base(each.newest.text, each.level) >= GRAVE]
-    errors = sorted(each.position for each in grave)
-    before = {place for each in grave for at in (each.position, each.newest_position) for place in (at - 1, at - 2)}
-    found: list[Telling] = []
-    for kind in kinds:
-        template = whole.get(kind.example.id)
-        weight = _weight(kind, template, times, errors, before, len(logs.lines))
-        found.append(_told(kind, template, kind.newest, weight))
-        if kind.items > 1 and kind.level != condense.OTHER and _differ(kind.example.text, kind.newest.text):
-            found.append(_told(kind, template, kind.example, weight - 1.5))
-    found.sort(key=lambda each: -each.weight)
-    return found
+    grave = [each for each in found if each.base >= GRAVE]
+    first_error = min((each.begin for each in grave), default=-1)
+    before = {place for each in grave for at in (each.begin, each.end) for place in (at - 1, at - 2)}
+    weighed = []
+    for each in found:
+        weight = each.base + _in_its_time(each, times, len(logs.lines))
+        if each.base < GRAVE:
+            weight += 1.5 if each.end in before else 0.0  # what it said just before an error
+        else:
+            weight += 0.5 if each.begin == first_error else 0.0
+        weighed.append(Telling(each.line, each.count, each.first, each.last, weight, each.level))
+    weighed.sort(key=lambda each: -each.weight)
+    return weighed
 
 
-def _told(kind: condense.Kind, template: Template | None, line: LogLine, weight: float) -> Telling:
-    count = max(kind.items, template.count if template else 0)
-    first = template.first if template and template.first else kind.example.ts
-    last = template.last if template and template.last else kind.newest.ts
-    return Telling(line, count, first, last, weight, kind.level)
+def _alike(kind: condense.Kind, template: Template | None, lines: list[LogLine]) -> Iterator[_Alike]:
+    """Of a kind that may tell of a failure its newest variants, of daily talk the newest item."""
+    if max(_base(lines[each[-1]].text, kind.level) for each in kind.variants[-MAX_VARIANTS:]) >= SUSPICIOUS:
+        shown = kind.variants[-MAX_VARIANTS:]
+    else:
+        shown = [sorted(place for each in kind.variants for place in each)]
+    for places in shown:
+        line = lines[places[-1]]
+        if not _says_something(line.text):
+            continue
+        count, first, last = len(places), lines[places[0]].ts, line.ts
+        if template and len(shown) == 1:  # counted over the whole log, of which not all lines may be here
+            count, first, last = max(count, template.count), template.first or first, template.last or last
+        base = _base(line.text, kind.level)
+        yield _Alike(line, base, places[0], places[-1], count, first, last, kind.level)
 
 
 class _Times:
@@ -154,31 +184,21 @@ class _Times:
         return time - begin
 
 
-def _weight(
-    kind: condense.Kind, template: Template | None, times: _Times, errors: list[int], before: set[int], items: int
-) -> float:
-    text = kind.newest.text
-    weight = base = _base(text, kind.level)
-    count = max(kind.items, template.count if template else 0)
-    first = template.first if template and template.first else kind.example.ts
-    last = kind.newest.ts
-    began = times.since_begin(first)
-    until = times.since_begin(last)
-    if times.age(last) > RECENT_SECONDS:
+def _in_its_time(each: _Alike, times: _Times, items: int) -> float:
+    """What it adds to the weight of an item when it was said, and how often."""
+    weight = 0.0
+    began, until, age = times.since_begin(each.first), times.since_begin(each.last), times.age(each.last)
+    if age > RECENT_SECONDS:
         weight -= 2.5
-    if times.runs and until is not None and until < STARTING_SECONDS and times.age(last) > SETTLED_SECONDS:
+    if times.runs and until is not None and until < STARTING_SECONDS and age > SETTLED_SECONDS:
         weight -= 2.0  # said while it started, and it runs
     if began is not None and began > STARTING_SECONDS:
         weight += 1.0  # new: the program has run without it
-    if base < GRAVE:
-        weight += 1.0 if count == 1 else 0.5 if count <= 3 else -1.0 if count > 20 else 0.0
+    if each.base < GRAVE:
+        weight += 1.0 if each.count == 1 else 0.5 if each.count <= 3 else -1.0 if each.count > 20 else 0.0
         if began is not None and began <= STARTING_SECONDS and items > 10:
             weight -= 1.0
-        if kind.newest_position in before:
-            weight += 1.5  # what it said just before an error
-    else:
-        weight += 0.5 if kind.position == errors[0] else 0.0
-    if kind.newest_position >= items - LAST_WORDS:
+    if each.end >= items - LAST_WORDS:
         weight += 2.0 if times.ended else 1.0
     return weight
 
@@ -199,7 +219,7 @@ def _base(text: str, level: int) -> float:
     elif named and named["warning"]:
         weight += 2.0
     elif named and named["talk"]:
-        weight -= 0.5
+        weight += 0.5 if strong else -0.5  # many a program tells of its failures as of news
     else:
         weight += {condense.ERROR: 3.0, condense.WARNING: 1.5}.get(level, 0.0)
     if _ACCESS.search(head):
@@ -209,11 +229,6 @@ def _base(text: str, level: int) -> float:
 
 def _says_something(text: str) -> bool:
     return len(_LETTERS.findall(text[:400])) >= 4 and not _FRAGMENT.match(text)
-
-
-def _differ(one: str, other: str) -> bool:
-    """Whether two items of a kind differ in more than numbers."""
-    return _WORD_MASK.sub("", one.split("\n", 1)[0]) != _WORD_MASK.sub("", other.split("\n", 1)[0])
 
 
 # Times as programs put them before their lines; the engine's time of the item is told anyway.
@@ -281,21 +296,15 @@ MAX_PARTS = 6
 
 
 def _of_trace(parts: list[str]) -> list[str]:
-    first = 1 if parts[0].startswith("Traceback (most recent call last)") else 0
-    last = next((at for at in range(len(parts) - 1, 0, -1) if not parts[at][0].isspace()), 0)
-    kept = {first if first < len(parts) and not first else 0, last}
-    speaking = [
-        at
-        for at, part in enumerate(parts)
-        if at
-        and not _FRAME.match(part)
-        and (part.startswith("Caused by") or _STRONG.search(part) or _THROWN.search(part))
-    ]
-    kept |= {*speaking[: MAX_PARTS // 2], *speaking[-(MAX_PARTS // 2) :]}
-    if parts[0].startswith("Traceback (most recent call last)") and len(kept) > 1:
-        kept.discard(0)
-    if all(_FRAME.match(parts[at]) for at in kept):  # an item that is nothing but frames
-        kept |= {0}
+    """What a trace says: its first line, its exceptions, what else speaks of a failure; no frames and no source."""
+    frames = {at for at, part in enumerate(parts) if _FRAME.match(part) or _TRACE.match(part)}
+    source = {at for at, part in enumerate(parts) if at and _FILE.match(parts[at - 1]) and part[0].isspace()}
+    said = [at for at in range(len(parts)) if at not in frames | source]
+    if not said:
+        return parts[:1]
+    speaking = [at for at in said[1:] if _THROWN.search(parts[at]) or _STRONG.search(parts[at])]
+    last = [at for at in said if not parts[at][0].isspace()][-1:]
+    kept = {said[0], *last, *speaking[: MAX_PARTS // 2], *speaking[-(MAX_PARTS // 2) :]}
     return [parts[at] for at in sorted(kept)]
 
 

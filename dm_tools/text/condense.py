@@ -78,14 +78,15 @@ _PARTS_OF = {ERROR: (b"Error", b"xception", b"\x02"), WARNING: (b"timed out", b"
 
 
 class Kind(NamedTuple):
-    """The items of one template: how grave, how many, the first and the newest, each with its place in the log."""
+    """The items of one template: how grave, how many, and where in the log they are.
+
+    `variants`: for each way in which they differ in more than numbers the places of its items, the newest way last.
+    """
 
     level: int  # ERROR, WARNING or OTHER
     items: int
     example: LogLine
-    position: int
-    newest: LogLine
-    newest_position: int
+    variants: list[list[int]]
 
 
 class _Kind:
@@ -291,13 +292,6 @@ class Condenser:
         """Errors first, then warnings, then the rest, each in the order of their first items; what did not fit last."""
         return [Template(kind.count, kind.first, kind.last, kind.example.id, kind.text()) for kind in self._all()]
 
-    def kinds(self) -> list[Kind]:
-        """The same as `templates`, with the first and the newest item of each."""
-        return [
-            Kind(each.level, each.count, each.example, each.position, each.newest, each.newest_position)
-            for each in self._all()
-        ]
-
     def lines(self) -> list[tuple[int, LogLine]]:
         """The items worth reading, each with its place among all: what carries a cause, an example of every template,
         the newest of every error and warning, and the end of the log."""
@@ -317,8 +311,19 @@ def templates(lines: list[LogLine]) -> list[Template]:
 
 
 def kinds(lines: list[LogLine]) -> list[Kind]:
-    """The same, with the first and the newest item of each template."""
-    return _of(lines).kinds()
+    """What these items have in common, and in what they differ."""
+    condenser = _of(lines)
+    places: dict[bytes, list[int]] = {}
+    for at, signature in enumerate(_signatures([line.text for line in lines])):
+        places.setdefault(signature, []).append(at)
+    variants: dict[_Kind, list[list[int]]] = {}
+    for signature, found in places.items():
+        if (kind := condenser._known.get(signature)) is not None:
+            variants.setdefault(kind, []).append(found)
+    return [
+        Kind(each.level, each.count, each.example, sorted(found, key=itemgetter(-1)))
+        for each, found in variants.items()
+    ]
 
 
 def _of(lines: list[LogLine]) -> Condenser:
