@@ -33,7 +33,7 @@ def cli(services: tuple[str, ...], on_bad: str, tokens: int) -> int:
       dm-services | dm-probe | dm-inspect | dm-logs | dm-stats | dm-analyze | dm-brief
       dm-brief --tokens 3000 < judged.jsonl
     """
-    from dm_tools.show.brief import Stack
+    from dm_tools.show.brief.stack import Stack
 
     stack, seen, status = Stack(), False, exits.DONE
     for record in command.source(services, on_bad):

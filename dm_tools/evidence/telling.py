@@ -22,6 +22,7 @@ from dm_tools.text.times import parse_time
 GRAVE = 5.0  # the weight of words that are about a failure
 SUSPICIOUS = 2.5  # from which on words may be about one
 MAX_VARIANTS = 4  # items shown of one kind that may tell of a failure
+LOOKED_AT = 20  # the newest variants of a kind, of which these are chosen
 LAST_WORDS = 4  # items at the end of a log that count as its last words
 STARTING_SECONDS = 8.0  # what a program says so early is how it starts
 SETTLED_SECONDS = 60.0  # a program that has run for so long has overcome what it complained of at its start
@@ -141,8 +142,10 @@ def telling(view: View) -> list[Telling]:
 
 def _alike(kind: condense.Kind, template: Template | None, lines: list[LogLine]) -> Iterator[_Alike]:
     """Of a kind that may tell of a failure its newest variants, of daily talk the newest item."""
-    if max(_base(lines[each[-1]].text, kind.level) for each in kind.variants[-MAX_VARIANTS:]) >= SUSPICIOUS:
-        shown = kind.variants[-MAX_VARIANTS:]
+    newest = kind.variants[-LOOKED_AT:]
+    telling_most = sorted(newest, key=lambda each: (_base(lines[each[-1]].text, kind.level), each[-1]))[-MAX_VARIANTS:]
+    if _base(lines[telling_most[-1][-1]].text, kind.level) >= SUSPICIOUS:
+        shown = telling_most
     else:
         shown = [sorted(place for each in kind.variants for place in each)]
     for places in shown:
