@@ -209,25 +209,32 @@ def _in_its_time(each: _Alike, times: _Times, items: int) -> float:
 def _base(text: str, level: int) -> float:
     """How much the words alone say."""
     head = clean(text[:4000])
-    named = _LEVEL.search(head, 0, _LEVEL_WITHIN)
-    strong, weak = (
-        len({each.lower() for each in _STRONG.findall(head)}),
-        len({each.lower() for each in _WEAK.findall(head)}),
-    )
-    weight = min(strong, 3) * 1.0 + min(weak, 2) * 0.4
-    if named and named["fatal"]:
+    named = _named(head)
+    strong, weak = ({each.lower() for each in words.findall(head)} for words in (_STRONG, _WEAK))
+    weight = min(len(strong), 3) * 1.0 + min(len(weak), 2) * 0.4
+    if named == "fatal":
         weight += 5.0
-    elif (named and named["error"]) or _THROWN.search(head):
+    elif named == "error" or _THROWN.search(head):
         weight += 4.5
-    elif named and named["warning"]:
+    elif named == "warning":
         weight += 2.0
-    elif named and named["talk"]:
+    elif named == "talk":
         weight += 0.5 if strong else -0.5  # many a program tells of its failures as of news
     else:
         weight += {condense.ERROR: 3.0, condense.WARNING: 1.5}.get(level, 0.0)
     if _ACCESS.search(head):
-        weight = {condense.ERROR: 3.0, condense.WARNING: 1.5}.get(level, -2.0)
+        weight = {condense.ERROR: 2.5, condense.WARNING: 1.0}.get(level, -2.0)
     return weight
+
+
+def _named(head: str) -> str | None:
+    """The level that a line gives to itself: the first word for one, or a graver one that a colon follows.
+
+    The program that hands on another's words may call them a notice: `NOTICE: PHP message: PHP Fatal error: `.
+    """
+    found = list(_LEVEL.finditer(head, 0, _LEVEL_WITHIN))
+    names = {match.lastgroup for match in [*found[:1], *(each for each in found if head[each.end() :][:1] == ":")]}
+    return next((name for name in ("fatal", "error", "warning", "talk") if name in names), None)
 
 
 def _says_something(text: str) -> bool:
@@ -244,21 +251,12 @@ _STAMP = re.compile(
     | \d\d:\d\d:\d\d(?:[.,]\d+)?
     )[\])]?[:|,\s]*"""
 )
-_JSON_FIRST = (
-    "level",
-    "severity",
-    "lvl",
-    "logger",
-    "msg",
-    "message",
-    "event",
-    "error",
-    "err",
-    "exception",
-    "reason",
-    "detail",
+_JSON_FIRST = (  # the keys that tell most, in this order
+    *("level", "severity", "lvl", "status", "method", "uri", "logger", "msg", "message", "event", "error", "err"),
+    *("exception", "reason", "detail"),
 )
-_JSON_LEFT_OUT = frozenset(("ts", "time", "timestamp", "@timestamp", "date", "pid", "hostname", "caller", "v"))
+_JSON_LEFT_OUT = frozenset(("ts", "time", "timestamp", "@timestamp", "date", "pid", "hostname", "caller", "v", "proto"))
+_JSON_LEFT_OUT |= {"remote_ip", "remote_port", "client_ip"}
 _JSON_LONGEST = 16_384
 
 
@@ -283,7 +281,7 @@ def condensed(text: str, length: int) -> str:
     ):
         cut[at] = _shortened(parts[at], max(room // left, SHORTEST))  # what a short one does not need, a long one has
         room -= len(cut[at])
-    return BETWEEN.join(cut[at] for at in range(len(parts)))
+    return _shortened(BETWEEN.join(cut[at] for at in range(len(parts))), length)
 
 
 def _shortened(text: str, length: int) -> str:
@@ -327,6 +325,37 @@ def _json(text: str) -> str:
             flat[key] = value
         elif all(isinstance(each, str) for each in value):
             flat[key] = ", ".join(value)
-    order = sorted(flat, key=lambda key: _JSON_FIRST.index(key.lower()) if key.lower() in _JSON_FIRST else 99)
-    shown = [f"{key}={flat[key]}" for key in order if key.lower() not in _JSON_LEFT_OUT and flat[key] not in (None, "")]
-    return "\n".join([" ".join(shown[:16]).split("\n", 1)[0], *(" ".join(shown[:16]).split("\n")[1:])])
+    own = {key: key.rpartition(".")[2].lower() for key in flat}
+    order = sorted(flat, key=lambda key: _JSON_FIRST.index(own[key]) if own[key] in _JSON_FIRST else len(_JSON_FIRST))
+    shown = [f"{key}={flat[key]}" for key in order if own[key] not in _JSON_LEFT_OUT and flat[key] not in (None, "")]
+    return " ".join(shown[:MAX_KEYS])
+
+
+MAX_KEYS = 16
+
+
+@dataclass
+class Answered:
+    """How often a service's own log tells of a request answered with a class of status: `5xx`, when first and last."""
+
+    status: str
+    count: int
+    first: str | None
+    last: str | None
+
+
+# The status in an access log: Common Log Format and what is like it, JSON, key=value, HAProxy.
+_ANSWER = re.compile(
+    r"\" ([1-5])\d\d(?: |$)|\"?status(?:_code)?\"?[=:] ?\"?([1-5])\d\d\b|/-?\d+ ([1-5])\d\d \d+ - - [\w-]{4} "
+)
+
+
+def answered(view: View) -> list[Answered]:
+    """The requests that a service answered, as its log tells, by class of status."""
+    found: dict[str, Answered] = {}
+    for line in view.logs.lines if view.logs else []:
+        if _ACCESS.search(line.text, 0, 4000) and (match := _ANSWER.search(line.text, 0, 16_000)):
+            status = f"{match[match.lastindex or 1]}xx"
+            each = found.setdefault(status, Answered(status, 0, line.ts, line.ts))
+            each.count, each.last = each.count + 1, line.ts
+    return [found[status] for status in sorted(found)]

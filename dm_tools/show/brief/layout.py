@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dm_tools.text.tokens import tokens
 
@@ -40,6 +40,7 @@ class Line:
 
 def fitted(lines: list[Line], budget: int) -> str:
     """The lines of the greatest value that fit, in their order, under the titles of their sections."""
+    lines = [replace(line, text=_one_line(line.text)) for line in lines]
     left = budget - sum(tokens(title) + EACH_LINE for title in TITLES.values())
     rest = {number: budget * share for number, share in SHARES.items()}
     note = _left_out({number: 10_000 for number in TITLES})
@@ -66,6 +67,11 @@ def fitted(lines: list[Line], budget: int) -> str:
     if missing:
         found.append(_left_out(missing))
     return "\n".join(found) + "\n"
+
+
+def _one_line(text: str) -> str:
+    """The text without line ends and control characters, whatever it was made of."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _left_out(missing: dict[int, int]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from dm_tools.diagnose.topology import Topology
-from dm_tools.evidence.telling import GRAVE, Telling, condensed
+from dm_tools.evidence.telling import GRAVE, Answered, Telling, condensed
 from dm_tools.records import Role, Status
 from dm_tools.show.brief.layout import FOUND, FRAME, LATELY, LOGS, NEEDS, QUOTE, SERVICES, UNSEEN, Line
 from dm_tools.show.brief.service import NO_LIBRARY, Kept
@@ -22,6 +22,7 @@ MAX_FINDINGS = 6  # of a service, beside its verdict
 
 def lines(services: list[Kept], unread: list[str]) -> Iterator[Line]:
     """Every line that the briefing of these services could have. `unread`: what of the input could not be read."""
+    services = sorted(services, key=lambda each: each.name)
     now = _now(services)
     yield from _frame(services, now)
     yield from _verdicts(services, now)
@@ -242,7 +243,7 @@ def _topology(services: list[Kept]) -> Iterator[Line]:
             yield Line(NEEDS, (1, place), 12.0, text)
 
 
-FEW, TALK = 2, 0.5  # of a healthy service's daily talk so many items are shown at most: those that weigh less
+FEW, TALK = 4, 0.0  # of a healthy service's daily talk so many items are shown at most: those that weigh less
 
 
 def _of_log(service: Kept, place: int, now: float | None) -> Iterator[Line]:
@@ -251,7 +252,8 @@ def _of_log(service: Kept, place: int, now: float | None) -> Iterator[Line]:
         return
     bad = {Status.FAILED: 6.0, Status.DEGRADED: 5.0, Status.UNKNOWN: 2.0}.get(service.status, 0.0)
     newest = f", the newest {ago(service.newest, now)}" if service.newest else ""
-    head = f"- {name(service.name)} ({service.items} items{newest}):"
+    answers = "".join(f"; {_answers(each, now)}" for each in service.answered)
+    head = f"- {name(service.name)} ({service.items} items{newest}{answers}):"
     best = 0.0
     for at, each in enumerate(service.lines):
         if not bad and at >= FEW and each.weight < TALK:
@@ -260,6 +262,12 @@ def _of_log(service: Kept, place: int, now: float | None) -> Iterator[Line]:
         best = max(best, value)
         yield Line(LOGS, (place, 1, at), value, f"{QUOTE}{_when(each, now)}{service.texts[each.line.id]}")
     yield Line(LOGS, (place, 0), best + 0.01, head)
+
+
+def _answers(each: Answered, now: float | None) -> str:
+    """`answered 5xx ×8 -31 s to -2 s`"""
+    first, last = ago(each.first, now), ago(each.last, now)
+    return f"answered {each.status} ×{each.count}" + (f" {first} to {last}" if first else "")
 
 
 def _when(each: Telling, now: float | None) -> str:

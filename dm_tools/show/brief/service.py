@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dm_tools.diagnose.topology import Node, node
-from dm_tools.evidence.telling import Telling, condensed, telling
+from dm_tools.evidence.telling import Answered, Telling, answered, condensed, telling
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import fine, size, told
 from dm_tools.patterns.haystack import Haystack
@@ -54,6 +54,7 @@ class Kept:
     lines: list[Telling]
     texts: dict[str, str]  # id -> the item in short
     items: int
+    answered: list[Answered]
     words: dict[str, Quoted]  # what the evidence of its own verdict says
     fine: list[str]
     events: list[Happened]
@@ -84,6 +85,7 @@ def kept(record: Json) -> Kept:
         lines=found,
         texts={each.line.id: condensed(each.line.text, MAX_QUOTED if each.weight > 2 else MAX_TALK) for each in found},
         items=max(view.logs.total_lines, len(lines)) if view.logs else 0,
+        answered=answered(view),
         words={each: told(view, each) for each in dict.fromkeys(ids) if "/" not in each},
         fine=[each.text for each in fine(view, verdict.evidence if verdict else [])],
         events=_happened(inspect),
