@@ -23,6 +23,7 @@ GRAVE = 5.0  # the weight of words that are about a failure
 SUSPICIOUS = 2.5  # from which on words may be about one
 MAX_VARIANTS = 4  # items shown of one kind that may tell of a failure
 LOOKED_AT = 20  # the newest variants of a kind, of which these are chosen
+HEAD, END = 800, 400  # characters of a long item that are weighed
 LAST_WORDS = 4  # items at the end of a log that count as its last words
 STARTING_SECONDS = 8.0  # what a program says so early is how it starts
 SETTLED_SECONDS = 60.0  # a program that has run for so long has overcome what it complained of at its start
@@ -126,7 +127,7 @@ def telling(view: View) -> list[Telling]:
     ]
     times = _Times(view, logs.lines)
     grave = [each for each in found if each.base >= GRAVE]
-    first_error = min((each.begin for each in grave), default=-1)
+    decisive = {min((each.begin for each in grave), default=-1), _first_of_the_last_run(grave, times)}
     before = {place for each in grave for at in (each.begin, each.end) for place in (at - 1, at - 2)}
     weighed = []
     for each in found:
@@ -134,7 +135,7 @@ def telling(view: View) -> list[Telling]:
         if each.base < GRAVE:
             weight += 1.5 if each.end in before else 0.0  # what it said just before an error
         else:
-            weight += 0.5 if each.begin == first_error else 0.0
+            weight += 2.0 if decisive & {each.begin, each.end} else 0.0  # what comes after it may be its consequence
         weighed.append(Telling(each.line, each.count, each.first, each.last, weight, each.level))
     weighed.sort(key=lambda each: -each.weight)
     return weighed
@@ -143,10 +144,9 @@ def telling(view: View) -> list[Telling]:
 def _alike(kind: condense.Kind, template: Template | None, lines: list[LogLine]) -> Iterator[_Alike]:
     """Of a kind that may tell of a failure its newest variants, of daily talk the newest item."""
     newest = kind.variants[-LOOKED_AT:]
-    telling_most = sorted(newest, key=lambda each: (_base(lines[each[-1]].text, kind.level), each[-1]))[-MAX_VARIANTS:]
-    if _base(lines[telling_most[-1][-1]].text, kind.level) >= SUSPICIOUS:
-        shown = telling_most
-    else:
+    bases = {places[-1]: _base(lines[places[-1]].text, kind.level) for places in newest}
+    shown = sorted(newest, key=lambda each: (bases[each[-1]], each[-1]))[-MAX_VARIANTS:]
+    if bases[shown[-1][-1]] < SUSPICIOUS:
         shown = [sorted(place for each in kind.variants for place in each)]
     for places in shown:
         line = lines[places[-1]]
@@ -155,8 +155,14 @@ def _alike(kind: condense.Kind, template: Template | None, lines: list[LogLine])
         count, first, last = len(places), lines[places[0]].ts, line.ts
         if template and len(shown) == 1:  # counted over the whole log, of which not all lines may be here
             count, first, last = max(count, template.count), template.first or first, template.last or last
-        base = _base(line.text, kind.level)
-        yield _Alike(line, base, places[0], places[-1], count, first, last, kind.level)
+        yield _Alike(line, bases[places[-1]], places[0], places[-1], count, first, last, kind.level)
+
+
+def _first_of_the_last_run(grave: list[_Alike], times: _Times) -> int:
+    """The place of the first error since the container started for the last time, -1 if there is none."""
+    started = times.started
+    since = [each.end for each in grave if started is None or (parse_time(each.last) or started) >= started]
+    return min(since, default=-1)
 
 
 class _Times:
@@ -208,7 +214,7 @@ def _in_its_time(each: _Alike, times: _Times, items: int) -> float:
 
 def _base(text: str, level: int) -> float:
     """How much the words alone say."""
-    head = clean(text[:4000])
+    head = clean(text if len(text) <= HEAD + END else f"{text[:HEAD]}\n{text[-END:]}")
     named = _named(head)
     strong, weak = ({each.lower() for each in words.findall(head)} for words in (_STRONG, _WEAK))
     weight = min(len(strong), 3) * 1.0 + min(len(weak), 2) * 0.4
@@ -306,7 +312,7 @@ def _of_trace(parts: list[str]) -> list[str]:
     speaking = [at for at in said[1:] if _THROWN.search(parts[at]) or _STRONG.search(parts[at])]
     last = [at for at in said if not parts[at][0].isspace()][-1:]
     kept = {said[0], *last, *speaking[: MAX_PARTS // 2], *speaking[-(MAX_PARTS // 2) :]}
-    return [parts[at] for at in sorted(kept)]
+    return list(dict.fromkeys(parts[at] for at in sorted(kept)))
 
 
 def _json(text: str) -> str:
