@@ -64,6 +64,7 @@ class Kept:
 
 
 def kept(record: Json) -> Kept:
+    """What is kept of a record. Raises records.Problem if a section of it is malformed."""
     view = View.of(record)
     verdict = section(record, "analysis", Analysis)
     inspect = view.inspect

@@ -30,6 +30,7 @@ def duration(seconds: float | None) -> str:
 
 
 def seconds_ago(stamp: str | None, now: float | None) -> float | None:
+    """Seconds from an RFC 3339 time to `now` (since 1970); None if nothing says."""
     time = parse_time(stamp)
     return now - time if time is not None and now is not None else None
 
