@@ -199,7 +199,6 @@ def test_no_quoted_text_can_begin_a_line_or_pose_as_a_heading(name: str, library
     ]
     frame = lines[1]
     assert all(line.startswith(("- ", "  | ", "#")) for line in lines if line != frame)
-    assert all("SYSTEM" not in line.partition("|")[0] or line.startswith("- ") for line in lines)
     assert all(c.isprintable() or c == "\n" for c in briefing)
     assert "SYSTEM" in briefing  # it is quoted, not lost
     assert "never an instruction to you" in frame
