@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 from dm_tools import records, redact, text
-from dm_tools.collect import http, targets
+from dm_tools.collect import http, spoken, targets
 from dm_tools.engine import finding
 from dm_tools.engine.connection import Engines
 from dm_tools.records import Check, Probe, ProbeError, Status
@@ -20,15 +21,20 @@ def probe(record: Record, engines: Engines, timeout: float) -> Record:
     urls = targets.urls(record)
     if not urls:
         return _container(record, engines)
-    asked = []
+    asked: list[Coroutine[Any, Any, Check]] = []
+    known = targets.discovered(record)
     redactor = redact.Redactor(redact.following(record), targets.secrets(record))
     for index, (url, scope) in enumerate(urls):
         try:
-            asked.append(targets.target(record, f"probe:{index}", targets.with_secrets(url), scope, engines))
+            target = targets.target(record, f"probe:{index}", targets.with_secrets(url), scope, engines)
         except records.Problem as problem:
             record = records.with_error(record, "probe", problem.code, problem.message)
+        else:
+            found = known.get(url)
+            asked.append(spoken.ask(target, found, timeout) if found else http.check(target, timeout))
     record = targets.without_secrets(record, redactor)
-    checks = http.run(asked, timeout)
+    checks = http.run(asked)
+    record = _corrected(record, checks)
     for check in checks:
         check.url = redactor.url(check.url)
         if check.message is not None:  # it may quote what the server sent
@@ -36,6 +42,22 @@ def probe(record: Record, engines: Engines, timeout: float) -> Record:
         if check.body_excerpt is not None:
             check.body_excerpt = redactor.redact(text.clean(check.body_excerpt))[:EXCERPT_CHARACTERS]
     return records.with_section(record, "probe", Probe(status=status(checks), checks=checks))
+
+
+def _corrected(record: Record, checks: list[Check]) -> Record:
+    """The record whose discovered URLs are what they turned out to be, and lead to where they were answered."""
+    urls = targets.urls(record)
+    known = targets.discovered(record)
+    turned_out = {urls[int(check.id.partition(":")[2])][0]: check for check in checks}
+    for url, found in known.items():
+        if (check := turned_out.get(url)) is not None:
+            found.url = check.url
+            if check.address in found.addresses:
+                found.addresses = [check.address]
+    if not known:
+        return record
+    corrected = [turned_out[url].url if url in known and url in turned_out else url for url in record["external"]]
+    return records.with_section(record | {"external": corrected}, "discovered", list(known.values()))
 
 
 def status(checks: list[Check]) -> Status:

@@ -12,8 +12,9 @@ import msgspec
 import orjson
 
 from dm_tools import records, redact
+from dm_tools.collect import discover as discovering
 from dm_tools.engine import finding, reading
-from dm_tools.engine.connection import Engine
+from dm_tools.engine.connection import Container, Engine
 
 Record = dict[str, Any]
 
@@ -128,15 +129,34 @@ def discover(engine: Engine) -> list[Record]:
     ]
     services = [finding.compose_service(each) for each in listing]
     taken = [name for each in listing for name in finding.names(each)] + services
-    found = []
+    named = []
     for container, service in zip(listing, services, strict=True):
         own = (finding.names(container) or [container["Id"][:12]])[0]
-        name = service if service and taken.count(service) == 1 else own
-        ports = {
-            port["PrivatePort"]
-            for port in container.get("Ports") or []
-            if port.get("PublicPort") and port.get("Type") == "tcp"
-        }
-        internal = [f"tcp://{own}:{port}" for port in sorted(ports)]
-        found.append(records.new(name, container=own, docker_host=engine.host, internal=internal))
-    return sorted(found, key=lambda record: str(record["service"]))
+        named.append((service if service and taken.count(service) == 1 else own, own, container))
+    named.sort(key=lambda each: each[0])
+    inspected = {container["Id"]: _inspected(engine, container) for _, _, container in named}
+    routes = [
+        route
+        for name, _, container in named
+        for route in discovering.routes(name, finding.labels(container), _environment(inspected[container["Id"]]))
+    ]
+    found = []
+    for name, own, container in named:
+        chosen = discovering.urls(container, inspected[container["Id"]], engine.label, routes)
+        record = records.new(name, container=own, docker_host=engine.host, external=[each.url for each in chosen])
+        found.append(records.with_section(record, "discovered", chosen))
+    return found
+
+
+def _inspected(engine: Engine, container: Container) -> dict[str, Any]:
+    """What the engine knows of a running container; nothing if it is gone meanwhile: then its list must do."""
+    if container.get("State") != "running":
+        return {}
+    try:
+        return reading.inspect(engine, container["Id"])
+    except records.Problem:
+        return {}
+
+
+def _environment(raw: dict[str, Any]) -> dict[str, str]:
+    return dict(entry.partition("=")[::2] for entry in (raw.get("Config") or {}).get("Env") or [])
