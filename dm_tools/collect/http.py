@@ -33,7 +33,6 @@ MAX_BODY_BYTES = 8 * 1024
 BODY_SECONDS = 1.0  # an event stream never ends: what has come by then must do
 MAX_REDIRECTS = 5
 MAX_NAMES = 20  # of those that a certificate is for
-GREETING_SECONDS = 0.2  # a server that speaks first does so at once
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HTTP2_ONLY = "it speaks HTTP/2 only"
 REFUSES = "the server refuses the TLS handshake"
@@ -53,6 +52,8 @@ _NOT_UNDERSTOOD = (ProbeError.TLS_ERROR, ProbeError.RESET, ProbeError.BAD_RESPON
 _WANTS_TLS = re.compile(
     r"(?i)plain HTTP request was sent to HTTPS|HTTP request to an HTTPS|requires TLS|plain HTTP to an SSL"
 )
+_HOST_NAME = re.compile(r"[A-Za-z0-9.*_-]{1,253}")
+_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,80}")
 _WANTS_CERTIFICATE = re.compile(r"(?i)No required SSL certificate was sent")
 
 
@@ -90,6 +91,17 @@ class Target:
         netloc = host if self.port == DEFAULT_PORTS.get(scheme) else f"{host}:{self.port}"
         path = (self.parts.path or "/") if scheme in DEFAULT_PORTS else ""
         return replace(self, url=f"{scheme}://{netloc}{path}")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a target is asked. `verify` false: any certificate will do. `handshake_seconds`: what connecting may take of
+    the whole time. `greeting_seconds`: how long a server that is only connected to may take to speak first.
+    """
+
+    verify: bool = True
+    handshake_seconds: float | None = None
+    greeting_seconds: float = 0.2
 
 
 @functools.cache
@@ -133,16 +145,14 @@ def run(checks: list[Coroutine[Any, Any, Check]]) -> list[Check]:
     return asyncio.run_coroutine_threadsafe(everything(), _loop()).result()
 
 
-async def check(target: Target, timeout: float, verify: bool = True) -> Check:
-    """Ask a target; takes at most `timeout` seconds in all. `verify` false: any certificate will do."""
-    return (await greeted(target, timeout, verify=verify))[0]
+async def check(target: Target, timeout: float, manner: Manner | None = None) -> Check:
+    """Ask a target; takes at most `timeout` seconds in all."""
+    return (await greeted(target, timeout, manner))[0]
 
 
-async def greeted(
-    target: Target, timeout: float, greeting_seconds: float = GREETING_SECONDS, verify: bool = True
-) -> tuple[Check, bytes | None]:
+async def greeted(target: Target, timeout: float, manner: Manner | None = None) -> tuple[Check, bytes | None]:
     """The same, and how a server that was only connected to began to speak; None: it was silent for that long."""
-    scheme = target.parts.scheme
+    scheme, manner = target.parts.scheme, manner or Manner()
     check = Check(
         id=target.id, url=target.url, kind=scheme if scheme in ("tcp", "tls") else "http", scope=target.scope, ok=False
     )
@@ -153,9 +163,9 @@ async def greeted(
     try:
         async with asyncio.timeout(timeout):
             if scheme == "tcp":
-                greeting = await _tcp(target, check, greeting_seconds)
+                greeting = await _tcp(target, check, manner)
             else:
-                await (_tls if scheme == "tls" else _http)(target, check, verify)
+                await (_tls if scheme == "tls" else _http)(target, check, manner)
     except TimeoutError:
         check.error, check.message = ProbeError.TIMEOUT, f"no answer within {timeout:g} s"
     except Exception as failure:
@@ -164,7 +174,7 @@ async def greeted(
     if check.error is not None and scheme != "tcp":
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(timeout - (time.monotonic() - started)):
-                await _look_closer(target, check, verify)
+                await _look_closer(target, check, manner)
     check.ok = check.error is None
     return check, greeting
 
@@ -173,7 +183,7 @@ def _ms(started: float) -> float:
     return round((time.monotonic() - started) * 1000, 1)
 
 
-async def _tcp(target: Target, check: Check, greeting_seconds: float) -> bytes | None:
+async def _tcp(target: Target, check: Check, manner: Manner) -> bytes | None:
     host, port = target.connect_to
     started = time.monotonic()
     reader, writer = await asyncio.open_connection(host, port)
@@ -183,7 +193,7 @@ async def _tcp(target: Target, check: Check, greeting_seconds: float) -> bytes |
         if target.scope == "external":
             # Docker's port proxy accepts first and resets when nothing listens behind it: look once more.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(greeting_seconds):
+                async with asyncio.timeout(manner.greeting_seconds):
                     if greeting := await reader.read(64):
                         return greeting
                     raise ConnectionResetError("connection closed at once")
@@ -192,21 +202,22 @@ async def _tcp(target: Target, check: Check, greeting_seconds: float) -> bytes |
         writer.close()
 
 
-async def _tls(target: Target, check: Check, verify: bool) -> None:
+async def _tls(target: Target, check: Check, manner: Manner) -> None:
     started = time.monotonic()
-    check.certificate, protocol = await _handshake(target, verify)
+    check.certificate, protocol = await _handshake(target, manner.verify)
     check.tls_ms = _ms(started)
     check.address = "{}:{}".format(*target.connect_to)
     if protocol == "h2":
         check.kind = "h2"
 
 
-async def _http(target: Target, check: Check, verify: bool) -> None:
+async def _http(target: Target, check: Check, manner: Manner) -> None:
     import httpx
 
     url, home = target.url, (target.parts.hostname, target.port)
+    timeout = httpx.Timeout(None, connect=manner.handshake_seconds)
     async with httpx.AsyncClient(
-        verify=_trusting(verify), trust_env=False, timeout=None, follow_redirects=False
+        verify=_trusting(manner.verify), trust_env=False, timeout=timeout, follow_redirects=False
     ) as client:
         for _ in range(MAX_REDIRECTS + 1):
             location = await _get(client, target, url, check)
@@ -238,10 +249,12 @@ async def _get(client: httpx.AsyncClient, target: Target, url: str, check: Check
 
     async def trace(event: str, info: Any) -> None:
         phases[event] = time.monotonic()
+        check.connect_ms = _phase(phases, "connection.connect_tcp")
+        check.address = f"{host}:{port}" if check.connect_ms is not None else None
+        check.tls_ms = _phase(phases, "connection.start_tls")
 
-    host_header = parts.netloc.rpartition("@")[2]
     headers = {
-        "Host": host_header if host_header.isascii() else host_header.encode("idna").decode(),
+        "Host": _host_header(parts),
         "User-Agent": f"dm-probe/{__version__}",
         "Accept": "*/*",
         "Accept-Encoding": "identity",
@@ -257,9 +270,6 @@ async def _get(client: httpx.AsyncClient, target: Target, url: str, check: Check
     extensions = {"trace": trace, "sni_hostname": parts.hostname}
     async with client.stream("GET", address, headers=headers, auth=auth, extensions=extensions) as answer:
         check.status_code = answer.status_code
-        check.address = f"{host}:{port}"
-        check.connect_ms = _phase(phases, "connection.connect_tcp")
-        check.tls_ms = _phase(phases, "connection.start_tls")
         check.first_byte_ms = _ms(started)
         tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
         if tls is not None:
@@ -272,9 +282,15 @@ async def _get(client: httpx.AsyncClient, target: Target, url: str, check: Check
                     if len(body) >= MAX_BODY_BYTES:
                         break
         check.body_excerpt = body[:MAX_BODY_BYTES].decode("utf-8", "replace")
-        check.content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()[:100] or None
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        check.content_type = kind if _MEDIA_TYPE.fullmatch(kind) else None
         location: str | None = answer.headers.get("location") if answer.is_redirect else None
         return location
+
+
+def _host_header(parts: SplitResult) -> str:
+    host = parts.netloc.rpartition("@")[2]
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def _phase(phases: dict[str, float], name: str) -> float | None:
@@ -292,7 +308,7 @@ def certificate(der: bytes | None) -> Certificate | None:
     names: list[str] = []
     with contextlib.suppress(x509.ExtensionNotFound, ValueError):
         alternative = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names = alternative.get_values_for_type(x509.DNSName)
+        names = [each for each in alternative.get_values_for_type(x509.DNSName) if _HOST_NAME.fullmatch(each)]
     return Certificate(
         not_before=found.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
         not_after=found.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -326,14 +342,14 @@ async def _handshake(target: Target, verify: bool) -> tuple[Certificate | None, 
     return None, protocol
 
 
-async def _look_closer(target: Target, check: Check, verify: bool) -> None:
+async def _look_closer(target: Target, check: Check, manner: Manner) -> None:
     """Why a check failed: what the certificate says that was refused, or which protocol is spoken instead.
 
     An unknown CA masks an expired date, so the date is read here. Raises OSError, TimeoutError.
     """
     encrypted = target.parts.scheme != "http"
     if encrypted and (check.error in TLS_ERRORS or check.error in _NOT_UNDERSTOOD):
-        await _look_at_tls(target, check, verify)
+        await _look_at_tls(target, check, manner.verify)
     elif encrypted and _WANTS_CERTIFICATE.search(check.body_excerpt or ""):
         check.error, check.message = ProbeError.TLS_CLIENT_CERTIFICATE, _CLIENT_CERTIFICATE
     elif encrypted or check.error not in (ProbeError.RESET, ProbeError.BAD_RESPONSE, ProbeError.HTTP_4XX):
@@ -347,7 +363,11 @@ async def _look_closer(target: Target, check: Check, verify: bool) -> None:
     elif is_http2(await _first_bytes(target)):
         check.kind, check.error, check.message, check.note = "h2", None, None, HTTP2_ONLY
     else:
-        check.certificate, _ = await _handshake(target, verify=False)
+        try:
+            check.certificate, _ = await _handshake(target, verify=False)
+        except ssl.SSLError as failure:
+            if "ALERT" not in (failure.reason or ""):
+                return
         check.error, check.message = ProbeError.SPEAKS_TLS, "it speaks TLS on this port, and was asked in plain HTTP"
 
 
@@ -371,13 +391,14 @@ async def _look_at_tls(target: Target, check: Check, verify: bool) -> None:
 
 
 async def _first_bytes(target: Target) -> bytes:
-    """How a server begins its answer to a plain GET. Raises OSError."""
+    """How a server begins its answer to a plain GET; empty if it just closes. Raises OSError."""
     host, port = target.connect_to
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        name = target.parts.netloc.rpartition("@")[2].encode("idna" if not target.url.isascii() else "ascii")
-        writer.write(b"GET / HTTP/1.1\r\nHost: " + name + b"\r\nConnection: close\r\n\r\n")
+        writer.write(f"GET / HTTP/1.1\r\nHost: {_host_header(target.parts)}\r\nConnection: close\r\n\r\n".encode())
         return await reader.read(64)
+    except ConnectionError:
+        return b""
     finally:
         writer.close()
 

@@ -39,6 +39,8 @@ def probe(record: Record, engines: Engines, timeout: float) -> Record:
         check.url = redactor.url(check.url)
         if check.message is not None:  # it may quote what the server sent
             check.message = redactor.redact(check.message)
+        if check.note is not None:
+            check.note = redactor.redact(check.note)
         if check.body_excerpt is not None:
             check.body_excerpt = redactor.redact(text.clean(check.body_excerpt))[:EXCERPT_CHARACTERS]
     return records.with_section(record, "probe", Probe(status=status(checks), checks=checks))

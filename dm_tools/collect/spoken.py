@@ -14,7 +14,7 @@ from dm_tools.collect import http
 from dm_tools.collect.targets import address
 from dm_tools.records import Check, Discovered, ProbeError
 
-GREETING_SECONDS = 0.3
+_WAITING = http.Manner(greeting_seconds=0.3)  # a server that speaks first does so at once
 # Names that no public authority signs (RFC 2606, 6761, 6762, 8375, and what people use): a stack of somebody's own.
 _LOCAL = frozenset(
     ("localhost", "local", "test", "example", "invalid", "internal", "lan", "home", "intranet", "localdomain", "arpa")
@@ -47,14 +47,14 @@ async def _find_out(target: http.Target, named: bool, end: float) -> Check:
     """Which protocol is spoken there, and the check that it calls for."""
     guess, connected = target.parts.scheme, None
     if guess == "tcp":
-        connected, greeting = await http.greeted(target, end - time.monotonic(), GREETING_SECONDS)
+        connected, greeting = await http.greeted(target, end - time.monotonic(), _WAITING)
         if http.is_http2(greeting or b""):
             connected.kind, connected.note = "h2", http.HTTP2_ONLY
         if greeting is not None or not connected.ok:
             return connected
     asked: list[Check] = []
     for scheme in ("https", "http") if guess == "https" else ("http", "https"):
-        asked.append(await _judged(target.spoken_to(scheme), named, end))
+        asked.append(await _judged(target.spoken_to(scheme), named, end, handshake=0.5))
         if _settled(asked[-1]):
             asked = asked[-1:]
             break
@@ -71,15 +71,22 @@ def _settled(check: Check) -> bool:
     """Whether it shows what is spoken. 400 may be what a server says that wants TLS, each in its own words."""
     if check.error == ProbeError.SPEAKS_TLS or (check.status_code == 400 and check.url.startswith("http:")):
         return False
-    in_vain = check.error in (*_NOBODY_THERE, ProbeError.TIMEOUT)
-    return bool(in_vain or check.ok or check.status_code or check.certificate)
+    if check.error == ProbeError.TLS_ERROR and (check.message or "").startswith(http.REFUSES):
+        return True
+    if check.error == ProbeError.TIMEOUT:  # a server that wants plain HTTP may wait for the rest of a handshake
+        return check.url.startswith("http:") or check.tls_ms is not None
+    return bool(check.error in _NOBODY_THERE or check.ok or check.status_code or check.certificate)
 
 
-async def _judged(target: http.Target, named: bool, end: float) -> Check:
-    """A check whose certificate is judged by what was promised: nobody promised one for a name like localhost."""
+async def _judged(target: http.Target, named: bool, end: float, handshake: float = 1) -> Check:
+    """A check whose certificate is judged by what was promised: nobody promised one for a name like localhost.
+
+    `handshake`: the part of the time that is left which connecting may take.
+    """
     name, scheme = target.parts.hostname or "", target.parts.scheme
     strict = named and is_public(name)
-    check = await http.check(target, end - time.monotonic(), verify=strict)
+    left = end - time.monotonic()
+    check = await http.check(target, left, http.Manner(verify=strict, handshake_seconds=left * handshake))
     if scheme in ("https", "tls") and not strict:
         _judge_certificate(check, name if named else None)
     if scheme == "https" and not named and (check.status_code or 0) >= 400:
@@ -125,7 +132,8 @@ async def _under_its_name(target: http.Target, check: Check, end: float) -> Chec
     if name is None or end - time.monotonic() < 0.1:
         return check
     url = target.url.replace(f"//{target.parts.netloc}", f"//{name}:{target.port}", 1)
-    again = await http.check(replace(target, url=url, address=target.connect_to), end - time.monotonic(), verify=False)
+    there = replace(target, url=url, address=target.connect_to)
+    again = await http.check(there, end - time.monotonic(), http.Manner(verify=False))
     _judge_certificate(again, None)
     if not again.status_code or again.status_code >= 500 or again.status_code >= (check.status_code or 0):
         return check
