@@ -29,6 +29,7 @@ from dm_tools.records import Certificate, Check, ProbeError
 if TYPE_CHECKING:
     import httpx
 
+_USER_AGENT = f"dm-probe/{__version__}"
 MAX_BODY_BYTES = 8 * 1024
 BODY_SECONDS = 1.0  # an event stream never ends: what has come by then must do
 MAX_REDIRECTS = 5
@@ -36,7 +37,7 @@ MAX_NAMES = 20  # of those that a certificate is for
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HTTP2_ONLY = "it speaks HTTP/2 only"
 REFUSES = "the server refuses the TLS handshake"
-_NO_HTTP1 = "alert no application protocol"
+_NO_TLS = "the server does not speak TLS on this port"
 _CLIENT_CERTIFICATE = "the server wants a certificate of its client"
 
 # OpenSSL's X509_V_ERR_* (man 3 X509_STORE_CTX_get_error)
@@ -52,6 +53,7 @@ _NOT_UNDERSTOOD = (ProbeError.TLS_ERROR, ProbeError.RESET, ProbeError.BAD_RESPON
 _WANTS_TLS = re.compile(
     r"(?i)plain HTTP request was sent to HTTPS|HTTP request to an HTTPS|requires TLS|plain HTTP to an SSL"
 )
+_ALERT = re.compile(r"(?:SSLV3|TLSV1|TLSV13)_")  # how OpenSSL's reasons begin that came from the other side
 _HOST_NAME = re.compile(r"[A-Za-z0-9.*_-]{1,253}")
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,80}")
 _WANTS_CERTIFICATE = re.compile(r"(?i)No required SSL certificate was sent")
@@ -117,11 +119,10 @@ def _loop() -> asyncio.AbstractEventLoop:
 def _trusting(verify: bool, http2: bool = False) -> ssl.SSLContext:
     """One TLS context for all checks: building one reads the whole trust store. $SSL_CERT_FILE counts.
 
-    With `http2` it is offered, for the handshakes after which nothing is said; httpx sets what it offers itself.
+    `http2` is offered in handshakes after which nothing is said.
     """
     context = ssl.create_default_context()
-    if http2:
-        context.set_alpn_protocols(["h2", "http/1.1"])
+    context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -255,7 +256,7 @@ async def _get(client: httpx.AsyncClient, target: Target, url: str, check: Check
 
     headers = {
         "Host": _host_header(parts),
-        "User-Agent": f"dm-probe/{__version__}",
+        "User-Agent": _USER_AGENT,
         "Accept": "*/*",
         "Accept-Encoding": "identity",
         "Connection": "close",
@@ -329,11 +330,11 @@ def judge_dates(check: Check) -> None:
         check.message = f"the certificate is not valid before {check.certificate.not_before}"
 
 
-async def _handshake(target: Target, verify: bool) -> tuple[Certificate | None, str | None]:
+async def _handshake(target: Target, verify: bool, http2: bool = True) -> tuple[Certificate | None, str | None]:
     """A TLS handshake and nothing more: the certificate (None: it is nonsense), and what may be spoken then."""
     host, port = target.connect_to
     name = target.parts.hostname
-    _, writer = await asyncio.open_connection(host, port, ssl=_trusting(verify, http2=True), server_hostname=name)
+    _, writer = await asyncio.open_connection(host, port, ssl=_trusting(verify, http2), server_hostname=name)
     tls = writer.get_extra_info("ssl_object")
     shown, protocol = tls.getpeercert(True), tls.selected_alpn_protocol()
     writer.transport.abort()
@@ -366,22 +367,26 @@ async def _look_closer(target: Target, check: Check, manner: Manner) -> None:
         try:
             check.certificate, _ = await _handshake(target, verify=False)
         except ssl.SSLError as failure:
-            if "ALERT" not in (failure.reason or ""):
+            if not _ALERT.match(failure.reason or ""):
                 return
         check.error, check.message = ProbeError.SPEAKS_TLS, "it speaks TLS on this port, and was asked in plain HTTP"
 
 
 async def _look_at_tls(target: Target, check: Check, verify: bool) -> None:
-    try:
-        check.certificate, protocol = await _handshake(target, verify=False)
-    except (OSError, ValueError):
-        if check.error in _NOT_UNDERSTOOD and (await _first_bytes(target)).startswith(b"HTTP/"):
+    protocol = None
+    if check.message != _NO_TLS:
+        with contextlib.suppress(OSError, ValueError):
+            check.certificate, protocol = await _handshake(target, verify=False)
+    if protocol is None and check.certificate is None and check.error in _NOT_UNDERSTOOD:
+        if (await _first_bytes(target)).startswith(b"HTTP/"):
             check.error = ProbeError.SPEAKS_PLAIN_HTTP
             check.message = "it speaks plain HTTP on this port, and was asked in TLS"
         return
     if check.error in (ProbeError.TLS_UNTRUSTED, ProbeError.TLS_HOSTNAME):
         judge_dates(check)
-    elif protocol == "h2" and (check.error == ProbeError.BAD_RESPONSE or _NO_HTTP1 in (check.message or "")):
+    elif protocol == "h2" and check.error in _NOT_UNDERSTOOD:
+        if check.error == ProbeError.RESET and (await _handshake(target, False, http2=False))[1] is not None:
+            return  # it would speak HTTP/1.1, and does not
         try:
             await _handshake(target, verify)  # refused for want of HTTP/1.1: nobody has looked at the rest
         except ssl.SSLError as failure:
@@ -395,7 +400,8 @@ async def _first_bytes(target: Target) -> bytes:
     host, port = target.connect_to
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        writer.write(f"GET / HTTP/1.1\r\nHost: {_host_header(target.parts)}\r\nConnection: close\r\n\r\n".encode())
+        head = {"Host": _host_header(target.parts), "User-Agent": _USER_AGENT, "Connection": "close"}
+        writer.write("".join(["GET / HTTP/1.1\r\n", *(f"{key}: {head[key]}\r\n" for key in head), "\r\n"]).encode())
         return await reader.read(64)
     except ConnectionError:
         return b""
@@ -434,13 +440,13 @@ def _causes(failure: BaseException) -> Iterator[BaseException]:
 
 def _refused_handshake(reason: str) -> tuple[ProbeError, str]:
     """What OpenSSL's reason means. An alert is what the server says; it may want a certificate of us (we have none)."""
-    if "ALERT" in reason and ("CERTIFICATE_REQUIRED" in reason or "BAD_CERTIFICATE" in reason):
+    if _ALERT.match(reason) and ("CERTIFICATE_REQUIRED" in reason or "BAD_CERTIFICATE" in reason):
         return ProbeError.TLS_CLIENT_CERTIFICATE, _CLIENT_CERTIFICATE
     said = reason.lower().replace("_", " ")
-    if "ALERT" in reason:
+    if _ALERT.match(reason):
         return ProbeError.TLS_ERROR, f"{REFUSES}: {said}"
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"):
-        return ProbeError.TLS_ERROR, "the server does not speak TLS on this port"
+        return ProbeError.TLS_ERROR, _NO_TLS
     return ProbeError.TLS_ERROR, said
 
 
