@@ -353,7 +353,7 @@ def test_discovered_ports_are_asked_in_what_they_speak(
     unknown = "it accepts connections, and speaks neither HTTP nor TLS"
     assert seen == {
         "dmtest-plain": [("http", 200, None, None), ("http", 404, None, "HTTP status 404 at /")],
-        "dmtest-secure": [("http", 404, "tls_expired", "HTTP status 404 at /")],
+        "dmtest-secure": [("http", 404, "tls_expired", None)],
         "dmtest-redis": [("tcp", None, None, unknown)],
         "dmtest-known": [("tcp", None, None, None)],
         "dmtest-hollow": [("http", None, "reset", None)],

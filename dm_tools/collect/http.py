@@ -462,6 +462,8 @@ def classify(failure: BaseException) -> tuple[ProbeError, str]:
             if each.verify_code in HOSTNAME:
                 return ProbeError.TLS_HOSTNAME, message
             return ProbeError.TLS_UNTRUSTED, message
+        if isinstance(each, ssl.SSLEOFError):
+            return ProbeError.RESET, "connection closed during the TLS handshake"
         if isinstance(each, ssl.SSLError):
             return _refused_handshake(each.reason or str(each))
         if isinstance(each, socket.gaierror):
