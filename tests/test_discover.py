@@ -86,6 +86,11 @@ def test_what_the_number_and_the_image_say(image: str, port: int, url: str, gues
 
 def test_addresses_that_a_port_is_bound_to() -> None:
     assert asked("a", (80, 8080, "0.0.0.0"), (80, 8080, "::")) == ["http://localhost:8080/"]
+    assert asked("a", (80, 49153, "0.0.0.0"), (80, 49154, "::")) == ["http://localhost:49153/"]
+    assert asked("a", (80, 8080, "0.0.0.0"), (80, 8081, "0.0.0.0")) == [
+        "http://localhost:8080/",
+        "http://localhost:8081/",
+    ]
     assert asked("a", (80, 8080, "192.0.2.7")) == ["http://192.0.2.7:8080/"]
     assert asked("a", (80, 8080, "127.0.0.2")) == ["http://127.0.0.2:8080/"]
     (six,) = found("a", (80, 8080, "::1"))

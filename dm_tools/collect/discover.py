@@ -110,6 +110,8 @@ def published(container: Container, engine_label: str) -> list[Published]:
         inner, port, bound = each.get("PrivatePort"), each.get("PublicPort"), str(each.get("IP") or "")
         if not port or each.get("Type") != "tcp":
             continue
+        if bound == "::" and any(known.inner == inner for known in found.values()):
+            continue  # the same once more; old engines give it another number
         if bound in ("", "0.0.0.0", "::"):
             host = "localhost" if local else urlsplit(engine_label).hostname or ""
         elif bound.startswith("127.") or bound == "::1":
