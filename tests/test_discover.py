@@ -105,8 +105,23 @@ def test_a_remote_engines_ports_are_asked_at_its_machine() -> None:
 
 def test_what_is_not_published_and_what_is_not_tcp_is_not_asked() -> None:
     listed = container("nginx")
-    listed["Ports"] = [{"PrivatePort": 80, "Type": "tcp"}, {"PrivatePort": 443, "PublicPort": 443, "Type": "udp"}]
+    listed["Ports"] = [{"PrivatePort": 7788, "Type": "tcp"}, {"PrivatePort": 443, "PublicPort": 443, "Type": "udp"}]
     assert discover.urls(listed, {}, LOCAL, []) == []
+
+
+def exposing(image: str, *ports: int) -> dict[str, Any]:
+    return container(image) | {"Ports": [{"PrivatePort": port, "Type": "tcp"} for port in ports]}
+
+
+def test_an_exposed_port_is_asked_where_nobody_else_asks_and_may_be_silent() -> None:
+    (only,) = discover.urls(exposing("caddy:2.6", 80, 2020), {}, LOCAL, [])
+    assert (only.url, only.optional, only.addresses) == ("http://recorded-healthy:80/", True, [])
+    assert discover.urls(exposing("caddy:2.6", 80), checked_by("CMD", "true"), LOCAL, []) == []
+    assert discover.urls(exposing("caddy:2.6", 80), {}, "tcp://10.0.0.1:2375", []) == []
+    assert discover.urls(exposing("postgres:16", 5432, 8080), {}, LOCAL, []) == []
+    published = exposing("caddy:2.6", 80)
+    published["Ports"] += container("caddy:2.6", (7788, 17788))["Ports"]
+    assert [each.url for each in discover.urls(published, {}, LOCAL, [])] == ["tcp://localhost:17788"]
 
 
 def test_a_range_of_ports_is_not_asked_through() -> None:

@@ -286,6 +286,20 @@ def test_the_first_address_that_accepts_is_asked(serve: Serve, run: Run) -> None
     assert records(done.stdout)[0]["probe"]["checks"][0]["error"] == "refused"
 
 
+def test_what_was_only_asked_in_case_is_no_check_if_nobody_answers(serve: Serve, run: Run) -> None:
+    port = serve(answer(status(500)))
+    urls = [f"http://127.0.0.1:{port}/", "http://127.0.0.1:1/", f"http://127.0.0.1:{serve(lambda each: None)}/"]
+    entries = [{"url": url, "chosen": "exposed", "guessed": True, "optional": True} for url in urls]
+    done = run("dm-probe", stdin=json.dumps({"service": "a", "internal": urls, "discovered": entries}))
+    (record,) = records(done.stdout)
+    assert [(each["id"], each["error"]) for each in record["probe"]["checks"]] == [("probe:0", "http_5xx")]
+    assert record["internal"] == [each["url"] for each in record["discovered"]] == urls[:1]
+    done = run("dm-probe", stdin=json.dumps({"service": "a", "internal": urls[1:], "discovered": entries[1:]}))
+    (record,) = records(done.stdout)
+    assert record["internal"] == record["discovered"] == record["probe"]["checks"] == []
+    assert record["errors"][0]["code"] == "docker_unreachable"  # its container was asked about instead
+
+
 def test_what_is_wrong_with_the_section_is_said(run: Run) -> None:
     done = run("dm-probe", stdin='{"service":"a","external":["http://127.0.0.1:1/"],"discovered":[{"url":1}]}')
     assert done.returncode == 4

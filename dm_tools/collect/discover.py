@@ -18,6 +18,7 @@ from dm_tools.engine import finding
 from dm_tools.engine.connection import Container
 from dm_tools.records import Discovered
 
+MAX_EXPOSED = 2
 MAX_URLS = 8  # of one container: a published range of ports is not asked through
 
 # Ports where HTTP would be a foreign language: whoever listens there is only connected to.
@@ -99,6 +100,8 @@ def urls(container: Container, raw: dict[str, Any], engine_label: str, routes: I
         if proxied and port.inner in (80, 443):
             continue  # it was asked for its sites; a name that is none of them tells nothing
         found += _of_port(container, port, checked.get(port.inner))
+    if not found and finding.is_local(engine_label) and not _has_healthcheck(raw):
+        found = list(_exposed(container))
     return list({each.url: each for each in found}.values())[:MAX_URLS]
 
 
@@ -151,6 +154,26 @@ def _of_port(container: Container, port: Published, asks: tuple[str, str] | None
         yield one("tcp", "", f"{why}; the image is a database's, so it is only connected to", False)
     else:
         yield one("tcp", "", why, True)
+
+
+def _exposed(container: Container) -> Iterator[Discovered]:
+    """Ports that the image exposes, and nobody publishes: images expose ports that nobody listens on, so they may fail.
+
+    Only where nobody else asks whether it works, and only for HTTP by their number.
+    """
+    inner = {each.get("PrivatePort") for each in container.get("Ports") or [] if each.get("Type") == "tcp"}
+    name = next(iter(finding.names(container)), "")
+    if is_database(container) or not _NAME.fullmatch(name):
+        return
+    for port in sorted(inner & (HTTP | TLS))[:MAX_EXPOSED]:
+        scheme = "https" if port in TLS else "http"
+        chosen = f"port {port} is exposed, and nobody else asks whether it works"
+        yield Discovered(f"{scheme}://{name}:{port}/", chosen, guessed=True, optional=True)
+
+
+def _has_healthcheck(raw: dict[str, Any]) -> bool:
+    test = ((raw.get("Config") or {}).get("Healthcheck") or {}).get("Test") or []
+    return bool(test) and test[0] != "NONE"
 
 
 def is_database(container: Container) -> bool:

@@ -137,11 +137,11 @@ def warm_up() -> None:
     _loop()
 
 
-def run(checks: list[Coroutine[Any, Any, Check]]) -> list[Check]:
-    """Make all checks at the same time."""
+def run(checks: list[Coroutine[Any, Any, Check | None]]) -> list[Check]:
+    """Make all checks at the same time; those that come to nothing are left out."""
 
     async def everything() -> list[Check]:
-        return list(await asyncio.gather(*checks))
+        return [check for check in await asyncio.gather(*checks) if check is not None]
 
     return asyncio.run_coroutine_threadsafe(everything(), _loop()).result()
 

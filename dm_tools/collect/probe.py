@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
+
 from dm_tools import records, redact, text
 from dm_tools.collect import http, spoken, targets
 from dm_tools.engine import finding
 from dm_tools.engine.connection import Engines
-from dm_tools.records import Check, Probe, ProbeError, Status
+from dm_tools.records import Check, Discovered, Probe, ProbeError, Status
 
 EXCERPT_CHARACTERS = 400
 
@@ -21,7 +23,7 @@ def probe(record: Record, engines: Engines, timeout: float) -> Record:
     urls = targets.urls(record)
     if not urls:
         return _container(record, engines)
-    asked: list[Coroutine[Any, Any, Check]] = []
+    asked: list[Coroutine[Any, Any, Check | None]] = []
     known = targets.discovered(record)
     redactor = redact.Redactor(redact.following(record), targets.secrets(record))
     for index, (url, scope) in enumerate(urls):
@@ -34,7 +36,10 @@ def probe(record: Record, engines: Engines, timeout: float) -> Record:
             asked.append(spoken.ask(target, found, timeout) if found else http.check(target, timeout))
     record = targets.without_secrets(record, redactor)
     checks = http.run(asked)
-    record = _corrected(record, checks)
+    if known:
+        record = _corrected(record, checks, known)
+        if not checks and not targets.urls(record):
+            return _container(record, engines)
     for check in checks:
         check.url = redactor.url(check.url)
         if check.message is not None:  # it may quote what the server sent
@@ -46,20 +51,21 @@ def probe(record: Record, engines: Engines, timeout: float) -> Record:
     return records.with_section(record, "probe", Probe(status=status(checks), checks=checks))
 
 
-def _corrected(record: Record, checks: list[Check]) -> Record:
+def _corrected(record: Record, checks: list[Check], known: dict[str, Discovered]) -> Record:
     """The record whose discovered URLs are what they turned out to be, and lead to where they were answered."""
     urls = targets.urls(record)
-    known = targets.discovered(record)
     turned_out = {urls[int(check.id.partition(":")[2])][0]: check for check in checks}
+    corrected: dict[str, str | None] = {}
     for url, found in known.items():
-        if (check := turned_out.get(url)) is not None:
-            found.url = check.url
-            if check.address in found.addresses:
-                found.addresses = [check.address]
-    if not known:
-        return record
-    corrected = [turned_out[url].url if url in known and url in turned_out else url for url in record["external"]]
-    return records.with_section(record | {"external": corrected}, "discovered", list(known.values()))
+        check = turned_out.get(url)
+        corrected[url] = check.url if check else None if found.optional else url
+        if check is not None and check.address in found.addresses:
+            found.addresses = [check.address]
+    for scope in ("internal", "external"):
+        now = [corrected.get(url, url) for url in record.get(scope) or []]
+        record = record | {scope: [url for url in now if url is not None]}
+    kept = [msgspec.structs.replace(found, url=corrected[url]) for url, found in known.items() if corrected[url]]
+    return records.with_section(record, "discovered", kept)
 
 
 def status(checks: list[Check]) -> Status:

@@ -118,8 +118,9 @@ def read_manifest(path: Path) -> list[Record]:
 def discover(engine: Engine) -> list[Record]:
     """A record per container of the engine: Compose services by their service's name, others by their own.
 
-    Published ports become checks: someone meant them to be reached. Exposed ones that are not published do not;
-    images expose ports that nobody listens on. $COMPOSE_PROJECT_NAME limits it to one project.
+    Published ports become checks: someone meant them to be reached. Of exposed ones that are not published only those
+    for HTTP do, where nobody else asks, and only if somebody answers: images expose ports that nobody listens on.
+    $COMPOSE_PROJECT_NAME limits it to one project.
     """
     project = os.environ.get("COMPOSE_PROJECT_NAME")
     listing = [
@@ -143,7 +144,11 @@ def discover(engine: Engine) -> list[Record]:
     found = []
     for name, own, container in named:
         chosen = discovering.urls(container, inspected[container["Id"]], engine.label, routes)
-        record = records.new(name, container=own, docker_host=engine.host, external=[each.url for each in chosen])
+        scopes = {
+            "internal": [each.url for each in chosen if not each.addresses],
+            "external": [each.url for each in chosen if each.addresses],
+        }
+        record = records.new(name, container=own, docker_host=engine.host, **scopes)
         found.append(records.with_section(record, "discovered", chosen))
     return found
 

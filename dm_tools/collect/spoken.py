@@ -14,6 +14,7 @@ from dm_tools.collect import http
 from dm_tools.collect.targets import address
 from dm_tools.records import Check, Discovered, ProbeError
 
+UNKNOWN_SECONDS = 2.0  # for a server of which nothing says that it would understand
 _WAITING = http.Manner(greeting_seconds=0.3)  # a server that speaks first does so at once
 # Names that no public authority signs (RFC 2606, 6761, 6762, 8375, and what people use): a stack of somebody's own.
 _LOCAL = frozenset(
@@ -23,12 +24,12 @@ _NOBODY_THERE = (ProbeError.REFUSED, ProbeError.UNREACHABLE)
 _WORDS = {"http": "HTTP", "h2": "HTTP/2", "tls": "TLS"}
 
 
-async def ask(target: http.Target, found: Discovered, timeout: float) -> Check:
+async def ask(target: http.Target, found: Discovered, timeout: float) -> Check | None:
     """Ask a discovered URL, at the first of its addresses that accepts; the check's URL is what it turned out to be.
 
-    Takes at most `timeout` seconds in all.
+    None: it was only asked in case that somebody answers, and nobody did. Takes at most `timeout` seconds in all.
     """
-    end = time.monotonic() + timeout
+    end = time.monotonic() + (min(timeout, UNKNOWN_SECONDS) if found.optional else timeout)
     places = [replace(target, address=address(each)) for each in found.addresses] or [target]
     checks: list[Check] = []
     for place in places:
@@ -36,6 +37,8 @@ async def ask(target: http.Target, found: Discovered, timeout: float) -> Check:
         if checks[-1].error not in _NOBODY_THERE:
             break
     check = checks[0] if checks[-1].error in _NOBODY_THERE else checks[-1]
+    if found.optional and not (check.status_code or check.certificate or check.kind == "h2"):
+        return None
     check.chosen = found.chosen
     if found.guessed and (spoken := _WORDS.get(check.kind)) and (check.status_code or check.ok):
         also = " and TLS" if check.url.startswith("https:") else ""
@@ -52,6 +55,7 @@ async def _find_out(target: http.Target, named: bool, end: float) -> Check:
             connected.kind, connected.note = "h2", http.HTTP2_ONLY
         if greeting is not None or not connected.ok:
             return connected
+        end = min(end, time.monotonic() + UNKNOWN_SECONDS)
     asked: list[Check] = []
     for scheme in ("https", "http") if guess == "https" else ("http", "https"):
         asked.append(await _judged(target.spoken_to(scheme), named, end, handshake=0.5))

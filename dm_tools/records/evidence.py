@@ -66,14 +66,16 @@ class Discovered(Section):
     """A URL that nobody configured: `dm-services --discover` chose it, and `chosen` says why.
 
     `guessed`: the scheme is a guess; dm-probe finds out what is spoken and corrects the URL. `named`: the host is a
-    name that the service was given (a proxy's label), so a certificate must be for it. `addresses`: the hosts and ports
-    to connect to, the first that accepts, whatever the URL's host means.
+    name that the service was given (a proxy's label), so a certificate must be for it. `optional`: nobody promised that
+    somebody answers; if nobody does, it is no check. `addresses`: the hosts and ports to connect to, the first that
+    accepts, whatever the URL's host means.
     """
 
     url: str
     chosen: str
     guessed: bool = False
     named: bool = False
+    optional: bool = False
     addresses: list[str] = msgspec.field(default_factory=list)
 
 
