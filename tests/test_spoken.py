@@ -300,10 +300,41 @@ def test_what_was_only_asked_in_case_is_no_check_if_nobody_answers(serve: Serve,
     assert record["errors"][0]["code"] == "docker_unreachable"  # its container was asked about instead
 
 
-def test_what_is_wrong_with_the_section_is_said(run: Run) -> None:
-    done = run("dm-probe", stdin='{"service":"a","external":["http://127.0.0.1:1/"],"discovered":[{"url":1}]}')
+@pytest.mark.parametrize(
+    "wrong", [{"url": 1}, {"url": "http://a/", "chosen": "x", "addresses": ["a"]}, {"url": "http://a/", "chosen": 1}]
+)
+def test_what_is_wrong_with_the_section_is_said(run: Run, wrong: dict[str, Any]) -> None:
+    done = run(
+        "dm-probe", stdin=json.dumps({"service": "a", "external": ["http://127.0.0.1:1/"], "discovered": [wrong]})
+    )
     assert done.returncode == 4
     assert records(done.stdout)[0]["errors"][0]["code"] == "bad_section"
+
+
+def test_what_is_made_of_it(serve: Serve, run: Run, authority: Authority) -> None:
+    """An expired certificate is an issue; one that nobody signed, a path that nobody named, and gRPC are none."""
+    expired = serve(answer(status(200)), authority.context(begin=-9, end=-1, own=True))
+    ports = {
+        "expired": expired,
+        "own": serve(answer(status(200)), authority.context(own=True)),
+        "api": serve(answer(status(404))),
+        "grpc": serve(lambda connection: (connection.sendall(SETTINGS), connection.recv(99), None)[2]),
+        "broken": serve(answer(status(502))),
+    }
+    lines = []
+    for name, port in ports.items():
+        entry = {"url": f"https://localhost:{port}/", "chosen": "published", "guessed": True}
+        lines.append(json.dumps({"service": name, "external": [entry["url"]], "discovered": [entry]}))
+    done = run("dm-probe -k -t 3 | dm-analyze", stdin="\n".join(lines))
+    judged = {each["service"]: each["analysis"] for each in records(done.stdout)}
+    assert {name: (each["status"], each["cause"]) for name, each in judged.items()} == {
+        "expired": ("failed", "tls_expired"),
+        "own": ("healthy", None),
+        "api": ("healthy", None),
+        "grpc": ("healthy", None),
+        "broken": ("failed", "http_error"),
+    }
+    assert "has expired (on " in judged["expired"]["hypothesis"]
 
 
 # URLs that somebody configured: the wrong protocol is a fault, and named.

@@ -173,7 +173,7 @@ async def greeted(target: Target, timeout: float, manner: Manner | None = None) 
         check.error, check.message = classify(failure)
     check.total_ms = _ms(started)
     if check.error is not None and scheme != "tcp":
-        with contextlib.suppress(OSError, TimeoutError):
+        with contextlib.suppress(OSError, TimeoutError, ValueError):
             async with asyncio.timeout(timeout - (time.monotonic() - started)):
                 await _look_closer(target, check, manner)
     check.ok = check.error is None

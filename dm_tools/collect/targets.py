@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable
@@ -49,7 +50,14 @@ def target(record: Record, check_id: str, url: str, scope: str, engines: Engines
 
 def discovered(record: Record) -> dict[str, Discovered]:
     """What the record says of its URLs that nobody configured, by URL. Raises Problem bad_section."""
-    return {each.url: each for each in records.sections(record, "discovered", Discovered)}
+    found = {each.url: each for each in records.sections(record, "discovered", Discovered)}
+    for each in found.values():
+        try:
+            for place in each.addresses:
+                address(place)
+        except ValueError:
+            raise records.Problem("bad_section", "section 'discovered': an address is no host:port") from None
+    return found
 
 
 def address(text: str) -> tuple[str, int]:
@@ -62,9 +70,10 @@ def outside(record: Record) -> Callable[[str, int], Place]:
     """Where a name of an external URL leads: where it was discovered, or else whatever this machine's resolver says."""
     known: dict[tuple[str, int], Place] = {}
     for url, found in discovered(record).items():
-        target = http.Target("", url, "external")
-        if found.addresses and target.parts.hostname:
-            known[target.parts.hostname, target.port] = address(found.addresses[0]), None
+        with contextlib.suppress(ValueError):  # no URL at all: then nobody asks it either
+            target = http.Target("", url, "external")
+            if found.addresses:
+                known[target.parts.hostname or "", target.port] = address(found.addresses[0]), None
     return lambda host, port: known.get((host, port), (None, None))
 
 
