@@ -29,7 +29,8 @@ README): PROOFS_DIR, SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_
 only says what the manifest's ${NAME} stand for. With LLM_BASE_URL a model is asked about what the rules leave open
 (docs/llm.md); --agent lets it look further with read-only tools.
 
-Every stage's records are kept in $PROOFS_DIR/runs/RUN/STAGE.jsonl, of the newest 100 runs. Without a terminal nothing is printed unless
+Every stage's records are kept in $PROOFS_DIR/runs/RUN/STAGE.jsonl, and all of it in short in brief.txt, of the newest 100
+runs. Without a terminal nothing is printed unless
 something is wrong.
 
 Exit status: 0 all healthy, 10 issues found, 4 some evidence is missing, 5 Docker could not be reached,
@@ -139,6 +140,7 @@ conclude() { # conclude TITLE: tell of the report and of the stages
         [[ -n $first ]] || first="$ended the shell before dm-report was killed"
         arrived | stage report "${report_command[@]}" >/dev/null
     fi
+    brief
     saved "$1"
     finish "$first"
 }
@@ -174,6 +176,12 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
         discover=1
     fi
     source_command=(dm-services ${discover:+--discover} -- ${arguments[@]+"${arguments[@]}"})
+}
+
+brief() { # what arrived in short, for a large model or a person
+    local kept=$run/${stages[-1]}.jsonl
+    [[ ! -s $run/arrived.jsonl ]] || kept=$run/arrived.jsonl
+    [[ ! -e $kept ]] || dm-brief <"$kept" >"$run/brief.txt" 2>"$run/brief.err"
 }
 
 finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status

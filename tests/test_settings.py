@@ -88,8 +88,16 @@ def test_a_bad_value_is_one_line_that_names_its_source(run: Run, tmp_path: Path,
 
 @pytest.mark.parametrize(
     "line",
-    ["dm-probe -t nan x", "dm-logs --since 1w x", "dm-logs --since nan x", "dm-inspect --window 8d x"]
-    + ["dm-stats -t '' x", "dm-services -t inf", "dm-services -t 2h", "dm-screenshot -t 1ms x"],
+    [
+        "dm-probe -t nan x",
+        "dm-logs --since 1w x",
+        "dm-logs --since nan x",
+        "dm-inspect --window 8d x",
+        "dm-stats -t '' x",
+        "dm-services -t inf",
+        "dm-services -t 2h",
+        "dm-screenshot -t 1ms x",
+    ],
 )
 def test_a_bad_flag_is_one_line_that_names_it(run: Run, line: str) -> None:
     done = run(line)
@@ -100,8 +108,14 @@ def test_a_bad_flag_is_one_line_that_names_it(run: Run, line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["dm-logs --since 10m x", "dm-logs --since 600 x", "dm-inspect --window 2d -t 500ms x", "dm-stats -t 1m30s x"]
-    + ["HTTP_TIMEOUT=2s dm-probe http://127.0.0.1:1/", "LLM_BASE_URL= LLM_TIMEOUT=5m dm-analyze x"],
+    [
+        "dm-logs --since 10m x",
+        "dm-logs --since 600 x",
+        "dm-inspect --window 2d -t 500ms x",
+        "dm-stats -t 1m30s x",
+        "HTTP_TIMEOUT=2s dm-probe http://127.0.0.1:1/",
+        "LLM_BASE_URL= LLM_TIMEOUT=5m dm-analyze x",
+    ],
 )
 def test_durations_are_read_everywhere(run: Run, line: str) -> None:
     done = run(line)

@@ -49,3 +49,13 @@ def _env_host(environment: dict[str, str], name: str, value: str) -> str | None:
         port_text = environment.get(re.sub(r"(HOST|HOSTNAME|SERVER|ADDR|ADDRESS)$", "PORT", name), "")
         return f"{value}:{port_text}" if port_text.isdigit() else value
     return None
+
+
+def virtual_hosts(environment: dict[str, str]) -> list[tuple[str, bool | None]]:
+    """The names under which nginx-proxy shows a container, each with whether over TLS (None: nothing says so).
+
+    https://github.com/nginx-proxy/nginx-proxy/tree/main/docs
+    """
+    tls = True if environment.get("LETSENCRYPT_HOST") or environment.get("CERT_NAME") else None
+    names = [name.strip().partition(":")[0] for name in environment.get("VIRTUAL_HOST", "").split(",")]
+    return [(name, tls) for name in names if _HOSTNAME.match(name)]

@@ -1,8 +1,8 @@
 """Where a setting comes from: flag > environment > our own settings file > default.
 
 Our own file is `$DM_ENV_FILE`, or else `~/.config/dm-tools/env`, and behind that the `.env` beside the checkout's
-README. It is put behind the environment, where Click and the libraries look. A setting that is empty counts as not set, as
-Compose has it. The `.env` of the current folder is somebody else's (a Compose project's, as a rule): it says what a
+README. It is put behind the environment, where Click and the libraries look. A setting that is empty counts as not set,
+as Compose has it. The `.env` of the current folder is somebody else's (a Compose project's, as a rule): it says what a
 manifest's `${NAME}` stands for, and is asked for nothing else.
 """
 

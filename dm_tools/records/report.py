@@ -122,13 +122,15 @@ class ReportedComplaint(Section):
 
 
 class CheckLine(Section):
-    """One URL's answer in short."""
+    """One URL's answer in short; `note` and `chosen` as in the record's check."""
 
     url: str
     ok: bool
     status_code: int | None
     error: ProbeError | None
     total_ms: float | None
+    note: str | None = None
+    chosen: str | None = None
 
 
 class PageLine(Section):

@@ -104,7 +104,8 @@ def measured(record: Json) -> str:
         check = as_dict(check)
         outcome = check.get("error") or check.get("status_code") or "ok"
         took = f" {check['total_ms']:g} ms" if isinstance(check.get("total_ms"), int | float) else ""
-        found.append(f"{check.get('url')} {outcome}{took}")
+        note = f" ({check['note']})" if check.get("note") else ""
+        found.append(f"{check.get('url')} {outcome}{took}{note}")
     if inspect:
         health = f" ({inspect['health']})" if inspect.get("health") else ""
         restarts = f", {inspect['restart_count']} restarts" if inspect.get("restart_count") else ""

@@ -135,7 +135,10 @@ def _service(record: Record, view: View, verdict: Analysis | None, status: Statu
         role=verdict.role if verdict else None,
         cause=verdict.cause if verdict else None,
         path=verdict.root.path if verdict and verdict.root else None,
-        checks=[CheckLine(each.url, each.ok, each.status_code, each.error, each.total_ms) for each in checks],
+        checks=[
+            CheckLine(each.url, each.ok, each.status_code, each.error, each.total_ms, each.note, each.chosen)
+            for each in checks
+        ],
         hypothesis=verdict.hypothesis if verdict else None,
         evidence_detail=[told(view, each) for each in _local(symptom)],
         resources={name: getattr(view.stats, name, None) for name in RESOURCES},
