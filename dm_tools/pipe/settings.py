@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -86,7 +86,6 @@ def _read(path: Path) -> dict[str, tuple[str, int]]:
     if len(data) > MAX_FILE:
         raise exits.Stop(exits.USAGE, f"cannot read {str(path)!r}: more than {MAX_FILE // 1024} KiB")
     from dotenv.parser import parse_stream
-    from dotenv.variables import parse_variables
 
     found: dict[str, tuple[str, int]] = {}
     values: dict[str, str] = {}
@@ -95,14 +94,30 @@ def _read(path: Path) -> dict[str, tuple[str, int]]:
     for each in parse_stream(io.StringIO(data.decode("utf-8", "replace"))):
         if each.error or not each.key or each.value is None:
             continue
-        parts = [atom.resolve(known) for atom in parse_variables(each.value)] if len(each.value) <= MAX_VALUE else []
-        size = sum(map(len, parts)) if parts else len(each.value)
+        parts = list(_parts(each.value, known)) if len(each.value) <= MAX_VALUE else [each.value]
+        size = sum(map(len, parts))
         room -= size
+        blank = each.original.string[: -len(each.original.string.lstrip())]  # belongs to what follows it
+        line = each.original.line + blank.count("\n")
         if size > MAX_VALUE or room < 0:
-            raise exits.Stop(exits.USAGE, f"{path}:{each.original.line}: {each.key} is too long")
+            raise exits.Stop(exits.USAGE, f"{path}:{line}: {each.key} is too long")
         values[each.key] = "".join(parts)
-        found[each.key] = values[each.key], each.original.line
+        found[each.key] = values[each.key], line
     return found
+
+
+# The library's own expression for these takes time quadratic in what has no end.
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,200})(?::-([^}]{0,1000}))?\}", re.ASCII)
+
+
+def _parts(value: str, known: Mapping[str, str]) -> Iterator[str]:
+    """The pieces of a value, each `${NAME}` and `${NAME:-default}` in it replaced."""
+    end = 0
+    for match in _VARIABLE.finditer(value):
+        yield value[end : match.start()]
+        yield known.get(match[1], match[2] or "")
+        end = match.end()
+    yield value[end:]
 
 
 _PART = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)", re.ASCII)
