@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Composes the dm-* commands into sessions: diagnose, review, demo, test. It never parses text; JSON is cut with jq.
 set -uo pipefail
+trap '' XFSZ # under a limit of file sizes, writing fails instead of ending whoever writes
 
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 PATH=$root/bin:$PATH
@@ -151,7 +152,8 @@ begin() { # a new run's folder; of the old ones the newest 100 stay, so that cro
     mapfile -t old < <(find "$PROOFS_DIR/runs" -mindepth 1 -maxdepth 1 -type d -name '20*T*-*' 2>/dev/null | sort)
     ((${#old[@]} <= 100)) || rm -r -- "${old[@]:0:${#old[@]}-100}"
     run=$PROOFS_DIR/runs/$(date +%Y%m%dT%H%M%S)-$$
-    (umask 077 && mkdir -p "$run") || {
+    # In a folder that others may write to, nothing that they laid there is written through.
+    (umask 077 && mkdir -p "$PROOFS_DIR/runs" && [[ ! -L $PROOFS_DIR/runs ]] && mkdir "$run") || {
         complain "cannot write '$run'"
         exit 6
     }

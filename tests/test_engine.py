@@ -388,16 +388,15 @@ def test_an_answer_has_an_end_and_a_bound(run: Run, listen: Callable[[Handler], 
     engine = Misbehaving(listen, question, WAYS[way])
     cold = {} if WAYS[way][2] else COLD  # only a process of its own has a limit of memory
     began = time.monotonic()
-    done = run(
-        f"(ulimit -v 1500000; dm-{COMMAND.get(question, question)} -t 1 a)", timeout=30, **COLD, DOCKER_HOST=engine.url
-    )
+    line = f"(ulimit -v 1500000; dm-{COMMAND.get(question, question)} -t 1 a)"
+    done = run(line, timeout=30, DOCKER_HOST=engine.url, **cold)
     (record,) = lines_of(done.stdout)
     assert {error["code"] for error in record["errors"]} <= {"docker_timeout", "docker_error", "docker_unreachable"}
     if not (question == "logs" and record.get("logs", {}).get("truncated")):
         assert done.returncode in (4, 5), done.stdout[:1000]
     assert done.stderr == ""
     assert len(done.stdout) < 100_000
-    assert time.monotonic() - began < 10  # of which most is for starting on a busy machine
+    assert time.monotonic() - began < 15  # of which most is for starting on a busy machine
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -77,7 +77,10 @@ def _class() -> Any:
     import docker
 
     class Client(docker.APIClient):
+        """The library's client with a bound to all that it is sent."""
+
         def send(self, request: Any, **options: Any) -> Any:
+            """One request, as requests.Session.send."""
             whole = not options.get("stream")
             request.headers["Accept-Encoding"] = "identity"
             # An engine sends nobody elsewhere; whoever does is none.

@@ -10,10 +10,19 @@ import msgspec
 
 from dm_tools import records
 from dm_tools.evidence import pages as page
-from dm_tools.records import Inspect, LogLine, Logs, Page, Probe, Screenshot, Stats, Status, Step
+from dm_tools.records import Event, Inspect, LogLine, Logs, Page, Probe, Screenshot, Stats, Status, Step
 from dm_tools.text.times import TIME, parse_time, seconds_between
 
 LOOP_SECONDS = 90.0  # restarted so recently that it may well be dying again (Docker backs off up to a minute)
+
+
+# HUP, USR1, USR2, CHLD, CONT, WINCH: sent to be heard (read your settings, open your logs), not to end anything.
+HEARD = frozenset((1, 10, 12, 17, 18, 28))
+
+
+def ends(event: Event) -> bool:
+    """Whether somebody meant to end the container; an engine calls every signal that is sent a kill."""
+    return event.action == "stop" or (event.action == "kill" and event.signal not in HEARD)
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ class View:
             and found.restart_policy in ("no", "on-failure")
             and not found.has_healthcheck
             and not any(port.host_port for port in found.ports)
-            and not any(event.action in ("kill", "stop") for event in found.events)
+            and not any(ends(event) for event in found.events)
             and not any(check.kind != "container" for check in (self.probe.checks if self.probe else []))
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from dm_tools.evidence.view import View, recent
+from dm_tools.evidence.view import View, ends, recent
 from dm_tools.patterns.haystack import Captures, Haystack
 from dm_tools.patterns.language import PLACEHOLDER, Clause, Library, Pattern
 
@@ -165,7 +165,8 @@ class Places:
             yield from ((f"inspect:health.{index}", run.output) for index, run in enumerate(runs) if run.exit_code)
         elif where == "event":
             events = inspect.events if inspect else []
-            yield from ((f"event:{index}", event.action) for index, event in enumerate(events))
+            for index, event in enumerate(events):
+                yield f"event:{index}", "signal" if event.action == "kill" and not ends(event) else event.action
         elif where == "screenshot.verdict":
             yield from ((page.id, page.verdict) for page in self.view.pages)
         elif where == "screenshot.reason":

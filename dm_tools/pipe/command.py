@@ -307,6 +307,7 @@ def run(command: click.Command) -> NoReturn:
     say.program = command.name or "dm-tools"
     status = exits.BUG
     try:
+        _stand_in()
         sys.unraisablehook = _swallowed
         signal.signal(signal.SIGTERM, _on_signal)
         if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a shell's background job ignores Ctrl-C
@@ -348,6 +349,18 @@ def _wrong_use(wrong: click.UsageError) -> str:
         if source == ParameterSource.ENVIRONMENT and isinstance(variable, str):
             return f"{settings.origin(variable)}: {wrong.message}"
     return f"{wrong.format_message()} (try '{say.program} --help')"
+
+
+def _stand_in() -> None:
+    """Put /dev/null where a standard stream is closed: else the next file or socket that is opened is in its place.
+
+    Standard output and input stay missing (`sys.stdout` is None), so that it can be said; messages are dropped.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def finish(status: int) -> NoReturn:
