@@ -314,8 +314,9 @@ def test_a_log_that_falls_silent_half_way_is_late_and_not_dead(listen: Callable[
     with contextlib.closing(Engine(fake.url, 0.3)) as engine:
         for terminal in (False, True):
             pieces: list[bytes] = []
+            raw = INSPECTED | {"Config": CONFIG | {"Tty": terminal}}
             with pytest.raises(records.Problem) as caught:
-                reading.log(engine, ID, terminal, 10, None, lambda stream, piece, to=pieces: to.append(piece))
+                reading.log(engine, raw, 10, None, lambda stream, piece, to=pieces: to.append(piece))
             assert caught.value.code == "docker_timeout"
             assert b"hello\n" in b"".join(pieces)
         assert reading.containers(engine) == LISTED

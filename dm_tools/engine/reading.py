@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from dm_tools import records
+from dm_tools import records, redact
 from dm_tools.engine.connection import Container, Engine
 
 EVENT_ACTIONS = ("create", "start", "die", "oom", "kill", "stop", "restart", "pause", "unpause", "destroy")
@@ -60,37 +61,60 @@ def events(engine: Engine, container_id: str, seconds: float) -> list[dict[str, 
 
 
 def log(
-    engine: Engine,
-    container_id: str,
-    terminal: bool,
-    tail: int,
-    since: float | None,
-    take: Callable[[str, bytes], None],
+    engine: Engine, raw: dict[str, Any], tail: int, since: float | None, take: Callable[[str, bytes], None]
 ) -> bool:
-    """Hand a container's log to `take(stream, piece)`, in the order in which it was written; False if time ran out.
+    """Hand an inspected container's log to `take(stream, piece)`, in the order in which the engine has it; False if
+    time ran out.
 
-    A piece is what the container wrote at once, at most 16 KiB, with the engine's timestamp before it. (With a
-    `terminal` there is one stream, and the pieces are arbitrary.) Never a `since` without a `tail`: the engine would
-    scan the whole file (seconds for 100 MB). Raises Problem logs_unavailable, too.
+    A piece is what the container wrote at once, at most 16 KiB, with the engine's time before it; `tail` counts pieces.
+    (With a terminal there is one stream, and a time that the program itself prints begins a piece, too.) Never a
+    `since` without a `tail`: the engine would scan the whole file (seconds for 100 MB). Raises Problem
+    logs_unavailable, too.
     """
+    container_id, terminal = raw["Id"], raw["Config"]["Tty"]
     deadline = time.monotonic() + engine.timeout
     parameters = {"stdout": 1, "stderr": 1, "timestamps": 1, "tail": tail} | ({"since": since} if since else {})
 
     def read(client: Any) -> bool:
-        with _get(client, f"/containers/{container_id}/logs", parameters, engine.timeout) as answer:
-            pieces = (("stdout", piece) for piece in answer.iter_content(65536)) if terminal else _frames(answer.raw)
+        import docker.errors
+
+        try:
+            opened = _get(client, f"/containers/{container_id}/logs", parameters, engine.timeout)
+        except docker.errors.NotFound:
+            raise
+        except docker.errors.APIError as refusal:
+            if unavailable := _unavailable(raw, refusal.explanation or ""):
+                raise unavailable from None
+            raise
+        with opened as answer:
+            pieces = _of_terminal(answer.iter_content(65536)) if terminal else _frames(answer.raw)
             for stream, piece in pieces:
                 take(stream, piece)
                 if time.monotonic() > deadline:
                     return False
         return True
 
-    try:
-        return engine.ask(container_id[:12], read, seconds=engine.timeout + 1)
-    except records.Problem as problem:
-        if "does not support reading" in problem.message:
-            raise records.Problem("logs_unavailable", f"{container_id[:12]}: the log driver cannot be read") from None
-        raise
+    return engine.ask(container_id[:12], read, seconds=engine.timeout + 1)
+
+
+def log_driver(raw: dict[str, Any]) -> str:
+    """The name of an inspected container's log driver."""
+    return ((raw.get("HostConfig") or {}).get("LogConfig") or {}).get("Type") or "json-file"
+
+
+def _unavailable(raw: dict[str, Any], refusal: str) -> records.Problem | None:
+    """What it means that the engine refuses a log; None if that has nothing to do with the driver.
+
+    Docker has a copy of what a driver sends away, and yet it opens an ended container's driver before it reads that: if
+    the server is away, there is no log.
+    """
+    driver, short_id = log_driver(raw), raw["Id"][:12]
+    if "does not support reading" in refusal or "cannot read from it" in refusal:
+        return records.Problem("logs_unavailable", f"{short_id}: the log driver {driver!r} cannot be read")
+    if driver in ("json-file", "local"):
+        return None
+    words = f"{short_id}: the engine gives no log of the driver {driver!r}: {refusal}"
+    return records.Problem("logs_unavailable", redact.redact(words))
 
 
 def _get(client: Any, path: str, parameters: dict[str, Any], timeout: float) -> Any:
@@ -118,6 +142,23 @@ def _frames(raw: Any) -> Iterator[tuple[str, bytes]]:
         yield STREAMS.get(kind, "stderr"), piece
         if len(piece) < length:
             raise ValueError("a piece of the log shorter than its length")
+
+
+# The engine's time before a piece has nine decimals; a program's own times seldom do.
+_BETWEEN = re.compile(rb"(?<=\n)|(?=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) )")
+_LONGEST_PIECE = 65536  # four times what the engine gives at once
+
+
+def _of_terminal(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """With a terminal the engine marks nothing: a piece ends with its line, or where a time stands."""
+    rest = b""
+    for chunk in chunks:
+        *pieces, rest = _BETWEEN.split(rest + chunk)
+        if len(rest) > _LONGEST_PIECE:
+            pieces, rest = [*pieces, rest], b""
+        yield from (("stdout", piece) for piece in pieces if piece)
+    if rest:
+        yield "stdout", rest
 
 
 def _object(answer: Any) -> dict[str, Any]:

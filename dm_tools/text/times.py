@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$")
 
@@ -24,3 +24,13 @@ def seconds_between(begin: str | None, end: str | None) -> float | None:
     """Seconds from one RFC 3339 time to another; None if either is missing or malformed."""
     first, second = parse_time(begin), parse_time(end)
     return second - first if first is not None and second is not None else None
+
+
+def utc(value: str) -> str:
+    """An RFC 3339 time as UTC, ending in Z, all decimals kept; what is no time stays as it is."""
+    match = TIME.match(value)
+    seconds = parse_time(value)
+    if match is None or seconds is None or match[3] == "Z":
+        return value
+    whole = datetime.fromisoformat(match[1] + match[3]).astimezone(UTC)
+    return whole.strftime("%Y-%m-%dT%H:%M:%S") + (match[2] or "") + "Z"
