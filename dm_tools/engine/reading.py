@@ -109,7 +109,7 @@ def _unavailable(raw: dict[str, Any], refusal: str) -> records.Problem | None:
     the server is away, there is no log.
     """
     driver, short_id = log_driver(raw), raw["Id"][:12]
-    if "does not support reading" in refusal or "cannot read from it" in refusal:
+    if "does not support reading" in refusal or "cannot read logs" in refusal:
         return records.Problem("logs_unavailable", f"{short_id}: the log driver {driver!r} cannot be read")
     if driver in ("json-file", "local"):
         return None
