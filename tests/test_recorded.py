@@ -339,3 +339,34 @@ def test_what_lacks_its_beginning_is_marked_and_shows_no_half_of_a_secret() -> N
     assert len(marked.text) <= logs.MAX_ITEM_CHARACTERS
     assert after.text == "next"
     assert logs.grouped(lines)[0].text.startswith(secret)
+
+
+def test_a_digest_keeps_the_newest_events_and_says_since_when() -> None:
+    raw = recorded("20.10.24", "healthy")["inspect"]
+    happened = [{"timeNano": at * 10**9, "Action": "die", "Actor": {"ID": raw["Id"]}} for at in range(1, 61)]
+    found = inspect.digest(raw, happened, "2026-11-30T00:00:00Z", redact.Redactor(), 0.5)
+    assert len(found.events) == inspect.MAX_EVENTS
+    assert found.events_since == found.events[0].ts == "1970-01-01T00:00:11.000Z"
+    found = inspect.digest(raw, happened[:2], "2026-11-30T00:00:00Z", redact.Redactor(), 0.5)
+    assert found.events_since == "1970-01-01T00:00:00.500Z"
+    assert inspect.digest(raw, [], "2026-11-30T00:00:00Z", redact.Redactor()).events_since is None
+
+
+def test_a_machine_in_another_time_zone() -> None:
+    """Docker tells the times of healthchecks in its machine's zone; all that is compared is in UTC."""
+    raw = recorded("20.10.24", "healthy")["inspect"]
+    run = {
+        "ExitCode": 1,
+        "Output": "",
+        "Start": "2026-11-30T01:30:00.123456789+02:00",
+        "End": "2026-11-30T01:30:01-05:30",
+    }
+    state = raw["State"] | {"Health": {"Log": [run]}, "StartedAt": "2026-11-30T01:00:00+02:00"}
+    found = inspect.digest(raw | {"State": state}, [], "2026-11-30T00:00:00Z", redact.Redactor())
+    assert found.started_at == "2026-11-29T23:00:00Z"
+    assert (found.health_log[0].start, found.health_log[0].end) == (
+        "2026-11-29T23:30:00.123456789Z",
+        "2026-11-30T07:00:01Z",
+    )
+    stamped = b"2026-11-30T01:30:00.123456789+02:00 hello"
+    assert logs._raw_line(stamped, "stdout") == ("2026-11-29T23:30:00.123456789Z", "stdout", "hello")

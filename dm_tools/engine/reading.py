@@ -33,31 +33,75 @@ def inspect(engine: Engine, container_id: str) -> dict[str, Any]:
 
 
 def stats(engine: Engine, container_id: str) -> dict[str, Any]:
-    """Two samples about a second apart: `cpu_stats` the second, `precpu_stats` the first."""
-    return engine.ask(container_id[:12], lambda client: _object(client.stats(container_id, stream=False)))
+    """Two samples about a second apart: `cpu_stats` the second, `precpu_stats` the first (Podman gives but one).
 
-
-def events(engine: Engine, container_id: str, seconds: float) -> list[dict[str, Any]]:
-    """What happened to a container within the last `seconds`, oldest first.
-
-    Always with an end: a followed event stream would last forever. Healthchecks flood the events, so the engine
-    filters them.
+    Nothing of a container that has ended meanwhile.
     """
-    until = time.time()
-    filters = {"type": ["container"], "container": [container_id], "event": EVENT_ACTIONS}
-    window = {"since": int(until - seconds), "until": int(until) + 1, "filters": json.dumps(filters)}
+    try:
+        return engine.ask(container_id[:12], lambda client: _object(client.stats(container_id, stream=False)))
+    except records.Problem as problem:
+        if problem.code == "container_gone" and inspect(engine, container_id)["State"]["Status"] == "exited":
+            return {}  # Podman answers nothing at all
+        raise
+
+
+def events(engine: Engine, container_id: str, seconds: float) -> tuple[list[dict[str, Any]], float]:
+    """What happened to a container within the last `seconds`, oldest first; and since when (seconds since 1970) the
+    engine knows: what is not there may have happened before that.
+
+    Docker holds the last 256 events of all kinds, and each run of a healthcheck takes three: only the oldest that it
+    still has, whatever it is, tells how far back it remembers. So all of them are read, once for many containers.
+    """
+    begin = time.time() - seconds
+    if engine.podman:
+        held, since = _events_of_podman(engine, container_id, begin), begin
+    else:
+        held = engine.events.get(lambda: _events_of_docker(engine), fresh=True)
+        since = max(begin, min(map(moment, held), default=time.time()))
+    found = [
+        event
+        for event in held
+        if event.get("Action") in EVENT_ACTIONS
+        and (event.get("Actor") or {}).get("ID") == container_id
+        and moment(event) >= begin
+    ]
+    return found, since
+
+
+def moment(event: dict[str, Any]) -> float:
+    """When an event happened, in seconds since 1970."""
+    return float(event["timeNano"]) / 1e9 if event.get("timeNano") else float(event.get("time") or 0)
+
+
+def _events_of_docker(engine: Engine) -> list[dict[str, Any]]:
+    """Without an end the answer would go on forever, and with one that is yet to come until then: on this machine the
+    end is now, elsewhere the clocks may differ."""
+    until = time.time() + (0 if engine.label.startswith("unix://") else 1)
+    return _events(engine, "events", {"since": 0, "until": f"{until:.9f}"})
+
+
+def _events_of_podman(engine: Engine, container_id: str, begin: float) -> list[dict[str, Any]]:
+    """It keeps its events in a file, reads on while others come unless told not to, and stops reading at `until`, which
+    loses most of them. (4.3 filters by its own names only, and then tells Docker's.)"""
+    filters = {"type": ["container"], "container": [container_id], "event": [*EVENT_ACTIONS, "died"]}
+    window = {"since": int(begin), "stream": "false", "filters": json.dumps(filters)}
+    return _events(engine, container_id[:12], window)
+
+
+def _events(engine: Engine, subject: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + engine.timeout
 
     def read(client: Any) -> list[dict[str, Any]]:
         found = []
-        with _get(client, "/events", window, engine.timeout) as answer:
+        with _get(client, "/events", parameters, engine.timeout) as answer:
             for line in answer.iter_lines():
                 if line:
                     found.append(_object(json.loads(line)))
-                if time.time() - until > engine.timeout:
-                    break
+                if time.monotonic() > deadline:
+                    raise TimeoutError
         return found
 
-    return engine.ask(container_id[:12], read)
+    return engine.ask(subject, read)
 
 
 def log(

@@ -28,9 +28,8 @@ def seconds_between(begin: str | None, end: str | None) -> float | None:
 
 def utc(value: str) -> str:
     """An RFC 3339 time as UTC, ending in Z, all decimals kept; what is no time stays as it is."""
-    match = TIME.match(value)
-    seconds = parse_time(value)
-    if match is None or seconds is None or match[3] == "Z":
+    match = None if value.endswith("Z") else TIME.match(value)
+    if match is None or parse_time(value) is None:
         return value
     whole = datetime.fromisoformat(match[1] + match[3]).astimezone(UTC)
     return whole.strftime("%Y-%m-%dT%H:%M:%S") + (match[2] or "") + "Z"
