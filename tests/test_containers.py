@@ -239,6 +239,7 @@ def test_state_exit_code_limits_and_events(run: Run, box: Box, shop: dict[str, s
     assert inspect["limits"] == {"memory_bytes": 64 * 2**20, "cpus": 0.5, "pids": 50}
     assert [event["action"] for event in inspect["events"]] == ["create", "start", "die"]
     assert inspect["events"][-1]["exit_code"] == 3
+    assert inspect["events_since"] <= inspect["events"][0]["ts"]
     assert inspect["finished_at"] and inspect["started_at"]  # a short run may end before it began, says the engine
     assert (inspect["health"], inspect["health_log"], inspect["has_healthcheck"]) == (None, [], False)
 

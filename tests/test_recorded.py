@@ -86,9 +86,8 @@ def test_states_and_exit_codes(version: str) -> None:
 def test_events_by_their_actions(version: str) -> None:
     assert actions(digest(version, "paused")) == ["create", "start", "pause"]
     assert actions(digest(version, "created")) == ["create"]
-    if version != "podman-4.3.1":  # its filter knows no `die`
-        assert actions(digest(version, "exited")) == ["create", "start", "die"]
-        assert digest(version, "exited").events[-1].exit_code == 3
+    assert actions(digest(version, "exited")) == ["create", "start", "die"]
+    assert digest(version, "exited").events[-1].exit_code == 3
     assert all(event.ts.endswith("Z") for event in digest(version, "paused").events)
 
 
