@@ -347,6 +347,11 @@ def event(seconds_ago: float, action: str, container: str = ID) -> bytes:
     return json.dumps(happened | {"Actor": {"ID": container, "Attributes": {}}}).encode() + b"\n"
 
 
+def podman(value: object) -> bytes:
+    first, rest = whole(value).split(b"\r\n", 1)
+    return first + b"\r\nServer: Libpod/4.3.1 (linux)\r\n" + rest
+
+
 OTHER = "d00d" * 16
 
 
@@ -373,9 +378,7 @@ def test_events_say_how_far_back_the_engine_remembers(
 
 def test_podman_is_asked_for_its_events_in_its_own_way(listen: Callable[[Handler], str]) -> None:
     """An end makes it stop reading, so it is asked not to follow instead; and 4.3 knows `died` only."""
-    podman = b"HTTP/1.1 200 OK\r\nServer: Libpod/4.3.1 (linux)\r\n"
-    listed = podman + whole(LISTED).partition(b"\r\n")[2]
-    fake = Fake(listen, **{"containers/json": listed, "events": chunked(event(30, "start"), event(20, "die"))})
+    fake = Fake(listen, **{"containers/json": podman(LISTED), "events": chunked(event(30, "start"), event(20, "die"))})
     with contextlib.closing(Engine(fake.url, 5)) as engine:
         reading.containers(engine)
         events, since = reading.events(engine, ID, 600)
@@ -385,6 +388,34 @@ def test_podman_is_asked_for_its_events_in_its_own_way(listen: Callable[[Handler
     assert (asked["stream"], asked.get("until")) == ("false", None)
     filters = json.loads(asked["filters"])
     assert {"die", "died"} <= set(filters["event"]) and filters["container"] == [ID]
+
+
+def test_podman_is_asked_twice_what_a_container_uses(run: Run, listen: Callable[[Handler], str]) -> None:
+    """As it answered of a container held to a tenth of a processor, on a machine that was not idle."""
+    first, second = (
+        podman({"read": read, "preread": "0001-01-01T00:00:00Z", "cpu_stats": stats, "precpu_stats": {}})
+        for read, stats in (
+            ("2026-11-30T11:27:05.346029453+01:00", cpu(130835071, 4732192247855)),
+            ("2026-11-30T11:27:06.354141665+01:00", cpu(229936472, 4734204448087)),
+        )
+    )
+
+    class Podman(Fake):
+        def _serve(self, connection: socket.socket) -> None:
+            while head := connection.recv(65536):
+                path = head.split()[1].decode().partition("?")[0]
+                name = next(name for name in self.answers if path.endswith(f"/{name}"))
+                self.asked[name] += 1
+                connection.sendall(second if self.asked["stats"] > 1 else self.answers[name])
+
+    fake = Podman(listen, **{"containers/json": podman(LISTED), "stats": first})
+    (found,) = lines_of(run("dm-stats a", DOCKER_HOST=fake.url).stdout)
+    assert fake.asked["stats"] == 2
+    assert found["stats"]["cpu_percent"] == pytest.approx(9.83, abs=0.01)
+
+
+def cpu(used: int, system: int) -> dict[str, Any]:
+    return {"cpu_usage": {"total_usage": used}, "system_cpu_usage": system, "online_cpus": 2}
 
 
 @pytest.mark.parametrize(("state", "codes"), [("running", ["stats:container_gone"]), ("exited", None)])
