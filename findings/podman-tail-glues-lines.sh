@@ -11,8 +11,10 @@ mkdir -p "$folder/debs" "$folder/root/bin" "$folder/tmp"
 (cd "$folder/debs" && apt-get download -qq 'podman=4.3.1*' conmon busybox-static libgpgme11 libsubid4 2>/dev/null)
 for package in "$folder"/debs/*.deb; do dpkg-deb -x "$package" "$folder/packages"; done
 install "$folder/packages/bin/busybox" "$folder/root/bin/busybox"
-printf '[engine]\nevents_logger="file"\n[network]\nnetwork_config_dir="%s"\n[containers]\ndefault_ulimits=[]\n' "$folder" >"$folder/containers.conf"
-export CONTAINERS_CONF=$folder/containers.conf LD_LIBRARY_PATH=$folder/packages/usr/lib/$(uname -m)-linux-gnu TMPDIR=$folder/tmp
+printf '%s\n' '[engine]' 'events_logger="file"' '[network]' "network_config_dir=\"$folder\"" '[containers]' 'default_ulimits=[]' \
+    >"$folder/containers.conf"
+libraries=("$folder"/packages/usr/lib/*-linux-gnu)
+export CONTAINERS_CONF=$folder/containers.conf LD_LIBRARY_PATH=${libraries[0]} TMPDIR=$folder/tmp
 podman() {
     "$folder/packages/usr/bin/podman" --log-level error --root "$folder/storage" --runroot "$folder/run" --tmpdir "$folder/tmp" \
         --storage-driver vfs --cgroup-manager cgroupfs --conmon "$folder/packages/usr/bin/conmon" --runtime runc "$@"
