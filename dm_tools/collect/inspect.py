@@ -10,6 +10,7 @@ from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Engines
 from dm_tools.pipe import clock
 from dm_tools.records import Event, HealthLog, Inspect, Limits, Mount, Network, Port
+from dm_tools.text import times
 
 Record = dict[str, Any]
 
@@ -26,13 +27,13 @@ def inspect(record: Record, engines: Engines, window_seconds: float) -> Record:
     raw = reading.inspect(engine, container["Id"])
     observed_at = clock.rfc3339(clock.now())
     try:
-        raw_events = reading.events(engine, container["Id"], window_seconds)
+        raw_events, events_since = reading.events(engine, container["Id"], window_seconds)
     except records.Problem as problem:
         record = records.with_error(record, "inspect", problem.code, problem.message)
-        raw_events = []
+        raw_events, events_since = [], None
     record = record | {"container": raw["Name"].lstrip("/")}
     redactor = redact.Redactor(redact.following(record), secrets(raw))
-    return records.with_section(record, "inspect", digest(raw, raw_events, observed_at, redactor))
+    return records.with_section(record, "inspect", digest(raw, raw_events, observed_at, redactor, events_since))
 
 
 def secrets(raw: dict[str, Any]) -> list[str]:
@@ -44,9 +45,19 @@ def secrets(raw: dict[str, Any]) -> list[str]:
 
 
 def digest(
-    raw: dict[str, Any], raw_events: list[dict[str, Any]], observed_at: str, redactor: redact.Redactor
+    raw: dict[str, Any],
+    raw_events: list[dict[str, Any]],
+    observed_at: str,
+    redactor: redact.Redactor,
+    events_since: float | None = None,
 ) -> Inspect:
-    """The engine's answer without what judgement does not need, and without any environment value."""
+    """The engine's answer without what judgement does not need, and without any environment value.
+
+    `events_since`: since when the events are complete, in seconds since 1970; None if nobody knows.
+    """
+    if len(raw_events) > MAX_EVENTS:
+        raw_events = raw_events[-MAX_EVENTS:]
+        events_since = reading.moment(raw_events[0])
     state, config, host_config = raw["State"], raw["Config"], raw["HostConfig"]
     labels = config.get("Labels") or {}
     health = state.get("Health") or {}
@@ -78,7 +89,8 @@ def digest(
         depends_on=[redactor.redact(name) for name in _depends_on(labels)],
         env_names=sorted(environment),
         env_hosts=env_hosts(_peers(config, environment)),
-        events=[_event(event) for event in raw_events[-MAX_EVENTS:]],
+        events=[_event(event) for event in raw_events],
+        events_since=clock.rfc3339(events_since) if events_since is not None else None,
     )
 
 
@@ -93,7 +105,8 @@ def _safe(value: str, redactor: redact.Redactor) -> str:
 
 
 def _time(value: str | None) -> str | None:
-    return None if not value or value == NEVER else value
+    """In UTC: the engine tells the times of healthchecks in its machine's zone, Podman others, too."""
+    return None if not value or value == NEVER else times.utc(value)
 
 
 def _has_healthcheck(config: dict[str, Any]) -> bool:
@@ -169,10 +182,9 @@ def _depends_on(labels: dict[str, str]) -> list[str]:
 
 def _event(event: dict[str, Any]) -> Event:
     attributes = (event.get("Actor") or {}).get("Attributes") or {}
-    nanoseconds = event.get("timeNano") or int(event.get("time") or 0) * 10**9
     return Event(
-        ts=clock.rfc3339(nanoseconds / 1e9),
-        action=event.get("Action") or event.get("status") or "",
+        ts=clock.rfc3339(reading.moment(event)),
+        action=event.get("Action") or "",
         exit_code=_int(attributes.get("exitCode")),
         signal=_int(attributes.get("signal")),
     )

@@ -11,7 +11,7 @@ import msgspec
 from dm_tools import records
 from dm_tools.evidence import pages as page
 from dm_tools.records import Inspect, LogLine, Logs, Page, Probe, Screenshot, Stats, Status, Step
-from dm_tools.text.times import TIME, parse_time, seconds_between
+from dm_tools.text.times import TIME, parse_time, seconds_between, utc
 
 LOOP_SECONDS = 90.0  # restarted so recently that it may well be dying again (Docker backs off up to a minute)
 
@@ -68,6 +68,12 @@ class View:
     def down(self) -> bool:
         """The container does not stay up: it has ended, or is about to be started once more."""
         return self.looping or (self.inspect is not None and self.inspect.state in ("exited", "dead"))
+
+    @property
+    def events_forgotten(self) -> bool:
+        """The container ended before what the engine remembers: that there is no event of a command proves nothing."""
+        gap = seconds_between(self.inspect.events_since, self.inspect.finished_at) if self.inspect else None
+        return gap is not None and gap < 0
 
     @property
     def finished(self) -> bool:
@@ -173,6 +179,6 @@ def recent(view: View) -> list[LogLine]:
         newest = observed if newest is None or view.status == Status.HEALTHY else min(newest, observed)
     if newest is None:
         return lines
-    # The engine's times are all UTC and of one form: their order as text is their order in time.
+    # Times in UTC are all of one form: their order as text is their order in time.
     bound = datetime.fromtimestamp(max(newest - RECENT_SECONDS, 0), UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return [line for line in lines if line.ts is None or line.ts >= bound or not TIME.match(line.ts)]
+    return [line for line in lines if line.ts is None or utc(line.ts) >= bound or not TIME.match(line.ts)]

@@ -23,7 +23,7 @@ from dm_tools.records import Cause, Fix, Inspect, Severity, Stats
 MAX_NAMED = 3  # items that one pattern may keep from being condensed: more of the same says nothing more
 
 _LISTS = ("log", "health", "event", "probe.error", "screenshot.verdict", "screenshot.reason")
-_COMPUTED = ("answers", "down", "looping", "missing", "probe.status")
+_COMPUTED = ("answers", "down", "events_forgotten", "looping", "missing", "probe.status")
 _BARE_FLAGS = re.compile(r"(?<!\\)\(\?[a-zA-Z-]+\)")
 _GROUP = re.compile(r"(?<!\\)\(\?P<([a-z_]+)>")
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")

@@ -189,7 +189,8 @@ class Limits(Section):
 class Inspect(Section):
     """Section `inspect`, ids `inspect:KEY`: a digest of the container as it was at `observed_at`.
 
-    Environment by *names* only: values may be secrets.
+    Environment by *names* only: values may be secrets. `events_since`: how far back the engine remembers events (null:
+    unknown); that none is there tells nothing of the time before.
     """
 
     observed_at: str
@@ -219,6 +220,7 @@ class Inspect(Section):
     env_names: list[str]
     env_hosts: list[str]
     events: list[Event]
+    events_since: str | None = None
 
 
 class LogLine(Section):
