@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dm_tools.diagnose.facts import Facts
+from dm_tools.diagnose.relations import Related, related
 from dm_tools.diagnose.topology import LOOPBACK, Topology
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, explain
@@ -96,6 +97,8 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
         for hit in each.facts.hits:
             claim = _claim(service, hit, each.facts, topology, library)
             (each.own if claim.finding.points_to is None else each.blaming).append(claim)
+    for relation in related(stack, topology):
+        _take(judged[relation.service], relation)
     for service, each in judged.items():
         if each.broken or each.suspect:
             _accuse(service, each, judged)
@@ -112,6 +115,15 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
             each.because_of = _because_of(service, each, judged, topology)
     _break_circles(judged)
     return judged
+
+
+def _take(judged: Judged, relation: Related) -> None:
+    """Add what several services prove together of one, in the place of what its own record says less well of it."""
+    if relation.status is not None:
+        judged.facts = replace(judged.facts, status=relation.status)
+    judged.own = [each for each in judged.own if each.finding.pattern not in relation.replaces]
+    claim = Claim(relation.finding, relation.rank, fixes=relation.fixes)
+    (judged.own if claim.finding.points_to is None else judged.blaming).append(claim)
 
 
 def _claim(service: str, hit: Hit, facts: Facts, topology: Topology, library: Library) -> Claim:
@@ -145,7 +157,7 @@ def _claim(service: str, hit: Hit, facts: Facts, topology: Topology, library: Li
         elif known and not nameless:
             finding.explanation += f" ({host} is no service of this stack)"
     # Only the engine states facts: what stands in a log, somebody wrote.
-    engine = any(each.startswith(("inspect:", "event:")) for each in finding.evidence)
+    engine = any(each.startswith(("inspect:", "event:")) and "health." not in each for each in finding.evidence)
     highest = GENERIC_RANK if nameless and known else hit.pattern.rank if engine else FACT_RANK - 1
     return Claim(
         finding,
@@ -278,6 +290,8 @@ def _explained_by_the_map(service: str, claim: Claim, stack: dict[str, Judged], 
         finding.cause, finding.points_to = Cause.WRONG_PORT, None
         known = ", ".join(sorted(ports)[:MAX_NAMES])
         finding.explanation = f"{service} asks {peer} at port {port}, where nothing listens: {peer} has {known}"
+        if inner := topology.nodes[peer].inner.get(port):
+            finding.explanation += f" (inside the network its port is {inner}; {port} is its port on the machine)"
 
 
 def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology: Topology) -> str | None:

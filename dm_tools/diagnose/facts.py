@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from dm_tools.diagnose.topology import Node, node
 from dm_tools.evidence import pages as page
@@ -13,8 +16,17 @@ from dm_tools.evidence.view import View, recent
 from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, Places, matches
-from dm_tools.records import Inspect, Status, Verdict
+from dm_tools.records import Inspect, ProbeError, Status, Verdict
 from dm_tools.text.shorten import short
+
+# What a service's place in the stack is judged by, whatever patterns fire.
+CONTEXT = frozenset(
+    (
+        *("inspect:networks", "inspect:network_mode", "inspect:network_owner", "inspect:started_at", "inspect:state"),
+        *("inspect:depends_on", "inspect:env_hosts", "inspect:exit_code", "inspect:error"),
+    )
+)
+UNANSWERED = (ProbeError.REFUSED, ProbeError.RESET, ProbeError.TIMEOUT)
 
 LAST_ITEMS = 5  # of a log: what its program says now
 
@@ -32,6 +44,10 @@ class Facts:
     times: dict[str, str]  # when evidence appeared, where that is known: RFC 3339 UTC
     alarms: list[str]  # ids of what shows that the service does not work
     last_words: frozenset[str] = frozenset()  # ids of the log's end, where nothing else says whether it works
+    unanswered: dict[str, str] = field(default_factory=dict)  # port that nobody answers at -> the check that asked
+    answers: bool = False  # some of its checks are well
+    finished: bool = False  # a job that has done its work, as far as its own record tells
+    stopped_at: str | None = None  # when somebody had the engine stop or kill it: RFC 3339 UTC
 
 
 def facts(record: dict[str, Any], library: Library) -> Facts:
@@ -41,12 +57,14 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     hits = [] if view.finished else matches(library, places)
     alarms = _alarms(view)
     ids = {
-        "inspect:networks",
+        *CONTEXT,
         *alarms,
         *(each for hit in hits for each in hit.evidence),
         *(each for hit in hits for each in hit.oldest),
     }
     found = {each: value for each in ids if (value := resolve(view, each)) is not None}
+    checks = view.probe.checks if view.probe else []
+    stops = view.stopped_by
     return Facts(
         node=node(record, view, library, places.haystack, hits),
         status=view.status,
@@ -57,7 +75,20 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         times={each: stamp for each, value in found.items() if (stamp := time_of(value) or _ended(view, each))},
         alarms=alarms,
         last_words=frozenset(line.id for line in recent(view)[-LAST_ITEMS:]) if view.unasked else frozenset(),
+        unanswered={port: check.id for check in checks if check.error in UNANSWERED and (port := _port(check.url))},
+        answers=any(check.ok for check in checks),
+        finished=view.finished,
+        stopped_at=stops[0][1].ts if stops else None,
     )
+
+
+def _port(url: str) -> str | None:
+    """The port that a check's URL asks at."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        return str(port) if port else None
+    return None
 
 
 def _ended(view: View, evidence_id: str) -> str | None:
@@ -71,7 +102,7 @@ def _alarms(view: View) -> list[str]:
     found = [check.id for check in (view.probe.checks if view.probe else []) if not check.ok][:1]
     if view.inspect and (view.inspect.state != "running" or view.looping):
         found.append("inspect:state")
-    elif view.inspect and view.inspect.health == "unhealthy":
+    elif view.inspect and view.unhealthy:
         found.append("inspect:health")
     found += [each.id for each in view.pages if each.verdict in page.BROKEN][:1]
     return found
@@ -81,9 +112,10 @@ def _values(view: View) -> dict[str, str]:
     """What explanations may mention of a service, all of it short and printable."""
     values = {"service": view.service}
     if view.inspect:
-        values |= _container_values(view.inspect)
+        values |= _container_values(view.inspect, view.last_exit)
     if view.stats:
-        values |= {key: f"{getattr(view.stats, key) or 0:g}" for key in ("memory_percent", "throttled_percent")}
+        figures = ("cpu_percent", "memory_percent", "throttled_percent")
+        values |= {key: f"{getattr(view.stats, key) or 0:g}" for key in figures}
     failed = [check for check in (view.probe.checks if view.probe else []) if not check.ok]
     values["probe_message"] = failed[0].message or "" if failed else ""
     values["page_message"] = _of_page(view)
@@ -93,17 +125,27 @@ def _values(view: View) -> dict[str, str]:
     return {key: short(value) for key, value in values.items()}
 
 
-def _container_values(inspect: Inspect) -> dict[str, str]:
-    number = (inspect.exit_code or 0) - 128
+# How an engine begins its words on a failed start: who called whom. What was wrong comes last.
+_CALLERS = re.compile(
+    r"(?:(?:failed to create (?:task for container|shim task)|OCI runtime create failed|runc create failed|"
+    r"container_linux\.go:\d+|starting container process caused|unable to start container process|"
+    r"error during container init)(?:: |\s))+"
+)
+
+
+def _container_values(inspect: Inspect, last_exit: tuple[str, int] | None) -> dict[str, str]:
+    code = last_exit[1] if last_exit else inspect.exit_code
+    number = (code or 0) - 128
     name = signal.Signals(number).name if number in set(signal.Signals) else ""
+    signaled = f" ({name})" if name else ""
     limit = inspect.limits.memory_bytes
     return {
-        "exit_code": str(inspect.exit_code),
-        "exit_note": f", exit code {inspect.exit_code}" if inspect.state != "running" else "",
-        "signal": f" ({name})" if name else "",
+        "exit_code": str(code),
+        "exit_note": f", exit code {code}{signaled}" if last_exit or inspect.state != "running" else "",
+        "signal": signaled,
         "restart_policy": inspect.restart_policy,
         "restart_count": str(inspect.restart_count),
-        "error": inspect.error or "",
+        "error": _CALLERS.sub("", inspect.error or ""),
         "limit_memory": f"{limit / 2**20:.0f} MiB" if limit else "the whole machine (no limit is set)",
     }
 

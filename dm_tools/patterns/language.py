@@ -22,8 +22,20 @@ from dm_tools.records import Cause, Fix, Inspect, Severity, Stats
 
 MAX_NAMED = 3  # items that one pattern may keep from being condensed: more of the same says nothing more
 
-_LISTS = ("log", "health", "event", "probe.error", "screenshot.verdict", "screenshot.reason")
-_COMPUTED = ("answers", "down", "looping", "missing", "probe.status")
+_LISTS = (
+    "log",
+    "health",
+    "event",
+    "probe.error",
+    "screenshot.verdict",
+    "screenshot.reason",
+    "mount.file",
+    "mount.system",
+)
+_COMPUTED = (
+    *("answers", "down", "looping", "missing", "probe.status", "ended.code", "ended.killed", "ended.memory"),
+    *("ended.stopped", "health.port", "process.state", "processes.ended"),
+)
 _BARE_FLAGS = re.compile(r"(?<!\\)\(\?[a-zA-Z-]+\)")
 _GROUP = re.compile(r"(?<!\\)\(\?P<([a-z_]+)>")
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -41,7 +53,7 @@ _KNOWN_PLACEHOLDERS = frozenset(
             "restart_count",
             "last_words",
         ),
-        *("certificate_date", "probe_message", "limit_memory", "memory_percent", "throttled_percent"),
+        *("certificate_date", "probe_message", "limit_memory", "cpu_percent", "memory_percent", "throttled_percent"),
         "page_message",
     ]
 )
