@@ -13,7 +13,8 @@ from tests import making
 
 def view(probe: dict[str, Any] | None = None, **changes: Any) -> View:
     """A running container with changes; without a probe unless one is given."""
-    return View.of(making.service("x", **changes) | {"probe": probe})
+    record = making.service("x")
+    return View.of(record | {"probe": probe, "inspect": record["inspect"] | changes})
 
 
 def probed(status: str, kind: str = "http") -> dict[str, Any]:
@@ -92,7 +93,10 @@ KILL, TERM, STOP = event("kill", 3, signal=9), event("kill", 2, signal=15), even
     [
         ({"state": "exited", "exit_code": 137, "oom_killed": True}, ["inspect:oom_killed"]),
         # from engine 26 on the flag is gone while the next run is alive: the events still tell
-        ({"restart_count": 3, "started_at": "2026-01-01T00:09:50Z", "events": [START, OOM, DIED]}, ["event:1", "event:2"]),
+        (
+            {"restart_count": 3, "started_at": "2026-01-01T00:09:50Z", "events": [START, OOM, DIED]},
+            ["event:1", "event:2"],
+        ),
         ({"state": "restarting", "exit_code": 137, "events": [START, OOM, DIED]}, ["event:1", "event:2"]),
         # the flag of an exec'ed process, or of a run before
         ({"state": "exited", "exit_code": 0, "oom_killed": True}, []),
@@ -101,7 +105,9 @@ KILL, TERM, STOP = event("kill", 3, signal=9), event("kill", 2, signal=15), even
         ({"oom_killed": True}, []),
     ],
 )
-def test_a_kill_for_lack_of_memory_is_the_end_and_the_flag_together(changes: dict[str, Any], evidence: list[str]) -> None:
+def test_a_kill_for_lack_of_memory_is_the_end_and_the_flag_together(
+    changes: dict[str, Any], evidence: list[str]
+) -> None:
     assert view(**changes).out_of_memory == evidence
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import signal
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from dm_tools.diagnose.topology import Node, node
 from dm_tools.evidence import pages as page
@@ -84,11 +82,9 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
 
 def _port(url: str) -> str | None:
     """The port that a check's URL asks at."""
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-        return str(port) if port else None
-    return None
+    scheme, _, rest = url.partition("://")
+    written = re.match(r"[^/?#]*:(\d{1,5})(?:[/?#]|$)", rest)
+    return written[1] if written else {"http": "80", "https": "443"}.get(scheme)
 
 
 def _ended(view: View, evidence_id: str) -> str | None:

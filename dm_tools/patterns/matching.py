@@ -48,6 +48,8 @@ SYSTEM = frozenset(
 CHECKED_PORT = re.compile(
     r"(?:localhost|127\.0\.0\.1|\[?::1\]?|0\.0\.0\.0)(?: \([^)]{1,40}\))?[:, ]{1,2}(?:port )?(\d{2,5})"
 )
+# `df: write error: ...`: a program says who it is. What a check prints beside it is the page that it was given.
+PROGRAM_SPEAKS = re.compile(r"(?:[\d:T.Z/+ -]{8,40}:? )?(?:/[\w./-]{1,80}|[A-Za-z][\w.+-]{0,40})(?:\[\d+\])?: \S")
 NOBODY_THERE = re.compile(r"(?i)refused|failed to connect|couldn.t connect|no response")
 
 MAX_EVIDENCE = 3  # ids per clause: the newest; more of the same proves nothing more
@@ -109,8 +111,12 @@ class Places:
     def __init__(self, library: Library, view: View) -> None:
         self.library = library
         self.view = view
-        # What its failing healthcheck prints is searched as what it logs is.
-        spoken = [LogLine(id=id, ts=None, stream="stderr", text=text) for id, text in view.complaints_of_its_check]
+        # What its failing healthcheck says itself is searched as what it logs is.
+        spoken = [
+            LogLine(id=id, ts=None, stream="stderr", text="\n".join(words))
+            for id, text in view.complaints_of_its_check
+            if (words := [line for line in text.split("\n") if PROGRAM_SPEAKS.match(line)])
+        ]
         self.lines = [*recent(view), *spoken]
         self.haystack = Haystack(library.searcher, [line.text for line in self.lines])
         self.values: dict[str, list[tuple[str, Any]]] = {}
