@@ -129,6 +129,38 @@ def test_networks_ports_and_limits(version: str) -> None:
     assert (limits.memory_bytes, limits.cpus, limits.pids) == (2**26, 0.1, 50)
 
 
+@pytest.mark.parametrize(
+    ("titles", "rows", "found"),
+    [
+        # Docker: what ps printed; the host's numbers, so the first is whoever has no parent among them
+        (
+            ["PID", "PPID", "S", "COMMAND"],
+            [["912", "903", "T", "python3"], ["903", "880", "S", "tini"], ["913", "912", "Z", "sh <defunct>"]],
+            [("S", "tini"), ("T", "python3"), ("Z", "sh <defunct>")],
+        ),
+        (
+            ["USER", "PID", "PPID", "%CPU", "ELAPSED", "TTY", "TIME", "COMMAND"],
+            [["root", "1", "0", "0", "1s", "?", "0s", "a"]],
+            [],
+        ),
+        (["PID", "PPID", "S", "COMMAND"], [["1"], []], []),
+        ([], [], []),
+    ],
+)
+def test_processes(titles: list[str], rows: list[list[str]], found: list[tuple[str, str]]) -> None:
+    told = inspect.processes({"Titles": titles, "Processes": rows}, redact.Redactor())
+    assert [(each.state, each.command) for each in told] == found
+
+
+def test_what_compose_waits_for() -> None:
+    answers = recorded(DOCKER[0], "networked")
+    label = "migrate:service_completed_successfully:false,db:service_healthy:true,cache"
+    answers["inspect"]["Config"]["Labels"] = {"com.docker.compose.depends_on": label}
+    found = inspect.digest(answers["inspect"], [], "2026-11-30T00:00:00Z", redact.Redactor())
+    assert found.depends_on == ["cache", "db", "migrate"]
+    assert found.conditions == {"db": "service_healthy", "migrate": "service_completed_successfully"}
+
+
 @every_engine
 def test_what_a_service_needs(version: str) -> None:
     found = digest(version, "healthy")
