@@ -31,18 +31,7 @@ FILES = re.compile(
 SYSTEM = frozenset(
     (
         *("/", "/bin", "/sbin", "/lib", "/lib64", "/usr", "/usr/bin", "/usr/lib", "/usr/local", "/usr/local/bin"),
-        *(
-            "/usr/local/lib",
-            "/usr/sbin",
-            "/usr/share",
-            "/etc",
-            "/var",
-            "/var/lib",
-            "/opt",
-            "/root",
-            "/init",
-            "/package",
-        ),
+        *("/usr/local/lib", "/usr/sbin", "/etc", "/var", "/var/lib"),
     )
 )
 CHECKED_PORT = re.compile(
