@@ -203,7 +203,8 @@ class Library:
     technology_of: dict[str, str] = field(default_factory=dict)  # pattern id -> technology
     file_of: dict[str, str] = field(default_factory=dict)  # pattern id -> where it is written
     telling_of: dict[str, list[Pattern]] = field(default_factory=dict)  # expression of the telling clause -> patterns
-    silent: list[Pattern] = field(default_factory=list)  # patterns that look at no log
+    silent: dict[bytes, tuple[Clause, list[Pattern]]] = field(default_factory=dict)  # those that look at no log, by
+    # their first clause: dozens begin with the same, and if that does not hold none of them does
     searcher: Searcher = field(default_factory=Searcher)
 
     def causal(self, texts: list[str]) -> dict[int, list[str]]:
@@ -255,7 +256,8 @@ def load(files: Iterable[tuple[str, File, bool]], table: Mapping[str, list[str]]
                 library.telling_of.setdefault(telling.regex, []).append(pattern)
                 library.searcher.add(telling.regex)
             else:
-                library.silent.append(pattern)
+                first = pattern.match[0]
+                library.silent.setdefault(msgspec.json.encode(first), (first, []))[1].append(pattern)
             if parsed.technology:
                 library.technology_of[pattern.id] = parsed.technology.name
             elif pattern.blames == "technology":

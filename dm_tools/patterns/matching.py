@@ -79,7 +79,8 @@ class Hit:
 def matches(library: Library, places: Places) -> list[Hit]:
     """Every pattern that fires for a service, the most telling first."""
     possible = [each for text in places.haystack.possible for each in library.telling_of.get(text, ())]
-    patterns = sorted([*library.silent, *possible], key=lambda pattern: (-pattern.rank, pattern.id))
+    silent = [each for first, patterns in library.silent.values() if places.look(first) for each in patterns]
+    patterns = sorted([*silent, *possible], key=lambda pattern: (-pattern.rank, pattern.id))
     return [Hit(pattern, seen) for pattern in patterns for seen in _fires(pattern, places)]
 
 
