@@ -19,6 +19,7 @@ from docker.models.containers import Container
 
 from tests import lab as fault_lab
 from tests import warm
+from tests.servers import authority, serve  # noqa: F401 # fixtures
 
 ROOT = Path(__file__).resolve().parent.parent
 # The tests' shop is one of its own: nobody's lab of the same engine is touched.

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import COLD, SEALED, Box, Run, records
+from tests.servers import Authority
 
 NAMES_30 = "\n".join(f"dmtest-{number}" for number in range(30))
 
@@ -318,13 +319,63 @@ def test_discover_names_services_and_skips_one_off_containers(run: Run, box: Box
         "dmtest-plain": "dmtest-plain",
         "dmtest-clash-1": "dmtest-clash-1",
     }
-    assert found["dmtest-shop"]["internal"] == [f"tcp://dmtest-shop-1:{port}" for port in (80, 81)]
-    assert found["dmtest-plain"]["internal"] == []
+    assert [each["addresses"][1].rpartition(":")[2] for each in found["dmtest-shop"]["discovered"]] == ["80", "81"]
+    published = [each["addresses"][0].rpartition(":")[2] for each in found["dmtest-shop"]["discovered"]]
+    assert found["dmtest-shop"]["external"] == [f"http://localhost:{port}/" for port in published]
+    assert (found["dmtest-plain"]["external"], found["dmtest-plain"]["discovered"]) == ([], [])
     limited = shop | {"COMPOSE_PROJECT_NAME": "dmtest"}
     done = run("dm-services --discover", **limited)
     assert {record["container"] for record in records(done.stdout)} == set(mine.values()) - {"dmtest-plain"}
     piped = run("dm-services --discover dmtest-shop | dm-inspect | dm-stats | dm-logs", **limited)
     assert codes(one(piped)) == []
+
+
+def test_discovered_ports_are_asked_in_what_they_speak(
+    run: Run, box: Box, shop: dict[str, str], authority: Authority
+) -> None:
+    labels = {"com.docker.compose.project": "dmtest"}
+    expired = authority.server("dmtest", begin=-9, end=-1).read_text()
+    check = {"test": ["CMD", "curl", "-fs", "http://localhost:7000/up"], "interval": 10**9}
+    one_port = {"ports": {"7000/tcp": ("127.0.0.1", None)}, "labels": labels, "ready": 7000}
+    box("plain", "python3", "-c", SERVER, healthcheck=check, **one_port)
+    box("secure", "python3", "-c", SERVER, expired, **one_port)
+    redis = box("redis", "redis-server", "--port", "7000", "--protected-mode", "no", **one_port)
+    known = box("known", "redis-server", "--protected-mode", "no", ports={"6379/tcp": None}, labels=labels, ready=6379)
+    box("hollow", "sleep", "100", ports={"80/tcp": ("127.0.0.1", None)}, labels=labels)
+    done = run("dm-services --discover | dm-probe -k", **shop | {"COMPOSE_PROJECT_NAME": "dmtest"})
+    assert (done.returncode, done.stderr) == (0, "")
+    seen = {
+        record["service"]: [
+            (each["kind"], each["status_code"], each["error"], each["note"]) for each in record["probe"]["checks"]
+        ]
+        for record in records(done.stdout)
+    }
+    unknown = "it accepts connections, and speaks neither HTTP nor TLS"
+    assert seen == {
+        "dmtest-plain": [("http", 200, None, None), ("http", 404, None, "HTTP status 404 at /")],
+        "dmtest-secure": [("http", 404, "tls_expired", None)],
+        "dmtest-redis": [("tcp", None, None, unknown)],
+        "dmtest-known": [("tcp", None, None, None)],
+        "dmtest-hollow": [("http", None, "reset", None)],
+    }
+    assert "ATTACK" in redis.logs().decode()  # what it costs where nothing tells
+    assert known.logs().decode().splitlines()[-1].endswith("Ready to accept connections")
+
+
+SERVER = """
+import http.server, ssl, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/up" else 404)
+        self.end_headers()
+server = http.server.ThreadingHTTPServer(("", 7000), Handler)
+if len(sys.argv) > 1:
+    open("/tmp/server.pem", "w").write(sys.argv[1])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain("/tmp/server.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
 
 
 def test_a_container_removed_between_two_stages(run: Run, box: Box, shop: dict[str, str]) -> None:

@@ -37,6 +37,8 @@ def record(name: str, text: str) -> dict[str, object]:
     down = any(clause.where in ("down", "looping") for clause in clauses)
     changes: dict[str, Any] = {"state": "restarting", "restart_count": 3, "exit_code": 1} if down else {}
     for clause in clauses:
+        if clause.where.startswith("inspect.") and clause.one_of:
+            changes[clause.where.removeprefix("inspect.")] = clause.one_of[-1]
         if clause.where == "ended.code" and clause.one_of:
             changes["exit_code"] = clause.one_of[0]
         if clause.where in MOUNTED:

@@ -96,7 +96,12 @@ START_ERRORS = {
         "open sysctl net.ipv4.ip_unprivileged_port_start file: reopen fd 8: permission denied",
         'exec: "/entrypoint.sh": permission denied',
     ),
-    "container.security_profile": (
+    "container.seccomp_profile": ("error loading seccomp filter into kernel: invalid argument", NOT_FOUND),
+    "container.share_denied": (
+        "failed to mount local volume: mount //192.0.2.5/media:/var/lib/docker/volumes/nas/_data: permission denied",
+        "failed to mount local volume: mount :/export:/data/nas/_data, data: addr=192.0.2.5: connection refused",
+    ),
+    "container.apparmor": (
         "unable to apply apparmor profile: write /proc/thread-self/attr/apparmor/exec: no such file or directory",
         NOT_FOUND,
     ),
@@ -272,7 +277,11 @@ STATES: dict[str, tuple[Record, Record]] = {
         health("curl: (7) Failed to connect to localhost port 443: Connection refused", 1),
     ),
     "network.tls_expired": (probed("tls_expired"), probed("tls_untrusted")),
-    "network.tls_untrusted": (probed("tls_hostname"), probed("tls_expired")),
+    "network.tls_not_yet_valid": (probed("tls_not_yet_valid"), probed("tls_expired")),
+    "network.tls_hostname": (probed("tls_hostname"), probed("tls_untrusted")),
+    "network.tls_untrusted": (probed("tls_untrusted"), probed("tls_expired")),
+    "network.tls_refused": (probed("tls_client_certificate"), probed("speaks_tls")),
+    "network.other_protocol": (probed("speaks_plain_http"), probed("tls_error")),
     "network.probe_dns": (probed("dns"), probed("refused")),
     "network.refused": (probed("refused"), probed("refused", state="exited", exit_code=1)),
     "network.timeout": (probed("timeout"), probed("reset")),

@@ -162,3 +162,9 @@ def test_one_that_ended_well_and_is_missed_was_no_job() -> None:
     assert (verdicts["queue"].role, verdicts["queue"].cause) == (Role.ROOT, Cause.EXITED)
     assert [each.service for each in verdicts["queue"].symptoms] == ["app"]
     assert judged(service("app"), ended)["queue"].role == Role.HEALTHY
+
+
+def test_who_shares_the_network_of_one_that_keeps_dying_is_no_root_beside_it() -> None:
+    dying = {"state": "restarting", "restart_count": 7, "exit_code": 1, "started_at": "2026-01-01T00:09:00Z"}
+    verdicts = judged(sidecar(None, container=NEW), database(**dying) | {"probe": None})
+    assert [each.service for each in verdicts["db"].symptoms] == ["metrics"]

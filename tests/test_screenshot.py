@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -490,6 +491,18 @@ def test_what_a_probe_got_no_answer_from_is_not_asked_again(run: Run, site: Site
     page = records(run("dm-screenshot", json.dumps(record)).stdout)[0]["screenshot"]["pages"][0]
     assert (page["verdict"], page["failure"]) == ("not_rendered", "timeout")
     assert site.requests == []
+
+
+def test_what_nobody_configured_is_looked_at_if_it_showed_a_page(run: Run, site: Site) -> None:
+    """Through an address of its own: a browser finds the name as little as a resolver does."""
+    place = urlsplit(site.url).netloc
+    urls = [f"http://shop.test:81{path}" for path in (path_of("login"), "/no-such-path")]
+    entries = [{"url": url, "chosen": "a label", "named": True, "addresses": [place]} for url in urls]
+    record = {"service": "x", "external": urls, "discovered": entries}
+    done = run("dm-probe | dm-screenshot", json.dumps(record), **BROWSER)
+    (found,) = records(done.stdout)
+    assert [(each["status_code"], each["ok"]) for each in found["probe"]["checks"]] == [(200, True), (404, True)]
+    assert [(each["url"], each["verdict"]) for each in found["screenshot"]["pages"]] == [(urls[0], "login")]
 
 
 def test_http_200_and_a_blank_page_is_an_issue(run: Run, site: Site) -> None:

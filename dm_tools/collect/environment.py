@@ -129,3 +129,13 @@ def _named(host: str, port: str) -> Iterator[str]:
     if not _HOSTNAME.match(host) or host.lower() in _NO_HOSTS or (port and not 0 < int(port) < 65536):
         return
     yield f"{host}:{port}" if port else host
+
+
+def virtual_hosts(environment: dict[str, str]) -> list[tuple[str, bool | None]]:
+    """The names under which nginx-proxy shows a container, each with whether over TLS (None: nothing says so).
+
+    https://github.com/nginx-proxy/nginx-proxy/tree/main/docs
+    """
+    tls = True if environment.get("LETSENCRYPT_HOST") or environment.get("CERT_NAME") else None
+    names = [name.strip().partition(":")[0] for name in environment.get("VIRTUAL_HOST", "").split(",")]
+    return [(name, tls) for name in names if _HOSTNAME.match(name)]

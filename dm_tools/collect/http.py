@@ -1,5 +1,7 @@
 """HTTP, TLS and TCP checks: the one module that imports `httpx`. It sends GET requests and opens connections.
 
+A check that fails because another protocol is spoken than was asked for says which one it is.
+
 Every check has one deadline for everything (name, connection, TLS, headers, redirects). A check never raises: what
 went wrong is its `error`, from the closed list `records.ProbeError`.
 """
@@ -9,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import re
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
@@ -26,14 +29,34 @@ from dm_tools.records import Certificate, Check, ProbeError
 if TYPE_CHECKING:
     import httpx
 
+_USER_AGENT = f"dm-probe/{__version__}"
 MAX_BODY_BYTES = 8 * 1024
 BODY_SECONDS = 1.0  # an event stream never ends: what has come by then must do
 MAX_REDIRECTS = 5
+MAX_NAMES = 20  # of those that a certificate is for
 DEFAULT_PORTS = {"http": 80, "https": 443}
+HTTP2_ONLY = "it speaks HTTP/2 only"
+REFUSES = "the server refuses the TLS handshake"
+_NO_TLS = "the server does not speak TLS on this port"
+_CLIENT_CERTIFICATE = "the server wants a certificate of its client"
 
 # OpenSSL's X509_V_ERR_* (man 3 X509_STORE_CTX_get_error)
-EXPIRED = (9, 10)  # not yet valid, expired
+NOT_YET_VALID, EXPIRED = 9, 10
 HOSTNAME = (62, 64)  # host name mismatch, address mismatch
+
+TLS_ERRORS = (
+    *(ProbeError.TLS_EXPIRED, ProbeError.TLS_NOT_YET_VALID, ProbeError.TLS_UNTRUSTED, ProbeError.TLS_HOSTNAME),
+    *(ProbeError.TLS_CLIENT_CERTIFICATE, ProbeError.TLS_ERROR),
+)
+_NOT_UNDERSTOOD = (ProbeError.TLS_ERROR, ProbeError.RESET, ProbeError.BAD_RESPONSE)
+# What servers answer to plain HTTP on a port for TLS: nginx, Go, Tomcat, Apache.
+_WANTS_TLS = re.compile(
+    r"(?i)plain HTTP request was sent to HTTPS|HTTP request to an HTTPS|requires TLS|plain HTTP to an SSL"
+)
+_ALERT = re.compile(r"(?:SSLV3|TLSV1|TLSV13)_")  # how OpenSSL's reasons begin that came from the other side
+_HOST_NAME = re.compile(r"[A-Za-z0-9.*_-]{1,253}")
+_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,80}")
+_WANTS_CERTIFICATE = re.compile(r"(?i)No required SSL certificate was sent")
 
 
 @dataclass
@@ -63,6 +86,25 @@ class Target:
     def connect_to(self) -> tuple[str, int]:
         return self.address or (self.parts.hostname or "", self.port)
 
+    def spoken_to(self, scheme: str) -> Target:
+        """The same place, asked in another way; tcp and tls have no path."""
+        host = self.parts.hostname or ""
+        host = f"[{host}]" if ":" in host else host
+        netloc = host if self.port == DEFAULT_PORTS.get(scheme) else f"{host}:{self.port}"
+        path = (self.parts.path or "/") if scheme in DEFAULT_PORTS else ""
+        return replace(self, url=f"{scheme}://{netloc}{path}")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a target is asked. `verify` false: any certificate will do. `handshake_seconds`: what connecting may take of
+    the whole time. `greeting_seconds`: how long a server that is only connected to may take to speak first.
+    """
+
+    verify: bool = True
+    handshake_seconds: float | None = None
+    greeting_seconds: float = 0.2
+
 
 @functools.cache
 def _loop() -> asyncio.AbstractEventLoop:
@@ -74,9 +116,13 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 @functools.cache
-def _trusting(verify: bool) -> ssl.SSLContext:
-    """One TLS context for all checks: building one reads the whole trust store. $SSL_CERT_FILE counts."""
+def _trusting(verify: bool, http2: bool = False) -> ssl.SSLContext:
+    """One TLS context for all checks: building one reads the whole trust store. $SSL_CERT_FILE counts.
+
+    `http2` is offered in handshakes after which nothing is said.
+    """
     context = ssl.create_default_context()
+    context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -91,41 +137,54 @@ def warm_up() -> None:
     _loop()
 
 
-def run(targets: list[Target], timeout: float) -> list[Check]:
-    """Ask all targets at the same time; takes at most `timeout` seconds in all."""
+def run(checks: list[Coroutine[Any, Any, Check | None]]) -> list[Check]:
+    """Make all checks at the same time; those that come to nothing are left out."""
 
     async def everything() -> list[Check]:
-        return list(await asyncio.gather(*(_check(target, timeout) for target in targets)))
+        return [check for check in await asyncio.gather(*checks) if check is not None]
 
     return asyncio.run_coroutine_threadsafe(everything(), _loop()).result()
 
 
-async def _check(target: Target, timeout: float) -> Check:
-    kind = "tcp" if target.parts.scheme == "tcp" else "http"
-    check = Check(id=target.id, url=target.url, kind=kind, scope=target.scope, ok=False)
-    started = time.monotonic()
+async def check(target: Target, timeout: float, manner: Manner | None = None) -> Check:
+    """Ask a target; takes at most `timeout` seconds in all."""
+    return (await greeted(target, timeout, manner))[0]
+
+
+async def greeted(target: Target, timeout: float, manner: Manner | None = None) -> tuple[Check, bytes | None]:
+    """The same, and how a server that was only connected to began to speak; None: it was silent for that long."""
+    scheme, manner = target.parts.scheme, manner or Manner()
+    check = Check(
+        id=target.id, url=target.url, kind=scheme if scheme in ("tcp", "tls") else "http", scope=target.scope, ok=False
+    )
+    started, greeting = time.monotonic(), None
     if target.refused is not None:
         check.error, check.message = target.refused
-        return check
+        return check, None
     try:
         async with asyncio.timeout(timeout):
-            await (_tcp if kind == "tcp" else _http)(target, check)
+            if scheme == "tcp":
+                greeting = await _tcp(target, check, manner)
+            else:
+                await (_tls if scheme == "tls" else _http)(target, check, manner)
     except TimeoutError:
         check.error, check.message = ProbeError.TIMEOUT, f"no answer within {timeout:g} s"
     except Exception as failure:
         check.error, check.message = classify(failure)
     check.total_ms = _ms(started)
-    if check.error in (ProbeError.TLS_UNTRUSTED, ProbeError.TLS_EXPIRED, ProbeError.TLS_HOSTNAME):
-        await _look_at_certificate(target, check, timeout - (time.monotonic() - started))
+    if check.error is not None and scheme != "tcp":
+        with contextlib.suppress(OSError, TimeoutError, ValueError):
+            async with asyncio.timeout(timeout - (time.monotonic() - started)):
+                await _look_closer(target, check, manner)
     check.ok = check.error is None
-    return check
+    return check, greeting
 
 
 def _ms(started: float) -> float:
     return round((time.monotonic() - started) * 1000, 1)
 
 
-async def _tcp(target: Target, check: Check) -> None:
+async def _tcp(target: Target, check: Check, manner: Manner) -> bytes | None:
     host, port = target.connect_to
     started = time.monotonic()
     reader, writer = await asyncio.open_connection(host, port)
@@ -135,19 +194,31 @@ async def _tcp(target: Target, check: Check) -> None:
         if target.scope == "external":
             # Docker's port proxy accepts first and resets when nothing listens behind it: look once more.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.2):
-                    if not await reader.read(1):
-                        raise ConnectionResetError("connection closed at once")
+                async with asyncio.timeout(manner.greeting_seconds):
+                    if greeting := await reader.read(64):
+                        return greeting
+                    raise ConnectionResetError("connection closed at once")
+        return None
     finally:
         writer.close()
 
 
-async def _http(target: Target, check: Check) -> None:
+async def _tls(target: Target, check: Check, manner: Manner) -> None:
+    started = time.monotonic()
+    check.certificate, protocol = await _handshake(target, manner.verify)
+    check.tls_ms = _ms(started)
+    check.address = "{}:{}".format(*target.connect_to)
+    if protocol == "h2":
+        check.kind = "h2"
+
+
+async def _http(target: Target, check: Check, manner: Manner) -> None:
     import httpx
 
     url, home = target.url, (target.parts.hostname, target.port)
+    timeout = httpx.Timeout(None, connect=manner.handshake_seconds)
     async with httpx.AsyncClient(
-        verify=_trusting(True), trust_env=False, timeout=None, follow_redirects=False
+        verify=_trusting(manner.verify), trust_env=False, timeout=timeout, follow_redirects=False
     ) as client:
         for _ in range(MAX_REDIRECTS + 1):
             location = await _get(client, target, url, check)
@@ -179,11 +250,13 @@ async def _get(client: httpx.AsyncClient, target: Target, url: str, check: Check
 
     async def trace(event: str, info: Any) -> None:
         phases[event] = time.monotonic()
+        check.connect_ms = _phase(phases, "connection.connect_tcp")
+        check.address = f"{host}:{port}" if check.connect_ms is not None else None
+        check.tls_ms = _phase(phases, "connection.start_tls")
 
-    host_header = parts.netloc.rpartition("@")[2]
     headers = {
-        "Host": host_header if host_header.isascii() else host_header.encode("idna").decode(),
-        "User-Agent": f"dm-probe/{__version__}",
+        "Host": _host_header(parts),
+        "User-Agent": _USER_AGENT,
         "Accept": "*/*",
         "Accept-Encoding": "identity",
         "Connection": "close",
@@ -198,9 +271,6 @@ async def _get(client: httpx.AsyncClient, target: Target, url: str, check: Check
     extensions = {"trace": trace, "sni_hostname": parts.hostname}
     async with client.stream("GET", address, headers=headers, auth=auth, extensions=extensions) as answer:
         check.status_code = answer.status_code
-        check.address = f"{host}:{port}"
-        check.connect_ms = _phase(phases, "connection.connect_tcp")
-        check.tls_ms = _phase(phases, "connection.start_tls")
         check.first_byte_ms = _ms(started)
         tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
         if tls is not None:
@@ -213,8 +283,15 @@ async def _get(client: httpx.AsyncClient, target: Target, url: str, check: Check
                     if len(body) >= MAX_BODY_BYTES:
                         break
         check.body_excerpt = body[:MAX_BODY_BYTES].decode("utf-8", "replace")
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        check.content_type = kind if _MEDIA_TYPE.fullmatch(kind) else None
         location: str | None = answer.headers.get("location") if answer.is_redirect else None
         return location
+
+
+def _host_header(parts: SplitResult) -> str:
+    host = parts.netloc.rpartition("@")[2]
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def _phase(phases: dict[str, float], name: str) -> float | None:
@@ -229,32 +306,112 @@ def certificate(der: bytes | None) -> Certificate | None:
     from cryptography import x509
 
     found = x509.load_der_x509_certificate(der)
+    names: list[str] = []
+    with contextlib.suppress(x509.ExtensionNotFound, ValueError):
+        alternative = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = [each for each in alternative.get_values_for_type(x509.DNSName) if _HOST_NAME.fullmatch(each)]
     return Certificate(
         not_before=found.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
         not_after=found.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
         expires_in_days=round((found.not_valid_after_utc.timestamp() - time.time()) / 86400, 1),
         subject=found.subject.rfc4514_string(),
         issuer=found.issuer.rfc4514_string(),
+        names=names[:MAX_NAMES],
     )
 
 
-async def _look_at_certificate(target: Target, check: Check, timeout: float) -> None:
-    """Read the certificate that was refused. An unknown CA masks an expired date, so the date is read here."""
-    host, port = target.connect_to
-    der: bytes | None = None
-    with contextlib.suppress(OSError, TimeoutError, ValueError):
-        async with asyncio.timeout(timeout):
-            _, writer = await asyncio.open_connection(
-                host, port, ssl=_trusting(False), server_hostname=target.parts.hostname
-            )
-            tls = writer.get_extra_info("ssl_object")
-            der = tls.getpeercert(True)
-            writer.transport.abort()
-    with contextlib.suppress(Exception):  # a certificate that is nonsense stays untrusted, no more
-        check.certificate = certificate(der)
+def judge_dates(check: Check) -> None:
+    """A certificate out of its time is an error of its check, whoever signed it."""
     if check.certificate is not None and check.certificate.not_after < clock.rfc3339(time.time()):
         check.error = ProbeError.TLS_EXPIRED
         check.message = f"the certificate expired on {check.certificate.not_after}"
+    elif check.certificate is not None and check.certificate.not_before > clock.rfc3339(time.time()):
+        check.error = ProbeError.TLS_NOT_YET_VALID
+        check.message = f"the certificate is not valid before {check.certificate.not_before}"
+
+
+async def _handshake(target: Target, verify: bool, http2: bool = True) -> tuple[Certificate | None, str | None]:
+    """A TLS handshake and nothing more: the certificate (None: it is nonsense), and what may be spoken then."""
+    host, port = target.connect_to
+    name = target.parts.hostname
+    _, writer = await asyncio.open_connection(host, port, ssl=_trusting(verify, http2), server_hostname=name)
+    tls = writer.get_extra_info("ssl_object")
+    shown, protocol = tls.getpeercert(True), tls.selected_alpn_protocol()
+    writer.transport.abort()
+    with contextlib.suppress(Exception):
+        return certificate(shown), protocol
+    return None, protocol
+
+
+async def _look_closer(target: Target, check: Check, manner: Manner) -> None:
+    """Why a check failed: what the certificate says that was refused, or which protocol is spoken instead.
+
+    An unknown CA masks an expired date, so the date is read here. Raises OSError, TimeoutError.
+    """
+    encrypted = target.parts.scheme != "http"
+    if encrypted and (check.error in TLS_ERRORS or check.error in _NOT_UNDERSTOOD):
+        await _look_at_tls(target, check, manner.verify)
+    elif encrypted and _WANTS_CERTIFICATE.search(check.body_excerpt or ""):
+        check.error, check.message = ProbeError.TLS_CLIENT_CERTIFICATE, _CLIENT_CERTIFICATE
+    elif encrypted or check.error not in (ProbeError.RESET, ProbeError.BAD_RESPONSE, ProbeError.HTTP_4XX):
+        return
+    elif check.error == ProbeError.HTTP_4XX:
+        if _WANTS_TLS.search(check.body_excerpt or ""):
+            check.error, check.message = (
+                ProbeError.SPEAKS_TLS,
+                "it speaks TLS on this port, and was asked in plain HTTP",
+            )
+    elif is_http2(await _first_bytes(target)):
+        check.kind, check.error, check.message, check.note = "h2", None, None, HTTP2_ONLY
+    else:
+        try:
+            check.certificate, _ = await _handshake(target, verify=False)
+        except ssl.SSLError as failure:
+            if not _ALERT.match(failure.reason or ""):
+                return
+        check.error, check.message = ProbeError.SPEAKS_TLS, "it speaks TLS on this port, and was asked in plain HTTP"
+
+
+async def _look_at_tls(target: Target, check: Check, verify: bool) -> None:
+    protocol = None
+    if check.message != _NO_TLS:
+        with contextlib.suppress(OSError, ValueError):
+            check.certificate, protocol = await _handshake(target, verify=False)
+    if protocol is None and check.certificate is None and check.error in _NOT_UNDERSTOOD:
+        if (await _first_bytes(target)).startswith(b"HTTP/"):
+            check.error = ProbeError.SPEAKS_PLAIN_HTTP
+            check.message = "it speaks plain HTTP on this port, and was asked in TLS"
+        return
+    if check.error in (ProbeError.TLS_UNTRUSTED, ProbeError.TLS_HOSTNAME):
+        judge_dates(check)
+    elif protocol == "h2" and check.error in _NOT_UNDERSTOOD:
+        if check.error == ProbeError.RESET and (await _handshake(target, False, http2=False))[1] is not None:
+            return  # it would speak HTTP/1.1, and does not
+        try:
+            await _handshake(target, verify)  # refused for want of HTTP/1.1: nobody has looked at the rest
+        except ssl.SSLError as failure:
+            check.error, check.message = classify(failure)
+        else:
+            check.kind, check.error, check.message, check.note = "h2", None, None, HTTP2_ONLY
+
+
+async def _first_bytes(target: Target) -> bytes:
+    """How a server begins its answer to a plain GET; empty if it just closes. Raises OSError."""
+    host, port = target.connect_to
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        head = {"Host": _host_header(target.parts), "User-Agent": _USER_AGENT, "Connection": "close"}
+        writer.write("".join(["GET / HTTP/1.1\r\n", *(f"{key}: {head[key]}\r\n" for key in head), "\r\n"]).encode())
+        return await reader.read(64)
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+def is_http2(data: bytes) -> bool:
+    """Whether it is how an HTTP/2 server begins, asked or not: a frame SETTINGS of the connection (RFC 9113, 3.4)."""
+    return len(data) >= 9 and int.from_bytes(data[:3], "big") % 6 == 0 and data[3:9] == b"\x04\0\0\0\0\0"
 
 
 async def trusts(address: tuple[str, int], name: str, timeout: float) -> bool:
@@ -281,18 +438,34 @@ def _causes(failure: BaseException) -> Iterator[BaseException]:
             pending += current.exceptions
 
 
+def _refused_handshake(reason: str) -> tuple[ProbeError, str]:
+    """What OpenSSL's reason means. An alert is what the server says; it may want a certificate of us (we have none)."""
+    if _ALERT.match(reason) and ("CERTIFICATE_REQUIRED" in reason or "BAD_CERTIFICATE" in reason):
+        return ProbeError.TLS_CLIENT_CERTIFICATE, _CLIENT_CERTIFICATE
+    said = reason.lower().replace("_", " ")
+    if _ALERT.match(reason):
+        return ProbeError.TLS_ERROR, f"{REFUSES}: {said}"
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"):
+        return ProbeError.TLS_ERROR, _NO_TLS
+    return ProbeError.TLS_ERROR, said
+
+
 def classify(failure: BaseException) -> tuple[ProbeError, str]:
     """The error class and a message for people, from the exception chain of a failed check."""
     for each in _causes(failure):
         if isinstance(each, ssl.SSLCertVerificationError):
             message = each.verify_message or str(each)
-            if each.verify_code in EXPIRED:
+            if each.verify_code == EXPIRED:
                 return ProbeError.TLS_EXPIRED, message
+            if each.verify_code == NOT_YET_VALID:
+                return ProbeError.TLS_NOT_YET_VALID, message
             if each.verify_code in HOSTNAME:
                 return ProbeError.TLS_HOSTNAME, message
             return ProbeError.TLS_UNTRUSTED, message
+        if isinstance(each, ssl.SSLEOFError):
+            return ProbeError.RESET, "connection closed during the TLS handshake"
         if isinstance(each, ssl.SSLError):
-            return ProbeError.TLS_ERROR, each.reason or str(each)
+            return _refused_handshake(each.reason or str(each))
         if isinstance(each, socket.gaierror):
             return ProbeError.DNS, each.strerror or "name not found"
         if isinstance(each, ConnectionRefusedError):

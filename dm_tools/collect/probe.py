@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
+import msgspec
+
 from dm_tools import records, redact, text
-from dm_tools.collect import http, targets
+from dm_tools.collect import http, spoken, targets
 from dm_tools.engine import finding
 from dm_tools.engine.connection import Engines
-from dm_tools.records import Check, Probe, ProbeError, Status
+from dm_tools.records import Check, Discovered, Probe, ProbeError, Status
 
 EXCERPT_CHARACTERS = 400
 
@@ -20,22 +23,49 @@ def probe(record: Record, engines: Engines, timeout: float) -> Record:
     urls = targets.urls(record)
     if not urls:
         return _container(record, engines)
-    asked = []
+    asked: list[Coroutine[Any, Any, Check | None]] = []
+    known = targets.discovered(record)
     redactor = redact.Redactor(redact.following(record), targets.secrets(record))
     for index, (url, scope) in enumerate(urls):
         try:
-            asked.append(targets.target(record, f"probe:{index}", targets.with_secrets(url), scope, engines))
+            target = targets.target(record, f"probe:{index}", targets.with_secrets(url), scope, engines)
         except records.Problem as problem:
             record = records.with_error(record, "probe", problem.code, problem.message)
+        else:
+            found = known.get(url)
+            asked.append(spoken.ask(target, found, timeout) if found else http.check(target, timeout))
     record = targets.without_secrets(record, redactor)
-    checks = http.run(asked, timeout)
+    checks = http.run(asked)
+    if known:
+        record = _corrected(record, checks, known)
+        if not checks and not targets.urls(record):
+            return _container(record, engines)
     for check in checks:
         check.url = redactor.url(check.url)
         if check.message is not None:  # it may quote what the server sent
             check.message = redactor.redact(check.message)
+        if check.note is not None:
+            check.note = redactor.redact(check.note)
         if check.body_excerpt is not None:
             check.body_excerpt = redactor.redact(text.clean(check.body_excerpt))[:EXCERPT_CHARACTERS]
     return records.with_section(record, "probe", Probe(status=status(checks), checks=checks))
+
+
+def _corrected(record: Record, checks: list[Check], known: dict[str, Discovered]) -> Record:
+    """The record whose discovered URLs are what they turned out to be, and lead to where they were answered."""
+    urls = targets.urls(record)
+    turned_out = {urls[int(check.id.partition(":")[2])][0]: check for check in checks}
+    corrected: dict[str, str | None] = {}
+    for url, found in known.items():
+        check = turned_out.get(url)
+        corrected[url] = check.url if check else None if found.optional else url
+        if check is not None and check.address in found.addresses:
+            found.addresses = [check.address]
+    for scope in ("internal", "external"):
+        now = [corrected.get(url, url) for url in record.get(scope) or []]
+        record = record | {scope: [url for url in now if url is not None]}
+    kept = [msgspec.structs.replace(found, url=corrected[url]) for url, found in known.items() if corrected[url]]
+    return records.with_section(record, "discovered", kept)
 
 
 def status(checks: list[Check]) -> Status:

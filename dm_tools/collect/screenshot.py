@@ -33,6 +33,7 @@ _NO_ANSWER = (
     *(ProbeError.DNS, ProbeError.NO_ADDRESS, ProbeError.REFUSED, ProbeError.UNREACHABLE, ProbeError.TIMEOUT),
     ProbeError.NOT_RUNNING,
 )
+_HTML = ("text/html", "application/xhtml+xml")
 _UNREADABLE = re.compile(r"<(script|style|svg|noscript)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 
 
@@ -51,6 +52,7 @@ def screenshot(
     as they should be, or have hardly any text of their own. Raises Problem browser_unavailable.
     """
     urls = [(url, scope) for url, scope in targets.urls(record) if urlsplit(url).scheme in ("http", "https")]
+    urls = [each for each in urls if each[0] not in _no_pages(record)]
     known = targets.secrets(record) + [value for _, value in looker.manner.headers]
     asked: list[tuple[http.Target, tuple[str, str] | None]] = []
     before = _unanswered(record)
@@ -61,7 +63,7 @@ def screenshot(
             record = records.with_error(record, "screenshot", problem.code, problem.message)
             continue
         asked.append((target, target.refused or before.get(url)))
-    resolve = {"internal": _resolver(record, engines), "external": socks.as_written}
+    resolve = {"internal": _resolver(record, engines), "external": targets.outside(record)}
     wanted = [(target.url, resolve[target.scope]) for target, refused in asked if refused is None]
     answers = iter(looker.look_at_all(wanted, timeout) if wanted else ())
     looks = [browser.Look(Seen(target.url, failure=no)) if no else next(answers) for target, no in asked]
@@ -105,6 +107,17 @@ def look(
 
 def _wants_reading(page: Page) -> bool:
     return page.verdict != Verdict.OK or len(page.text or "") < FEW_CHARACTERS
+
+
+def _no_pages(record: Record) -> set[str]:
+    """The URLs that nobody configured and that showed the probe no page: an API, a redirect away, a path unknown."""
+    probe = records.section(record, "probe", Probe)
+    pages = {
+        check.url
+        for check in (probe.checks if probe else [])
+        if check.content_type in _HTML and (check.status_code or 0) // 100 in (2, 5)
+    }
+    return set() if probe is None else targets.discovered(record).keys() - pages
 
 
 def _unanswered(record: Record) -> dict[str, tuple[str, str]]:

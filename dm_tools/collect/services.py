@@ -12,8 +12,9 @@ import msgspec
 import orjson
 
 from dm_tools import records, redact
+from dm_tools.collect import discover as discovering
 from dm_tools.engine import finding, reading
-from dm_tools.engine.connection import Engine
+from dm_tools.engine.connection import Container, Engine
 
 Record = dict[str, Any]
 
@@ -117,8 +118,9 @@ def read_manifest(path: Path) -> list[Record]:
 def discover(engine: Engine) -> list[Record]:
     """A record per container of the engine: Compose services by their service's name, others by their own.
 
-    Published ports become checks: someone meant them to be reached. Exposed ones that are not published do not;
-    images expose ports that nobody listens on. $COMPOSE_PROJECT_NAME limits it to one project.
+    Published ports become checks: someone meant them to be reached. Of exposed ones that are not published only those
+    for HTTP do, where nobody else asks, and only if somebody answers: images expose ports that nobody listens on.
+    $COMPOSE_PROJECT_NAME limits it to one project.
     """
     project = os.environ.get("COMPOSE_PROJECT_NAME")
     listing = [
@@ -128,15 +130,38 @@ def discover(engine: Engine) -> list[Record]:
     ]
     services = [finding.compose_service(each) for each in listing]
     taken = [name for each in listing for name in finding.names(each)] + services
-    found = []
+    named = []
     for container, service in zip(listing, services, strict=True):
         own = (finding.names(container) or [container["Id"][:12]])[0]
-        name = service if service and taken.count(service) == 1 else own
-        ports = {
-            port["PrivatePort"]
-            for port in container.get("Ports") or []
-            if port.get("PublicPort") and port.get("Type") == "tcp"
+        named.append((service if service and taken.count(service) == 1 else own, own, container))
+    named.sort(key=lambda each: each[0])
+    inspected = {container["Id"]: _inspected(engine, container) for _, _, container in named}
+    routes = [
+        route
+        for name, _, container in named
+        for route in discovering.routes(name, finding.labels(container), _environment(inspected[container["Id"]]))
+    ]
+    found = []
+    for name, own, container in named:
+        chosen = discovering.urls(container, inspected[container["Id"]], engine.label, routes)
+        scopes = {
+            "internal": [each.url for each in chosen if not each.addresses],
+            "external": [each.url for each in chosen if each.addresses],
         }
-        internal = [f"tcp://{own}:{port}" for port in sorted(ports)]
-        found.append(records.new(name, container=own, docker_host=engine.host, internal=internal))
-    return sorted(found, key=lambda record: str(record["service"]))
+        record = records.new(name, container=own, docker_host=engine.host, **scopes)
+        found.append(records.with_section(record, "discovered", chosen))
+    return found
+
+
+def _inspected(engine: Engine, container: Container) -> dict[str, Any]:
+    """What the engine knows of a running container; nothing if it is gone meanwhile: then its list must do."""
+    if container.get("State") != "running":
+        return {}
+    try:
+        return reading.inspect(engine, container["Id"])
+    except records.Problem:
+        return {}
+
+
+def _environment(raw: dict[str, Any]) -> dict[str, str]:
+    return dict(entry.partition("=")[::2] for entry in (raw.get("Config") or {}).get("Env") or [])

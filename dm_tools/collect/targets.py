@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +14,7 @@ from dm_tools.collect import http
 from dm_tools.collect.socks import Place
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Container, Engine, Engines
-from dm_tools.records import ProbeError
+from dm_tools.records import Discovered, ProbeError
 
 Record = dict[str, Any]
 
@@ -37,13 +39,42 @@ def target(record: Record, check_id: str, url: str, scope: str, engines: Engines
         host, port = target.parts.hostname, target.port
     except ValueError:
         host, port = None, 0
-    if not host or not port or target.parts.scheme not in ("http", "https", "tcp"):
+    if not host or not port or target.parts.scheme not in ("http", "https", "tcp", "tls"):
         shown = redact.url(url)
-        raise records.Problem("bad_url", f"cannot ask {shown!r}: give http, https or tcp://HOST:PORT")
+        raise records.Problem("bad_url", f"cannot ask {shown!r}: give http, https, tcp://HOST:PORT or tls://HOST:PORT")
     if scope == "external":
         return target
     target.address, target.refused = place(record, host, port, engines)
     return target
+
+
+def discovered(record: Record) -> dict[str, Discovered]:
+    """What the record says of its URLs that nobody configured, by URL. Raises Problem bad_section."""
+    found = {each.url: each for each in records.sections(record, "discovered", Discovered)}
+    for each in found.values():
+        try:
+            for place in each.addresses:
+                address(place)
+        except ValueError:
+            raise records.Problem("bad_section", "section 'discovered': an address is no host:port") from None
+    return found
+
+
+def address(text: str) -> tuple[str, int]:
+    """`host:port` (an IPv6 host may stand in brackets) as its parts. Raises ValueError."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def outside(record: Record) -> Callable[[str, int], Place]:
+    """Where a name of an external URL leads: where it was discovered, or else whatever this machine's resolver says."""
+    known: dict[tuple[str, int], Place] = {}
+    for url, found in discovered(record).items():
+        with contextlib.suppress(ValueError):  # no URL at all: then nobody asks it either
+            target = http.Target("", url, "external")
+            if found.addresses:
+                known[target.parts.hostname or "", target.port] = address(found.addresses[0]), None
+    return lambda host, port: known.get((host, port), (None, None))
 
 
 def place(record: Record, host: str, port: int, engines: Engines) -> Place:

@@ -16,13 +16,15 @@ def cli(
     on_bad: str,
     fail_on: str | None,
 ) -> int:
-    """Add `probe`: a check per URL (http, https, tcp), and the status healthy, degraded, failed or unknown.
+    """Add `probe`: a check per URL (http, https, tcp, tls), and the status healthy, degraded, failed or unknown.
 
     A check has its error from a closed list (dns, refused, timeout, tls_expired, http_5xx, ...), its latency split
     into connection, TLS and first byte, the certificate and the beginning of the body. The names in `internal`
     URLs are looked up in Docker first, so they work from the host, too; Host header and SNI stay as written.
     A service without URLs is judged by its container. 401 counts as alive. At most 5 redirects are followed, and
-    only on the same host and port.
+    only on the same host and port. tcp:// only connects, tls:// also reads the certificate. What dm-services discovered
+    is asked in the protocol that its port speaks: a server that speaks first is not spoken to, a certificate must be in
+    date, and for the name that a proxy's label gave, a status below 500 is fine.
 
     Network: the given URLs; for internal names and containers the Docker Engine.
 

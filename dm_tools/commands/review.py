@@ -53,6 +53,8 @@ def cli(report: Path | None, proofs_dir: Path) -> int:
                 person.show(f"No issues found, but {unhealthy} service(s) could not be judged: see {path}")
             else:
                 person.show("✅ No issues found! All services healthy.")
+            for each in found.complaints:
+                person.show(f"{each.service} complains: {each.text}")
             return exits.DONE
         current = review.Review(path, found)
         with current.alone():

@@ -29,7 +29,10 @@ def cli(names: tuple[str, ...], manifest: Path, discover: bool, docker_host: str
 
     In the manifest's texts ${NAME} and ${NAME:-default} are replaced from the environment and the .env file; a
     variable that is not set is an error. With --discover, Compose services are named as in the Compose file, other
-    containers by their own name, and every published TCP port becomes a check.
+    containers by their own name, and published TCP ports become checks, at most 8 a container, of what is spoken
+    there: as the healthcheck, the labels of Traefik and caddy-docker-proxy, VIRTUAL_HOST and the port's number tell,
+    or else as dm-probe finds out. A database's port is only connected to. The record's `discovered` says why each was
+    chosen.
 
     Network: none; with --discover the Docker Engine.
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dm_tools.diagnose import grounding
-from dm_tools.diagnose.attribution import FACT_RANK, GENERIC_RANK, SPECIFIC_RANK, Claim, Judged, Ways, attribute
+from dm_tools.diagnose.attribution import FACT_RANK, GENERIC_RANK, SPECIFIC_RANK, Claim, Judged, Ways, attribute, weight
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import Topology
 from dm_tools.patterns.language import Clause, Library
-from dm_tools.records import Analysis, Cause, Confidence, Fix, Role, Root, Severity, Status
+from dm_tools.records import Analysis, Cause, Complaint, Confidence, Fix, Role, Root, Severity, Status
+from dm_tools.text.times import lasting, seconds_between
 
 SLOWNESS = (Cause.UPSTREAM_TIMEOUT, Cause.SLOW_RESPONSE, Cause.UNRESPONSIVE)
 SATURATION = (Cause.CPU_SATURATED, Cause.MEMORY_PRESSURE)
@@ -43,6 +44,10 @@ def _verdicts(stack: dict[str, Judged], topology: Topology) -> dict[str, Analysi
         while here is not None and here not in involved:
             involved.add(here)
             here = stack[here].because_of
+    # One that looks well, and complains of a service that is known to fail, suffers from it.
+    for service, each in stack.items():
+        if each.suspect and ways.root(service) in involved:
+            involved |= set(ways.way(service))
     suffering: dict[str, list[str]] = {}
     for service in sorted(involved):
         if (root := ways.root(service)) != service:
@@ -87,9 +92,43 @@ def _analysis(judged: Judged, role: Role, root: Root | None) -> Analysis:
 
 
 def _at_rest(judged: Judged) -> Analysis:
-    """Nothing to report: findings stay visible, but they make no issue."""
+    """No issue: findings stay visible, and what still holds of them is what it complains of."""
     unknown = judged.facts.status == Status.UNKNOWN and not judged.facts.looked_at
-    return _analysis(judged, Role.UNKNOWN if unknown else Role.HEALTHY, None)
+    verdict = _analysis(judged, Role.UNKNOWN if unknown else Role.HEALTHY, None)
+    verdict.complaints = _complaints(judged)
+    return verdict
+
+
+MAX_COMPLAINTS = 3  # of a service: the most telling
+
+
+def _complaints(judged: Judged) -> list[Complaint]:
+    """What a service says that made no issue, the most telling first; only its log complains, a state is no words."""
+    found: dict[Cause, Complaint] = {}
+    for claim in sorted(judged.own + judged.blaming, key=weight):
+        finding = claim.finding
+        said = any(each.startswith("logs:") for each in finding.evidence)
+        if said and not claim.course.over and claim.rank >= GENERIC_RANK and finding.cause not in found:
+            until = judged.facts.times.get(finding.evidence[-1])
+            found[finding.cause] = Complaint(
+                text=finding.explanation + _how_often(finding.occasions, finding.since, until),
+                pattern=finding.pattern,
+                severity=finding.severity,
+                evidence=finding.evidence,
+                occasions=finding.occasions,
+                since=finding.since,
+                until=until,
+            )
+    return list(found.values())[:MAX_COMPLAINTS]
+
+
+def _how_often(occasions: int, since: str | None, until: str | None) -> str:
+    """`, 8 times in 5 minutes`"""
+    if occasions < 2:
+        return ", once"
+    seconds = seconds_between(since, until)
+    within = f" in {lasting(seconds)}" if seconds else ""
+    return f", {occasions} times{within}"
 
 
 def _root(judged: Judged, suffering: list[tuple[str, Judged]]) -> Analysis:
@@ -99,7 +138,7 @@ def _root(judged: Judged, suffering: list[tuple[str, Judged]]) -> Analysis:
     # A complaint about a peer that is fine explains more than "it answers with an error"; and what others say counts
     # as much as what the service says itself, which comes first if both are as telling.
     claims = judged.own + judged.blaming + judged.accused_by
-    best = max(claims, key=lambda claim: claim.rank, default=None)
+    best = min(claims, key=weight, default=None)
     if best is not None and best.finding.cause in SLOWNESS:
         # That it is slow is what others see; why, it shows itself.
         best = next((claim for claim in judged.own if claim.finding.cause in SATURATION), best)
@@ -125,7 +164,7 @@ def _root(judged: Judged, suffering: list[tuple[str, Judged]]) -> Analysis:
     verdict.evidence = sorted(dict.fromkeys([*sources, *judged.facts.alarms]), key=lambda each: "/" in each)
     verdict.since = min((each.since for each in own_words if each.since), default=None)
     if judged.facts.status == Status.HEALTHY:
-        verdict.status = Status.DEGRADED  # it looks well, yet others fail because of it
+        verdict.status = Status.DEGRADED  # it looks well, yet it or others fail
     verdict.confidence = confidence(best.rank, sources)
     return verdict
 

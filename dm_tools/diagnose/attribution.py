@@ -6,20 +6,28 @@ import ipaddress
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
+from dm_tools.diagnose.currency import Course
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.relations import Related, related
 from dm_tools.diagnose.topology import LOOPBACK, Topology
+from dm_tools.evidence.requests import Failing
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, explain
 from dm_tools.records import Cause, Finding, Fix, Severity, Status
 from dm_tools.text.shorten import short
+from dm_tools.text.times import lasting
 
 FACT_RANK = 85  # what the engine itself states of a container
 SPECIFIC_RANK = 50  # a cause by name; below it, "it fails" in other words
 GENERIC_RANK = 40
 SHARED_RANK = 56  # several services say the same of one that shows nothing itself
 
-REPEATED = 2  # times that a complaint must be among the last words of a service which nothing else is known of
+REQUESTS_RANK = 45  # requests fail: true, and not why
+REQUESTS = "requests.failing"  # in the place of a pattern's id
+
+WAITING = (Cause.UNRESPONSIVE, Cause.UPSTREAM_TIMEOUT, Cause.SLOW_RESPONSE)  # what who waits for another shows, too
 
 MAX_WAY = 32  # services on a way that is shown: of a longer one the middle is left out
 MAX_NAMES = 5  # services or users that one sentence names
@@ -31,7 +39,9 @@ class Claim:
 
     finding: Finding
     rank: int
+    course: Course = field(default_factory=Course)
     accuses: bool = False  # the service that it points to counts as broken even if it shows nothing itself
+    agreed: bool = False  # the service that it complains of says the same in its own log
     login: bool = False  # it says that a log-in at its peer was refused
     fixes: list[Fix] = field(default_factory=list)
 
@@ -51,54 +61,95 @@ class Judged:
         return self.own[0].rank if self.own else 0
 
     @property
-    def broken(self) -> bool:
-        """It does not work; where nothing was measured, a specific complaint in its log has to do.
+    def measured(self) -> bool:
+        """Its state, its checks or its pages show that it does not work."""
+        return self.facts.status in (Status.FAILED, Status.DEGRADED)
 
-        A worker without healthcheck and URL runs, and more is not known of it than its last words: a complaint that it
-        repeats to the end counts.
+    @property
+    def asked(self) -> bool:
+        """Somebody asks whether it works, and it answers: then its log alone shows a complaint, and no failure."""
+        return self.facts.status == Status.HEALTHY and not self.facts.unasked
+
+    @property
+    def unserved(self) -> bool:
+        """Requests of its users fail, as its own log tells."""
+        return any(each.finding.pattern == REQUESTS for each in self.own + self.blaming)
+
+    @property
+    def troubles(self) -> list[Claim]:
+        """What is wrong with it now, by its log: specific, critical, still true, and not said on one occasion only.
+
+        What was said once counts if a job died of it in its last run (not right after the start, when programs wait
+        for others).
         """
-        if self.facts.status in (Status.FAILED, Status.DEGRADED):
-            return True
-        specific = [each for each in self.own + self.blaming if each.rank >= SPECIFIC_RANK]
+        return [
+            each
+            for each in self.own + self.blaming
+            if each.finding.severity == Severity.CRITICAL
+            and each.rank >= SPECIFIC_RANK
+            and not each.course.over
+            and (each.course.repeated or (each.course.dying and not each.course.at_start))
+        ]
+
+    @property
+    def broken(self) -> bool:
+        """It does not work: measured, or its users' requests fail. Where nobody asks, its log alone has to do.
+
+        So it does where the log of the service that it complains of says the same.
+        """
         if self.facts.status == Status.UNKNOWN:
-            return bool(specific)
-        return any(
-            each.finding.severity == Severity.CRITICAL
-            and len(self.facts.last_words.intersection(each.finding.evidence)) >= REPEATED
-            for each in specific
-        )
+            return any(each.rank >= SPECIFIC_RANK for each in self.own + self.blaming)
+        troubles = self.troubles
+        told = any(each.agreed for each in troubles) if self.asked else bool(troubles)
+        return self.measured or self.unserved or told
 
     @property
     def suspect(self) -> bool:
         """It looks healthy, but its recent log complains: counts when somebody else is broken because of it.
 
-        A past fact about the container (it was once killed, it runs again) is no complaint.
+        A past fact about the container (it was once killed, it runs again) is no complaint, and neither is one that is
+        over.
         """
         complains = any(
-            each.rank >= SPECIFIC_RANK and any(id.startswith("logs:") for id in each.finding.evidence)
+            each.rank >= SPECIFIC_RANK
+            and any(id.startswith("logs:") for id in each.finding.evidence)
+            and not each.course.over
             for each in self.own
         )
-        return complains or bool(self.blaming) or bool(self.accused_by)
+        return complains or any(not each.course.over for each in self.blaming) or bool(self.accused_by)
 
     @property
     def murmurs(self) -> bool:
         """It looks healthy, and its recent log holds at least a failure that no rule knows by name."""
-        return any(id.startswith("logs:") for each in self.own for id in each.finding.evidence)
+        spoken = [each for each in self.own if not each.course.over and each.finding.pattern != REQUESTS]
+        return any(id.startswith("logs:") for each in spoken for id in each.finding.evidence)
 
     @property
     def at_fault(self) -> bool:
         return self.broken or bool(self.accused_by)
 
 
+def weight(claim: Claim) -> tuple[bool, bool, int]:
+    """What sorts claims, the most telling first: specific before generic, what holds before what is over."""
+    return (claim.rank < SPECIFIC_RANK, claim.course.over, -claim.rank)
+
+
 def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> dict[str, Judged]:
     """Every service with its claims, who accuses it, and the service that it suffers from, if any."""
     judged = {service: Judged(each) for service, each in stack.items()}
     for service, each in judged.items():
-        for hit in each.facts.hits:
-            claim = _claim(service, hit, each.facts, topology, library)
+        claims = [
+            _claim(service, hit, course, each.facts, topology, library)
+            for hit, course in zip(each.facts.hits, each.facts.courses, strict=True)
+        ]
+        claims += [_of_requests(service, failing, each.facts, topology) for failing in each.facts.failing]
+        for claim in claims:
             (each.own if claim.finding.points_to is None else each.blaming).append(claim)
     for relation in related(stack, topology):
         _take(judged[relation.service], relation)
+    for each in judged.values():
+        _outlived(each, judged)
+        _agree(each, judged)
     for service, each in judged.items():
         if each.broken or each.suspect:
             _accuse(service, each, judged)
@@ -109,11 +160,12 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
         each.own, each.blaming = each.own + moved, [claim for claim in each.blaming if claim not in moved]
     _accuse_together(judged, topology)
     for each in judged.values():
-        each.own.sort(key=lambda claim: -claim.rank)
+        each.own.sort(key=weight)
     for service, each in judged.items():
         if each.broken or each.suspect or each.murmurs:
             each.because_of = _because_of(service, each, judged, topology)
     _break_circles(judged)
+    _stopped_together(judged)
     return judged
 
 
@@ -126,14 +178,53 @@ def _take(judged: Judged, relation: Related) -> None:
     (judged.own if claim.finding.points_to is None else judged.blaming).append(claim)
 
 
-def _claim(service: str, hit: Hit, facts: Facts, topology: Topology, library: Library) -> Claim:
+def _outlived(each: Judged, stack: dict[str, Judged]) -> None:
+    """What was said of a peer before it started anew is over: it was not there, and now it is."""
+    for claim in each.blaming:
+        peer = stack[str(claim.finding.points_to)].facts
+        if peer.running and peer.started and claim.course.last is not None and claim.course.last < peer.started:
+            claim.course = replace(claim.course, over=True)
+            claim.finding.over = True
+
+
+def _agree(each: Judged, stack: dict[str, Judged]) -> None:
+    """A complaint that the log of the other side makes, too, is no mere talk."""
+    for claim in each.own + each.blaming:
+        peer = claim.finding.points_to or claim.finding.captures.get("dependency")
+        if peer in stack and stack[peer] is not each:
+            claim.agreed = any(
+                other.finding.cause == claim.finding.cause and not other.course.over for other in stack[peer].own
+            )
+
+
+def _of_requests(service: str, failing: Failing, facts: Facts, topology: Topology) -> Claim:
+    """That requests of one kind fail, as a finding about the service whom a proxy sent them to, or about this one."""
+    peer = topology.resolve(failing.server, service) if failing.server else None
+    answered = f"answers {failing.status} to" if failing.status > 0 else "does not answer"
+    count = f"the last {failing.count} all failed" + (f", {failing.well} went well before" if failing.well else "")
+    finding = Finding(
+        pattern=REQUESTS,
+        cause=Cause.HTTP_ERROR,
+        severity=Severity.CRITICAL,
+        explanation=f"{peer or service} {answered} requests for {short(failing.path, 60)}: {count}",
+        evidence=failing.lines,
+        captures={"status": str(failing.status), "path": short(failing.path, 100)},
+        points_to=peer if peer != service else None,
+        since=facts.times.get(failing.lines[0]),
+        occasions=failing.count,
+    )
+    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count))
+
+
+def _claim(service: str, hit: Hit, course: Course, facts: Facts, topology: Topology, library: Library) -> Claim:
     """A hit as a finding about this service itself or about one that it blames."""
     technology = library.technology_of.get(hit.pattern.id)
     blamed, upstream = _blamed(hit, service, topology, technology)
     captures = {key: short(value, 100) for key, value in hit.captures.items()}
     values = facts.values | captures
     runner = blamed or (f"its {technology}" if technology else "its peer")
-    values["upstream"] = values.get("upstream") or runner
+    named = values.get("upstream") or runner
+    values["upstream"] = f"{blamed} ({named})" if blamed and _is_address(named) else named
     values["peer"] = upstream or values["upstream"]
     values["technology_service"] = runner
     if upstream:
@@ -147,6 +238,8 @@ def _claim(service: str, hit: Hit, facts: Facts, topology: Topology, library: Li
         captures=captures,
         points_to=blamed if blamed != service else None,
         since=min((facts.times[each] for each in hit.oldest if each in facts.times), default=None),
+        occasions=course.occasions,
+        over=course.over,
     )
     # An address that nobody has (any more) tells that a peer is gone, but not which one.
     nameless = hit.pattern.blames == "peer" and not blamed and _is_address(hit.captures.get("upstream", ""))
@@ -162,6 +255,7 @@ def _claim(service: str, hit: Hit, facts: Facts, topology: Topology, library: Li
     return Claim(
         finding,
         rank=min(hit.pattern.rank, highest),
+        course=course,
         accuses=hit.pattern.accusing,
         login=hit.pattern.blames == "credentials",
         fixes=hit.pattern.fixes,
@@ -200,14 +294,16 @@ def _said_of(service: str, claim: Claim) -> Claim:
         captures=finding.captures,
         points_to=None,
         since=finding.since,
+        occasions=finding.occasions,
+        over=finding.over,
     )
-    return Claim(about, claim.rank, fixes=claim.fixes)
+    return Claim(about, claim.rank, claim.course, fixes=claim.fixes)
 
 
 def _accuse(service: str, judged: Judged, stack: dict[str, Judged]) -> None:
     """A message of a technology, or a timeout, tells of the one it comes from even if that one shows nothing."""
     for claim in judged.blaming:
-        if claim.accuses and claim.finding.points_to is not None:
+        if claim.accuses and claim.finding.points_to is not None and not claim.course.over:
             stack[claim.finding.points_to].accused_by.append(_said_of(service, claim))
 
 
@@ -292,26 +388,47 @@ def _explained_by_the_map(service: str, claim: Claim, stack: dict[str, Judged], 
         finding.explanation = f"{service} asks {peer} at port {port}, where nothing listens: {peer} has {known}"
         if inner := topology.nodes[peer].inner.get(port):
             finding.explanation += f" (inside the network its port is {inner}; {port} is its port on the machine)"
+    elif _not_listening(service, claim, stack):
+        at = f"{peer}:{port}" if port else peer
+        finding.explanation = (
+            f"{service} is refused at {at}: {peer} runs, but accepts no connection there (it listens on another port, "
+            "or only on its own loopback address)"
+        )
+        stack[peer].accused_by.append(_said_of(service, claim))
+
+
+def _not_listening(service: str, claim: Claim, stack: dict[str, Judged]) -> bool:
+    """Whether a peer runs and refuses a client where it should listen, now and again: then it is the one at fault."""
+    peer, facts = str(claim.finding.points_to), stack[str(claim.finding.points_to)].facts
+    if claim.finding.cause != Cause.CONNECTION_REFUSED or not facts.running or claim.course.over:
+        return False
+    return claim.course.repeated and "refused" in claim.finding.pattern and peer != service
 
 
 def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology: Topology) -> str | None:
     """The service next on the way to the root, or None if this one is at fault itself.
 
-    Of several that it blames the one that it blamed first.
+    Of several that it blames the one that it blamed first. One that only waits (it does not answer in time) yields to
+    whom it waits for.
     """
-    if judged.best_rank >= FACT_RANK:
+    waits = bool(judged.own) and judged.own[0].finding.cause in WAITING
+    if judged.best_rank >= FACT_RANK and not waits:
         return None
-    blaming = sorted(judged.blaming, key=lambda claim: claim.finding.since or "9999")
+    blaming = sorted(judged.blaming, key=lambda claim: (claim.course.over, claim.finding.since or "9999"))
+    if not judged.measured:
+        blaming = [claim for claim in blaming if not claim.course.over]
     blamed = [(claim.finding.points_to, claim.finding.cause) for claim in blaming if claim.finding.points_to]
     for peer, cause in blamed:
         # One that looks well is at fault, too, if it says the same of itself.
         if stack[peer].at_fault or any(claim.finding.cause == cause for claim in stack[peer].own):
             return peer
+    peers = topology.peers(service)
+    if waits and (down := next((peer for peer in peers if stack[peer].best_rank >= FACT_RANK), None)):
+        return down
     if judged.best_rank >= SPECIFIC_RANK or judged.accused_by or blamed:
         return None
     if not judged.broken:
         return None
-    peers = topology.peers(service)
     # One that says itself what fails need not look for murmurs elsewhere.
     for trouble in ("broken", "suspect", *(() if judged.murmurs else ("murmurs",))):
         for peer in peers:
@@ -334,6 +451,35 @@ def _break_circles(stack: dict[str, Judged]) -> None:
             circle = names[names.index(str(here)) :]
             stack[min(circle, key=lambda each: (-stack[each].best_rank, _since(stack[each]), each))].because_of = None
         done |= set(way)
+
+
+TOGETHER = 3  # services at least that were stopped as one
+TOGETHER_SECONDS = 120.0  # `docker compose stop` waits up to 10 s for each step of dependencies
+STOPPED_RANK = 99
+
+
+def _stopped_together(stack: dict[str, Judged]) -> None:
+    """A project that was stopped as a whole is one event, on purpose: not a failure of each of its services."""
+    projects: dict[str | None, dict[str, Judged]] = defaultdict(dict)
+    for service, each in stack.items():
+        projects[each.facts.node.project].setdefault(service, each)
+    for project, members in projects.items():
+        ended = {name: each.facts.ended for name, each in members.items() if each.facts.ended is not None}
+        stopped = [name for name in ended if any(c.finding.cause == Cause.STOPPED for c in members[name].own)]
+        if project is None or len(ended) < len(members) or len(stopped) < max(TOGETHER, len(members) / 2):
+            continue
+        span = max(ended.values()) - min(ended.values())
+        if span > TOGETHER_SECONDS:
+            continue
+        last = max(stopped, key=lambda name: ended[name])
+        claim = next(each for each in members[last].own if each.finding.cause == Cause.STOPPED)
+        explanation = (
+            f"all {len(members)} services of {project} were stopped within {lasting(span)}: on purpose, it seems"
+        )
+        event = structs.replace(claim.finding, explanation=explanation, severity=Severity.WARNING)
+        for name, each in members.items():
+            each.because_of = None if name == last else last
+        members[last].own.insert(0, Claim(event, STOPPED_RANK))
 
 
 def _since(judged: Judged) -> str:

@@ -7,15 +7,18 @@ import signal
 from dataclasses import dataclass, field
 from typing import Any
 
+from dm_tools.diagnose.currency import Course, Log
 from dm_tools.diagnose.topology import Node, node
 from dm_tools.evidence import pages as page
+from dm_tools.evidence import requests
 from dm_tools.evidence.ids import resolve, time_of
-from dm_tools.evidence.view import View, recent
+from dm_tools.evidence.view import View
 from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, Places, matches
 from dm_tools.records import Inspect, ProbeError, Status, Verdict
 from dm_tools.text.shorten import short
+from dm_tools.text.times import parse_time
 
 # What a service's place in the stack is judged by, whatever patterns fire.
 CONTEXT = frozenset(
@@ -26,8 +29,6 @@ CONTEXT = frozenset(
 )
 UNANSWERED = (ProbeError.REFUSED, ProbeError.RESET, ProbeError.TIMEOUT)
 
-LAST_ITEMS = 5  # of a log: what its program says now
-
 
 @dataclass
 class Facts:
@@ -36,16 +37,21 @@ class Facts:
     node: Node
     status: Status
     hits: list[Hit]
+    courses: list[Course]  # of each hit: how often it was seen, and whether it is over
+    failing: list[requests.Failing]  # kinds of requests that fail now, as its access log tells
     values: dict[str, str]  # what explanations may mention
     looked_at: list[str]
     quotes: dict[str, str]  # the evidence of the hits and alarms, those that stand for something, as short text
     times: dict[str, str]  # when evidence appeared, where that is known: RFC 3339 UTC
     alarms: list[str]  # ids of what shows that the service does not work
-    last_words: frozenset[str] = frozenset()  # ids of the log's end, where nothing else says whether it works
     unanswered: dict[str, str] = field(default_factory=dict)  # port that nobody answers at -> the check that asked
     answers: bool = False  # some of its checks are well
     finished: bool = False  # a job that has done its work, as far as its own record tells
     stopped_at: str | None = None  # when somebody had the engine stop or kill it: RFC 3339 UTC
+    unasked: bool = False  # it runs, and no healthcheck, URL or page tells whether it works
+    running: bool = False
+    started: float | None = None  # seconds since 1970
+    ended: float | None = None
 
 
 def facts(record: dict[str, Any], library: Library) -> Facts:
@@ -53,12 +59,15 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     view = View.of(record)
     places = Places(library, view)
     hits = [] if view.finished else matches(library, places)
+    log = _log(view, places)
+    failing = [] if view.finished else _failing(log)
     alarms = _alarms(view)
     ids = {
         *CONTEXT,
         *alarms,
         *(each for hit in hits for each in hit.evidence),
         *(each for hit in hits for each in hit.oldest),
+        *(each for kind in failing for each in kind.lines),
     }
     found = {each: value for each in ids if (value := resolve(view, each)) is not None}
     checks = view.probe.checks if view.probe else []
@@ -67,16 +76,21 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         node=node(record, view, library, places.haystack, hits),
         status=view.status,
         hits=hits,
+        courses=[log.course(hit.positions, hit.is_state) for hit in hits],
+        failing=failing,
         values=_values(view) if hits else {},
         looked_at=view.looked_at,
         quotes={each: short(quote(value)) for each, value in found.items()},
         times={each: stamp for each, value in found.items() if (stamp := time_of(value) or _ended(view, each))},
         alarms=alarms,
-        last_words=frozenset(line.id for line in recent(view)[-LAST_ITEMS:]) if view.unasked else frozenset(),
         unanswered={port: check.id for check in checks if check.error in UNANSWERED and (port := _port(check.url))},
         answers=any(check.ok for check in checks),
         finished=view.finished,
         stopped_at=stops[0][1].ts if stops else None,
+        unasked=view.unasked,
+        running=view.inspect is not None and view.inspect.state == "running",
+        started=log.started,
+        ended=parse_time(view.inspect.finished_at) if view.inspect and view.inspect.state != "running" else None,
     )
 
 
@@ -85,6 +99,26 @@ def _port(url: str) -> str | None:
     scheme, _, rest = url.partition("://")
     written = re.match(r"[^/?#]*:(\d{1,5})(?:[/?#]|$)", rest)
     return written[1] if written else {"http": "80", "https": "443"}.get(scheme)
+
+
+def _log(view: View, places: Places) -> Log:
+    """The log's recent lines with what tells how current they are; one that keeps dying has no run of its own."""
+    inspect = view.inspect
+    running = inspect is not None and inspect.state == "running" and not view.looping
+    newest = next((time for line in reversed(places.lines) if (time := parse_time(line.ts)) is not None), None)
+    observed = parse_time(inspect.observed_at) if inspect else None
+    return Log(
+        lines=places.lines,
+        requests=requests.read(places.lines[-requests.MAX_LINES :]),
+        now=observed if running and observed is not None else newest,
+        started=parse_time(inspect.started_at) if inspect and running else None,
+    )
+
+
+def _failing(log: Log) -> list[requests.Failing]:
+    """The kinds of requests that fail now; what failed and was not asked again for long may work by now."""
+    places = {line.id: place for place, line in enumerate(log.lines)}
+    return [each for each in requests.failing(log.requests) if not log.course([places[id] for id in each.lines]).over]
 
 
 def _ended(view: View, evidence_id: str) -> str | None:

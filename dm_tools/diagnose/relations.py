@@ -36,7 +36,7 @@ class Related:
 
 def related(stack: dict[str, Facts], topology: Topology) -> list[Related]:
     """All that the services of a stack show together."""
-    stranded = {service: each for service in stack if (each := _stranded(service, topology))}
+    stranded = {service: each for service in stack if (each := _stranded(service, stack, topology))}
     found = list(stranded.values())
     for service, facts in stack.items():
         found += _served_by_a_sharer(service, facts, stranded, topology)
@@ -67,7 +67,7 @@ def _fix(action: ActionName, reasoning: str, **parameters: str) -> Fix:
 # A network that is shared: https://docs.docker.com/engine/network/#container-networks
 
 
-def _stranded(service: str, topology: Topology) -> Related | None:
+def _stranded(service: str, stack: dict[str, Facts], topology: Topology) -> Related | None:
     """Who shares the network of a container that is gone, was started anew or does not run."""
     own = topology.nodes[service]
     if own.network_of is None:
@@ -88,8 +88,10 @@ def _stranded(service: str, topology: Topology) -> Related | None:
     name = owner.service if owner else str(known.name if known else "")
     state = owner.state if owner else known.state if known else None
     started = owner.started_at if owner else known.started_at if known else None
-    if state not in RUNS:
-        words = f"{service} shares the network of {name}, which does not run ({state}): without it, it has none"
+    fails = owner is not None and stack[owner.service].status == Status.FAILED and own.state == "running"
+    if state not in RUNS or (fails and started and own.started_at and started > own.started_at):
+        how = "which does not run" if state not in RUNS else "which does not stay up"
+        words = f"{service} shares the network of {name}, {how} ({state}): without it, it has none"
         down = _finding("network_owner_down", Cause.DEPENDENCY_DOWN, words, evidence, owner.service if owner else None)
         return Related(service, down, SUFFERS, status=Status.FAILED, replaces=replaces)
     if own.state == "running" and started and own.started_at and started > own.started_at:

@@ -150,18 +150,18 @@ class Topology:
     def resolve(self, name: str, seen_from: Node | str, port: str | None = None) -> str | None:
         """The service that a host name or address means to another service.
 
-        One of its own project comes first, then one that shares a network with it. The machine's own name means
-        whoever publishes the port.
+        One of its own project comes first, then one that shares a network with it; one of another project without a
+        common network is somebody else's of the same name. The machine's own name means whoever publishes the port.
         """
         if isinstance(seen_from, str):
             seen_from = self.nodes[seen_from]
         if name in HOST_NAMES and port:
             return self._by_published.get(port)
         for written in (name, name.partition(".")[0]) if _dotted(name) else (name,):
-            found = self._by_name.get((seen_from.project, written)) or self._by_name.get((None, written))
-            if found:
-                own = seen_from.networks
-                return min(found[:MAX_CANDIDATES], key=lambda each: not (each.networks & own)).service
+            found = self._by_name.get((seen_from.project, written)) or self._by_name.get((None, written)) or []
+            near = [each for each in found[:MAX_CANDIDATES] if not _strangers(seen_from, each)]
+            if near:
+                return min(near, key=lambda each: not (each.networks & seen_from.networks)).service
         return None
 
     def peers(self, service: str) -> list[str]:
@@ -196,6 +196,12 @@ class Topology:
             return service
         found = [each for each in self.peers(service) if technology in self.nodes[each].technologies]
         return found[0] if len(found) == 1 else None
+
+
+def _strangers(one: Node, other: Node) -> bool:
+    """Whether two are of different projects and share no network, as far as that is known of both."""
+    known = one.project and other.project and one.networks and other.networks
+    return bool(known) and one.project != other.project and not one.networks & other.networks
 
 
 def _dotted(name: str) -> bool:

@@ -43,7 +43,7 @@ def _told(view: View, evidence_id: str) -> tuple[str | None, str]:
     if evidence_id.startswith("logs:") and isinstance(found, list):
         return found[0].ts, "\n".join(line.text for line in found)
     if evidence_id.startswith("probe:") and found is not None:
-        answer = found.message or ("ok" if found.ok else "failed")
+        answer = found.message or (found.note or "ok" if found.ok else "failed")
         return None, f"{found.url}: {answer}"
     if evidence_id.startswith("screenshot:") and found is not None:
         words = f"{found.url}: {quote(found)}" if isinstance(found, Page) else quote(found)
@@ -122,7 +122,7 @@ def fine(view: View, evidence: list[str]) -> list[Fine]:
     found: list[tuple[str, str]] = []
     for check in view.probe.checks if view.probe else []:
         if check.ok:
-            found.append((check.id, f"{check.url} answers"))
+            found.append((check.id, f"{check.url} answers" + (f" ({check.note})" if check.note else "")))
     if inspect := view.inspect:
         if inspect.state == "running":
             found.append(("inspect:state", "the container is running"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dm_tools.evidence.view import View, recent
@@ -48,12 +48,16 @@ MAX_PEERS = 4  # peers that one pattern may blame
 
 @dataclass
 class Seen:
-    """What made one clause hold: the newest evidence ids, what was captured, and the id of the oldest evidence."""
+    """What made one clause hold: the newest evidence ids, what was captured, and the id of the oldest evidence.
+
+    `positions`: where in the log it was said, the newest first, at most MAX_LOOKED_AT.
+    """
 
     clause: Clause
     evidence: list[str]
     captures: dict[str, str]
     oldest: str | None
+    positions: list[int] = field(default_factory=list)
 
 
 @dataclass
@@ -70,6 +74,16 @@ class Hit:
     @property
     def oldest(self) -> list[str]:
         return [seen.oldest for seen in self.seen if seen.oldest]
+
+    @property
+    def positions(self) -> list[int]:
+        """Where in the log it was said: of several clauses, the positions of the one that was seen last."""
+        return max((seen.positions for seen in self.seen), key=lambda each: max(each, default=-1), default=[])
+
+    @property
+    def is_state(self) -> bool:
+        """It is said once, when it begins, and holds until the program says that it is over."""
+        return any(seen.clause.recovered for seen in self.seen)
 
     @property
     def captures(self) -> dict[str, str]:
@@ -127,26 +141,37 @@ class Places:
         return "inspect:health" in causes.carriers(cause) and not (cause in OF_THE_CHECK and itself)
 
     def _in_log(self, clause: Clause, cause: Cause | None) -> list[Seen]:
-        found: dict[str | None, list[tuple[str, Captures]]] = {}
-        well = self.haystack.newest(clause.recovered, None, 1) if clause.recovered else []
-        since = well[0][0] if well else -1
+        found: dict[str | None, list[tuple[int, Captures]]] = {}
+        well = self._recovered(clause)
         for position, captures in self.haystack.newest(clause.regex or "", clause.but_not, MAX_LOOKED_AT):
-            if position <= since or not self._heard(position, captures, cause):
+            over = max(well.get(name, -1) for name in (None, *captures.values()))
+            if position <= over or not self._heard(position, captures, cause):
                 continue
-            found.setdefault(captures.get("upstream"), []).append((self.lines[position].id, captures))
+            found.setdefault(captures.get("upstream"), []).append((position, captures))
         if not found:
             return []
-        first = self.haystack.first(clause.regex or "", clause.but_not, since)
+        first = self.haystack.first(clause.regex or "", clause.but_not, well.get(None, -1))
         oldest = self.lines[first].id if first is not None else None
         return [
             Seen(
                 clause,
-                evidence=[each for each, _ in reversed(newest[:MAX_EVIDENCE])],
+                evidence=[self.lines[position].id for position, _ in reversed(newest[:MAX_EVIDENCE])],
                 captures=newest[0][1],
-                oldest=oldest if len(found) == 1 else newest[-1][0],
+                oldest=oldest if len(found) == 1 else self.lines[newest[-1][0]].id,
+                positions=[position for position, _ in newest],
             )
             for newest in found.values()
         ]
+
+    def _recovered(self, clause: Clause) -> dict[str | None, int]:
+        """Where the log last told of a recovery: of whom it names, or (None) of all."""
+        last: dict[str | None, int] = {}
+        for position, captures in (
+            self.haystack.newest(clause.recovered or "", None, MAX_LOOKED_AT) if clause.recovered else ()
+        ):
+            for name in captures.values() or (None,):
+                last.setdefault(name, position)
+        return last
 
     def _in_values(self, clause: Clause) -> list[Seen]:
         if clause.where not in self.values:

@@ -19,9 +19,13 @@ class ProbeError(StrEnum):
     RESET = "reset"
     TIMEOUT = "timeout"
     TLS_EXPIRED = "tls_expired"
+    TLS_NOT_YET_VALID = "tls_not_yet_valid"
     TLS_UNTRUSTED = "tls_untrusted"
     TLS_HOSTNAME = "tls_hostname"
+    TLS_CLIENT_CERTIFICATE = "tls_client_certificate"
     TLS_ERROR = "tls_error"
+    SPEAKS_PLAIN_HTTP = "speaks_plain_http"
+    SPEAKS_TLS = "speaks_tls"
     BAD_RESPONSE = "bad_response"
     TOO_MANY_REDIRECTS = "too_many_redirects"
     HTTP_4XX = "http_4xx"
@@ -58,18 +62,44 @@ class Error(Section):
     message: str
 
 
+class Discovered(Section):
+    """A URL that nobody configured: `dm-services --discover` chose it, and `chosen` says why.
+
+    `guessed`: the scheme is a guess; dm-probe finds out what is spoken and corrects the URL. `named`: the host is a
+    name that the service was given (a proxy's label), so a certificate must be for it. `optional`: nobody promised that
+    somebody answers; if nobody does, it is no check. `addresses`: the hosts and ports to connect to, the first that
+    accepts, whatever the URL's host means.
+    """
+
+    url: str
+    chosen: str
+    guessed: bool = False
+    named: bool = False
+    optional: bool = False
+    addresses: list[str] = msgspec.field(default_factory=list)
+
+
 class Certificate(Section):
-    """The certificate that the server showed, whether or not it is trusted. Times are RFC 3339, UTC."""
+    """The certificate that the server showed, whether or not it is trusted. Times are RFC 3339, UTC.
+
+    `names`: the DNS names that it is for, `*.` included.
+    """
 
     not_before: str
     not_after: str
     expires_in_days: float
     subject: str
     issuer: str
+    names: list[str] = msgspec.field(default_factory=list)
 
 
 class Check(Section):
-    """One URL's answer, id `probe:N`. `address` is the host and port that were really asked."""
+    """One URL's answer, id `probe:N`. `address` is the host and port that were really asked.
+
+    `kind`: http, tcp (only connected to), tls (and its certificate read), h2 (it speaks HTTP/2 only, so no status was
+    read), container (its state). `note`: what is unusual and no failure. `chosen`: why a URL is asked that nobody
+    configured.
+    """
 
     id: str
     url: str
@@ -87,6 +117,9 @@ class Check(Section):
     total_ms: float | None = None
     certificate: Certificate | None = None
     body_excerpt: str | None = None
+    content_type: str | None = None
+    note: str | None = None
+    chosen: str | None = None
 
 
 class Probe(Section):

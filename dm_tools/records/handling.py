@@ -8,7 +8,7 @@ import msgspec
 
 from dm_tools.records.action import Proposal
 from dm_tools.records.base import Section
-from dm_tools.records.evidence import Error, Inspect, Logs, Probe, Screenshot, Stats
+from dm_tools.records.evidence import Discovered, Error, Inspect, Logs, Probe, Screenshot, Stats
 from dm_tools.records.verdict import Analysis
 
 VERSION = 1
@@ -23,6 +23,7 @@ class Service(Section, kw_only=True):
     docker_host: str | None = None
     internal: list[str] = msgspec.field(default_factory=list)
     external: list[str] = msgspec.field(default_factory=list)
+    discovered: list[Discovered] | None = None
     probe: Probe | None = None
     inspect: Inspect | None = None
     logs: Logs | None = None

@@ -109,14 +109,28 @@ class Issue(Section):
     screenshots: list[IssuePage] = msgspec.field(default_factory=list)
 
 
+class ReportedComplaint(Section):
+    """What a service says that made no issue: nobody is seen to fail because of it, and it was said lately."""
+
+    service: str
+    text: str
+    severity: Severity
+    pattern: str
+    since: str | None
+    until: str | None
+    evidence_detail: list[Quoted]
+
+
 class CheckLine(Section):
-    """One URL's answer in short."""
+    """One URL's answer in short; `note` and `chosen` as in the record's check."""
 
     url: str
     ok: bool
     status_code: int | None
     error: ProbeError | None
     total_ms: float | None
+    note: str | None = None
+    chosen: str | None = None
 
 
 class PageLine(Section):
@@ -192,6 +206,7 @@ class EnhancedReport(Head, kw_only=True):
     issues: list[Issue]
     automated_actions_safe: list[str] = msgspec.field(default_factory=list)
     requires_human_review: list[str] = msgspec.field(default_factory=list)
+    complaints: list[ReportedComplaint] = msgspec.field(default_factory=list)
     base_report_path: str | None = None
     cost: Cost | None = None
 

@@ -92,7 +92,8 @@ class Role(StrEnum):
 class Finding(Section):
     """What one pattern saw in one service. `points_to`: the service that it blames, null for this one.
 
-    `since`: when its evidence appeared first, RFC 3339 UTC, null where nothing says when.
+    `since`: when its evidence appeared first, RFC 3339 UTC, null where nothing says when. `occasions`: on how many it
+    was seen (at most 24 are looked at); `over`: it was true, and nothing tells that it still is.
     """
 
     pattern: str
@@ -103,6 +104,23 @@ class Finding(Section):
     captures: dict[str, str]
     points_to: str | None
     since: str | None = None
+    occasions: int = 1
+    over: bool = False
+
+
+class Complaint(Section):
+    """What a service complains of that made no issue: nobody is seen to fail because of it.
+
+    `text` tells how often; `since` and `until` are RFC 3339 UTC, null where nothing says when.
+    """
+
+    text: str
+    pattern: str
+    severity: Severity
+    evidence: list[str]
+    occasions: int
+    since: str | None
+    until: str | None
 
 
 class Root(Section):
@@ -152,7 +170,7 @@ class Analysis(Section):
     `engine` is whose verdict it is: rules, hybrid or llm. `pattern` decided; `captures` are what it captured and
     `fixes` what it advises. `next`: what to look at, where the verdict is inconclusive. `notes`: what a model said that
     is not the verdict, or why it said nothing. `model` and `steps` are there on the root of an incident that one was
-    asked about.
+    asked about. `complaints` of a service that takes part in no incident: what it says that made no issue.
     """
 
     engine: str
@@ -176,3 +194,4 @@ class Analysis(Section):
     notes: list[str] = msgspec.field(default_factory=list)
     model: ModelUse | None = None
     steps: list[Step] = msgspec.field(default_factory=list)
+    complaints: list[Complaint] = msgspec.field(default_factory=list)

@@ -51,6 +51,8 @@ def lines(found: Iterable[Any], width: int | None) -> Iterator[Line]:
             counts.update({status: _number(as_dict(value.get("summary")).get(status)) for status in ORDER})
             for issue in as_list(value["issues"]):
                 rows += _of_issue(as_dict(issue))
+            for said in filter(None, map(as_dict, as_list(value.get("complaints")))):  # dm-report prints mere texts
+                rows.append(Row(_text(said.get("service")), "healthy", detail=f"complains: {_text(said.get('text'))}"))
         else:
             for service in as_list(value.get("services")):
                 rows.append(_of_service(as_dict(service)))
@@ -76,7 +78,8 @@ def _of_record(record: Json) -> Row:
     _judge(found, analysis.get("role"), analysis.get("cause"), as_dict(analysis.get("root")).get("path"))
     found.severity = str(analysis.get("severity"))
     found.action = _first_action(record.get("proposals")) if found.is_root else ""
-    found.detail = _detail(analysis.get("hypothesis") or (measured(record) if not analysis else ""), record)
+    said = analysis.get("hypothesis") or complaint(analysis) or (measured(record) if not analysis else "")
+    found.detail = _detail(said, record)
     return found
 
 
@@ -86,6 +89,12 @@ def _of_service(service: Json) -> Row:
     _judge(found, service.get("role"), service.get("cause"), service.get("path"))
     found.detail = _detail(service.get("hypothesis"), service)
     return found
+
+
+def complaint(analysis: Json) -> str:
+    """What a service says first that made no issue."""
+    said = as_dict(next(iter(as_list(analysis.get("complaints"))), {}))
+    return f"complains: {said.get('text')}" if said else ""
 
 
 def _of_issue(issue: Json) -> Iterator[Row]:

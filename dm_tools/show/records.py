@@ -104,7 +104,8 @@ def measured(record: Json) -> str:
         check = as_dict(check)
         outcome = check.get("error") or check.get("status_code") or "ok"
         took = f" {check['total_ms']:g} ms" if isinstance(check.get("total_ms"), int | float) else ""
-        found.append(f"{check.get('url')} {outcome}{took}")
+        note = f" ({check['note']})" if check.get("note") else ""
+        found.append(f"{check.get('url')} {outcome}{took}{note}")
     if inspect:
         health = f" ({inspect['health']})" if inspect.get("health") else ""
         restarts = f", {inspect['restart_count']} restarts" if inspect.get("restart_count") else ""
@@ -156,6 +157,12 @@ def _report(report: Json) -> Iterator[Line]:
             yield Line(f"  model: {each}")
     if not as_list(report.get("issues")):
         yield Line("No issues.")
+    for each in map(as_dict, as_list(report.get("complaints"))):
+        yield Line("")
+        yield Line(f"{each.get('service')} complains, and nobody is seen to fail because of it", "yellow", bold=True)
+        yield Line(f"  {each.get('text')}")
+        for quoted in map(as_dict, as_list(each.get("evidence_detail"))):
+            yield Line(f"  [{quoted.get('id')}] {quoted.get('text')}")
     yield from _errors(report.get("input_errors"))
 
 

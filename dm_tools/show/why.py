@@ -57,6 +57,25 @@ class Why:
                     yield from self._evidence(symptom.service, judged.verdict.evidence[-1:], "    ")
         if not roots:
             yield Line("No issues.")
+        rest = [(name, each.verdict) for name, each in self._services.items()]
+        rest = [(name, verdict) for name, verdict in rest if verdict.role in (Role.HEALTHY, Role.UNKNOWN)]
+        if rest:
+            yield Line("")
+        for name, verdict in rest:
+            yield from self._at_rest(name, verdict)
+
+    def _at_rest(self, service: str, verdict: Analysis) -> Iterator[Line]:
+        """Why a service makes no issue: what was looked at, what it complains of, what is over."""
+        looked = ", ".join(verdict.looked_at) or "nothing"
+        yield Line(f"{service}: {verdict.status}, no issue (looked at: {looked})")
+        for each in verdict.complaints:
+            yield Line(f"  complains: {each.text}", "yellow")
+            yield Line("    no issue: nothing is seen to fail (its checks pass, no request in its log fails)")
+            yield from self._evidence(service, each.evidence, "    ")
+        for finding in verdict.findings:
+            if finding.over:
+                yield Line(f"  over: {finding.explanation} ({finding.pattern})")
+                yield from self._evidence(service, finding.evidence[-1:], "    ")
 
     def _evidence(self, service: str, ids: list[str], margin: str = "  ") -> Iterator[Line]:
         for each in ids:

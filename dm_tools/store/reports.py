@@ -33,6 +33,7 @@ from dm_tools.records import (
     Proposal,
     ProposedFix,
     Quoted,
+    ReportedComplaint,
     Role,
     Screenshot,
     ServiceLine,
@@ -63,6 +64,7 @@ class Collector:
         self.services = spool
         self.counts: Counter[str] = Counter()
         self.issues: list[Issue] = []
+        self.complaints: list[ReportedComplaint] = []
         self.input_errors: list[dict[str, Any]] = []
         self.quoted: dict[str, Quoted] = {}  # evidence that other services' verdicts may cite
         self.analysed = False
@@ -88,6 +90,7 @@ class Collector:
                 self.quoted[whole] = msgspec.structs.replace(told(view, evidence_id), id=whole)
         if verdict is not None and verdict.role == Role.ROOT:
             self.issues.append(_issue(record, view, verdict))
+        self.complaints += _complaints(view, verdict)
         return record
 
     @property
@@ -132,7 +135,10 @@ def _service(record: Record, view: View, verdict: Analysis | None, status: Statu
         role=verdict.role if verdict else None,
         cause=verdict.cause if verdict else None,
         path=verdict.root.path if verdict and verdict.root else None,
-        checks=[CheckLine(each.url, each.ok, each.status_code, each.error, each.total_ms) for each in checks],
+        checks=[
+            CheckLine(each.url, each.ok, each.status_code, each.error, each.total_ms, each.note, each.chosen)
+            for each in checks
+        ],
         hypothesis=verdict.hypothesis if verdict else None,
         evidence_detail=[told(view, each) for each in _local(symptom)],
         resources={name: getattr(view.stats, name, None) for name in RESOURCES},
@@ -176,6 +182,22 @@ def _issue(record: Record, view: View, verdict: Analysis) -> Issue:
         notes=verdict.notes,
         steps=[_call(each) for each in verdict.steps],
     )
+
+
+def _complaints(view: View, verdict: Analysis | None) -> list[ReportedComplaint]:
+    """What a service says that made no issue, with the words that it was said in."""
+    return [
+        ReportedComplaint(
+            service=view.service,
+            text=each.text,
+            severity=each.severity,
+            pattern=each.pattern,
+            since=each.since,
+            until=each.until,
+            evidence_detail=[told(view, evidence_id) for evidence_id in each.evidence],
+        )
+        for each in (verdict.complaints if verdict else [])
+    ]
 
 
 def _call(step: Step) -> ToolCall:
@@ -246,6 +268,7 @@ def write(collector: Collector, folder: Path, now: float, run_path: str | None, 
     told_of = {"report_id": report.report_id, "generated_at": report.generated_at, "summary": report.summary}
     if isinstance(report, EnhancedReport):
         told_of["issues"] = [_in_short(each) for each in report.issues]
+        told_of["complaints"] = [f"{each.service}: {each.text}" for each in report.complaints]
     return written | told_of
 
 
@@ -316,6 +339,7 @@ def _enhanced(collector: Collector, head: Head, stamp: int, base: Path, manner: 
         issues=issues,
         automated_actions_safe=safe,
         requires_human_review=review,
+        complaints=sorted(collector.complaints, key=lambda each: each.severity.order),
         base_report_path=files.text(base),
     )
     report.cost = collector.meter.cost(manner.text(msgspec.to_builtins(report)))

@@ -24,3 +24,12 @@ def seconds_between(begin: str | None, end: str | None) -> float | None:
     """Seconds from one RFC 3339 time to another; None if either is missing or malformed."""
     first, second = parse_time(begin), parse_time(end)
     return second - first if first is not None and second is not None else None
+
+
+def lasting(seconds: float) -> str:
+    """A span of time as people say it: 8 seconds, 5 minutes, 3 hours, 2 days."""
+    for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}s"
+    whole = max(round(seconds), 1)
+    return f"{whole} second{'s' if whole != 1 else ''}"

@@ -1,11 +1,13 @@
 """Measure how often the analysis is right, print the table and write docs/scoreboard.md."""
 
 import argparse
+import datetime
 import sys
 from pathlib import Path
 
+from dm_tools.patterns import reading as reader
 from tests.conftest import ROOT
-from tests.score import board
+from tests.score import board, first_sight
 
 PAGE = ROOT / "docs" / "scoreboard.md"
 
@@ -13,6 +15,10 @@ PAGE = ROOT / "docs" / "scoreboard.md"
 def main() -> int:
     parser = argparse.ArgumentParser(prog="score", description=__doc__)
     parser.add_argument("--cases", type=Path, metavar="FILE", help="score another file of log cases and write nothing")
+    parser.add_argument(
+        "--first-sight", type=Path, metavar="FOLDER", help="measure a set for the first and only time, and keep its row"
+    )
+    parser.add_argument("--given", action="store_true", help="renew the page's first two tables only: seconds")
     parser.add_argument(
         "--check", action="store_true", help="write nothing; status 1 if the page is not what is measured"
     )
@@ -24,8 +30,20 @@ def main() -> int:
             parser.error(f"no such file: {str(chosen.cases)!r}")
         sys.stdout.write("\n".join(board.cases_only(chosen.cases)) + "\n")
         return 0
+    if chosen.first_sight:
+        try:
+            row = first_sight.measure(
+                chosen.first_sight, reader.read(None), first_sight.commit(), datetime.date.today()
+            )
+        except (first_sight.Refused, OSError) as failure:
+            parser.error(str(failure))
+        sys.stdout.write("\n".join(first_sight.page([row])) + "\n")
+        return 0
     before = PAGE.read_text() if PAGE.exists() else ""
-    text = "\n".join(board.page(board.measure(chosen.live, before, not chosen.check, chosen.model))) + "\n"
+    if chosen.given:
+        text = board.renewed(before)
+    else:
+        text = "\n".join(board.page(board.measure(chosen.live, before, not chosen.check, chosen.model))) + "\n"
     if chosen.check:
         same = board.figures(text) == board.figures(before)
         if not same:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dm_tools.patterns import reading as reader
 from tests import injection
-from tests.score import calibration, canaries, cases, faults, live, model, speed
+from tests.score import calibration, canaries, cases, faults, first_sight, given, live, model, speed, truth
+from tests.score.share import share, table
 
 
 @dataclass
@@ -20,6 +21,8 @@ class Board:
 
     patterns: int
     technologies: int
+    first_sight: list[first_sight.Row]
+    given: dict[str, truth.Outcome]
     faults: list[faults.Outcome]
     unchecked: list[faults.Outcome]  # the same in a stack without healthchecks
     cases: list[cases.Outcome]
@@ -51,6 +54,8 @@ def measure(with_live: bool, before: str, with_speed: bool, with_model: bool = F
     found = Board(
         patterns=len(library.patterns),
         technologies=len({each.partition(".")[0] for each in library.file_of}),
+        first_sight=first_sight.rows(),
+        given=given.score(library),
         faults=faults.score(library),
         unchecked=faults.score_without_healthchecks(library),
         cases=cases.score(cases.PUBLIC, library),
@@ -83,6 +88,20 @@ def measure(with_live: bool, before: str, with_speed: bool, with_model: bool = F
     return found
 
 
+def renewed(page: str) -> str:
+    """The page with what takes seconds measured anew: first sight and the given cases. The rest stays as it is."""
+    sections = {
+        first_sight.HEADING: first_sight.page(first_sight.rows()),
+        given.HEADING: given.page(given.score(reader.read(None))),
+    }
+    for heading, lines in sections.items():
+        old = _kept(page, heading)
+        if not old:
+            raise ValueError(f"the page has no section {heading!r}")
+        page = page.replace(old, "\n".join(lines))
+    return page
+
+
 def _kept(page: str, heading: str) -> str:
     """A section of the page as it was."""
     _, found, rest = page.partition(heading)
@@ -108,11 +127,6 @@ def cases_only(path: Path) -> Iterator[str]:
 def figures(page: str) -> str:
     """The part of the page that is the same on every machine."""
     return re.sub(r"## Speed.*", "", page, flags=re.DOTALL)
-
-
-def share(part: int, whole: int) -> str:
-    """`38 of 42 (90 %)`; the share is rounded down: a figure is never flattered."""
-    return f"{part} of {whole} ({int(100 * part / whole)} %)" if whole else "none"
 
 
 def rows(board: Board) -> Iterator[tuple[str, str]]:
@@ -181,6 +195,11 @@ def rows(board: Board) -> Iterator[tuple[str, str]]:
     yield "the line that tells why is in it", share(long.held, long.incidents)
     yield "the same if no rule knew the line", share(long.held_without_rules, long.incidents)
     yield (
+        "the line that tells why is in the briefing of `dm-brief`, if no rule knew it",
+        share(long.briefed, long.incidents),
+    )
+    yield "longest briefing, of 6,000 tokens", f"{long.briefing_tokens:,}"
+    yield (
         "tokens saved against reading everything",
         f"{100 * (1 - long.told_tokens / long.raw_tokens):.1f} %" if long.raw_tokens else "none",
     )
@@ -205,8 +224,13 @@ def page(board: Board) -> Iterator[str]:
         f"Printed by `scripts/score`; {board.patterns} patterns of {board.technologies} technologies; no model "
         "but where one is named. Failures count as failures, and stand below by name."
     )
+    for section in (first_sight.page(board.first_sight), given.page(board.given)):
+        yield ""
+        yield from section
     yield ""
-    yield from _table(("What", "Figure"), rows(board))
+    yield "## Our own lab and public cases"
+    yield ""
+    yield from table(("What", "Figure"), rows(board))
     yield ""
     yield (
         "The faults are our own, and the public cases were read while patterns were written: expect less on what "
@@ -217,7 +241,7 @@ def page(board: Board) -> Iterator[str]:
     yield ""
     yield "## Is the confidence worth its name?"
     yield ""
-    yield from _table(
+    yield from table(
         ("Confidence", "Promised", "Verdicts", "Right"),
         (
             (each.confidence, f"{each.promised:.0%}", each.verdicts, share(each.right, each.verdicts))
@@ -241,7 +265,7 @@ def page(board: Board) -> Iterator[str]:
                 f"{board.replay_seconds:.2f} s",
             )
         )
-    yield from _table(("What", "Figure"), speeds)
+    yield from table(("What", "Figure"), speeds)
     for section in (board.real, board.live):
         if section:
             yield ""
@@ -274,10 +298,3 @@ def failures(board: Board) -> Iterator[str]:
     others = (board.steered, board.leaked, board.believed, board.lied.wrong, board.long.lost)
     if not bad and all(case.result == cases.RIGHT for case in board.cases) and not any(others):
         yield "None."
-
-
-def _table(head: tuple[str, ...], lines: Iterable[tuple[object, ...]]) -> Iterator[str]:
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + " --- |" * len(head)
-    for line in lines:
-        yield "| " + " | ".join(str(each) for each in line) + " |"

@@ -149,6 +149,10 @@ def headline(report: Json) -> str:
     issues = report.get("issues") or []
     if not issues and not bad:
         unknown = f", but {summary['unknown']} could not be judged" if summary["unknown"] else ""
+        complaining = list(dict.fromkeys(each["service"] for each in report.get("complaints") or []))
+        if complaining:
+            also = f" and {len(complaining) - 1} more" if len(complaining) > 1 else ""
+            return f"No failure found in {_services(total)}{unknown}; {complaining[0]}{also} complains"
         return f"No problem found in {_services(total)}{unknown}"
     if not issues:
         return f"{bad} of {_services(total)} not healthy"

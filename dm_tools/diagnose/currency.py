@@ -1,0 +1,103 @@
+"""Whether what a log complains of still holds: by how often and how lately it was said, and by what was said since.
+
+A green healthcheck proves that the check passes, no more; so what a log complains of counts until it is over. It is
+over when it has been silent for much longer than it used to be, when the program says that it recovered, or when the
+requests that failed succeed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from dm_tools.evidence.requests import Request, recovered_after
+from dm_tools.records import LogLine
+from dm_tools.text.times import parse_time
+
+BURST_SECONDS = 0.5  # what is said closer together is one occasion: the lines of a trace, a retry at once
+QUIET_GAPS = 3.0  # silent for so many times the longest of the last gaps between two occasions
+QUIET_SECONDS = 15.0  # and at least for so long
+QUIET_ONCE_SECONDS = 60.0  # what was said on one occasion only, and others have been spoken of since
+STATE_OCCASIONS = 3  # what is said so often is not said once for as long as it holds
+START_SECONDS = 45.0  # what a program says so soon after its start may be its wait for others
+
+# What programs say when something works again. The name of what works need not be the name that was complained of, so
+# only words that tell of a recovery count, not those of any success.
+_RECOVERY = re.compile(
+    r"\bis UP\b|\b[Rr]e-?connected\b|(?i:\breconnect(?:ion|ing)? (?:succeeded|successful|complete|established))"
+    r"|(?i:\bconnection (?:to \S+ )?(?:has been |was |is )?(?:re-?established|restored|recovered))"
+    r"|(?i:\b(?:is |are )?back (?:online|to normal)\b|\bis (?:reachable|available|healthy) again\b|\bhas recovered\b)"
+)
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a complaint went: on how many occasions it was made, when last (seconds since 1970), whether it is over.
+
+    `dying`: it was made with a trace, and nothing has been said since: a job that failed in its last run. `at_start`:
+    it was only made right after the start of its program. `closing`: it was made in several lines, the last of all.
+    """
+
+    occasions: int = 1
+    last: float | None = None
+    over: bool = False
+    dying: bool = False
+    at_start: bool = False
+    closing: bool = False
+
+    @property
+    def repeated(self) -> bool:
+        """Said more than once: on two occasions, or twice at the end of all that was said."""
+        return self.occasions >= 2 or self.closing
+
+
+@dataclass(frozen=True)
+class Log:
+    """The log of one service, with what tells how its complaints went. Times in seconds since 1970."""
+
+    lines: list[LogLine]
+    requests: list[Request]
+    now: float | None
+    started: float | None
+
+    def course(self, positions: list[int], is_state: bool = False) -> Course:
+        """How a complaint went that was made at these positions of the log.
+
+        `is_state`: it is said when it begins and holds until a word of recovery, however long the log is silent.
+        """
+        if not positions:
+            return Course()
+        times = sorted(time for each in positions if (time := parse_time(self.lines[each].ts)) is not None)
+        newest = max(positions)
+        if not times or self.now is None:
+            return Course(occasions=len(positions))
+        occasions = [times[0]]
+        for time in times:
+            if time - occasions[-1] > BURST_SECONDS:
+                occasions.append(time)
+        last = times[-1]
+        later = [line for line in self.lines[newest + 1 :] if (parse_time(line.ts) or 0) > last + BURST_SECONDS]
+        return Course(
+            occasions=len(occasions),
+            last=last,
+            over=self._over(occasions, last, later, is_state),
+            dying=not later and "\n" in self.lines[newest].text,
+            closing=not later and len(positions) >= 2,
+            at_start=self.started is not None and last - self.started < START_SECONDS,
+        )
+
+    def _over(self, occasions: list[float], last: float, later: list[LogLine], is_state: bool) -> bool:
+        if self.started is not None and last < self.started - BURST_SECONDS:
+            return True  # an earlier run of the container said it
+        if any(_RECOVERY.search(line.text) for line in later) or recovered_after(self.requests, last):
+            return True
+        if is_state and len(occasions) < STATE_OCCASIONS:
+            return False
+        if not later:
+            return False  # the program has fallen silent: nothing tells that it is well
+        silent = (self.now or last) - last
+        if len(occasions) == 1:
+            return silent > QUIET_ONCE_SECONDS
+        gaps = [after - before for before, after in pairwise(occasions)]
+        return silent > max(QUIET_SECONDS, QUIET_GAPS * max(gaps[-3:]))

@@ -1,0 +1,138 @@
+"""What a log tells of requests: access-log lines of any kind, and the paths whose requests fail now.
+
+Whoever is asked by users knows better than any health check whether it works: a page that answers 500 each time is
+broken, however green its container is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dm_tools.records import LogLine
+from dm_tools.text.times import parse_time
+
+MAX_LINES = 600  # newest lines of a log that are read for requests
+FAILING = 3  # newest requests of one kind that must all have failed
+WELL = 3  # requests that must have succeeded before, for a refusal (4xx) to be news
+MAX_PARTS = 2  # of a path, which tell one kind of request from another
+
+_METHODS = "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS"
+_PATTERNS = (
+    # https://docs.haproxy.org/2.6/configuration.html#8.2.3: timers, then the status, the request at the end of the line
+    re.compile(
+        r" \S+/(?P<server>\S+) -?\d+/-?\d+/-?\d+/-?\d+/\+?-?\d+ (?P<status>-?\d{1,3}) "
+        rf'.*"(?:{_METHODS}) (?P<path>\S+)'
+    ),
+    # Common Log Format and what is alike: "GET /path HTTP/1.1" 200, "GET /index.php" 500
+    re.compile(rf'"(?:{_METHODS}) (?P<path>[^\s"]+)(?: HTTP/[\d.]+)?"(?:,|:)? (?P<status>\d{{3}})\b'),
+    # morgan and its like: GET /path 200 3.1 ms
+    re.compile(rf"\b(?:{_METHODS}) (?P<path>/\S*) (?P<status>\d{{3}}) [\d.]+ ?ms\b"),
+    # gin: | 500 | 1.2ms | 10.0.0.1 | GET "/path"
+    re.compile(rf'\| +(?P<status>\d{{3}}) +\|.*\| +(?:{_METHODS}) +"(?P<path>[^"]+)"'),
+)
+_JSON_STATUS = re.compile(r'"(?:status|status_code|statusCode|DownstreamStatus)": ?"?(\d{3})\b')
+_JSON_PATH = re.compile(r'"(?:uri|path|url|request_uri|RequestPath)": ?"(/[^"\s]*)"')
+_FIELD_STATUS = re.compile(r"\b(?:status|status_code|code)=(\d{3})\b")
+_FIELD_PATH = re.compile(r"\b(?:path|uri|url)=\"?(/[^\s\"]*)")
+_VARIABLE = re.compile(r"\d|[0-9a-f]{8}|%")  # a part of a path that names a thing rather than a kind of thing
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as an access log tells of it. `server`: whom a proxy sent it to; `at`: seconds since 1970."""
+
+    line: str
+    at: float | None
+    status: int
+    path: str
+    server: str | None
+
+    @property
+    def failed(self) -> bool:
+        return self.status >= 500 or self.status <= 0
+
+    @property
+    def well(self) -> bool:
+        return 200 <= self.status < 400
+
+
+@dataclass(frozen=True)
+class Failing:
+    """Requests of one kind, all of which fail now. `well`: how many of the kind had succeeded before."""
+
+    path: str
+    server: str | None
+    status: int
+    count: int
+    well: int
+    lines: list[str]
+    since: float | None
+
+
+def read(lines: Iterable[LogLine]) -> list[Request]:
+    """The requests that log lines tell of, oldest first."""
+    return [each for line in lines if (each := _request(line)) is not None]
+
+
+def _request(line: LogLine) -> Request | None:
+    text = line.text
+    for pattern in _PATTERNS:
+        if match := pattern.search(text):
+            found = match.groupdict()
+            server = found.get("server")
+            if server is not None and server.startswith("<"):  # <NOSRV>: the proxy had nobody to send it to
+                server = None
+            return Request(line.id, parse_time(line.ts), int(found["status"]), _kind(found["path"]), server)
+    status = _JSON_STATUS.search(text) or _FIELD_STATUS.search(text)
+    path = _JSON_PATH.search(text) or _FIELD_PATH.search(text) if status else None
+    if status and path:
+        return Request(line.id, parse_time(line.ts), int(status[1]), _kind(path[1]), None)
+    return None
+
+
+def _kind(path: str) -> str:
+    """A path without what differs from request to request: `/isbn/9784?x=1` is `/isbn/…`."""
+    parts = [part for part in path.partition("?")[0].split("/") if part]
+    kept = ["…" if _VARIABLE.search(part) else part for part in parts[:MAX_PARTS]]
+    return "/" + "/".join(kept + ["…"] * (len(parts) > MAX_PARTS and kept[-1:] != ["…"]))
+
+
+def failing(found: list[Request]) -> list[Failing]:
+    """The kinds of requests that fail now, the most frequent first.
+
+    The newest ones all failed (5xx, or no answer), or are all refused (4xx) where the same was answered before: what
+    never worked is a wrong address of the client, what scanners ask for was never there.
+    """
+    kinds: dict[tuple[str | None, str], list[Request]] = {}
+    for each in found:
+        kinds.setdefault((each.server, each.path), []).append(each)
+    result = []
+    for (server, path), all_of_kind in kinds.items():
+        ending = _ending(all_of_kind)
+        well = sum(each.well for each in all_of_kind)
+        if len(ending) >= FAILING and (ending[-1].failed or well >= WELL):
+            lines = [each.line for each in ending[-FAILING:]]
+            result.append(Failing(path, server, ending[-1].status, len(ending), well, lines, ending[0].at))
+    return sorted(result, key=lambda each: (-each.count, each.path))
+
+
+def _ending(kind: list[Request]) -> list[Request]:
+    """The newest requests of a kind that went wrong in the same way, oldest first."""
+    ending: list[Request] = []
+    for each in reversed(kind):
+        if each.well or each.failed != kind[-1].failed:
+            break
+        ending.append(each)
+    return ending[::-1]
+
+
+def recovered_after(found: list[Request], moment: float) -> bool:
+    """Whether requests failed until a moment and have succeeded since: what was complained of then is over."""
+    before = {
+        (each.server, each.path) for each in found if each.failed and each.at is not None and each.at <= moment + 1
+    }
+    since = [each for each in found if each.at is not None and each.at > moment]
+    answered = [each for each in since if (each.server, each.path) in before]
+    return len(answered) >= WELL and all(each.well for each in answered)

@@ -1,0 +1,75 @@
+"""The cases that were given to us: a foreign stack, trouble reports, a newcomer's stacks. All have been looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dm_tools.patterns.language import Library
+from tests.conftest import ROOT
+from tests.score import truth
+from tests.score.share import share, table
+from tests.score.truth import Outcome
+
+FOLDER = ROOT / "tests" / "data" / "given"
+SETS = ("stack", "reports", "newcomer")
+OPEN = FOLDER / "open.txt"
+HEADING = "## Given cases"
+
+_HEAD = """\
+# What is not right yet, of the cases in this folder (see tests/test_given.py). This list only becomes shorter:
+# `pytest tests/test_given.py --accept` writes it anew; look at `git diff` before that is committed.
+#   silent  nothing was said                 root    the service at fault is not named, or one more is
+#   cause   no hypothesis tells the cause    action  the first proposed action does not help
+#   false   an alarm where nothing is wrong  high    a wrong root or cause, said with high confidence
+#   words   a sentence that is not true      line    the line that tells the cause is not among the evidence
+#   event   what happened to the whole stack is not said
+"""
+
+
+def score(library: Library) -> dict[str, Outcome]:
+    """Every look of every set, by `SET/NAME`."""
+    return {
+        f"{name}/{look.truth.name}": truth.judge(look, library) for name in SETS for look in truth.looks(FOLDER / name)
+    }
+
+
+def still_open() -> dict[str, frozenset[str]]:
+    """What open.txt says is not right yet, by `SET/NAME`."""
+    lines = [line for line in OPEN.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    return {name: frozenset(misses.split()) for name, _, misses in (line.partition(": ") for line in lines)}
+
+
+def accept(outcomes: dict[str, Outcome]) -> None:
+    """Write open.txt anew."""
+    lines = [f"{name}: {' '.join(sorted(each.misses))}\n" for name, each in outcomes.items() if each.misses]
+    OPEN.write_text(_HEAD + "".join(lines), encoding="utf-8")
+
+
+def page(outcomes: dict[str, Outcome]) -> Iterator[str]:
+    """The section of the scoreboard. A log alone is a look of its own, and has a row of its own."""
+    yield HEADING
+    yield ""
+    yield (
+        "A part of those sets was given to us later ([NOTICE](../tests/data/given/NOTICE)) and has been looked at; "
+        "a regression, no first sight. What is not right is in [open.txt](../tests/data/given/open.txt) by name."
+    )
+    yield ""
+    head = ("Set", "Root", "Specific cause", "First action", "Silent", "Wrong, high confidence", "False alarms")
+    yield from table(
+        (*head, "Causal line cited", "Symptoms named"),
+        (_line(title, truth.row(found)) for title, found in _parts(outcomes) if found),
+    )
+
+
+def _parts(outcomes: dict[str, Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
+    for name in SETS:
+        title = truth.title(FOLDER / name)
+        looks = {look: each for look, each in outcomes.items() if look.startswith(f"{name}/")}
+        yield title, [each for look, each in looks.items() if not look.endswith(".log")]
+        yield f"{title}, the log alone", [each for look, each in looks.items() if look.endswith(".log")]
+
+
+def _line(title: str, row: truth.Row) -> tuple[str, ...]:
+    figures = (row.root, row.cause, row.action, row.silent, row.high)
+    shares = (*(share(figure, row.faults) for figure in figures), share(row.false, row.quiet))
+    return title, *shares, share(row.cited, row.lines), share(row.named, row.symptoms)

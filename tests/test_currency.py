@@ -1,0 +1,167 @@
+"""dm_tools/diagnose/currency.py and evidence/requests.py: what still holds of a log, and whose requests fail now."""
+
+from __future__ import annotations
+
+import pytest
+
+from dm_tools.diagnose.currency import Log
+from dm_tools.evidence import requests
+from dm_tools.records import LogLine
+from tests.making import Record, service
+from tests.test_analyze import judge, roots
+
+NOW = 1767225600.0  # 2026-01-01T00:00:00Z
+SAYS = "cannot connect to db"
+
+
+def stamp(ago: float) -> str:
+    """A time so many seconds before NOW."""
+    rest = 3600.0 - ago
+    return f"2025-12-31T23:{int(rest // 60):02d}:{rest % 60:06.3f}Z"
+
+
+def log(*said: tuple[float, str], started_ago: float | None = 3000.0) -> Log:
+    """A log as (seconds ago, text), oldest first."""
+    lines = [LogLine(f"logs:{place}", stamp(ago), "stderr", text) for place, (ago, text) in enumerate(said)]
+    return Log(lines, requests.read(lines), NOW, None if started_ago is None else NOW - started_ago)
+
+
+def over(found: Log, is_state: bool = False) -> bool:
+    """Whether what it says of db is over."""
+    return found.course([place for place, line in enumerate(found.lines) if SAYS in line.text], is_state).over
+
+
+OTHER = (1.0, "order 17 stored")
+
+
+@pytest.mark.parametrize(
+    ("said", "is_over"),
+    [
+        ([(40, SAYS), (30, SAYS), (20, SAYS), OTHER], False),  # no longer silent than it used to be
+        ([(100, SAYS), (95, SAYS), (90, SAYS), OTHER], True),
+        ([(100, SAYS), (98, SAYS), (94, SAYS), (86, SAYS), (70, SAYS), (38, SAYS), OTHER], False),  # waits ever longer
+        ([(100, SAYS), (95, SAYS), (90, SAYS)], False),  # has said nothing at all since
+        ([(90, SAYS), OTHER], True),  # once, and it speaks of other things
+        ([(30, SAYS), OTHER], False),
+        ([(12, SAYS), (8, SAYS), (4, SAYS), (2, "reconnected to the store"), OTHER], True),
+        ([(12, SAYS), (8, SAYS), (4, SAYS), (2, "trying to reconnect"), OTHER], False),
+    ],
+)
+def test_a_complaint_is_over_when_it_is_silent_for_longer_than_before_or_tells_of_recovery(
+    said: list[tuple[float, str]], is_over: bool
+) -> None:
+    assert over(log(*said)) is is_over
+
+
+def test_what_an_earlier_run_of_the_container_said_is_over() -> None:
+    assert over(log((20, SAYS), (15, SAYS), OTHER, started_ago=10))
+    assert not over(log((20, SAYS), (15, SAYS), OTHER, started_ago=60))
+
+
+def test_what_is_said_once_and_holds_is_not_over_by_silence() -> None:
+    assert over(log((200, SAYS), OTHER))
+    assert not over(log((200, SAYS), OTHER), is_state=True)
+    assert over(log(*((ago, SAYS) for ago in (210, 208, 206, 204)), OTHER), is_state=True)
+
+
+def test_requests_that_failed_and_succeed_again_end_a_complaint() -> None:
+    failed = [(9, SAYS), (9, '"GET /shop HTTP/1.1" 500 12'), (8, SAYS), (8, '"GET /shop HTTP/1.1" 500 12')]
+    well = [(ago, '"GET /shop HTTP/1.1" 200 99') for ago in (3.0, 2.0, 1.0)]
+    other = [(ago, '"GET /health HTTP/1.1" 200 2') for ago in (3.0, 2.0, 1.0)]
+    assert over(log(*failed, *well))
+    assert not over(log(*failed, *other)), "the health check always succeeded"
+
+
+HAPROXY = '10.0.0.1:4 [30/Nov/2026:02:50:04] in be_shop/{} 0/0/0/2/2 {} 410 - - ---- 3/3/0/0/0 0/0 "GET /shop HTTP/1.1"'
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "path", "server"),
+    [
+        ('10.0.0.1 - - [01/Jan/2026:00:00:00 +0000] "GET /a/b?x=1 HTTP/1.1" 502 157 "-" "curl"', 502, "/a/b", None),
+        ('172.23.0.4 -  30/Nov/2026:02:14:31 +0000 "GET /index.php" 500', 500, "/index.php", None),
+        ('INFO:     10.0.0.9:5000 - "POST /items/42 HTTP/1.1" 422 Unprocessable Entity', 422, "/items/…", None),
+        ("GET /users/7/posts 200 3.141 ms - 12", 200, "/users/…", None),
+        ('[GIN] 2026/01/01 - 00:00:00 | 503 |     1.2ms |  10.0.0.1 | GET      "/pay"', 503, "/pay", None),
+        ('{"level":"error","msg":"handled request","request":{"uri":"/wiki"},"status":500}', 500, "/wiki", None),
+        ("level=info method=GET path=/api/jobs status=504 duration=30s", 504, "/api/jobs", None),
+        (HAPROXY.format("shop1", 500), 500, "/shop", "shop1"),
+        (HAPROXY.format("<NOSRV>", 503), 503, "/shop", None),
+    ],
+)
+def test_a_request_is_read_from_any_access_log(text: str, status: int, path: str, server: str | None) -> None:
+    (found,) = requests.read([LogLine("logs:0", None, "stdout", text)])
+    assert (found.status, found.path, found.server) == (status, path, server)
+
+
+@pytest.mark.parametrize("text", ["status is 500 now", "GET /a", "error 500 while asking", '{"status": 500}'])
+def test_what_only_looks_like_a_request_is_none(text: str) -> None:
+    assert requests.read([LogLine("logs:0", None, "stdout", text)]) == []
+
+
+@pytest.mark.parametrize(
+    ("statuses", "fails"),
+    [
+        ([500, 500, 500], True),
+        ([200, 200, 500, 500], False),  # too few to tell
+        ([500, 500, 500, 200], False),  # works again
+        ([404, 404, 404, 404], False),  # what scanners ask for was never there
+        ([200, 200, 200, 404, 404, 404], True),  # what was there is gone
+        ([200, 200, 200, 404, 500, 404], False),
+    ],
+)
+def test_requests_of_a_kind_fail_when_the_newest_all_do(statuses: list[int], fails: bool) -> None:
+    lines = [LogLine(f"logs:{n}", None, "stdout", f'"GET /x HTTP/1.1" {each} 1') for n, each in enumerate(statuses)]
+    assert bool(requests.failing(requests.read(lines))) is fails
+
+
+def app(*texts: str, **changes: object) -> Record:
+    """A service whose healthcheck passes."""
+    return service(
+        "app", "healthy", texts, health="healthy", depends_on=["db"], observed_at="2026-01-01T00:09:09Z", **changes
+    )
+
+
+DENIED = "mysqli_sql_exception: Access denied for user 'app'@'10.0.0.7' (using password: YES)"
+
+
+def test_a_green_healthcheck_does_not_hide_that_every_request_fails() -> None:
+    failing = (DENIED, '"GET / HTTP/1.1" 500 1') * 4
+    found = judge(app(*failing), service("db"))
+    assert roots(found) == [("app", "auth_failure")]
+    assert found["app"].status == "degraded"
+
+
+def test_what_a_healthy_service_says_while_nothing_fails_is_a_complaint_and_no_issue() -> None:
+    found = judge(app(*(DENIED, '"GET / HTTP/1.1" 200 1') * 4), service("db"))
+    assert roots(found) == []
+    (complaint,) = found["app"].complaints
+    assert complaint.text.endswith(", 4 times in 6 seconds")
+    assert complaint.occasions == 4
+
+
+def test_what_was_said_of_a_peer_before_it_started_anew_is_over() -> None:
+    refused = ("dial tcp db:5432: connect: connection refused",) * 4
+    assert judge(app(*refused), service("db"))["app"].complaints
+    assert not judge(app(*refused), service("db", started_at="2026-01-01T00:09:05Z"))["app"].complaints
+
+
+def stopped(name: str, second: int) -> Record:
+    """A service that `docker compose stop` has ended."""
+    event = {"ts": f"2026-01-01T00:09:{second:02d}Z", "action": "kill", "exit_code": None}
+    return service(
+        name, "failed", state="exited", exit_code=143, finished_at=f"2026-01-01T00:09:{second:02d}Z", events=[event]
+    )
+
+
+def test_a_project_that_was_stopped_as_a_whole_is_one_event() -> None:
+    found = judge(stopped("web", 1), stopped("app", 2), stopped("db", 4))
+    assert roots(found) == [("db", "stopped")]
+    assert found["db"].severity == "warning"
+    assert "all 3 services of shop were stopped within 3 seconds" in (found["db"].hypothesis or "")
+    assert {each.service for each in found["db"].symptoms} == {"web", "app"}
+
+
+def test_a_part_of_a_project_that_was_stopped_is_not() -> None:
+    found = judge(stopped("web", 1), stopped("app", 2), service("db"))
+    assert sorted(roots(found)) == [("app", "stopped"), ("web", "stopped")]
