@@ -95,7 +95,7 @@ def counted(listen: Callable[[Handler], str], shop: dict[str, str]) -> tuple[str
 @pytest.mark.parametrize(
     ("command", "questions"),
     [
-        ("dm-inspect", {"inspect": 3}),
+        ("dm-inspect", {"inspect": 3, "top": 3}),
         ("dm-logs", {"inspect": 3, "logs": 3}),
         ("dm-stats", {"stats": 3}),
         ("dm-probe", {}),
@@ -212,6 +212,7 @@ GOOD = {
     "containers/json": whole(LISTED),
     f"{ID}/json": whole(INSPECTED),
     "events": whole(EVENT),
+    "top": whole({"Titles": ["PID", "PPID", "S", "COMMAND"], "Processes": [["1", "0", "S", "a"]]}),
     "logs": chunked(FRAME),
     "stats": whole({"pids_stats": {"current": 7}}),
 }
@@ -266,6 +267,48 @@ def test_a_torn_answer_is_its_questions_problem_only(
     assert [[f"{error['stage']}:{error['code']}" for error in record["errors"]] for record in found] == [codes] * 3
     assert fake.asked[question] == 3  # none of them took the engine for dead
     assert "docker_unreachable" not in done.stdout
+
+
+NO_TOP = b'HTTP/1.1 500 Oops\r\nContent-Length: 16\r\n\r\n{"message":"ps"}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (GOOD["top"], [{"state": "S", "command": "a"}]),
+        (NO_TOP, []),
+        (whole(None), []),
+        (whole({"Titles": ["USER", "PID"], "Processes": [["a", "1"]]}), []),
+    ],
+    ids=["told", "refused", "null", "other columns"],
+)
+def test_an_engine_that_cannot_tell_the_processes_is_none_the_worse(
+    run: Run, listen: Callable[[Handler], str], answer: bytes, found: list[dict[str, str]]
+) -> None:
+    done = run("dm-inspect a", DOCKER_HOST=Fake(listen, top=answer).url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert lines_of(done.stdout)[0]["inspect"]["processes"] == found
+
+
+SIDECAR = INSPECTED | {"HostConfig": {"NetworkMode": f"container:{'b' * 64}"}}
+NOBODY = b'HTTP/1.1 404 Not Found\r\nContent-Length: 31\r\n\r\n{"message":"No such container"}\n'
+OWNER = INSPECTED | {"Id": "b" * 64, "Name": "/b", "State": {"Status": "running", "StartedAt": "2026-01-01T00:00:00Z"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "name", "state"),
+    [(NOBODY, None, None), (whole(OWNER), "b", "running"), (NO_TOP, "", "")],
+    ids=["gone", "runs", "refused"],
+)
+def test_whose_network_is_shared_is_asked(
+    run: Run, listen: Callable[[Handler], str], answer: bytes, name: str | None, state: str | None
+) -> None:
+    fake = Fake(listen, **{f"{ID}/json": whole(SIDECAR), f"{'b' * 64}/json": answer})
+    owner = lines_of(run("dm-inspect a", DOCKER_HOST=fake.url).stdout)[0]["inspect"]["network_owner"]
+    if name == "":
+        assert owner is None, "that nobody could tell is no proof that it is gone"
+    else:
+        assert (owner["id"], owner["name"], owner["state"]) == ("b" * 64, name, state)
 
 
 def test_what_came_before_the_tear_is_kept(listen: Callable[[Handler], str]) -> None:

@@ -130,6 +130,38 @@ def test_networks_ports_and_limits(version: str) -> None:
     assert (limits.memory_bytes, limits.cpus, limits.pids) == (2**26, 0.1, 50)
 
 
+@pytest.mark.parametrize(
+    ("titles", "rows", "found"),
+    [
+        # Docker: what ps printed; the host's numbers, so the first is whoever has no parent among them
+        (
+            ["PID", "PPID", "S", "COMMAND"],
+            [["912", "903", "T", "python3"], ["903", "880", "S", "tini"], ["913", "912", "Z", "sh <defunct>"]],
+            [("S", "tini"), ("T", "python3"), ("Z", "sh <defunct>")],
+        ),
+        (
+            ["USER", "PID", "PPID", "%CPU", "ELAPSED", "TTY", "TIME", "COMMAND"],
+            [["root", "1", "0", "0", "1s", "?", "0s", "a"]],
+            [],
+        ),
+        (["PID", "PPID", "S", "COMMAND"], [["1"], []], []),
+        ([], [], []),
+    ],
+)
+def test_processes(titles: list[str], rows: list[list[str]], found: list[tuple[str, str]]) -> None:
+    told = inspect.processes({"Titles": titles, "Processes": rows}, redact.Redactor())
+    assert [(each.state, each.command) for each in told] == found
+
+
+def test_what_compose_waits_for() -> None:
+    answers = recorded(DOCKER[0], "networked")
+    label = "migrate:service_completed_successfully:false,db:service_healthy:true,cache"
+    answers["inspect"]["Config"]["Labels"] = {"com.docker.compose.depends_on": label}
+    found = inspect.digest(answers["inspect"], [], "2026-11-30T00:00:00Z", redact.Redactor())
+    assert found.depends_on == ["cache", "db", "migrate"]
+    assert found.conditions == {"db": "service_healthy", "migrate": "service_completed_successfully"}
+
+
 @every_engine
 def test_what_a_service_needs(version: str) -> None:
     found = digest(version, "healthy")
@@ -240,6 +272,25 @@ def test_a_published_port_of_a_remote_engine() -> None:
     [
         ({"URL": "postgresql+asyncpg://u:p@db/shop"}, ["db:5432"]),
         ({"URL": "amqp://guest:a/b@rabbit"}, []),  # cut through a password
+        ({"URL": "jdbc:mariadb://db:3306/shop?user=a&password=b"}, ["db:3306"]),
+        ({"URL": "jdbc:postgresql://one:5432,two:5433/shop"}, ["one:5432", "two:5433"]),
+        ({"URL": "jdbc:oracle:thin:@//db:1521/shop"}, ["db:1521"]),
+        ({"URL": "jdbc:oracle:thin:a/b@db:1521:shop"}, ["db:1521"]),
+        ({"URL": "jdbc:sqlserver://db:1433;databaseName=shop;password=made-up"}, ["db:1433"]),
+        ({"URL": "jdbc:mariadb:replication://address=(host=one)(port=3306)/shop"}, ["one:3306"]),
+        ({"DSN": "app:made@up,tcp(no:1)@tcp(db:3306)/shop"}, ["db:3306"]),
+        ({"DSN": "host=db port=5432 user=app password=made-up"}, ["db:5432"]),
+        ({"DSN": "mysql:host=db;port=3307;dbname=shop"}, ["db:3307"]),
+        ({"DSN": "Driver={ODBC};Server=tcp:db,1433;Database=shop;Pwd=made-up"}, ["db:1433"]),
+        ({"CACHE": "cache:6379,password=made-up,ssl=False"}, ["cache:6379"]),
+        ({"URL": "mongodb://a:b,c@one:27017,two:27017/shop"}, ["one:27017", "two:27017"]),
+        ({"URL": "nats://one:4222,nats://two:4222"}, ["one:4222", "two:4222"]),
+        ({"MEMCACHED_SERVERS": "one,two"}, ["one", "two"]),
+        ({"PGHOST": "db", "PGPORT": "5433"}, ["db:5433"]),
+        ({"FTP_LOGIN": "bobPASS:48213", "FTP_CREDS": "bob:48213", "USER": "bob:48213"}, []),
+        ({"NOTIFY": "prowl://KEY", "HOOK_SECRET": "https://made-up", "IMAGE": "node:18", "AT": "12:30"}, []),
+        ({"SENTRY_KEY": "https://made-up@o1.sentry.invalid/2"}, ["o1.sentry.invalid:443"]),
+        ({"KAFKA_ADVERTISED_LISTENERS": "PLAINTEXT://kafka:9092", "LISTEN": "kafka:9092"}, []),
         ({"PEERS": "one:7000, two:7001"}, ["one:7000", "two:7001"]),
         ({"DB_HOST": "db", "DB_PORT": "5433"}, ["db:5433"]),
         ({"DB_HOST": "db", "DB_PORT": "many"}, ["db"]),

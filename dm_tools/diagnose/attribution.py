@@ -10,6 +10,7 @@ from msgspec import structs
 
 from dm_tools.diagnose.currency import Course
 from dm_tools.diagnose.facts import Facts
+from dm_tools.diagnose.relations import Related, related
 from dm_tools.diagnose.topology import LOOPBACK, Topology
 from dm_tools.evidence.requests import Failing
 from dm_tools.patterns.language import Library
@@ -144,6 +145,8 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
         claims += [_of_requests(service, failing, each.facts, topology) for failing in each.facts.failing]
         for claim in claims:
             (each.own if claim.finding.points_to is None else each.blaming).append(claim)
+    for relation in related(stack, topology):
+        _take(judged[relation.service], relation)
     for each in judged.values():
         _outlived(each, judged)
         _agree(each, judged)
@@ -164,6 +167,15 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
     _break_circles(judged)
     _stopped_together(judged)
     return judged
+
+
+def _take(judged: Judged, relation: Related) -> None:
+    """Add what several services prove together of one, in the place of what its own record says less well of it."""
+    if relation.status is not None:
+        judged.facts = replace(judged.facts, status=relation.status)
+    judged.own = [each for each in judged.own if each.finding.pattern not in relation.replaces]
+    claim = Claim(relation.finding, relation.rank, fixes=relation.fixes)
+    (judged.own if claim.finding.points_to is None else judged.blaming).append(claim)
 
 
 def _outlived(each: Judged, stack: dict[str, Judged]) -> None:
@@ -240,7 +252,7 @@ def _claim(service: str, hit: Hit, course: Course, facts: Facts, topology: Topol
         elif known and not nameless:
             finding.explanation += f" ({host} is no service of this stack)"
     # Only the engine states facts: what stands in a log, somebody wrote.
-    engine = any(each.startswith(("inspect:", "event:")) for each in finding.evidence)
+    engine = any(each.startswith(("inspect:", "event:")) and "health." not in each for each in finding.evidence)
     highest = GENERIC_RANK if nameless and known else hit.pattern.rank if engine else FACT_RANK - 1
     return Claim(
         finding,
@@ -376,6 +388,8 @@ def _explained_by_the_map(service: str, claim: Claim, stack: dict[str, Judged], 
         finding.cause, finding.points_to = Cause.WRONG_PORT, None
         known = ", ".join(sorted(ports)[:MAX_NAMES])
         finding.explanation = f"{service} asks {peer} at port {port}, where nothing listens: {peer} has {known}"
+        if inner := topology.nodes[peer].inner.get(port):
+            finding.explanation += f" (inside the network its port is {inner}; {port} is its port on the machine)"
     elif _not_listening(service, claim, stack):
         at = f"{peer}:{port}" if port else peer
         finding.explanation = (

@@ -13,6 +13,7 @@ from dm_tools import records, redact
 from dm_tools.engine.connection import Container, Engine
 
 EVENT_ACTIONS = ("create", "start", "die", "oom", "kill", "stop", "restart", "pause", "unpause", "destroy")
+PS_SECONDS = 3.0  # ps takes milliseconds, or waits for a disk that hangs
 STREAMS = {1: "stdout", 2: "stderr"}
 
 
@@ -53,6 +54,21 @@ def stats(engine: Engine, container_id: str) -> dict[str, Any]:
         if problem.code == "container_gone" and inspect(engine, container_id)["State"]["Status"] == "exited":
             return {}  # Podman answers nothing at all
         raise
+
+
+def processes(engine: Engine, container_id: str) -> dict[str, Any]:
+    """The processes of a running container, as ps prints them for the engine: `Titles` and `Processes`.
+
+    The names of programs only: arguments may hold secrets. An engine that cannot tell answers with an error.
+    """
+
+    def read(client: Any) -> dict[str, Any]:
+        words = {"ps_args": "-eo pid,ppid,state,comm"}
+        seconds = min(engine.timeout, PS_SECONDS)
+        with _get(client, f"/containers/{container_id}/top", words, seconds) as answer:
+            return _object(answer.json())
+
+    return engine.ask(container_id[:12], read)
 
 
 def events(engine: Engine, container_id: str, seconds: float) -> tuple[list[dict[str, Any]], float]:

@@ -22,8 +22,30 @@ from dm_tools.records import Cause, Fix, Inspect, Severity, Stats
 
 MAX_NAMED = 3  # items that one pattern may keep from being condensed: more of the same says nothing more
 
-_LISTS = ("log", "health", "event", "probe.error", "screenshot.verdict", "screenshot.reason")
-_COMPUTED = ("answers", "down", "events_forgotten", "looping", "missing", "probe.status")
+_LISTS = (
+    "log",
+    "health",
+    "event",
+    "probe.error",
+    "screenshot.verdict",
+    "screenshot.reason",
+    "mount.file",
+    "mount.system",
+)
+_COMPUTED = (
+    *(
+        "answers",
+        "down",
+        "events_forgotten",
+        "looping",
+        "missing",
+        "probe.status",
+        "ended.code",
+        "ended.killed",
+        "ended.memory",
+    ),
+    *("ended.stopped", "health.port", "process.state", "processes.ended"),
+)
 _BARE_FLAGS = re.compile(r"(?<!\\)\(\?[a-zA-Z-]+\)")
 _GROUP = re.compile(r"(?<!\\)\(\?P<([a-z_]+)>")
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -41,7 +63,7 @@ _KNOWN_PLACEHOLDERS = frozenset(
             "restart_count",
             "last_words",
         ),
-        *("certificate_date", "probe_message", "limit_memory", "memory_percent", "throttled_percent"),
+        *("certificate_date", "probe_message", "limit_memory", "cpu_percent", "memory_percent", "throttled_percent"),
         "page_message",
     ]
 )
@@ -191,7 +213,8 @@ class Library:
     technology_of: dict[str, str] = field(default_factory=dict)  # pattern id -> technology
     file_of: dict[str, str] = field(default_factory=dict)  # pattern id -> where it is written
     telling_of: dict[str, list[Pattern]] = field(default_factory=dict)  # expression of the telling clause -> patterns
-    silent: list[Pattern] = field(default_factory=list)  # patterns that look at no log
+    silent: dict[bytes, tuple[Clause, list[Pattern]]] = field(default_factory=dict)  # those that look at no log, by
+    # their first clause: dozens begin with the same, and if that does not hold none of them does
     searcher: Searcher = field(default_factory=Searcher)
 
     def causal(self, texts: list[str]) -> dict[int, list[str]]:
@@ -243,7 +266,8 @@ def load(files: Iterable[tuple[str, File, bool]], table: Mapping[str, list[str]]
                 library.telling_of.setdefault(telling.regex, []).append(pattern)
                 library.searcher.add(telling.regex)
             else:
-                library.silent.append(pattern)
+                first = pattern.match[0]
+                library.silent.setdefault(msgspec.json.encode(first), (first, []))[1].append(pattern)
             if parsed.technology:
                 library.technology_of[pattern.id] = parsed.technology.name
             elif pattern.blames == "technology":

@@ -2,13 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from dm_tools.evidence.view import View, recent
+from dm_tools.patterns import causes
 from dm_tools.patterns.haystack import Captures, Haystack
 from dm_tools.patterns.language import PLACEHOLDER, Clause, Library, Pattern
+from dm_tools.records import Cause, LogLine, Mount
+
+# What a failing healthcheck prints of these is said of the service that it asks, not by the service of another one.
+OF_THE_CHECK = frozenset(
+    (
+        *(Cause.BAD_COMMAND, Cause.CONNECTION_REFUSED, Cause.DEPENDENCY_DOWN, Cause.HTTP_ERROR),
+        *(Cause.NETWORK_DETACHED, Cause.SLOW_RESPONSE, Cause.UNRESPONSIVE, Cause.UPSTREAM_TIMEOUT, Cause.WRONG_PORT),
+    )
+)
+ITSELF = frozenset(("localhost", "127.0.0.1", "::1", "0.0.0.0"))  # where a check asks the container that it runs in
+
+# Where a mount's name tells that a file is meant: Docker makes a directory of a source that is not there.
+FILES = re.compile(
+    r"/[^/]*\.(?:cfg|cnf|conf|config|crt|cer|dat|db|env|ini|js|json|key|lic|pem|php|properties|py|sh|sql|toml|txt|xml|ya?ml)$"
+    r"|/(?:[A-Z][a-z]+file|licen[cs]e|passwd|shadow|group|hosts|resolv\.conf|localtime|timezone|machine-id|crontab)$"
+)
+# Folders whose content an image cannot do without; a mount over one of them hides it.
+SYSTEM = frozenset(
+    (
+        *("/", "/bin", "/sbin", "/lib", "/lib64", "/usr", "/usr/bin", "/usr/lib", "/usr/local", "/usr/local/bin"),
+        *("/usr/local/lib", "/usr/sbin", "/etc", "/var", "/var/lib"),
+    )
+)
+CHECKED_PORT = re.compile(
+    r"(?:localhost|127\.0\.0\.1|\[?::1\]?|0\.0\.0\.0)(?: \([^)]{1,40}\))?[:, ]{1,2}(?:port )?(\d{2,5})"
+)
+# `df: write error: ...`: a program says who it is. What a check prints beside it is the page that it was given.
+PROGRAM_SPEAKS = re.compile(r"(?:[\d:T.Z/+ -]{8,40}:? )?(?:/[\w./-]{1,80}|[A-Za-z][\w.+-]{0,40})(?:\[\d+\])?: \S")
+NOBODY_THERE = re.compile(r"(?i)refused|failed to connect|couldn.t connect|no response")
 
 MAX_EVIDENCE = 3  # ids per clause: the newest; more of the same proves nothing more
 MAX_LOOKED_AT = 24  # newest matches of a clause in a log that are looked at for the peers that they name
@@ -62,7 +93,8 @@ class Hit:
 def matches(library: Library, places: Places) -> list[Hit]:
     """Every pattern that fires for a service, the most telling first."""
     possible = [each for text in places.haystack.possible for each in library.telling_of.get(text, ())]
-    patterns = sorted([*library.silent, *possible], key=lambda pattern: (-pattern.rank, pattern.id))
+    silent = [each for first, patterns in library.silent.values() if places.look(first) for each in patterns]
+    patterns = sorted([*silent, *possible], key=lambda pattern: (-pattern.rank, pattern.id))
     return [Hit(pattern, seen) for pattern in patterns for seen in _fires(pattern, places)]
 
 
@@ -70,7 +102,7 @@ def _fires(pattern: Pattern, places: Places) -> list[list[Seen]]:
     """What the clauses saw, once for every peer that the log names; empty if the pattern does not fire."""
     found: list[list[Seen]] = [[]]
     for clause in pattern.match:
-        seen = places.look(clause)
+        seen = places.look(clause, pattern.cause)
         found = [[*before, each] for before in found for each in seen][:MAX_PEERS]
         if not found:
             return []
@@ -83,19 +115,37 @@ class Places:
     def __init__(self, library: Library, view: View) -> None:
         self.library = library
         self.view = view
-        self.lines = recent(view)
+        # What its failing healthcheck says itself is searched as what it logs is.
+        spoken = [
+            LogLine(id=id, ts=None, stream="stderr", text="\n".join(words))
+            for id, text in view.complaints_of_its_check
+            if (words := [line for line in text.split("\n") if PROGRAM_SPEAKS.match(line)])
+        ]
+        self.lines = [*recent(view), *spoken]
         self.haystack = Haystack(library.searcher, [line.text for line in self.lines])
         self.values: dict[str, list[tuple[str, Any]]] = {}
 
-    def look(self, clause: Clause) -> list[Seen]:
-        """What makes a clause hold, empty if nothing does; of a log once for every peer that it names."""
-        return self._in_log(clause) if clause.where == "log" else self._in_values(clause)
+    def look(self, clause: Clause, cause: Cause | None = None) -> list[Seen]:
+        """What makes a clause hold, empty if nothing does; of a log once for every peer that it names.
 
-    def _in_log(self, clause: Clause) -> list[Seen]:
+        `cause`: what it is looked for as, so that a healthcheck's words are heard only where they can show that.
+        """
+        return self._in_log(clause, cause) if clause.where == "log" else self._in_values(clause)
+
+    def _heard(self, position: int, captures: Captures, cause: Cause | None) -> bool:
+        """Whether a line counts for a cause: the program's own always, its healthcheck's where it speaks of others."""
+        if cause is None or not self.lines[position].id.startswith("inspect:"):
+            return True
+        asked = captures.get("upstream", "localhost")
+        itself = asked in ITSELF or asked == self.view.service
+        return "inspect:health" in causes.carriers(cause) and not (cause in OF_THE_CHECK and itself)
+
+    def _in_log(self, clause: Clause, cause: Cause | None) -> list[Seen]:
         found: dict[str | None, list[tuple[int, Captures]]] = {}
         well = self._recovered(clause)
         for position, captures in self.haystack.newest(clause.regex or "", clause.but_not, MAX_LOOKED_AT):
-            if position <= max(well.get(name, -1) for name in (None, *captures.values())):
+            over = max(well.get(name, -1) for name in (None, *captures.values()))
+            if position <= over or not self._heard(position, captures, cause):
                 continue
             found.setdefault(captures.get("upstream"), []).append((position, captures))
         if not found:
@@ -155,7 +205,9 @@ class Places:
         elif where == "probe.error":
             yield from ((check.id, check.error) for check in (probe.checks if probe else []) if check.error)
         elif where == "probe.status":
-            yield from ((check.id, probe.status) for check in (probe.checks if probe else []) if probe)
+            # A probe of the container's state alone says what the engine says, once more.
+            checks = [check for check in (probe.checks if probe else []) if check.kind != "container"]
+            yield from ((check.id, probe.status) for check in checks if probe)
         elif where == "looping":
             yield from [("inspect:restart_count", self.view.looping)] if inspect else []
         elif where == "events_forgotten":
@@ -165,6 +217,27 @@ class Places:
         elif where == "health":
             runs = inspect.health_log if inspect else []
             yield from ((f"inspect:health.{index}", run.output) for index, run in enumerate(runs) if run.exit_code)
+        elif where == "health.port":
+            yield from self._unserved_ports()
+        elif where == "mount.file":
+            yield from (each for each, mount in self._mounts() if mount.type == "bind" and FILES.search(each[1]))
+        elif where == "mount.system":
+            yield from (each for each, _ in self._mounts() if (each[1].rstrip("/") or "/") in SYSTEM)
+        elif where == "ended.code":
+            yield from [self.view.last_exit] if self.view.last_exit else []
+        elif where == "ended.memory":
+            yield from ((id, True) for id in self.view.out_of_memory)
+        elif where in ("ended.stopped", "ended.killed"):
+            ends = self.view.stopped_by
+            killed = all(event.action == "kill" and event.signal == 9 for _, event in ends)
+            yield from ((id, True) for id, _ in ends if killed == (where == "ended.killed"))
+        elif where == "process.state":
+            at = self.view.main_process
+            found = inspect.processes[at].state if inspect and at is not None else None
+            yield from [(f"inspect:processes.{at}", found)] if found else []
+        elif where == "processes.ended":
+            ended = [at for at, each in enumerate(inspect.processes if inspect else []) if each.state == "Z"]
+            yield from [(f"inspect:processes.{ended[-1]}", len(ended))] if ended else []
         elif where == "event":
             events = inspect.events if inspect else []
             yield from ((f"event:{index}", event.action) for index, event in enumerate(events))
@@ -177,6 +250,18 @@ class Places:
             section, _, key = where.partition(".")
             value = getattr(inspect if section == "inspect" else self.view.stats, key, None)
             yield from [(f"{section}:{key}", value)] if value is not None else []
+
+    def _mounts(self) -> Iterator[tuple[tuple[str, str], Mount]]:
+        for index, mount in enumerate(self.view.inspect.mounts if self.view.inspect else []):
+            yield (f"inspect:mounts.{index}", mount.destination), mount
+
+    def _unserved_ports(self) -> Iterator[tuple[str, str]]:
+        """The ports of its own where its failing healthcheck finds nobody, and which the container does not expose."""
+        exposed = {port.container_port for port in (self.view.inspect.ports if self.view.inspect else [])}
+        for id, text in self.view.complaints_of_its_check if exposed else []:
+            asked = CHECKED_PORT.search(text)
+            if asked and NOBODY_THERE.search(text) and int(asked[1]) not in exposed:
+                yield id, asked[1]
 
 
 def explain(template: str, values: dict[str, str]) -> str:
