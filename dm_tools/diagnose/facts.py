@@ -14,8 +14,10 @@ from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, Places, matches
 from dm_tools.records import Inspect, Status, Verdict
+from dm_tools.text.last_words import Words, last_words, quoted
 from dm_tools.text.shorten import short
 
+READ_RANK = 50  # from this on a finding says why, and nothing has to be quoted
 LAST_ITEMS = 5  # of a log: what its program says now
 
 
@@ -39,7 +41,9 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     view = View.of(record)
     places = Places(library, view)
     hits = [] if view.finished else matches(library, places)
-    alarms = _alarms(view)
+    read = any(hit.pattern.rank >= READ_RANK for hit in hits)
+    words = _last_words(view, hits, read)
+    alarms = _alarms(view) + ([words.id] if words and not read else [])
     ids = {
         "inspect:networks",
         *alarms,
@@ -51,7 +55,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         node=node(record, view, library, places.haystack, hits),
         status=view.status,
         hits=hits,
-        values=_values(view) if hits else {},
+        values=_values(view) | {"last_words": quoted(words)},
         looked_at=view.looked_at,
         quotes={each: short(quote(value)) for each, value in found.items()},
         times={each: stamp for each, value in found.items() if (stamp := time_of(value) or _ended(view, each))},
@@ -89,7 +93,6 @@ def _values(view: View) -> dict[str, str]:
     values["page_message"] = _of_page(view)
     expired = [check.certificate.not_after for check in failed if check.certificate]
     values["certificate_date"] = f" (on {expired[0][:10]})" if expired else ""
-    values["last_words"] = _last_words(view)
     return {key: short(value) for key, value in values.items()}
 
 
@@ -115,9 +118,10 @@ def _of_page(view: View) -> str:
     return f"{bad.url}: {'; '.join(each.message for each in bad.reasons[:2])}" if bad else ""
 
 
-def _last_words(view: View) -> str:
-    """The last line of the newest trace: the exception that ended it."""
-    for line in reversed(view.logs.lines if view.logs else []):
-        if "Traceback (most recent call last):" in line.text:
-            return ": " + line.text.rstrip().rpartition("\n")[2]
-    return ""
+def _last_words(view: View, hits: list[Hit], read: bool) -> Words | None:
+    """What the log of a service in trouble says where no rule reads it, or the trace that a rule only recognised."""
+    if not read and view.status in (Status.FAILED, Status.DEGRADED):
+        return last_words(recent(view), ended=view.down)
+    quoting = next((hit for hit in hits if "{last_words}" in hit.pattern.explanation), None)
+    lines = [line for line in recent(view) if line.id in quoting.evidence] if quoting else []
+    return last_words(lines, ended=True)
