@@ -12,12 +12,11 @@ from dm_tools.evidence.ids import resolve, time_of
 from dm_tools.evidence.view import View, recent
 from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
-from dm_tools.patterns.matching import Hit, Places, matches
+from dm_tools.patterns.matching import READ_RANK, Hit, Places, matches
 from dm_tools.records import Inspect, Status, Verdict
 from dm_tools.text.last_words import Words, last_words, quoted
 from dm_tools.text.shorten import short
 
-READ_RANK = 50  # from this on a finding says why, and nothing has to be quoted
 LAST_ITEMS = 5  # of a log: what its program says now
 
 
@@ -119,9 +118,9 @@ def _of_page(view: View) -> str:
 
 
 def _last_words(view: View, hits: list[Hit], read: bool) -> Words | None:
-    """What the log of a service in trouble says where no rule reads it, or the trace that a rule only recognised."""
-    if not read and view.status in (Status.FAILED, Status.DEGRADED):
-        return last_words(recent(view), ended=view.down)
+    """What the log of a service in trouble says: the lines that a rule only recognised, or where none did the end."""
     quoting = next((hit for hit in hits if "{last_words}" in hit.pattern.explanation), None)
-    lines = [line for line in recent(view) if line.id in quoting.evidence] if quoting else []
-    return last_words(lines, ended=True)
+    lines = [line for line in recent(view) if quoting and line.id in quoting.evidence]
+    if lines or read or view.status not in (Status.FAILED, Status.DEGRADED):
+        return last_words(lines, ended=True)
+    return last_words(recent(view), ended=view.down)
