@@ -252,9 +252,10 @@ def _within(expression: re2._Regexp, item: bytes) -> re2._Match | None:
 
 def _citation_end(text: bytes, start: int, end: int) -> int | None:
     """Where the citation ends in which a part of a text stands, None if it stands in none."""
-    if not _OPENS.search(text, 0, start) and not _DATED.search(text):
+    opens, dated = _OPENS.search(text, 0, start), _DATED.search(text)
+    if not opens and not dated:
         return None
-    for cited in _CITED.finditer(text):
+    for cited in _CITED.finditer(text, opens.start() if opens and not dated else 0):
         if cited.start() >= start:
             break
         if cited.end() >= end:
