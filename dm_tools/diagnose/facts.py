@@ -12,11 +12,12 @@ from dm_tools.diagnose.topology import Node, node
 from dm_tools.evidence import pages as page
 from dm_tools.evidence import requests
 from dm_tools.evidence.ids import resolve, time_of
-from dm_tools.evidence.view import View
+from dm_tools.evidence.view import View, recent
 from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
-from dm_tools.patterns.matching import Hit, Places, matches
+from dm_tools.patterns.matching import READ_RANK, Hit, Places, matches
 from dm_tools.records import Inspect, ProbeError, Status, Verdict
+from dm_tools.text.last_words import Words, last_words, quoted
 from dm_tools.text.shorten import short
 from dm_tools.text.times import parse_time
 
@@ -61,7 +62,9 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     hits = [] if view.finished else matches(library, places)
     log = _log(view, places)
     failing = [] if view.finished else _failing(log)
-    alarms = _alarms(view)
+    read = any(hit.pattern.rank >= READ_RANK for hit in hits)
+    words = _last_words(view, hits, read)
+    alarms = _alarms(view) + ([words.id] if words and not read else [])
     ids = {
         *CONTEXT,
         *alarms,
@@ -78,7 +81,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         hits=hits,
         courses=[log.course(hit.positions, hit.is_state) for hit in hits],
         failing=failing,
-        values=_values(view) if hits else {},
+        values=_values(view) | {"last_words": quoted(words)},
         looked_at=view.looked_at,
         quotes={each: short(quote(value)) for each, value in found.items()},
         times={each: stamp for each, value in found.items() if (stamp := time_of(value) or _ended(view, each))},
@@ -151,7 +154,6 @@ def _values(view: View) -> dict[str, str]:
     values["page_message"] = _of_page(view)
     expired = [check.certificate.not_after for check in failed if check.certificate]
     values["certificate_date"] = f" (on {expired[0][:10]})" if expired else ""
-    values["last_words"] = _last_words(view)
     return {key: short(value) for key, value in values.items()}
 
 
@@ -187,9 +189,10 @@ def _of_page(view: View) -> str:
     return f"{bad.url}: {'; '.join(each.message for each in bad.reasons[:2])}" if bad else ""
 
 
-def _last_words(view: View) -> str:
-    """The last line of the newest trace: the exception that ended it."""
-    for line in reversed(view.logs.lines if view.logs else []):
-        if "Traceback (most recent call last):" in line.text:
-            return ": " + line.text.rstrip().rpartition("\n")[2]
-    return ""
+def _last_words(view: View, hits: list[Hit], read: bool) -> Words | None:
+    """What the log of a service in trouble says: the lines that a rule only recognised, or where none did the end."""
+    quoting = next((hit for hit in hits if "{last_words}" in hit.pattern.explanation), None)
+    lines = [line for line in recent(view) if quoting and line.id in quoting.evidence]
+    if lines or read or view.status not in (Status.FAILED, Status.DEGRADED):
+        return last_words(lines, ended=True)
+    return last_words(recent(view), ended=view.down)

@@ -48,6 +48,7 @@ _COMPUTED = (
 )
 _BARE_FLAGS = re.compile(r"(?<!\\)\(\?[a-zA-Z-]+\)")
 _GROUP = re.compile(r"(?<!\\)\(\?P<([a-z_]+)>")
+CAPTURED = frozenset(("upstream", "port", "user", "path", "limit", "setting"))
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _KNOWN_PLACEHOLDERS = frozenset(
     [
@@ -86,9 +87,20 @@ class Clause(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, ren
     recovered: Annotated[
         str | None, _says("what the log says when all is well again: only what comes after that counts")
     ] = None
+    near: Annotated[
+        str | None,
+        _says("an expression: it captures what the failure is about, where `regex` does not, close to it in the log"),
+    ] = None
     one_of: Annotated[list[Any] | None, _says("the value is one of these")] = None
     above: Annotated[float | None, _says("the value is a number above this one")] = None
     empty: Annotated[bool | None, _says("whether the value is empty")] = None
+
+
+class Unnamed(msgspec.Struct, forbid_unknown_fields=True):
+    """What is said of a failure whose object the log does not name."""
+
+    rank: Annotated[int, _says("how much it explains then")]
+    explanation: Annotated[str, _says("one sentence for people, without what could not be captured")]
 
 
 class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -115,12 +127,31 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     accuses: Annotated[
         bool | None, _says("whether the one that is blamed counts as broken even if it shows nothing itself")
     ] = None
+    yields: Annotated[
+        bool, _says("whether it stands back where a specific pattern reads the same log item: for general sayings")
+    ] = False
+    unnamed: Annotated[
+        Unnamed | None,
+        _says(
+            "what holds where nothing was captured that `explanation` mentions; without it the pattern does not fire"
+        ),
+    ] = None
     fixes: Annotated[list[Fix], _says("what helps here, more than what helps against the cause in general")] = []
 
     @property
     def telling(self) -> Clause | None:
         """The clause on the log that tells: the first. Others say what must be there beside it."""
         return next((clause for clause in self.match if clause.where == "log"), None)
+
+    @property
+    def general(self) -> bool:
+        """Whether it is said of any program, so that what it is about has to be found."""
+        return self.yields or self.unnamed is not None
+
+    @property
+    def mentions(self) -> frozenset[str]:
+        """What the explanation needs from a log to be a sentence."""
+        return frozenset(PLACEHOLDER.findall(self.explanation)) & CAPTURED
 
     @property
     def accusing(self) -> bool:
@@ -148,6 +179,12 @@ class Written(Pattern, rename={"but_not": "not"}, forbid_unknown_fields=True, om
     recovered: Annotated[
         str | None, _says("what the log says when all is well again: only what comes after that counts")
     ] = None
+    near: Annotated[
+        str | None,
+        _says(
+            "an expression: it captures what the failure is about, where the saying does not, close to it in the log"
+        ),
+    ] = None
     near_misses: Annotated[list[str], _says("logs that look alike, on which the pattern does not fire")] = []
 
     def compiled(self) -> Pattern:
@@ -155,10 +192,10 @@ class Written(Pattern, rename={"but_not": "not"}, forbid_unknown_fields=True, om
         fields = {name: getattr(self, name) for name in Pattern.__struct_fields__}
         if self.says:
             together = _alternation([each.text for each in self.says])
-            telling = Clause("log", regex=together, but_not=self.but_not, recovered=self.recovered)
+            telling = Clause("log", regex=together, but_not=self.but_not, recovered=self.recovered, near=self.near)
             fields["match"] = [telling, *self.match]
-        elif self.but_not is not None or self.recovered is not None or self.near_misses:
-            raise PatternError("'not', 'recovered' and 'near_misses' belong to 'says'")
+        elif self.but_not is not None or self.recovered is not None or self.near is not None or self.near_misses:
+            raise PatternError("'not', 'recovered', 'near' and 'near_misses' belong to 'says'")
         return Pattern(**fields)
 
 
@@ -313,10 +350,13 @@ def _check(library: Library, name: str, pattern: Pattern, checked: bool) -> None
         # Compiling all expressions takes long: those that come with the tools are tried by the tests, once for all.
         if clause.regex is None and (clause.where == "log" or clause.but_not is not None):
             raise PatternError(f"{name}: {where}: a clause on the log, or one with 'not', has a regex")
-        if clause.recovered is not None and clause.where != "log":
-            raise PatternError(f"{name}: {where}: only a clause on the log has 'recovered'")
-        for text in filter(None, (clause.regex, clause.but_not, clause.recovered)) if not checked else ():
+        if (clause.recovered is not None or clause.near is not None) and clause.where != "log":
+            raise PatternError(f"{name}: {where}: only a clause on the log has 'recovered' and 'near'")
+        for text in filter(None, (clause.regex, clause.but_not, clause.recovered, clause.near)) if not checked else ():
             _try(library, name, where, text)
-    unknown = set(PLACEHOLDER.findall(pattern.explanation)) - _KNOWN_PLACEHOLDERS
+    if pattern.unnamed is not None and not pattern.mentions:
+        raise PatternError(f"{name}: {where}: 'unnamed', but the explanation mentions nothing that is captured")
+    sentences = pattern.explanation + (pattern.unnamed.explanation if pattern.unnamed else "")
+    unknown = set(PLACEHOLDER.findall(sentences)) - _KNOWN_PLACEHOLDERS
     if unknown:
         raise PatternError(f"{name}: {where}: unknown placeholder {{{sorted(unknown)[0]}}} in 'explanation'")

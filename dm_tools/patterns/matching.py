@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from dm_tools.evidence.view import View, recent
-from dm_tools.patterns import causes
+from dm_tools.patterns import causes, objects
 from dm_tools.patterns.haystack import Captures, Haystack
 from dm_tools.patterns.language import PLACEHOLDER, Clause, Library, Pattern
 from dm_tools.records import Cause, LogLine, Mount
+from dm_tools.text.times import seconds_between
 
 # What a failing healthcheck prints of these is said of the service that it asks, not by the service of another one.
 OF_THE_CHECK = frozenset(
@@ -43,6 +46,8 @@ NOBODY_THERE = re.compile(r"(?i)refused|failed to connect|couldn.t connect|no re
 
 MAX_EVIDENCE = 3  # ids per clause: the newest; more of the same proves nothing more
 MAX_LOOKED_AT = 24  # newest matches of a clause in a log that are looked at for the peers that they name
+READ_RANK = 50  # from this on a pattern says why something fails, not only that it does
+HIGHEST_RANK = 100
 MAX_PEERS = 4  # peers that one pattern may blame
 
 
@@ -95,7 +100,37 @@ def matches(library: Library, places: Places) -> list[Hit]:
     possible = [each for text in places.haystack.possible for each in library.telling_of.get(text, ())]
     silent = [each for first, patterns in library.silent.values() if places.look(first) for each in patterns]
     patterns = sorted([*silent, *possible], key=lambda pattern: (-pattern.rank, pattern.id))
-    return [Hit(pattern, seen) for pattern in patterns for seen in _fires(pattern, places)]
+    hits = [hit for pattern in patterns for seen in _fires(pattern, places) if (hit := _named(pattern, seen))]
+    return sorted(_yielding(hits, places), key=lambda hit: (-hit.pattern.rank, hit.pattern.id))
+
+
+def _named(pattern: Pattern, seen: list[Seen]) -> Hit | None:
+    """The hit as its captures allow: where the log does not name what the explanation mentions, it says less."""
+    hit = Hit(pattern, seen)
+    if not pattern.general or pattern.mentions <= hit.captures.keys():
+        return hit
+    if pattern.unnamed is None:
+        return None
+    return Hit(
+        msgspec.structs.replace(pattern, rank=pattern.unnamed.rank, explanation=pattern.unnamed.explanation), seen
+    )
+
+
+def _yielding(hits: list[Hit], places: Places) -> Iterator[Hit]:
+    """The hits, strongest first; of a general saying only what neither a specific nor a stronger general one reads."""
+    hits.sort(key=lambda hit: (hit.pattern.yields, -hit.pattern.rank, hit.pattern.id))
+    reading: list[tuple[int, Clause]] = []
+    for hit in hits:
+        rank, telling = hit.pattern.rank, hit.pattern.telling
+        if hit.pattern.yields:
+            stronger = [clause for other, clause in reading if other > rank]
+            for seen in hit.seen:
+                seen.evidence = [each for each in seen.evidence if not places.read_by(stronger, each)]
+            if not hit.evidence:
+                continue
+        if rank >= READ_RANK and telling is not None:
+            reading.append((rank if hit.pattern.yields else HIGHEST_RANK + 1, telling))
+        yield hit
 
 
 def _fires(pattern: Pattern, places: Places) -> list[list[Seen]]:
@@ -124,6 +159,7 @@ class Places:
         self.lines = [*recent(view), *spoken]
         self.haystack = Haystack(library.searcher, [line.text for line in self.lines])
         self.values: dict[str, list[tuple[str, Any]]] = {}
+        self._by_id = {line.id: line for line in self.lines}
 
     def look(self, clause: Clause, cause: Cause | None = None) -> list[Seen]:
         """What makes a clause hold, empty if nothing does; of a log once for every peer that it names.
@@ -141,13 +177,17 @@ class Places:
         return "inspect:health" in causes.carriers(cause) and not (cause in OF_THE_CHECK and itself)
 
     def _in_log(self, clause: Clause, cause: Cause | None) -> list[Seen]:
-        found: dict[str | None, list[tuple[int, Captures]]] = {}
+        found: dict[str | None, list[tuple[int, list[str], Captures]]] = {}
         well = self._recovered(clause)
         for position, captures in self.haystack.newest(clause.regex or "", clause.but_not, MAX_LOOKED_AT):
             over = max(well.get(name, -1) for name in (None, *captures.values()))
             if position <= over or not self._heard(position, captures, cause):
                 continue
-            found.setdefault(captures.get("upstream"), []).append((position, captures))
+            ids = [self.lines[position].id]
+            if clause.near is not None:
+                captures, beside = self._named(clause, position, captures)
+                ids += beside
+            found.setdefault(captures.get("upstream"), []).append((position, ids, captures))
         if not found:
             return []
         first = self.haystack.first(clause.regex or "", clause.but_not, well.get(None, -1))
@@ -155,10 +195,10 @@ class Places:
         return [
             Seen(
                 clause,
-                evidence=[self.lines[position].id for position, _ in reversed(newest[:MAX_EVIDENCE])],
-                captures=newest[0][1],
-                oldest=oldest if len(found) == 1 else self.lines[newest[-1][0]].id,
-                positions=[position for position, _ in newest],
+                evidence=list(dict.fromkeys(each for _, ids, _ in reversed(newest[:MAX_EVIDENCE]) for each in ids)),
+                captures=newest[0][2],
+                oldest=oldest if len(found) == 1 else newest[-1][1][0],
+                positions=[position for position, _, _ in newest],
             )
             for newest in found.values()
         ]
@@ -172,6 +212,46 @@ class Places:
             for name in captures.values() or (None,):
                 last.setdefault(name, position)
         return last
+
+    def _named(self, clause: Clause, position: int, captures: Captures) -> tuple[Captures, list[str]]:
+        """The captures with what the failure is about, and the ids of the items around it that name that."""
+        searcher, near, line = self.library.searcher, clause.near or "", self.lines[position]
+        captures = objects.usable(captures)
+        wanted = {name.rstrip("0123456789") for name in searcher.compiled(near).groupindex}
+        if wanted & captures.keys() - {"port"}:
+            return captures, []
+        start, end = searcher.own(clause.regex or "", line.text) or (0, 0)
+        if found := objects.nearest(searcher, near, line.text, start, end):
+            return captures | found, []
+        inspect = self.view.inspect
+        if "upstream" in wanted and inspect is not None:
+            needs = [*inspect.env_hosts, *inspect.depends_on]
+            if found := objects.of_environment(line.text, captures.get("port"), needs, self.library.technologies):
+                return captures | found, []
+        for other in self._around(position):
+            if found := objects.beside(searcher, near, other.text):
+                return captures | found, [other.id]
+        return captures, []
+
+    def _around(self, position: int) -> Iterator[LogLine]:
+        """The items of the same stream and moment, the closest first."""
+        line = self.lines[position]
+        for distance in range(1, objects.AROUND + 1):
+            for at in (position - distance, position + distance):
+                if 0 <= at < len(self.lines) and self.lines[at].stream == line.stream:
+                    apart = seconds_between(line.ts, self.lines[at].ts)
+                    if apart is None or abs(apart) <= objects.SECONDS:
+                        yield self.lines[at]
+
+    def read_by(self, clauses: list[Clause], evidence_id: str) -> bool:
+        """Whether any of these clauses on the log matches in one log item."""
+        line = self._by_id.get(evidence_id)
+        own = self.library.searcher.own
+        return line is not None and any(
+            own(each.regex or "", line.text) is not None
+            and not (each.but_not and self.library.searcher.found(each.but_not, line.text))
+            for each in clauses
+        )
 
     def _in_values(self, clause: Clause) -> list[Seen]:
         if clause.where not in self.values:
