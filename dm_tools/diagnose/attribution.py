@@ -15,7 +15,7 @@ from dm_tools.diagnose.topology import LOOPBACK, Topology
 from dm_tools.evidence.requests import Failing
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, explain
-from dm_tools.records import Cause, Finding, Fix, Severity, Status
+from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
 from dm_tools.text.shorten import short
 from dm_tools.text.times import lasting
 
@@ -396,6 +396,7 @@ def _explained_by_the_map(service: str, claim: Claim, stack: dict[str, Judged], 
             f"{service} is refused at {at}: {peer} runs, but accepts no connection there (it listens on another port, "
             "or only on its own loopback address)"
         )
+        claim.fixes = [Fix(ActionName.CHECK_CONFIG, Confidence.HIGH, f"see on which address and port {peer} listens")]
         stack[peer].accused_by.append(_said_of(service, claim))
 
 

@@ -52,8 +52,21 @@ _CALLED = {
     "broker": {"rabbitmq", "kafka", "redis", "nats"},
     "amqp": {"rabbitmq"},
     "queue": {"rabbitmq", "redis"},
-    "smtp": {"smtp"},
+    "smtp": {"mail server"},
 }
+# The libraries through which they speak to one: a trace names them in its frames.
+_CLIENTS = {
+    "mail server": ("smtplib", "aiosmtplib", "nodemailer", "smtpconnection", "javamail"),
+    "mysql": ("pymysql", "mysqlclient", "mysqldb", "mysqli", "mysql2", "aiomysql"),
+    "postgres": ("psycopg", "psycopg2", "asyncpg", "pgx", "pgjdbc", "npgsql"),
+    "mongodb": ("pymongo", "mongoose", "motor"),
+    "rabbitmq": ("pika", "amqplib", "amqpstorm", "bunny"),
+    "redis": ("ioredis", "jedis", "lettuce", "hiredis", "predis"),
+    "memcached": ("pymemcache", "memjs", "spymemcached", "pylibmc"),
+    "kafka": ("kafkajs", "confluent", "aiokafka", "sarama"),
+    "ldap": ("ldap3", "ldapjs"),
+}
+_CALLED |= {client: {technology} for technology, clients in _CLIENTS.items() for client in clients}
 
 
 def usable(captures: Captures) -> Captures:
@@ -110,18 +123,20 @@ def of_environment(
 ) -> Captures:
     """The one service of those that a container's environment or labels name that a text speaks of; empty if unclear.
 
-    It is named in the text, or has the port, or the port of the technology that the text names.
+    It is named in the text, or has the port, or the port of the technology that the text names; or of all hosts it is
+    the only one without a port, and no other has that technology's.
     """
     known: dict[str, str] = {}
     for need in needs:
         host, _, own = need.partition(":")
         if own or host not in known:
             known[host] = own
-    words = set(re.findall(r"[a-z0-9]+", text[:MAX_TEXT].lower()))
+    ports = set(_ports(set(re.findall(r"[a-z0-9]+", text[:MAX_TEXT].lower())), technologies))
     for candidates in (
         [host for host in known if _names(text[:MAX_TEXT], host)],
         [host for host, own in known.items() if port and own == port],
-        [host for host, own in known.items() if own in set(_ports(words, technologies))],
+        [host for host, own in known.items() if own in ports],
+        [host for host, own in known.items() if ports and not own],
     ):
         if len(candidates) == 1:
             host = candidates[0]
