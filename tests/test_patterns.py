@@ -67,6 +67,7 @@ def health(output: str, exit_code: int = -1, **changes: Any) -> Record:
     return container(health="unhealthy", has_healthcheck=True, health_log=runs, **changes)
 
 
+FORGOTTEN = {"finished_at": "2026-01-01T00:05:00Z", "events_since": "2026-01-01T00:05:00.001Z"}
 KILLED = [{"ts": "2026-01-01T00:09:00Z", "action": "kill", "signal": 9, "exit_code": None}]
 OOM = [{"ts": "2026-01-01T00:09:00Z", "action": "oom", "signal": None, "exit_code": None}]
 CHDIR = 'chdir to cwd ("/app") set in config.json failed: {}: unknown'
@@ -234,6 +235,10 @@ STATES: dict[str, tuple[Record, Record]] = {
     "container.ended": (
         container(state="exited", restart_policy="no", has_healthcheck=True),
         container(state="exited", restart_policy="always"),
+    ),
+    "container.ended_unseen": (
+        container(state="exited", restart_policy="no", **FORGOTTEN),
+        container(state="exited", restart_policy="no", **FORGOTTEN | {"events_since": "2026-01-01T00:04:59.999Z"}),
     ),
     "container.killed": (
         container(state="exited", exit_code=137, events=KILLED),

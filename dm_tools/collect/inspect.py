@@ -11,6 +11,7 @@ from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Engine, Engines
 from dm_tools.pipe import clock
 from dm_tools.records import Event, HealthLog, Inspect, Limits, Mount, Network, NetworkOwner, Port, Process
+from dm_tools.text import times
 
 Record = dict[str, Any]
 
@@ -30,13 +31,13 @@ def inspect(record: Record, engines: Engines, window_seconds: float) -> Record:
     raw = reading.inspect(engine, container["Id"])
     observed_at = clock.rfc3339(clock.now())
     try:
-        raw_events = reading.events(engine, container["Id"], window_seconds)
+        raw_events, events_since = reading.events(engine, container["Id"], window_seconds)
     except records.Problem as problem:
         record = records.with_error(record, "inspect", problem.code, problem.message)
-        raw_events = []
+        raw_events, events_since = [], None
     record = record | {"container": raw["Name"].lstrip("/")}
     redactor = redact.Redactor(redact.following(record), secrets(raw))
-    found = digest(raw, raw_events, observed_at, redactor)
+    found = digest(raw, raw_events, observed_at, redactor, events_since)
     if found.state == "running":
         found.processes = processes(_or_nothing(lambda: reading.processes(engine, container["Id"])), redactor)
     if found.network_mode.startswith(SHARED):
@@ -90,9 +91,19 @@ def secrets(raw: dict[str, Any]) -> list[str]:
 
 
 def digest(
-    raw: dict[str, Any], raw_events: list[dict[str, Any]], observed_at: str, redactor: redact.Redactor
+    raw: dict[str, Any],
+    raw_events: list[dict[str, Any]],
+    observed_at: str,
+    redactor: redact.Redactor,
+    events_since: float | None = None,
 ) -> Inspect:
-    """The engine's answer without what judgement does not need, and without any environment value."""
+    """The engine's answer without what judgement does not need, and without any environment value.
+
+    `events_since`: since when the events are complete, in seconds since 1970; None if nobody knows.
+    """
+    if len(raw_events) > MAX_EVENTS:
+        raw_events = raw_events[-MAX_EVENTS:]
+        events_since = reading.moment(raw_events[0])
     state, config, host_config = raw["State"], raw["Config"], raw["HostConfig"]
     labels = config.get("Labels") or {}
     health = state.get("Health") or {}
@@ -124,7 +135,8 @@ def digest(
         depends_on=[redactor.redact(name) for name in sorted(_conditions(labels))],
         env_names=sorted(environment),
         env_hosts=env_hosts(_peers(config, environment)),
-        events=[_event(event) for event in raw_events[-MAX_EVENTS:]],
+        events=[_event(event) for event in raw_events],
+        events_since=clock.rfc3339(events_since) if events_since is not None else None,
         conditions={redactor.redact(name): each for name, each in sorted(_conditions(labels).items()) if each},
     )
 
@@ -140,7 +152,8 @@ def _safe(value: str, redactor: redact.Redactor) -> str:
 
 
 def _time(value: str | None) -> str | None:
-    return None if not value or value == NEVER else value
+    """In UTC: the engine tells the times of healthchecks in its machine's zone, Podman others, too."""
+    return None if not value or value == NEVER else times.utc(value)
 
 
 def _has_healthcheck(config: dict[str, Any]) -> bool:
@@ -217,10 +230,9 @@ def _conditions(labels: dict[str, str]) -> dict[str, str]:
 
 def _event(event: dict[str, Any]) -> Event:
     attributes = (event.get("Actor") or {}).get("Attributes") or {}
-    nanoseconds = event.get("timeNano") or int(event.get("time") or 0) * 10**9
     return Event(
-        ts=clock.rfc3339(nanoseconds / 1e9),
-        action=event.get("Action") or event.get("status") or "",
+        ts=clock.rfc3339(reading.moment(event)),
+        action=event.get("Action") or "",
         exit_code=_int(attributes.get("exitCode")),
         signal=_int(attributes.get("signal")),
     )

@@ -15,7 +15,7 @@ from dm_tools.diagnose.topology import LOOPBACK, Topology
 from dm_tools.evidence.requests import Failing
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, explain
-from dm_tools.records import Cause, Finding, Fix, Severity, Status
+from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
 from dm_tools.text.shorten import short
 from dm_tools.text.times import lasting
 
@@ -202,18 +202,27 @@ def _of_requests(service: str, failing: Failing, facts: Facts, topology: Topolog
     peer = topology.resolve(failing.server, service) if failing.server else None
     answered = f"answers {failing.status} to" if failing.status > 0 else "does not answer"
     count = f"the last {failing.count} all failed" + (f", {failing.well} went well before" if failing.well else "")
+    gone = failing.status in (404, 410)
+    meaning = ": what was there is gone (its files, a mount or a route)" if gone else ""
     finding = Finding(
         pattern=REQUESTS,
-        cause=Cause.HTTP_ERROR,
+        cause=Cause.RESOURCE_MISSING if gone else Cause.HTTP_ERROR,
         severity=Severity.CRITICAL,
-        explanation=f"{peer or service} {answered} requests for {short(failing.path, 60)}: {count}",
+        explanation=f"{peer or service} {answered} requests for {short(failing.path, 60)}: {count}{meaning}",
         evidence=failing.lines,
         captures={"status": str(failing.status), "path": short(failing.path, 100)},
         points_to=peer if peer != service else None,
         since=facts.times.get(failing.lines[0]),
         occasions=failing.count,
     )
-    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count))
+    fixes = [
+        Fix(
+            ActionName.CHECK_CONFIG,
+            Confidence.MEDIUM,
+            "see whether its files, its mounts and its routes are as they were",
+        )
+    ]
+    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count), fixes=fixes if gone else [])
 
 
 def _claim(service: str, hit: Hit, course: Course, facts: Facts, topology: Topology, library: Library) -> Claim:

@@ -12,7 +12,7 @@ import msgspec
 from dm_tools import records
 from dm_tools.evidence import pages as page
 from dm_tools.records import Event, Inspect, LogLine, Logs, Page, Probe, ProbeError, Screenshot, Stats, Status, Step
-from dm_tools.text.times import TIME, parse_time, seconds_between
+from dm_tools.text.times import TIME, parse_time, seconds_between, utc
 
 # Compose renames a container like this while it puts a new one in its place: `ff201f16580e_shop-app-1`.
 REPLACED = re.compile(r"^/?[0-9a-f]{12}_.")
@@ -221,6 +221,12 @@ class View:
         return [(id, output) for output, id in said.items()]
 
     @property
+    def events_forgotten(self) -> bool:
+        """The container ended before what the engine remembers: that there is no event of a command proves nothing."""
+        gap = seconds_between(self.inspect.events_since, self.inspect.finished_at) if self.inspect else None
+        return gap is not None and gap < 0
+
+    @property
     def finished(self) -> bool:
         """A job that has done its work: ended with 0, nobody stopped it, nobody expects it to answer."""
         found = self.inspect
@@ -348,6 +354,6 @@ def recent(view: View) -> list[LogLine]:
         newest = observed if newest is None or view.status == Status.HEALTHY else min(newest, observed)
     if newest is None:
         return lines
-    # The engine's times are all UTC and of one form: their order as text is their order in time.
+    # Times in UTC are all of one form: their order as text is their order in time.
     bound = datetime.fromtimestamp(max(newest - RECENT_SECONDS, 0), UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return [line for line in lines if line.ts is None or line.ts >= bound or not TIME.match(line.ts)]
+    return [line for line in lines if line.ts is None or utc(line.ts) >= bound or not TIME.match(line.ts)]

@@ -33,7 +33,17 @@ _LISTS = (
     "mount.system",
 )
 _COMPUTED = (
-    *("answers", "down", "looping", "missing", "probe.status", "ended.code", "ended.killed", "ended.memory"),
+    *(
+        "answers",
+        "down",
+        "events_forgotten",
+        "looping",
+        "missing",
+        "probe.status",
+        "ended.code",
+        "ended.killed",
+        "ended.memory",
+    ),
     *("ended.stopped", "health.port", "process.state", "processes.ended"),
 )
 _BARE_FLAGS = re.compile(r"(?<!\\)\(\?[a-zA-Z-]+\)")

@@ -210,6 +210,8 @@ class Places:
             yield from ((check.id, probe.status) for check in checks if probe)
         elif where == "looping":
             yield from [("inspect:restart_count", self.view.looping)] if inspect else []
+        elif where == "events_forgotten":
+            yield from [("inspect:events_since", self.view.events_forgotten)] if inspect else []
         elif where == "down":
             yield from [("inspect:state", self.view.down)] if inspect else []
         elif where == "health":

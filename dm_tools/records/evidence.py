@@ -208,8 +208,9 @@ class Limits(Section):
 class Inspect(Section):
     """Section `inspect`, ids `inspect:KEY`: a digest of the container as it was at `observed_at`.
 
-    Environment by *names* only: values may be secrets. `conditions`: what Compose waits for, by the name of the service
-    that is depended on (service_started, service_healthy, service_completed_successfully).
+    Environment by *names* only: values may be secrets. `events_since`: how far back the engine remembers events (null:
+    unknown); that none is there tells nothing of the time before. `conditions`: what Compose waits for, by the name of
+    the service that is depended on (service_started, service_healthy, service_completed_successfully).
     """
 
     observed_at: str
@@ -239,6 +240,7 @@ class Inspect(Section):
     env_names: list[str]
     env_hosts: list[str]
     events: list[Event]
+    events_since: str | None = None
     conditions: dict[str, str] = msgspec.field(default_factory=dict)
     processes: list[Process] = msgspec.field(default_factory=list)
     network_owner: NetworkOwner | None = None
