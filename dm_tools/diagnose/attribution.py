@@ -15,7 +15,7 @@ from dm_tools.diagnose.topology import LOOPBACK, Topology
 from dm_tools.evidence.requests import Failing
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, explain
-from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
+from dm_tools.records import Cause, Finding, Fix, Severity, Status
 from dm_tools.text.shorten import short
 from dm_tools.text.times import lasting
 
@@ -215,14 +215,7 @@ def _of_requests(service: str, failing: Failing, facts: Facts, topology: Topolog
         since=facts.times.get(failing.lines[0]),
         occasions=failing.count,
     )
-    fixes = [
-        Fix(
-            ActionName.CHECK_CONFIG,
-            Confidence.MEDIUM,
-            "see whether its files, its mounts and its routes are as they were",
-        )
-    ]
-    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count), fixes=fixes if gone else [])
+    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count))
 
 
 def _claim(service: str, hit: Hit, course: Course, facts: Facts, topology: Topology, library: Library) -> Claim:

@@ -56,6 +56,21 @@ def stats(engine: Engine, container_id: str) -> dict[str, Any]:
         raise
 
 
+def processes(engine: Engine, container_id: str) -> dict[str, Any]:
+    """The processes of a running container, as ps prints them for the engine: `Titles` and `Processes`.
+
+    The names of programs only: arguments may hold secrets. An engine that cannot tell answers with an error.
+    """
+
+    def read(client: Any) -> dict[str, Any]:
+        words = {"ps_args": "-eo pid,ppid,state,comm"}
+        seconds = min(engine.timeout, PS_SECONDS)
+        with _get(client, f"/containers/{container_id}/top", words, seconds) as answer:
+            return _object(answer.json())
+
+    return engine.ask(container_id[:12], read)
+
+
 def events(engine: Engine, container_id: str, seconds: float) -> tuple[list[dict[str, Any]], float]:
     """What happened to a container within the last `seconds`, oldest first; and since when (seconds since 1970) the
     engine knows: what is not there may have happened before that.

@@ -118,6 +118,12 @@ class View:
         return self.looping or (self.inspect is not None and self.inspect.state in ("exited", "dead"))
 
     @property
+    def events_forgotten(self) -> bool:
+        """The container ended before what the engine remembers: that there is no event of a command proves nothing."""
+        gap = seconds_between(self.inspect.events_since, self.inspect.finished_at) if self.inspect else None
+        return gap is not None and gap < 0
+
+    @property
     def last_run(self) -> list[tuple[str, Event]]:
         """The events of the newest run that has ended, its start left out: evidence ids and events, oldest first.
 
@@ -219,12 +225,6 @@ class View:
             if run.exit_code and run.output and (run.start or since) >= since  # old entries survive a restart
         }
         return [(id, output) for output, id in said.items()]
-
-    @property
-    def events_forgotten(self) -> bool:
-        """The container ended before what the engine remembers: that there is no event of a command proves nothing."""
-        gap = seconds_between(self.inspect.events_since, self.inspect.finished_at) if self.inspect else None
-        return gap is not None and gap < 0
 
     @property
     def finished(self) -> bool:
