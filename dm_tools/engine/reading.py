@@ -130,21 +130,6 @@ def _events(engine: Engine, subject: str, parameters: dict[str, Any]) -> list[di
     return engine.ask(subject, read)
 
 
-def processes(engine: Engine, container_id: str) -> dict[str, Any]:
-    """The processes of a running container, as ps prints them for the engine: `Titles` and `Processes`.
-
-    The names of programs only: arguments may hold secrets. An engine that cannot tell answers with an error.
-    """
-
-    def read(client: Any) -> dict[str, Any]:
-        words = {"ps_args": "-eo pid,ppid,state,comm"}
-        seconds = min(engine.timeout, PS_SECONDS)
-        with _get(client, f"/containers/{container_id}/top", words, seconds) as answer:
-            return _object(answer.json())
-
-    return engine.ask(container_id[:12], read)
-
-
 def log(
     engine: Engine, raw: dict[str, Any], tail: int, since: float | None, take: Callable[[str, bytes], None]
 ) -> bool:
