@@ -209,9 +209,8 @@ class Inspect(Section):
     """Section `inspect`, ids `inspect:KEY`: a digest of the container as it was at `observed_at`.
 
     Environment by *names* only: values may be secrets. `events_since`: how far back the engine remembers events (null:
-    unknown); that none is there tells nothing of the time before.
-    Environment by *names* only: values may be secrets. `conditions`: what Compose waits for, by the name of the service
-    that is depended on (service_started, service_healthy, service_completed_successfully).
+    unknown); that none is there tells nothing of the time before. `conditions`: what Compose waits for, by the name of
+    the service that is depended on (service_started, service_healthy, service_completed_successfully).
     """
 
     observed_at: str
