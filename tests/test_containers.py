@@ -163,6 +163,41 @@ def test_a_log_that_cannot_be_read_is_said(run: Run, box: Box, shop: dict[str, s
     assert "logs" not in record
 
 
+@pytest.mark.parametrize("tty", [False, True])
+def test_the_local_driver_ends_a_long_line_without_a_newline(
+    run: Run, box: Box, shop: dict[str, str], tty: bool
+) -> None:
+    script = "print('first'); print('x' * 40000); print('ERROR why'); print('last')"
+    box("log", "python3", "-uc", script, tty=tty, log_config={"Type": "local"}).wait()
+    logs = one(run("dm-logs dmtest-log", **shop))["logs"]
+    texts = [line["text"] for line in logs["lines"]]
+    assert [texts[0], texts[1][:1], *texts[2:]] == ["first", "x", "ERROR why", "last"]
+    assert not logs["truncated"]
+    tail = one(run("dm-logs --tail 4 dmtest-log", **shop))["logs"]
+    assert tail["lines"][0]["text"].startswith("[... the beginning left out ...] x")
+    assert [line["text"] for line in tail["lines"][1:]] == ["ERROR why", "last"]
+    assert tail["truncated"]
+    shorter = one(run("dm-logs --tail 3 dmtest-log", **shop))["logs"]
+    assert [line["text"] for line in shorter["lines"][-2:]] == ["ERROR why", "last"]
+
+
+def test_a_log_server_that_is_away_is_named_by_its_driver(run: Run, box: Box, shop: dict[str, str]) -> None:
+    """The engine's copy of what was sent there can be read until the container ends."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        log_config = {"Type": "syslog", "Config": {"syslog-address": address}}
+        container = box("log", "sh", "-c", "echo hello; sleep 100", log_config=log_config)
+        lines: list[Any] = []
+        while not lines:
+            lines = one(run("dm-logs dmtest-log", **shop))["logs"]["lines"]
+        assert [line["text"] for line in lines] == ["hello"]
+    container.kill()
+    container.wait()
+    record = one(run("dm-logs dmtest-log", **shop), 4)
+    assert codes(record) == ["logs:logs_unavailable"]
+    assert "driver 'syslog': dial tcp 127.0.0.1:" in record["errors"][0]["message"]
+
+
 def test_a_container_that_never_said_anything_has_an_empty_log(run: Run, box: Box, shop: dict[str, str]) -> None:
     box("log", "sleep", "100", start=False)
     empty = {"lines": [], "total_lines": 0, "truncated": False, "templates": []}
@@ -205,6 +240,7 @@ def test_state_exit_code_limits_and_events(run: Run, box: Box, shop: dict[str, s
     assert inspect["limits"] == {"memory_bytes": 64 * 2**20, "cpus": 0.5, "pids": 50}
     assert [event["action"] for event in inspect["events"]] == ["create", "start", "die"]
     assert inspect["events"][-1]["exit_code"] == 3
+    assert inspect["events_since"] <= inspect["events"][0]["ts"]
     assert inspect["finished_at"] and inspect["started_at"]  # a short run may end before it began, says the engine
     assert (inspect["health"], inspect["health_log"], inspect["has_healthcheck"]) == (None, [], False)
 

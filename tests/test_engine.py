@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -95,7 +96,7 @@ def counted(listen: Callable[[Handler], str], shop: dict[str, str]) -> tuple[str
 @pytest.mark.parametrize(
     ("command", "questions"),
     [
-        ("dm-inspect", {"inspect": 3, "events": 3}),
+        ("dm-inspect", {"inspect": 3, "top": 3}),
         ("dm-logs", {"inspect": 3, "logs": 3}),
         ("dm-stats", {"stats": 3}),
         ("dm-probe", {}),
@@ -110,6 +111,7 @@ def test_each_container_is_asked_for_once(
     assert (done.returncode, len(lines_of(done.stdout))) == (0, 3)
     lists = asked.pop("list")
     assert 1 <= lists <= 2  # a busy machine may take longer than a second
+    assert 1 <= asked.pop("events", 1) <= 3  # shared by those that ask at once
     assert asked == {"version": 1} | questions
 
 
@@ -211,6 +213,7 @@ GOOD = {
     "containers/json": whole(LISTED),
     f"{ID}/json": whole(INSPECTED),
     "events": whole(EVENT),
+    "top": whole({"Titles": ["PID", "PPID", "S", "COMMAND"], "Processes": [["1", "0", "S", "a"]]}),
     "logs": chunked(FRAME),
     "stats": whole({"pids_stats": {"current": 7}}),
 }
@@ -222,14 +225,16 @@ class Fake:
 
     def __init__(self, listen: Callable[[Handler], str], **answers: bytes) -> None:
         self.answers = GOOD | answers
+        self.parameters: dict[str, dict[str, str]] = {}  # of the newest question of each kind
         self.asked: Counter[str] = Counter()
         self.url = listen(self._serve)
 
     def _serve(self, connection: socket.socket) -> None:
         while head := connection.recv(65536):
-            path = head.split()[1].decode().partition("?")[0]
+            path, _, query = head.split()[1].decode().partition("?")
             name = next(name for name in self.answers if path.endswith(f"/{name}"))
             self.asked[name] += 1
+            self.parameters[name] = dict(parse_qsl(query))
             connection.sendall(self.answers[name])
             if not self.answers[name].endswith(b"0\r\n\r\n"):
                 return
@@ -265,6 +270,48 @@ def test_a_torn_answer_is_its_questions_problem_only(
     assert "docker_unreachable" not in done.stdout
 
 
+NO_TOP = b'HTTP/1.1 500 Oops\r\nContent-Length: 16\r\n\r\n{"message":"ps"}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (GOOD["top"], [{"state": "S", "command": "a"}]),
+        (NO_TOP, []),
+        (whole(None), []),
+        (whole({"Titles": ["USER", "PID"], "Processes": [["a", "1"]]}), []),
+    ],
+    ids=["told", "refused", "null", "other columns"],
+)
+def test_an_engine_that_cannot_tell_the_processes_is_none_the_worse(
+    run: Run, listen: Callable[[Handler], str], answer: bytes, found: list[dict[str, str]]
+) -> None:
+    done = run("dm-inspect a", DOCKER_HOST=Fake(listen, top=answer).url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert lines_of(done.stdout)[0]["inspect"]["processes"] == found
+
+
+SIDECAR = INSPECTED | {"HostConfig": {"NetworkMode": f"container:{'b' * 64}"}}
+NOBODY = b'HTTP/1.1 404 Not Found\r\nContent-Length: 31\r\n\r\n{"message":"No such container"}\n'
+OWNER = INSPECTED | {"Id": "b" * 64, "Name": "/b", "State": {"Status": "running", "StartedAt": "2026-01-01T00:00:00Z"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "name", "state"),
+    [(NOBODY, None, None), (whole(OWNER), "b", "running"), (NO_TOP, "", "")],
+    ids=["gone", "runs", "refused"],
+)
+def test_whose_network_is_shared_is_asked(
+    run: Run, listen: Callable[[Handler], str], answer: bytes, name: str | None, state: str | None
+) -> None:
+    fake = Fake(listen, **{f"{ID}/json": whole(SIDECAR), f"{'b' * 64}/json": answer})
+    owner = lines_of(run("dm-inspect a", DOCKER_HOST=fake.url).stdout)[0]["inspect"]["network_owner"]
+    if name == "":
+        assert owner is None, "that nobody could tell is no proof that it is gone"
+    else:
+        assert (owner["id"], owner["name"], owner["state"]) == ("b" * 64, name, state)
+
+
 def test_what_came_before_the_tear_is_kept(listen: Callable[[Handler], str]) -> None:
     fake = Fake(listen, logs=chunked(FRAME, FRAME[:9], end=False), events=chunked(TORN_LINE))
     engines = Engines(5)
@@ -276,7 +323,8 @@ def test_what_came_before_the_tear_is_kept(listen: Callable[[Handler], str]) -> 
     assert found["logs"]["truncated"]
     messages = [error["message"] for error in found["errors"]]
     assert len(messages) == 2
-    assert all(message.startswith(f"{ID[:12]}: the answer was cut short or garbled (") for message in messages)
+    words = "the answer was cut short or garbled ("
+    assert [message[: message.index(words)] for message in messages] == ["events: ", f"{ID[:12]}: "]
 
 
 def test_an_engine_that_tears_an_answer_and_is_gone_is_dead(listen: Callable[[Handler], str]) -> None:
@@ -315,8 +363,9 @@ def test_a_log_that_falls_silent_half_way_is_late_and_not_dead(listen: Callable[
     with contextlib.closing(Engine(fake.url, 0.3)) as engine:
         for terminal in (False, True):
             pieces: list[bytes] = []
+            raw = INSPECTED | {"Config": CONFIG | {"Tty": terminal}}
             with pytest.raises(records.Problem) as caught:
-                reading.log(engine, ID, terminal, 10, None, lambda stream, piece, to=pieces: to.append(piece))
+                reading.log(engine, raw, 10, None, lambda stream, piece, to=pieces: to.append(piece))
             assert caught.value.code == "docker_timeout"
             assert b"hello\n" in b"".join(pieces)
         assert reading.containers(engine) == LISTED
@@ -443,3 +492,119 @@ def test_an_engine_that_is_not_there_leaves_no_socket_open(tmp_path: Path) -> No
     with contextlib.closing(engine), pytest.raises(records.Problem, match="no such file or directory"):
         reading.containers(engine)
     gc.collect()  # an open socket would be a warning here, and so an error
+
+
+# Events: an engine whose memory holds just what is wanted is a fake
+
+
+def event(seconds_ago: float, action: str, container: str = ID) -> bytes:
+    """As since API 1.52, where the fields status, id and from are no more."""
+    happened = {"timeNano": int((time.time() - seconds_ago) * 1e9), "Action": action, "Type": "container"}
+    return json.dumps(happened | {"Actor": {"ID": container, "Attributes": {}}}).encode() + b"\n"
+
+
+def podman(value: object) -> bytes:
+    first, rest = whole(value).split(b"\r\n", 1)
+    return first + b"\r\nServer: Libpod/4.3.1 (linux)\r\n" + rest
+
+
+OTHER = "d00d" * 16
+
+
+@pytest.mark.parametrize(
+    ("held", "found", "reach"),
+    [
+        ([(900, "die"), (50, "start"), (20, "die")], ["start", "die"], 600),  # older than the window
+        ([(50, "exec_start", OTHER), (40, "start", OTHER), (20, "die")], ["die"], 50),
+        ([(50, "health_status: unhealthy"), (40, "exec_die: true"), (0, "kill")], ["kill"], 50),
+        ([], [], 0),  # the engine has just been started
+    ],
+)
+def test_events_say_how_far_back_the_engine_remembers(
+    listen: Callable[[Handler], str], held: list[tuple[Any, ...]], found: list[str], reach: float
+) -> None:
+    fake = Fake(listen, events=chunked(*(event(*each) for each in held)))
+    with contextlib.closing(Engine(fake.url, 5)) as engine:
+        events, since = reading.events(engine, ID, 600)
+    assert [each["Action"] for each in events] == found
+    assert time.time() - since == pytest.approx(reach, abs=10)
+    assert fake.parameters["events"]["since"] == "0" and "filters" not in fake.parameters["events"]
+    assert float(fake.parameters["events"]["until"]) == pytest.approx(time.time(), abs=10)
+
+
+def test_podman_is_asked_for_its_events_in_its_own_way(listen: Callable[[Handler], str]) -> None:
+    """An end makes it stop reading, so it is asked not to follow instead; and 4.3 knows `died` only."""
+    fake = Fake(listen, **{"containers/json": podman(LISTED), "events": chunked(event(30, "start"), event(20, "die"))})
+    with contextlib.closing(Engine(fake.url, 5)) as engine:
+        reading.containers(engine)
+        events, since = reading.events(engine, ID, 600)
+    assert [each["Action"] for each in events] == ["start", "die"]
+    assert time.time() - since == pytest.approx(600, abs=10)  # it keeps them in a file
+    asked = fake.parameters["events"]
+    assert (asked["stream"], asked.get("until")) == ("false", None)
+    filters = json.loads(asked["filters"])
+    assert {"die", "died"} <= set(filters["event"]) and filters["container"] == [ID]
+
+
+def test_podman_is_asked_twice_what_a_container_uses(run: Run, listen: Callable[[Handler], str]) -> None:
+    """As it answered of a container held to a tenth of a processor, on a machine that was not idle."""
+    first, second = (
+        podman({"read": read, "preread": "0001-01-01T00:00:00Z", "cpu_stats": stats, "precpu_stats": {}})
+        for read, stats in (
+            ("2026-11-30T11:27:05.346029453+01:00", cpu(130835071, 4732192247855)),
+            ("2026-11-30T11:27:06.354141665+01:00", cpu(229936472, 4734204448087)),
+        )
+    )
+
+    class Podman(Fake):
+        def _serve(self, connection: socket.socket) -> None:
+            while head := connection.recv(65536):
+                path = head.split()[1].decode().partition("?")[0]
+                name = next(name for name in self.answers if path.endswith(f"/{name}"))
+                self.asked[name] += 1
+                connection.sendall(second if self.asked["stats"] > 1 else self.answers[name])
+
+    fake = Podman(listen, **{"containers/json": podman(LISTED), "stats": first})
+    (found,) = lines_of(run("dm-stats a", DOCKER_HOST=fake.url).stdout)
+    assert fake.asked["stats"] == 2
+    assert found["stats"]["cpu_percent"] == pytest.approx(9.83, abs=0.01)
+
+
+def cpu(used: int, system: int) -> dict[str, Any]:
+    return {"cpu_usage": {"total_usage": used}, "system_cpu_usage": system, "online_cpus": 2}
+
+
+@pytest.mark.parametrize(("state", "codes"), [("running", ["stats:container_gone"]), ("exited", None)])
+def test_podman_says_nothing_of_what_a_container_used_that_has_ended(
+    run: Run, listen: Callable[[Handler], str], state: str, codes: list[str] | None
+) -> None:
+    """The list, where it still runs, may be a second old."""
+    answers = {"stats": chunked(), f"{ID}/json": whole(INSPECTED | {"State": {"Status": state}})}
+    (found,) = lines_of(run("dm-stats a", DOCKER_HOST=Fake(listen, **answers).url).stdout)
+    errors = [f"{error['stage']}:{error['code']}" for error in found.get("errors", [])]
+    assert errors == (codes or [])
+    assert codes or set(found["stats"].values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("driver", "status", "words", "code", "message"),
+    [
+        ("syslog", 500, "dial tcp 10.0.0.1:514: connect: refused", "logs_unavailable", "driver 'syslog': dial tcp"),
+        ("gelf", 501, "configured logging driver does not support reading", "logs_unavailable", "'gelf' cannot be"),
+        ("none", 500, "this container is using the 'none' log driver, cannot read logs", "logs_unavailable", "'none'"),
+        ("json-file", 500, "open /var/lib/docker/x-json.log: no such file", "docker_error", "no such file"),
+        ("fluentd", 404, "No such container", "container_gone", "No such container"),
+    ],
+)
+def test_why_the_engine_refuses_a_log(
+    run: Run, listen: Callable[[Handler], str], driver: str, status: int, words: str, code: str, message: str
+) -> None:
+    said = json.dumps({"message": words}).encode()
+    refused = b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+        *(status, len(said), said),
+    )
+    inspected = whole(INSPECTED | {"HostConfig": {"LogConfig": {"Type": driver, "Config": {}}}})
+    fake = Fake(listen, **{"logs": refused, f"{ID}/json": inspected})
+    (found,) = lines_of(run("dm-logs a", DOCKER_HOST=fake.url).stdout)
+    assert [error["code"] for error in found["errors"]] == [code]
+    assert message in found["errors"][0]["message"]

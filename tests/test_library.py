@@ -6,6 +6,7 @@ tests/data/sayings-without-example.txt holds the sayings that have no example ye
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -27,11 +28,22 @@ WRITTEN = written()
 WITHOUT = ROOT / "tests" / "data" / "sayings-without-example.txt"
 
 
+MOUNTED = {"mount.file": "/etc/app/app.conf", "mount.system": "/etc"}
+
+
 def record(name: str, text: str) -> dict[str, object]:
-    """A failed service whose log is the sample; a pattern that needs a stopped container gets one."""
+    """A failed service whose log is the sample; a pattern that needs a stopped container or a mount gets one."""
     clauses = PATTERNS[name].match
     down = any(clause.where in ("down", "looping") for clause in clauses)
-    changes = {"state": "restarting", "restart_count": 3, "exit_code": 1} if down else {}
+    changes: dict[str, Any] = {"state": "restarting", "restart_count": 3, "exit_code": 1} if down else {}
+    for clause in clauses:
+        if clause.where.startswith("inspect.") and clause.one_of:
+            changes[clause.where.removeprefix("inspect.")] = clause.one_of[-1]
+        if clause.where == "ended.code" and clause.one_of:
+            changes["exit_code"] = clause.one_of[0]
+        if clause.where in MOUNTED:
+            mount = {"type": "bind", "source": "/srv", "destination": MOUNTED[clause.where], "read_only": True}
+            changes["mounts"] = [mount]
     return service("x", "failed", log=items(text), **changes)
 
 

@@ -58,18 +58,158 @@ def shown(verdict: str, *codes: str, probed: bool = True) -> Record:
     return (container() if probed else {"service": "x"}) | section
 
 
+def port(number: int) -> Record:
+    return {"container_port": number, "protocol": "tcp", "host_ip": None, "host_port": None}
+
+
 def health(output: str, exit_code: int = -1, **changes: Any) -> Record:
     runs = [{"exit_code": exit_code, "output": output} | HEALTH_RUN]
     return container(health="unhealthy", has_healthcheck=True, health_log=runs, **changes)
 
 
+FORGOTTEN = {"finished_at": "2026-01-01T00:05:00Z", "events_since": "2026-01-01T00:05:00.001Z"}
 KILLED = [{"ts": "2026-01-01T00:09:00Z", "action": "kill", "signal": 9, "exit_code": None}]
 OOM = [{"ts": "2026-01-01T00:09:00Z", "action": "oom", "signal": None, "exit_code": None}]
+CHDIR = 'chdir to cwd ("/app") set in config.json failed: {}: unknown'
 NOT_FOUND = 'OCI runtime create failed: exec: "shop": executable file not found in $PATH: unknown'
 EXEC_FAILED = "OCI runtime exec failed: exec failed: unable to start container process: no such file or directory"
 
+# pattern id -> what the engine says of a start that failed (State.Error), and words that are somebody else's
+START_ERRORS = {
+    "container.bad_command": (NOT_FOUND, "port is already allocated"),
+    "container.wrong_platform": ("exec /usr/bin/app: exec format error", NOT_FOUND),
+    "container.user_missing": ("unable to find user node: no matching entries in passwd file", NOT_FOUND),
+    "container.workdir_denied": (CHDIR.format("permission denied"), CHDIR.format("no such file or directory")),
+    "container.workdir": (CHDIR.format("no such file or directory"), CHDIR.format("permission denied")),
+    "container.device_missing": (
+        'error gathering device information while adding custom device "/dev/ttyUSB0": no such file or directory',
+        'error mounting "/dev/ttyUSB0" to rootfs at "/b": no such file or directory',
+    ),
+    "container.gpu_driver": (
+        "nvidia-container-cli: initialization error: nvml error: driver/library version mismatch: unknown",
+        "nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1",
+    ),
+    "container.gpu_runtime": (
+        'could not select device driver "nvidia" with capabilities: [[gpu]]',
+        "nvidia-container-cli: initialization error: nvml error: driver/library version mismatch: unknown",
+    ),
+    "container.sysctl": (
+        "open sysctl net.ipv4.ip_unprivileged_port_start file: reopen fd 8: permission denied",
+        'exec: "/entrypoint.sh": permission denied',
+    ),
+    "container.seccomp_profile": ("error loading seccomp filter into kernel: invalid argument", NOT_FOUND),
+    "container.share_denied": (
+        "failed to mount local volume: mount //192.0.2.5/media:/var/lib/docker/volumes/nas/_data: permission denied",
+        "failed to mount local volume: mount :/export:/data/nas/_data, data: addr=192.0.2.5: connection refused",
+    ),
+    "container.apparmor": (
+        "unable to apply apparmor profile: write /proc/thread-self/attr/apparmor/exec: no such file or directory",
+        NOT_FOUND,
+    ),
+    "container.no_space": ("mkdir /run/containerd/a/b: no space left on device: unknown", NOT_FOUND),
+    "container.mount_type": (
+        'error mounting "/srv/a.conf" to rootfs at "/etc/a.conf": not a directory: unknown: Are you trying to mount a '
+        "directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type",
+        'error mounting "/a" to rootfs at "/b": no such file or directory',
+    ),
+    "container.bind_missing": (
+        'invalid mount config for type "bind": bind source path does not exist: /mnt/nas/media',
+        'invalid mount config for type "bind": field Target must not be empty',
+    ),
+    "container.share_unreachable": (
+        "failed to mount local volume: mount :/export/media:/var/lib/docker/volumes/nas/_data: connection refused",
+        'error mounting "/a" to rootfs at "/b": no such file or directory',
+    ),
+    "container.nested": (
+        'error mounting "proc" to rootfs at "/proc": mount src=proc, dst=/proc: permission denied',
+        'error mounting "/a" to rootfs at "/b": permission denied',
+    ),
+    "container.storage_broken": (
+        "error creating overlay mount to /data/overlay2/0f/merged: invalid argument",
+        NOT_FOUND,
+    ),
+    "container.cgroup": (
+        "unable to apply cgroup configuration: failed to write 12: write /sys/fs/cgroup/a/cgroup.procs: device busy",
+        "mkdir /sys/fs/cgroup/memory/docker/1: no space left on device",
+    ),
+    "container.rlimit": ("error setting rlimit type 7: operation not permitted", NOT_FOUND),
+    "container.memory_minimum": ("Minimum memory limit allowed is 6MB", "no space left on device"),
+    "container.iptables": ("(iptables failed: iptables --wait -t nat: No chain/target/match by that name)", NOT_FOUND),
+    "container.bridge_missing": (
+        "adding interface veth1 to bridge docker0 failed: could not find bridge docker0",
+        NOT_FOUND,
+    ),
+    "container.network_gone": ("network 5f0b6c2a1d3e not found", 'network driver "x" is unknown'),
+    "container.network_of_gone": (
+        "cannot join network of a non running container: f8b249e4cf1d",
+        "network a not found",
+    ),
+    "container.link_dead": ("Cannot link to a non running container: /shop-db-1 AS /shop-app-1/db", NOT_FOUND),
+    "container.address_taken": ("Address already in use", "listen tcp 0.0.0.0:80: bind: address already in use"),
+    "container.address_outside": (
+        "Invalid address 172.20.0.5: It does not belong to any of this network's subnets",
+        "Address already in use",
+    ),
+    "container.log_server": (
+        "failed to initialize logging driver: dial tcp 127.0.0.1:24224: connect: connection refused",
+        "failed to initialize logging driver: unknown log opt 'mode-x' for json-file log driver",
+    ),
+    "container.log_driver": (
+        "failed to initialize logging driver: unknown log opt 'mode-x' for json-file log driver",
+        "failed to initialize logging driver: dial tcp 127.0.0.1:24224: connect: connection refused",
+    ),
+    "container.image_gone": ("No such image: sha256:0a1b", NOT_FOUND),
+    "container.mount_failed": ('error mounting "/a" to rootfs at "/b": no such file or directory', NOT_FOUND),
+}
+
+
+def looping(code: int, **changes: Any) -> Record:
+    return container(state="restarting", restart_count=5, exit_code=code, **changes)
+
+
+def processes(*states: str) -> Record:
+    return container(processes=[{"state": state, "command": f"app{at}"} for at, state in enumerate(states)])
+
+
 # pattern id -> (a record that it must match, one that it must not)
 STATES: dict[str, tuple[Record, Record]] = {
+    **{
+        name: (
+            container(state="created", exit_code=128, error=words),
+            container(state="created", exit_code=128, error=other),
+        )
+        for name, (words, other) in START_ERRORS.items()
+    },
+    "container.killed_in_a_loop": (looping(137), looping(137, events=KILLED)),
+    "container.ends_well_in_a_loop": (looping(0), looping(0, restart_policy="on-failure")),
+    "container.system_call_refused": (looping(159), looping(139)),
+    "container.arithmetic_error": (looping(136), looping(139)),
+    "container.trap": (looping(133), looping(139)),
+    "container.cpu_time_limit": (looping(152), looping(139)),
+    "container.file_size_limit": (looping(153), looping(152)),
+    "container.ended_by_signal": (looping(129), looping(143)),
+    "container.healthcheck_scheme": (
+        health("curl: (35) error:0A00010B:SSL routines::wrong version number", 1),
+        health("curl: (22) The requested URL returned error: 404", 1),
+    ),
+    "container.healthcheck_port": (
+        health("curl: (7) Failed to connect to localhost port 8080: Connection refused", 7, ports=[port(3000)]),
+        health("curl: (7) Failed to connect to localhost port 3000: Connection refused", 7, ports=[port(3000)]),
+    ),
+    "container.busy_loop": (
+        with_stats(cpu_percent=99.5) | {"inspect": health("Health check exceeded timeout (3s)")["inspect"]},
+        with_stats(cpu_percent=3) | {"inspect": health("Health check exceeded timeout (3s)")["inspect"]},
+    ),
+    "container.busy_and_silent": (
+        with_stats(cpu_percent=99.5) | {"probe": probed("timeout")["probe"]},
+        with_stats(cpu_percent=99.5) | {"probe": probed("http_5xx")["probe"]},
+    ),
+    "container.process_stopped": (processes("T"), processes("S", "T")),
+    "container.process_waits_for_disk": (
+        health("Health check exceeded timeout (3s)", processes=[{"state": "D", "command": "app"}]),
+        processes("D"),
+    ),
+    "container.zombies": (processes("S", *"ZZZZZZZZZZ"), processes("S", "Z", "Z")),
     "container.oom_killed_before": (container(oom_killed=True), container(state="restarting", oom_killed=True)),
     "container.health_refused": (
         health("curl: (7) Failed to connect to localhost port 443: Connection refused", 1),
@@ -81,18 +221,10 @@ STATES: dict[str, tuple[Record, Record]] = {
     ),
     "container.child_oom_killed": (container(events=OOM), container(events=KILLED)),
     "container.paused": (container(state="paused"), container()),
-    "container.bad_command": (
-        container(state="created", exit_code=127, error=NOT_FOUND),
-        container(state="created", error="port is already allocated"),
-    ),
     "container.command_not_found": (container(state="exited", exit_code=127), container(state="exited", exit_code=1)),
     "container.port_conflict": (
         container(state="created", exit_code=128, error="Bind for 0.0.0.0:80 failed: port is already allocated"),
         container(state="created", exit_code=127, error=NOT_FOUND),
-    ),
-    "container.mount_failed": (
-        container(state="created", error='error mounting "/a" to rootfs at "/b": no such file or directory'),
-        container(state="created", error=NOT_FOUND),
     ),
     "container.network_detached": (container(networks=[]), container(networks=[], network_mode="none")),
     "container.stopped": (container(state="exited", exit_code=143), container(state="exited", exit_code=1)),
@@ -104,9 +236,13 @@ STATES: dict[str, tuple[Record, Record]] = {
         container(state="exited", restart_policy="no", has_healthcheck=True),
         container(state="exited", restart_policy="always"),
     ),
+    "container.ended_unseen": (
+        container(state="exited", restart_policy="no", **FORGOTTEN),
+        container(state="exited", restart_policy="no", **FORGOTTEN | {"events_since": "2026-01-01T00:04:59.999Z"}),
+    ),
     "container.killed": (
         container(state="exited", exit_code=137, events=KILLED),
-        container(state="exited", exit_code=137, oom_killed=True, events=KILLED),
+        container(state="exited", exit_code=137, oom_killed=True),
     ),
     "container.segfault": (container(state="exited", exit_code=139), container(state="exited", exit_code=134)),
     "container.aborted": (container(state="restarting", exit_code=134), container(state="exited", exit_code=139)),
@@ -189,6 +325,15 @@ def test_state_patterns(name: str) -> None:
     yes, no = STATES[name]
     assert name in fired(yes)
     assert name not in fired(no)
+
+
+@pytest.mark.parametrize("name", sorted(START_ERRORS))
+def test_a_failed_start_is_told_by_its_reason_also_where_the_old_state_stays(name: str) -> None:
+    """A restart whose start fails leaves the container `exited`, with the exit code of before and no event."""
+    words, _ = START_ERRORS[name]
+    found = fired(container(state="exited", exit_code=143, error=words, events=KILLED, restart_policy="always"))
+    assert name in found
+    assert found <= {name, "container.start_failed", "container.mount_failed"}, "no start by hand, no other story"
 
 
 def test_evidence_and_captures_point_to_the_line() -> None:

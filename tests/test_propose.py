@@ -265,7 +265,7 @@ def test_a_recorded_incident(run: Run) -> None:
     }
     look = [("check_dependencies", {"dependency": "postgres"})]
     assert actions == {
-        "postgres": [("start", {}), ("check_logs", {})],
+        "postgres": [("start", {}), ("fix_config", {"setting": "restart"}), ("check_logs", {})],
         "app": look,
         "worker": look,
         "web": look,

@@ -78,6 +78,9 @@ def verdict(look: browser.Look) -> tuple[str, list[str]]:
     return found.value, [reason.code for reason in reasons]
 
 
+PATIENCE = 60.0  # seconds for a page that must be shown, on a machine where others come first
+
+
 def console(look: browser.Look, kind: str) -> list[str]:
     return [entry.text for entry in look.seen.console if entry.type == kind]
 
@@ -184,14 +187,16 @@ def test_fifty_megabytes(eyes: browser.Browser, site: Site) -> None:
 def test_a_page_that_navigates_away_while_it_is_looked_at(eyes: browser.Browser, site: Site) -> None:
     url = site.html("/away", "<p>first</p><script>setTimeout(() => location = '/dashboard', 30)</script>")
     for _ in range(3):
-        look = eyes.look(url, 8)
+        look = eyes.look(url, PATIENCE)
         assert verdict(look)[0] == "ok"
         assert look.picture
     restless = site.html(
         "/restless", "<p>restless</p><script>setTimeout(() => location = '?' + Date.now(), 20)</script>"
     )
-    assert verdict(eyes.look(restless, 4))[0] in ("ok", "not_rendered")
-    assert verdict(eyes.look(site.url + "/dashboard", 8)) == ("ok", [])
+    look = eyes.look(restless, 4)
+    assert verdict(look)[0] in ("ok", "not_rendered")
+    assert look.seen.failure is None or look.picture is None, "a picture of nobody knows which page"
+    assert verdict(eyes.look(site.url + "/dashboard", PATIENCE)) == ("ok", [])
 
 
 def test_basic_authentication(eyes: browser.Browser, site: Site) -> None:

@@ -13,7 +13,8 @@ from tests import making
 
 def view(probe: dict[str, Any] | None = None, **changes: Any) -> View:
     """A running container with changes; without a probe unless one is given."""
-    return View.of(making.service("x", **changes) | {"probe": probe})
+    record = making.service("x")
+    return View.of(record | {"probe": probe, "inspect": record["inspect"] | changes})
 
 
 def probed(status: str, kind: str = "http") -> dict[str, Any]:
@@ -77,3 +78,115 @@ def test_where_only_the_log_is_known_all_of_it_counts() -> None:
     record = {"v": 1, "service": "x", "logs": stamped(OLD, NEW)}
     assert "".join(line.text for line in recent(View.of(record))) == "01"
     assert recent(View.of({"v": 1, "service": "x"})) == []
+
+
+def event(action: str, second: int, exit_code: int | None = None, signal: int | None = None) -> dict[str, Any]:
+    return {"ts": f"2026-01-01T00:09:{second:02d}Z", "action": action, "exit_code": exit_code, "signal": signal}
+
+
+START, DIED, OOM = event("start", 1), event("die", 5, 137), event("oom", 4)
+KILL, TERM, STOP = event("kill", 3, signal=9), event("kill", 2, signal=15), event("stop", 6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "evidence"),
+    [
+        ({"state": "exited", "exit_code": 137, "oom_killed": True}, ["inspect:oom_killed"]),
+        # from engine 26 on the flag is gone while the next run is alive: the events still tell
+        (
+            {"restart_count": 3, "started_at": "2026-01-01T00:09:50Z", "events": [START, OOM, DIED]},
+            ["event:1", "event:2"],
+        ),
+        ({"state": "restarting", "exit_code": 137, "events": [START, OOM, DIED]}, ["event:1", "event:2"]),
+        # the flag of an exec'ed process, or of a run before
+        ({"state": "exited", "exit_code": 0, "oom_killed": True}, []),
+        ({"state": "exited", "exit_code": 143, "oom_killed": True}, []),
+        ({"state": "exited", "exit_code": 137, "events": [START, OOM, KILL, DIED]}, []),
+        ({"oom_killed": True}, []),
+    ],
+)
+def test_a_kill_for_lack_of_memory_is_the_end_and_the_flag_together(
+    changes: dict[str, Any], evidence: list[str]
+) -> None:
+    assert view(**changes).out_of_memory == evidence
+
+
+@pytest.mark.parametrize(
+    ("events", "actions"),
+    [
+        ([START, TERM, DIED, STOP], ["kill", "stop"]),
+        ([START, KILL, DIED], ["kill"]),
+        ([START, event("kill", 2, signal=1), DIED], []),  # a reload
+        ([TERM, event("die", 1, 143), STOP, START, DIED], []),  # the run before
+    ],
+)
+def test_who_stopped_it(events: list[dict[str, Any]], actions: list[str]) -> None:
+    found = view(state="exited", exit_code=137, events=events).stopped_by
+    assert [each.action for _, each in found] == actions
+
+
+PASSED = {"exit_code": 0, "output": "ok", "start": "2026-01-01T00:09:00Z", "end": "2026-01-01T00:09:01Z"}
+UNHEALTHY: dict[str, Any] = {"health": "unhealthy", "has_healthcheck": True}
+
+
+def test_one_that_was_unpaused_a_moment_ago_is_not_failed() -> None:
+    checks = {"status": "failed", "checks": [making.check("unhealthy", kind="container")]}
+    assert view(checks, health_log=[PASSED], **UNHEALTHY).status == Status.HEALTHY
+    assert view(checks, health_log=[PASSED], failing_streak=1, **UNHEALTHY).status == Status.FAILED
+    assert view(checks, health_log=[PASSED | {"exit_code": 1}], **UNHEALTHY).status == Status.FAILED
+
+
+NOW = "2026-01-01T00:09:58Z"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "status"),
+    [
+        ({"started_at": NOW}, "refused", Status.HEALTHY),  # it need not listen yet
+        ({"started_at": NOW}, "http_5xx", Status.FAILED),
+        ({"started_at": NOW, "restart_count": 1}, "refused", Status.FAILED),
+        ({"started_at": NOW, "events": [event("die", 50, 1), event("start", 58)]}, "refused", Status.FAILED),
+        ({}, "refused", Status.FAILED),
+        ({"state": "created", "started_at": None, "events": [event("create", 55)]}, "not_running", Status.HEALTHY),
+        ({"state": "created", "started_at": None, "events": [event("create", 5)]}, "not_running", Status.FAILED),
+        ({"state": "removing"}, "not_running", Status.HEALTHY),
+        ({"state": "exited", "name": "ff201f16580e_shop-x-1", "finished_at": NOW}, "not_running", Status.HEALTHY),
+        ({"state": "exited", "name": "ff201f16580e_shop-x-1", "finished_at": OLD}, "not_running", Status.FAILED),
+        ({"processes": [{"state": "S", "command": "tini"}, {"state": "T", "command": "app"}]}, None, Status.FAILED),
+        ({"processes": [{"state": "S", "command": "app"}, {"state": "T", "command": "vim"}]}, None, Status.HEALTHY),
+    ],
+)
+def test_seconds_old_is_no_fault(changes: dict[str, Any], error: str | None, status: Status) -> None:
+    checks = [making.check(error)]
+    assert view({"status": "failed" if error else "healthy", "checks": checks}, **changes).status == status
+
+
+def test_a_name_that_compose_gives_while_it_replaces_is_no_missing_container() -> None:
+    errors = [{"stage": "inspect", "code": "container_not_found", "message": ""}]
+    record: dict[str, Any] = {"v": 1, "service": "x", "errors": errors}
+    assert View.of(record).missing
+    assert not View.of(record | {"service": "ff201f16580e_shop-x-1"}).missing
+
+
+def test_a_server_that_was_told_to_end_is_no_finished_job() -> None:
+    ended: dict[str, Any] = {"state": "exited", "exit_code": 0, "restart_policy": "on-failure"}
+    job = making.service("x", log=("backup done",), **ended) | {"probe": None}
+    assert View.of(job).finished
+    assert not View.of(job | {"logs": making.logs("SIGTERM[soft,ping-exit] received, process exiting")}).finished
+
+
+def test_what_a_failing_check_prints_is_heard_as_a_log_is() -> None:
+    from dm_tools.patterns.matching import Places, matches
+    from dm_tools.patterns.reading import read
+
+    def causes(output: str, **changes: Any) -> dict[str, list[str]]:
+        run = {"exit_code": 1, "output": output, "start": "2026-01-01T00:09:00Z", "end": None}
+        library = read(None)
+        sick = view(health_log=[run, run], failing_streak=2, **UNHEALTHY | changes)
+        return {hit.pattern.cause: hit.evidence for hit in matches(library, Places(library, sick))}
+
+    assert causes("df: write error: No space left on device")["disk_full"] == ["inspect:health.1"]
+    assert "limit_exceeded" in causes("sh: can't fork: Resource temporarily unavailable")
+    assert "disk_full" not in causes("No space left on device", health="healthy")
+    asked = causes("Error 111 connecting to localhost:8000. Connection refused.")
+    assert asked["connection_refused"] == ["inspect:state", "inspect:health", "inspect:health.0", "inspect:health.1"]

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from dm_tools import records, redact, text
 from dm_tools.collect.environment import env_hosts
 from dm_tools.engine import finding, reading
-from dm_tools.engine.connection import Engines
+from dm_tools.engine.connection import Engine, Engines
 from dm_tools.pipe import clock
-from dm_tools.records import Event, HealthLog, Inspect, Limits, Mount, Network, Port
+from dm_tools.records import Event, HealthLog, Inspect, Limits, Mount, Network, NetworkOwner, Port, Process
+from dm_tools.text import times
 
 Record = dict[str, Any]
 
 MAX_EVENTS = 50
 MAX_HEALTH_RUNS = 5
 MAX_HEALTH_CHARACTERS = 1000
+MAX_PROCESSES = 50
+MAX_COMMAND = 40  # characters of a program's name; the kernel keeps 15
+SHARED = "container:"  # the network mode of who shares another one's
 NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: it has not happened
 
 
@@ -26,13 +31,55 @@ def inspect(record: Record, engines: Engines, window_seconds: float) -> Record:
     raw = reading.inspect(engine, container["Id"])
     observed_at = clock.rfc3339(clock.now())
     try:
-        raw_events = reading.events(engine, container["Id"], window_seconds)
+        raw_events, events_since = reading.events(engine, container["Id"], window_seconds)
     except records.Problem as problem:
         record = records.with_error(record, "inspect", problem.code, problem.message)
-        raw_events = []
+        raw_events, events_since = [], None
     record = record | {"container": raw["Name"].lstrip("/")}
     redactor = redact.Redactor(redact.following(record), secrets(raw))
-    return records.with_section(record, "inspect", digest(raw, raw_events, observed_at, redactor))
+    found = digest(raw, raw_events, observed_at, redactor, events_since)
+    if found.state == "running":
+        found.processes = processes(_or_nothing(lambda: reading.processes(engine, container["Id"])), redactor)
+    if found.network_mode.startswith(SHARED):
+        found.network_owner = _network_owner(engine, found.network_mode.removeprefix(SHARED))
+    return records.with_section(record, "inspect", found)
+
+
+def _or_nothing(question: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What an engine answers that not every engine can; a question less is no failure to measure."""
+    try:
+        return question()
+    except records.Problem:
+        return {}
+
+
+def processes(answer: dict[str, Any], redactor: redact.Redactor) -> list[Process]:
+    """The processes in an engine's answer (`Titles`, `Processes`), without arguments; empty if it is none.
+
+    Whoever has no parent among the others comes first: the container's main process.
+    """
+    titles = [str(each).upper() for each in answer.get("Titles") or []]
+    if not {"PID", "PPID", "S", "COMMAND"} <= set(titles):
+        return []
+    rows = [dict(zip(titles, map(str, row), strict=False)) for row in answer.get("Processes") or []]
+    known = {row.get("PID") for row in rows}
+    rows.sort(key=lambda row: row.get("PPID") in known)
+    return [
+        Process(row["S"][:1], redactor.redact(text.clean(row["COMMAND"]))[:MAX_COMMAND])
+        for row in rows[:MAX_PROCESSES]
+        if row.get("S") and row.get("COMMAND")
+    ]
+
+
+def _network_owner(engine: Engine, container_id: str) -> NetworkOwner | None:
+    try:
+        raw = reading.inspect(engine, container_id)
+    except records.Problem as problem:
+        gone = problem.code == "container_gone"
+        return NetworkOwner(container_id, name=None, state=None, started_at=None) if gone else None
+    state = raw.get("State") or {}
+    name, stamp = str(raw.get("Name") or "").lstrip("/"), _time(state.get("StartedAt"))
+    return NetworkOwner(str(raw.get("Id") or container_id), name=name, state=state.get("Status"), started_at=stamp)
 
 
 def secrets(raw: dict[str, Any]) -> list[str]:
@@ -44,9 +91,19 @@ def secrets(raw: dict[str, Any]) -> list[str]:
 
 
 def digest(
-    raw: dict[str, Any], raw_events: list[dict[str, Any]], observed_at: str, redactor: redact.Redactor
+    raw: dict[str, Any],
+    raw_events: list[dict[str, Any]],
+    observed_at: str,
+    redactor: redact.Redactor,
+    events_since: float | None = None,
 ) -> Inspect:
-    """The engine's answer without what judgement does not need, and without any environment value."""
+    """The engine's answer without what judgement does not need, and without any environment value.
+
+    `events_since`: since when the events are complete, in seconds since 1970; None if nobody knows.
+    """
+    if len(raw_events) > MAX_EVENTS:
+        raw_events = raw_events[-MAX_EVENTS:]
+        events_since = reading.moment(raw_events[0])
     state, config, host_config = raw["State"], raw["Config"], raw["HostConfig"]
     labels = config.get("Labels") or {}
     health = state.get("Health") or {}
@@ -75,10 +132,12 @@ def digest(
         limits=_limits(host_config),
         project=labels.get("com.docker.compose.project"),
         compose_service=labels.get("com.docker.compose.service"),
-        depends_on=[redactor.redact(name) for name in _depends_on(labels)],
+        depends_on=[redactor.redact(name) for name in sorted(_conditions(labels))],
         env_names=sorted(environment),
         env_hosts=env_hosts(_peers(config, environment)),
-        events=[_event(event) for event in raw_events[-MAX_EVENTS:]],
+        events=[_event(event) for event in raw_events],
+        events_since=clock.rfc3339(events_since) if events_since is not None else None,
+        conditions={redactor.redact(name): each for name, each in sorted(_conditions(labels).items()) if each},
     )
 
 
@@ -93,7 +152,8 @@ def _safe(value: str, redactor: redact.Redactor) -> str:
 
 
 def _time(value: str | None) -> str | None:
-    return None if not value or value == NEVER else value
+    """In UTC: the engine tells the times of healthchecks in its machine's zone, Podman others, too."""
+    return None if not value or value == NEVER else times.utc(value)
 
 
 def _has_healthcheck(config: dict[str, Any]) -> bool:
@@ -161,18 +221,18 @@ def _limits(host_config: dict[str, Any]) -> Limits:
     return Limits(memory_bytes=host_config.get("Memory") or None, cpus=cpus, pids=pids if pids > 0 else None)
 
 
-def _depends_on(labels: dict[str, str]) -> list[str]:
-    """Compose writes `service:condition:restart,...` (v2) into a label."""
-    value = labels.get("com.docker.compose.depends_on") or ""
-    return sorted({part.split(":")[0].strip() for part in value.split(",")} - {""})
+def _conditions(labels: dict[str, str]) -> dict[str, str]:
+    """What Compose waits for before it starts the container; it writes `service:condition:restart,...` into a label."""
+    parts = [part.split(":") for part in (labels.get("com.docker.compose.depends_on") or "").split(",")]
+    known = {part[0].strip(): part[1].strip() if len(part) > 1 else "" for part in parts if part[0].strip()}
+    return {name: condition if condition.isidentifier() else "" for name, condition in known.items()}
 
 
 def _event(event: dict[str, Any]) -> Event:
     attributes = (event.get("Actor") or {}).get("Attributes") or {}
-    nanoseconds = event.get("timeNano") or int(event.get("time") or 0) * 10**9
     return Event(
-        ts=clock.rfc3339(nanoseconds / 1e9),
-        action=event.get("Action") or event.get("status") or "",
+        ts=clock.rfc3339(reading.moment(event)),
+        action=event.get("Action") or "",
         exit_code=_int(attributes.get("exitCode")),
         signal=_int(attributes.get("signal")),
     )

@@ -8,6 +8,7 @@ from dm_tools import records
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Engines
 from dm_tools.records import Stats
+from dm_tools.text.times import seconds_between
 
 Record = dict[str, Any]
 
@@ -26,13 +27,15 @@ def figures(raw: dict[str, Any]) -> Stats:
     """The engine's counters as figures.
 
     CPU: the container's share of the time that all processors had between two samples, times their number
-    (docker stats' formula). Memory: usage without the page cache that the kernel can take back at once
-    (`total_inactive_file` on cgroup v1, `inactive_file` on v2).
+    (docker stats' formula); where that time is unknown, its share of the time between the samples. Memory: usage
+    without the page cache that the kernel can take back at once (`total_inactive_file` on cgroup v1, `inactive_file`
+    on v2).
     """
     cpu, before = raw.get("cpu_stats") or {}, raw.get("precpu_stats") or {}
     used = _delta(cpu, before, "cpu_usage", "total_usage")
     system = _delta(cpu, before, "system_cpu_usage")
     processors = cpu.get("online_cpus") or len((cpu.get("cpu_usage") or {}).get("percpu_usage") or []) or 1
+    one = system / processors if system else (seconds_between(raw.get("preread"), raw.get("read")) or 0) * 1e9
     memory = raw.get("memory_stats") or {}
     details = memory.get("stats") or {}
     usage, limit = memory.get("usage"), memory.get("limit")
@@ -44,7 +47,7 @@ def figures(raw: dict[str, Any]) -> Stats:
     blocks = (raw.get("blkio_stats") or {}).get("io_service_bytes_recursive") or []
     pids = raw.get("pids_stats") or {}
     return Stats(
-        cpu_percent=round(used / system * processors * 100, 2) if used is not None and system else None,
+        cpu_percent=round(used / one * 100, 2) if used is not None and one else None,
         memory_bytes=usage,
         memory_limit_bytes=limit,
         memory_percent=round(usage / limit * 100, 2) if usage is not None and limit else None,

@@ -218,10 +218,19 @@ def confidence(rank: int, evidence: list[str]) -> Confidence:
     """
     if rank >= FACT_RANK:
         return Confidence.HIGH
-    sources = {(each.rpartition("/")[0], each.rpartition("/")[2].partition(":")[0]) for each in evidence}
+    sources = _sources(evidence)
     if rank >= SPECIFIC_RANK:
         return Confidence.HIGH if len(sources) >= 2 else Confidence.MEDIUM
     return Confidence.MEDIUM if len(sources) >= 2 and rank >= GENERIC_RANK else Confidence.LOW
+
+
+def _sources(evidence: list[str]) -> set[tuple[str, str]]:
+    """The independent sources of evidence: services and kinds. What a healthcheck printed is a text that can quote what
+    the log quotes, so beside other evidence of its service it is none of its own."""
+    parts = [each.rpartition("/")[::2] for each in evidence]
+    found = {(owner, local.partition(":")[0]) for owner, local in parts if not local.startswith("inspect:health.")}
+    spoken = {(owner, "health") for owner, local in parts if local.startswith("inspect:health.")}
+    return found | {each for each in spoken if not {(each[0], "logs"), (each[0], "inspect")} & found}
 
 
 _COLLECTORS = {"probe": "dm-probe", "inspect": "dm-inspect", "logs": "dm-logs", "stats": "dm-stats"}

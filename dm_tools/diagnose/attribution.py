@@ -10,11 +10,12 @@ from msgspec import structs
 
 from dm_tools.diagnose.currency import Course
 from dm_tools.diagnose.facts import Facts
+from dm_tools.diagnose.relations import Related, related
 from dm_tools.diagnose.topology import LOOPBACK, Topology
 from dm_tools.evidence.requests import Failing
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, explain
-from dm_tools.records import Cause, Finding, Fix, Severity, Status
+from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
 from dm_tools.text.shorten import short
 from dm_tools.text.times import lasting
 
@@ -144,6 +145,8 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
         claims += [_of_requests(service, failing, each.facts, topology) for failing in each.facts.failing]
         for claim in claims:
             (each.own if claim.finding.points_to is None else each.blaming).append(claim)
+    for relation in related(stack, topology):
+        _take(judged[relation.service], relation)
     for each in judged.values():
         _outlived(each, judged)
         _agree(each, judged)
@@ -164,6 +167,15 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
     _break_circles(judged)
     _stopped_together(judged)
     return judged
+
+
+def _take(judged: Judged, relation: Related) -> None:
+    """Add what several services prove together of one, in the place of what its own record says less well of it."""
+    if relation.status is not None:
+        judged.facts = replace(judged.facts, status=relation.status)
+    judged.own = [each for each in judged.own if each.finding.pattern not in relation.replaces]
+    claim = Claim(relation.finding, relation.rank, fixes=relation.fixes)
+    (judged.own if claim.finding.points_to is None else judged.blaming).append(claim)
 
 
 def _outlived(each: Judged, stack: dict[str, Judged]) -> None:
@@ -190,11 +202,13 @@ def _of_requests(service: str, failing: Failing, facts: Facts, topology: Topolog
     peer = topology.resolve(failing.server, service) if failing.server else None
     answered = f"answers {failing.status} to" if failing.status > 0 else "does not answer"
     count = f"the last {failing.count} all failed" + (f", {failing.well} went well before" if failing.well else "")
+    gone = failing.status in (404, 410)
+    meaning = ": what was there is gone (its files, a mount or a route)" if gone else ""
     finding = Finding(
         pattern=REQUESTS,
-        cause=Cause.HTTP_ERROR,
+        cause=Cause.RESOURCE_MISSING if gone else Cause.HTTP_ERROR,
         severity=Severity.CRITICAL,
-        explanation=f"{peer or service} {answered} requests for {short(failing.path, 60)}: {count}",
+        explanation=f"{peer or service} {answered} requests for {short(failing.path, 60)}: {count}{meaning}",
         evidence=failing.lines,
         captures={"status": str(failing.status), "path": short(failing.path, 100)},
         points_to=peer if peer != service else None,
@@ -238,7 +252,7 @@ def _claim(service: str, hit: Hit, course: Course, facts: Facts, topology: Topol
         elif known and not nameless:
             finding.explanation += f" ({host} is no service of this stack)"
     # Only the engine states facts: what stands in a log, somebody wrote.
-    engine = any(each.startswith(("inspect:", "event:")) for each in finding.evidence)
+    engine = any(each.startswith(("inspect:", "event:")) and "health." not in each for each in finding.evidence)
     highest = GENERIC_RANK if nameless and known else hit.pattern.rank if engine else FACT_RANK - 1
     return Claim(
         finding,
@@ -374,12 +388,15 @@ def _explained_by_the_map(service: str, claim: Claim, stack: dict[str, Judged], 
         finding.cause, finding.points_to = Cause.WRONG_PORT, None
         known = ", ".join(sorted(ports)[:MAX_NAMES])
         finding.explanation = f"{service} asks {peer} at port {port}, where nothing listens: {peer} has {known}"
+        if inner := topology.nodes[peer].inner.get(port):
+            finding.explanation += f" (inside the network its port is {inner}; {port} is its port on the machine)"
     elif _not_listening(service, claim, stack):
         at = f"{peer}:{port}" if port else peer
         finding.explanation = (
             f"{service} is refused at {at}: {peer} runs, but accepts no connection there (it listens on another port, "
             "or only on its own loopback address)"
         )
+        claim.fixes = [Fix(ActionName.CHECK_CONFIG, Confidence.HIGH, f"see on which address and port {peer} listens")]
         stack[peer].accused_by.append(_said_of(service, claim))
 
 

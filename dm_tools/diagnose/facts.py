@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dm_tools.diagnose.currency import Course, Log
@@ -11,13 +12,23 @@ from dm_tools.diagnose.topology import Node, node
 from dm_tools.evidence import pages as page
 from dm_tools.evidence import requests
 from dm_tools.evidence.ids import resolve, time_of
-from dm_tools.evidence.view import View
+from dm_tools.evidence.view import View, recent
 from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
-from dm_tools.patterns.matching import Hit, Places, matches
-from dm_tools.records import Inspect, Status, Verdict
+from dm_tools.patterns.matching import READ_RANK, Hit, Places, matches
+from dm_tools.records import Inspect, ProbeError, Status, Verdict
+from dm_tools.text.last_words import Words, last_words, quoted
 from dm_tools.text.shorten import short
 from dm_tools.text.times import parse_time
+
+# What a service's place in the stack is judged by, whatever patterns fire.
+CONTEXT = frozenset(
+    (
+        *("inspect:networks", "inspect:network_mode", "inspect:network_owner", "inspect:started_at", "inspect:state"),
+        *("inspect:depends_on", "inspect:env_hosts", "inspect:exit_code", "inspect:error"),
+    )
+)
+UNANSWERED = (ProbeError.REFUSED, ProbeError.RESET, ProbeError.TIMEOUT)
 
 
 @dataclass
@@ -35,6 +46,10 @@ class Facts:
     times: dict[str, str]  # when evidence appeared, where that is known: RFC 3339 UTC
     alarms: list[str]  # ids of what shows that the service does not work
     lost: bool = False  # what was looked at came to an end half way
+    unanswered: dict[str, str] = field(default_factory=dict)  # port that nobody answers at -> the check that asked
+    answers: bool = False  # some of its checks are well
+    finished: bool = False  # a job that has done its work, as far as its own record tells
+    stopped_at: str | None = None  # when somebody had the engine stop or kill it: RFC 3339 UTC
     unasked: bool = False  # it runs, and no healthcheck, URL or page tells whether it works
     running: bool = False
     started: float | None = None  # seconds since 1970
@@ -48,32 +63,47 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     hits = [] if view.finished else matches(library, places)
     log = _log(view, places)
     failing = [] if view.finished else _failing(log)
-    alarms = _alarms(view)
+    read = any(hit.pattern.rank >= READ_RANK for hit in hits)
+    words = _last_words(view, hits, read)
+    alarms = _alarms(view) + ([words.id] if words and not read else [])
     ids = {
-        "inspect:networks",
+        *CONTEXT,
         *alarms,
         *(each for hit in hits for each in hit.evidence),
         *(each for hit in hits for each in hit.oldest),
         *(each for kind in failing for each in kind.lines),
     }
     found = {each: value for each in ids if (value := resolve(view, each)) is not None}
+    checks = view.probe.checks if view.probe else []
+    stops = view.stopped_by
     return Facts(
         node=node(record, view, library, places.haystack, hits),
         status=view.status,
         hits=hits,
         courses=[log.course(hit.positions, hit.is_state) for hit in hits],
         failing=failing,
-        values=_values(view) if hits else {},
+        values=_values(view) | {"last_words": quoted(words)},
         looked_at=view.looked_at,
         quotes={each: short(quote(value)) for each, value in found.items()},
         times={each: stamp for each, value in found.items() if (stamp := time_of(value) or _ended(view, each))},
         alarms=alarms,
         lost=view.lost,
+        unanswered={port: check.id for check in checks if check.error in UNANSWERED and (port := _port(check.url))},
+        answers=any(check.ok for check in checks),
+        finished=view.finished,
+        stopped_at=stops[0][1].ts if stops else None,
         unasked=view.unasked,
         running=view.inspect is not None and view.inspect.state == "running",
         started=log.started,
         ended=parse_time(view.inspect.finished_at) if view.inspect and view.inspect.state != "running" else None,
     )
+
+
+def _port(url: str) -> str | None:
+    """The port that a check's URL asks at."""
+    scheme, _, rest = url.partition("://")
+    written = re.match(r"[^/?#]*:(\d{1,5})(?:[/?#]|$)", rest)
+    return written[1] if written else {"http": "80", "https": "443"}.get(scheme)
 
 
 def _log(view: View, places: Places) -> Log:
@@ -107,7 +137,7 @@ def _alarms(view: View) -> list[str]:
     found = [check.id for check in (view.probe.checks if view.probe else []) if not check.ok][:1]
     if view.inspect and (view.inspect.state != "running" or view.looping):
         found.append("inspect:state")
-    elif view.inspect and view.inspect.health == "unhealthy":
+    elif view.inspect and view.unhealthy:
         found.append("inspect:health")
     found += [each.id for each in view.pages if each.verdict in page.BROKEN][:1]
     return found
@@ -117,29 +147,39 @@ def _values(view: View) -> dict[str, str]:
     """What explanations may mention of a service, all of it short and printable."""
     values = {"service": view.service}
     if view.inspect:
-        values |= _container_values(view.inspect)
+        values |= _container_values(view.inspect, view.last_exit)
     if view.stats:
-        values |= {key: f"{getattr(view.stats, key) or 0:g}" for key in ("memory_percent", "throttled_percent")}
+        figures = ("cpu_percent", "memory_percent", "throttled_percent")
+        values |= {key: f"{getattr(view.stats, key) or 0:g}" for key in figures}
     failed = [check for check in (view.probe.checks if view.probe else []) if not check.ok]
     values["probe_message"] = failed[0].message or "" if failed else ""
     values["page_message"] = _of_page(view)
     expired = [check.certificate.not_after for check in failed if check.certificate]
     values["certificate_date"] = f" (on {expired[0][:10]})" if expired else ""
-    values["last_words"] = _last_words(view)
     return {key: short(value) for key, value in values.items()}
 
 
-def _container_values(inspect: Inspect) -> dict[str, str]:
-    number = (inspect.exit_code or 0) - 128
+# How an engine begins its words on a failed start: who called whom. What was wrong comes last.
+_CALLERS = re.compile(
+    r"(?:(?:failed to create (?:task for container|shim task)|OCI runtime create failed|runc create failed|"
+    r"container_linux\.go:\d+|starting container process caused|unable to start container process|"
+    r"error during container init)(?:: |\s))+"
+)
+
+
+def _container_values(inspect: Inspect, last_exit: tuple[str, int] | None) -> dict[str, str]:
+    code = last_exit[1] if last_exit else inspect.exit_code
+    number = (code or 0) - 128
     name = signal.Signals(number).name if number in set(signal.Signals) else ""
+    signaled = f" ({name})" if name else ""
     limit = inspect.limits.memory_bytes
     return {
-        "exit_code": str(inspect.exit_code),
-        "exit_note": f", exit code {inspect.exit_code}" if inspect.state != "running" else "",
-        "signal": f" ({name})" if name else "",
+        "exit_code": str(code),
+        "exit_note": f", exit code {code}{signaled}" if last_exit or inspect.state != "running" else "",
+        "signal": signaled,
         "restart_policy": inspect.restart_policy,
         "restart_count": str(inspect.restart_count),
-        "error": inspect.error or "",
+        "error": _CALLERS.sub("", inspect.error or ""),
         "limit_memory": f"{limit / 2**20:.0f} MiB" if limit else "the whole machine (no limit is set)",
     }
 
@@ -151,9 +191,10 @@ def _of_page(view: View) -> str:
     return f"{bad.url}: {'; '.join(each.message for each in bad.reasons[:2])}" if bad else ""
 
 
-def _last_words(view: View) -> str:
-    """The last line of the newest trace: the exception that ended it."""
-    for line in reversed(view.logs.lines if view.logs else []):
-        if "Traceback (most recent call last):" in line.text:
-            return ": " + line.text.rstrip().rpartition("\n")[2]
-    return ""
+def _last_words(view: View, hits: list[Hit], read: bool) -> Words | None:
+    """What the log of a service in trouble says: the lines that a rule only recognised, or where none did the end."""
+    quoting = next((hit for hit in hits if "{last_words}" in hit.pattern.explanation), None)
+    lines = [line for line in recent(view) if quoting and line.id in quoting.evidence]
+    if lines or read or view.status not in (Status.FAILED, Status.DEGRADED):
+        return last_words(lines, ended=True)
+    return last_words(recent(view), ended=view.down)

@@ -12,10 +12,12 @@ from dm_tools.evidence.view import View
 from dm_tools.patterns.haystack import Haystack
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit
+from dm_tools.records import NetworkOwner
 
 # Names under which a container reaches the machine that it runs on, and so what other containers publish there.
 # https://docs.docker.com/desktop/features/networking/#i-want-to-connect-from-a-container-to-a-service-on-the-host
 HOST_NAMES = frozenset(("host.docker.internal", "gateway.docker.internal", "172.17.0.1"))
+SHARED = "container:"  # the network mode of a container that shares another one's network
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
 MAX_CANDIDATES = 16  # services of one name that are compared: more of them are beyond telling apart
@@ -36,6 +38,19 @@ class Node:
     ports: frozenset[str]  # what it exposes, as far as that is known
     published: frozenset[str]  # ports of the machine that lead to it
     needs: list[str]  # names as written: a service, a host, or host:port
+    engine: str | None = None  # the Docker host that it runs on, as the record names it
+    container_id: str | None = None
+    state: str | None = None
+    health: str | None = None
+    exit_code: int | None = None
+    failed_to_start: bool = False  # the engine says why it could not be started
+    started_at: str | None = None
+    network_of: str | None = None  # the id (or name) of the container whose network it shares
+    network_owner: NetworkOwner | None = None  # what the engine said of that container, if it was asked
+    depends: list[str] = field(default_factory=list)  # what it depends on, as Compose's label names it
+    conditions: dict[str, str] = field(default_factory=dict)  # what Compose waits for, by the service depended on
+    inner: dict[str, str] = field(default_factory=dict)  # port of the machine -> port of the container
+    exposed: frozenset[str] = frozenset()  # the ports of the container that it exposes itself
     technologies: set[str] = field(default_factory=set)
 
 
@@ -57,10 +72,27 @@ def node(record: dict[str, Any], view: View, library: Library, log: Haystack, hi
         aliases=frozenset(alias for alias in hosts if isinstance(alias, str)),
         addresses=frozenset(network.ip for network in networks if network.ip),
         networks=frozenset(network.name for network in networks),
-        own_network=inspect is not None and inspect.network_mode not in ("host", "none", ""),
+        own_network=inspect is not None
+        and inspect.network_mode not in ("host", "none", "")
+        and not inspect.network_mode.startswith(SHARED),
         ports=frozenset({str(port.container_port) for port in ports} | known),
         published=frozenset(str(port.host_port) for port in ports if port.host_port),
         needs=declared + (inspect.depends_on + inspect.env_hosts if inspect else []) + _named(hits),
+        engine=record.get("docker_host") if isinstance(record.get("docker_host"), str) else None,
+        container_id=inspect.id if inspect else None,
+        state=inspect.state if inspect else None,
+        health=inspect.health if inspect else None,
+        exit_code=inspect.exit_code if inspect else None,
+        failed_to_start=bool(inspect and inspect.error),
+        started_at=inspect.started_at if inspect else None,
+        network_of=inspect.network_mode.removeprefix(SHARED)
+        if inspect and inspect.network_mode.startswith(SHARED)
+        else None,
+        network_owner=inspect.network_owner if inspect else None,
+        depends=inspect.depends_on if inspect else [],
+        conditions=inspect.conditions if inspect else {},
+        inner={str(port.host_port): str(port.container_port) for port in ports if port.host_port},
+        exposed=frozenset(str(port.container_port) for port in ports),
         technologies=technologies,
     )
 
@@ -97,12 +129,14 @@ class Topology:
         self.nodes = {each.service: each for each in nodes}
         self._by_name: dict[tuple[str | None, str], list[Node]] = {}  # (project or None for any, name)
         self._by_published: dict[str, str] = {}
+        self._by_container: dict[str, Node] = {}  # by id and by name
         for each in nodes:
             own = {each.service, each.container, each.compose_service, *each.aliases, *each.addresses}
             for name in own - {None}:
                 for project in {each.project, None}:
                     self._by_name.setdefault((project, str(name)), []).append(each)
             self._by_published |= dict.fromkeys(each.published, each.service)
+            self._by_container |= {name: each for name in (each.container_id, each.container) if name}
         self._by_port = {str(port): name for name, each in library.technologies.items() for port in each.ports}
         for each in nodes:
             for need in each.needs:
@@ -144,6 +178,17 @@ class Topology:
         own, other = self.nodes[service], self.nodes[peer]
         each_has = own.networks and other.networks and own.own_network and other.own_network
         return bool(each_has) and not own.networks & other.networks
+
+    def depends_on(self, service: str) -> list[str]:
+        """The services that Compose starts before this one."""
+        own = self.nodes[service]
+        found = [self.resolve(name, own) for name in own.depends]
+        return [each for each in dict.fromkeys(found) if each and each != service]
+
+    def owner(self, service: str) -> Node | None:
+        """The service whose network this one shares, if its container is in the stack."""
+        own = self.nodes[service]
+        return self._by_container.get(own.network_of) if own.network_of else None
 
     def runner_of(self, technology: str, service: str) -> str | None:
         """Who runs a technology, seen from a service: itself, or its only peer that does."""

@@ -62,6 +62,8 @@ class Engine:
         self.timeout = timeout
         self.label = redact.redact(host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
         self.listing: Shared[list[Container]] = Shared(LISTING_SECONDS)
+        self.events: Shared[list[dict[str, Any]]] = Shared(LISTING_SECONDS)
+        self.podman = False  # known once it has answered
         self._own = threading.local()  # a requests session must not be shared between threads
         self._clients: list[Any] = []
         self._version: str | None = None
@@ -105,9 +107,13 @@ class Engine:
             self._knock(settings.get("base_url") or self.label)
         settings |= {"version": self._version or "auto", "timeout": self.timeout}
         client = transport.client(**settings)
+        client.hooks["response"].append(self._greeted)
         self._version = client.api_version
         self._clients.append(client)
         return client
+
+    def _greeted(self, answer: Any, **_: Any) -> None:
+        self.podman |= answer.headers.get("Server", "").startswith("Libpod/")
 
     def _knock(self, address: str) -> None:
         """Connect once and hang up: the library leaves its socket open if it cannot connect (docker 7.2.0)."""

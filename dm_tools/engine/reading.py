@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from dm_tools import records
+from dm_tools import records, redact
 from dm_tools.engine.connection import Container, Engine
 
 EVENT_ACTIONS = ("create", "start", "die", "oom", "kill", "stop", "restart", "pause", "unpause", "destroy")
+PS_SECONDS = 3.0  # ps takes milliseconds, or waits for a disk that hangs
 STREAMS = {1: "stdout", 2: "stderr"}
 
 
@@ -32,65 +34,157 @@ def inspect(engine: Engine, container_id: str) -> dict[str, Any]:
 
 
 def stats(engine: Engine, container_id: str) -> dict[str, Any]:
-    """Two samples about a second apart: `cpu_stats` the second, `precpu_stats` the first."""
-    return engine.ask(container_id[:12], lambda client: _object(client.stats(container_id, stream=False)))
+    """Two samples about a second apart: `cpu_stats` the second, `precpu_stats` the first.
 
-
-def events(engine: Engine, container_id: str, seconds: float) -> list[dict[str, Any]]:
-    """What happened to a container within the last `seconds`, oldest first.
-
-    Always with an end: a followed event stream would last forever. Healthchecks flood the events, so the engine
-    filters them.
+    Podman gives one sample at a time, and leaves idle time out of the time of all processors: that is taken away.
+    Nothing of a container that has ended meanwhile.
     """
-    until = time.time()
-    filters = {"type": ["container"], "container": [container_id], "event": EVENT_ACTIONS}
-    window = {"since": int(until - seconds), "until": int(until) + 1, "filters": json.dumps(filters)}
 
-    def read(client: Any) -> list[dict[str, Any]]:
-        found = []
-        with _get(client, "/events", window, engine.timeout) as answer:
-            for line in answer.iter_lines():
-                if line:
-                    found.append(_object(json.loads(line)))
-                if time.time() - until > engine.timeout:
-                    break
-        return found
+    def sample() -> dict[str, Any]:
+        return engine.ask(container_id[:12], lambda client: _object(client.stats(container_id, stream=False)))
+
+    try:
+        first = sample()
+        if not engine.podman or "cpu_stats" not in first:
+            return first
+        time.sleep(1)
+        before = {key: value for key, value in first["cpu_stats"].items() if key != "system_cpu_usage"}
+        return sample() | {"precpu_stats": before, "preread": first.get("read")}
+    except records.Problem as problem:
+        if problem.code == "container_gone" and inspect(engine, container_id)["State"]["Status"] == "exited":
+            return {}  # Podman answers nothing at all
+        raise
+
+
+def processes(engine: Engine, container_id: str) -> dict[str, Any]:
+    """The processes of a running container, as ps prints them for the engine: `Titles` and `Processes`.
+
+    The names of programs only: arguments may hold secrets. An engine that cannot tell answers with an error.
+    """
+
+    def read(client: Any) -> dict[str, Any]:
+        words = {"ps_args": "-eo pid,ppid,state,comm"}
+        seconds = min(engine.timeout, PS_SECONDS)
+        with _get(client, f"/containers/{container_id}/top", words, seconds) as answer:
+            return _object(answer.json())
 
     return engine.ask(container_id[:12], read)
 
 
-def log(
-    engine: Engine,
-    container_id: str,
-    terminal: bool,
-    tail: int,
-    since: float | None,
-    take: Callable[[str, bytes], None],
-) -> bool:
-    """Hand a container's log to `take(stream, piece)`, in the order in which it was written; False if time ran out.
+def events(engine: Engine, container_id: str, seconds: float) -> tuple[list[dict[str, Any]], float]:
+    """What happened to a container within the last `seconds`, oldest first; and since when (seconds since 1970) the
+    engine knows: what is not there may have happened before that.
 
-    A piece is what the container wrote at once, at most 16 KiB, with the engine's timestamp before it. (With a
-    `terminal` there is one stream, and the pieces are arbitrary.) Never a `since` without a `tail`: the engine would
-    scan the whole file (seconds for 100 MB). Raises Problem logs_unavailable, too.
+    Docker holds the last 256 events of all kinds, and each run of a healthcheck takes three: only the oldest that it
+    still has, whatever it is, tells how far back it remembers. So all of them are read, once for many containers.
     """
+    begin = time.time() - seconds
+    if engine.podman:
+        held, since = _events_of_podman(engine, container_id, begin), begin
+    else:
+        held = engine.events.get(lambda: _events_of_docker(engine), fresh=True)
+        since = max(begin, min(map(moment, held), default=time.time()))
+    found = [
+        event
+        for event in held
+        if event.get("Action") in EVENT_ACTIONS
+        and (event.get("Actor") or {}).get("ID") == container_id
+        and moment(event) >= begin
+    ]
+    return found, since
+
+
+def moment(event: dict[str, Any]) -> float:
+    """When an event happened, in seconds since 1970."""
+    return float(event["timeNano"]) / 1e9 if event.get("timeNano") else float(event.get("time") or 0)
+
+
+def _events_of_docker(engine: Engine) -> list[dict[str, Any]]:
+    """Without an end the answer would go on forever, and with one that is yet to come until then: on this machine the
+    end is now, elsewhere the clocks may differ."""
+    until = time.time() + (0 if engine.label.startswith("unix://") else 1)
+    return _events(engine, "events", {"since": 0, "until": f"{until:.9f}"})
+
+
+def _events_of_podman(engine: Engine, container_id: str, begin: float) -> list[dict[str, Any]]:
+    """It keeps its events in a file, reads on while others come unless told not to, and stops reading at `until`, which
+    loses most of them. (4.3 filters by its own names only, and then tells Docker's.)"""
+    filters = {"type": ["container"], "container": [container_id], "event": [*EVENT_ACTIONS, "died"]}
+    window = {"since": int(begin), "stream": "false", "filters": json.dumps(filters)}
+    return _events(engine, container_id[:12], window)
+
+
+def _events(engine: Engine, subject: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + engine.timeout
+
+    def read(client: Any) -> list[dict[str, Any]]:
+        found = []
+        with _get(client, "/events", parameters, engine.timeout) as answer:
+            for line in answer.iter_lines():
+                if line:
+                    found.append(_object(json.loads(line)))
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+        return found
+
+    return engine.ask(subject, read)
+
+
+def log(
+    engine: Engine, raw: dict[str, Any], tail: int, since: float | None, take: Callable[[str, bytes], None]
+) -> bool:
+    """Hand an inspected container's log to `take(stream, piece)`, in the order in which the engine has it; False if
+    time ran out.
+
+    A piece is what the container wrote at once, at most 16 KiB, with the engine's time before it; `tail` counts pieces.
+    (With a terminal there is one stream, and a time that the program itself prints begins a piece, too.) Never a
+    `since` without a `tail`: the engine would scan the whole file (seconds for 100 MB). Raises Problem
+    logs_unavailable, too.
+    """
+    container_id, terminal = raw["Id"], raw["Config"]["Tty"]
     deadline = time.monotonic() + engine.timeout
     parameters = {"stdout": 1, "stderr": 1, "timestamps": 1, "tail": tail} | ({"since": since} if since else {})
 
     def read(client: Any) -> bool:
-        with _get(client, f"/containers/{container_id}/logs", parameters, engine.timeout) as answer:
-            pieces = (("stdout", piece) for piece in answer.iter_content(65536)) if terminal else _frames(answer.raw)
+        import docker.errors
+
+        try:
+            opened = _get(client, f"/containers/{container_id}/logs", parameters, engine.timeout)
+        except docker.errors.NotFound:
+            raise
+        except docker.errors.APIError as refusal:
+            if unavailable := _unavailable(raw, refusal.explanation or ""):
+                raise unavailable from None
+            raise
+        with opened as answer:
+            pieces = _of_terminal(answer.iter_content(65536)) if terminal else _frames(answer.raw)
             for stream, piece in pieces:
                 take(stream, piece)
                 if time.monotonic() > deadline:
                     return False
         return True
 
-    try:
-        return engine.ask(container_id[:12], read, seconds=engine.timeout + 1)
-    except records.Problem as problem:
-        if "does not support reading" in problem.message:
-            raise records.Problem("logs_unavailable", f"{container_id[:12]}: the log driver cannot be read") from None
-        raise
+    return engine.ask(container_id[:12], read, seconds=engine.timeout + 1)
+
+
+def log_driver(raw: dict[str, Any]) -> str:
+    """The name of an inspected container's log driver."""
+    return ((raw.get("HostConfig") or {}).get("LogConfig") or {}).get("Type") or "json-file"
+
+
+def _unavailable(raw: dict[str, Any], refusal: str) -> records.Problem | None:
+    """What it means that the engine refuses a log; None if that has nothing to do with the driver.
+
+    Docker has a copy of what a driver sends away, and yet it opens an ended container's driver before it reads that: if
+    the server is away, there is no log.
+    """
+    driver, short_id = log_driver(raw), raw["Id"][:12]
+    if "does not support reading" in refusal or "cannot read logs" in refusal:
+        return records.Problem("logs_unavailable", f"{short_id}: the log driver {driver!r} cannot be read")
+    if driver in ("json-file", "local"):
+        return None
+    words = f"{short_id}: the engine gives no log of the driver {driver!r}: {refusal}"
+    return records.Problem("logs_unavailable", redact.redact(words))
 
 
 def _get(client: Any, path: str, parameters: dict[str, Any], timeout: float) -> Any:
@@ -118,6 +212,23 @@ def _frames(raw: Any) -> Iterator[tuple[str, bytes]]:
         yield STREAMS.get(kind, "stderr"), piece
         if len(piece) < length:
             raise ValueError("a piece of the log shorter than its length")
+
+
+# The engine's time before a piece has nine decimals; a program's own times seldom do.
+_BETWEEN = re.compile(rb"(?<=\n)|(?=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) )")
+_LONGEST_PIECE = 65536  # four times what the engine gives at once
+
+
+def _of_terminal(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """With a terminal the engine marks nothing: a piece ends with its line, or where a time stands."""
+    rest = b""
+    for chunk in chunks:
+        *pieces, rest = _BETWEEN.split(rest + chunk)
+        if len(rest) > _LONGEST_PIECE:
+            pieces, rest = [*pieces, rest], b""
+        yield from (("stdout", piece) for piece in pieces if piece)
+    if rest:
+        yield "stdout", rest
 
 
 def _object(answer: Any) -> dict[str, Any]:

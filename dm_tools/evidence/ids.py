@@ -28,8 +28,8 @@ def resolve(view: View, evidence_id: str) -> Any:
         return dict(enumerate(view.inspect.events)).get(int(key))
     if kind == "inspect" and view.inspect:
         head, _, index = key.partition(".")
-        if head == "health" and index.isdigit():
-            return dict(enumerate(view.inspect.health_log)).get(int(index))
+        if head in _NUMBERED and index.isdigit():
+            return dict(enumerate(getattr(view.inspect, _NUMBERED[head]))).get(int(index))
         return getattr(view.inspect, key, None) if key in view.inspect.__struct_fields__ else None
     if kind == "step":
         return next((step for step in view.steps if step.id == evidence_id), None)
@@ -40,6 +40,7 @@ def resolve(view: View, evidence_id: str) -> Any:
     return None
 
 
+_NUMBERED = {"health": "health_log", "mounts": "mounts", "processes": "processes"}
 _PARTS = {"console": "console", "exception": "exceptions", "request": "failed_requests", "slow": "slow_requests"}
 
 

@@ -18,19 +18,20 @@ FAILING = 3  # newest requests of one kind that must all have failed
 WELL = 3  # requests that must have succeeded before, for a refusal (4xx) to be news
 MAX_PARTS = 2  # of a path, which tell one kind of request from another
 
-_METHODS = "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_METHOD = "|".join(_METHODS)
+# https://docs.haproxy.org/2.6/configuration.html#8.2.3: timers, then the status, the request at the end of the line
+_HAPROXY = re.compile(
+    r" \S+/(?P<server>\S+) -?\d+/-?\d+/-?\d+/-?\d+/\+?-?\d+ (?P<status>-?\d{1,3}) "
+    rf'.*"(?:{_METHOD}) (?P<path>\S+)'
+)
 _PATTERNS = (
-    # https://docs.haproxy.org/2.6/configuration.html#8.2.3: timers, then the status, the request at the end of the line
-    re.compile(
-        r" \S+/(?P<server>\S+) -?\d+/-?\d+/-?\d+/-?\d+/\+?-?\d+ (?P<status>-?\d{1,3}) "
-        rf'.*"(?:{_METHODS}) (?P<path>\S+)'
-    ),
     # Common Log Format and what is alike: "GET /path HTTP/1.1" 200, "GET /index.php" 500
-    re.compile(rf'"(?:{_METHODS}) (?P<path>[^\s"]+)(?: HTTP/[\d.]+)?"(?:,|:)? (?P<status>\d{{3}})\b'),
+    re.compile(rf'"(?:{_METHOD}) (?P<path>[^\s"]+)(?: HTTP/[\d.]+)?"(?:,|:)? (?P<status>\d{{3}})\b'),
     # morgan and its like: GET /path 200 3.1 ms
-    re.compile(rf"\b(?:{_METHODS}) (?P<path>/\S*) (?P<status>\d{{3}}) [\d.]+ ?ms\b"),
+    re.compile(rf"\b(?:{_METHOD}) (?P<path>/\S*) (?P<status>\d{{3}}) [\d.]+ ?ms\b"),
     # gin: | 500 | 1.2ms | 10.0.0.1 | GET "/path"
-    re.compile(rf'\| +(?P<status>\d{{3}}) +\|.*\| +(?:{_METHODS}) +"(?P<path>[^"]+)"'),
+    re.compile(rf'\| +(?P<status>\d{{3}}) +\|.*\| +(?:{_METHOD}) +"(?P<path>[^"]+)"'),
 )
 _JSON_STATUS = re.compile(r'"(?:status|status_code|statusCode|DownstreamStatus)": ?"?(\d{3})\b')
 _JSON_PATH = re.compile(r'"(?:uri|path|url|request_uri|RequestPath)": ?"(/[^"\s]*)"')
@@ -78,13 +79,17 @@ def read(lines: Iterable[LogLine]) -> list[Request]:
 
 def _request(line: LogLine) -> Request | None:
     text = line.text
-    for pattern in _PATTERNS:
-        if match := pattern.search(text):
-            found = match.groupdict()
-            server = found.get("server")
-            if server is not None and server.startswith("<"):  # <NOSRV>: the proxy had nobody to send it to
-                server = None
-            return Request(line.id, parse_time(line.ts), int(found["status"]), _kind(found["path"]), server)
+    if any(method in text for method in _METHODS):  # most lines are no requests, and this is quicker than a pattern
+        ends_with_request = text.rstrip().endswith('"')
+        for pattern in ((_HAPROXY,) if ends_with_request else ()) + _PATTERNS:
+            if match := pattern.search(text):
+                found = match.groupdict()
+                server = found.get("server")
+                if server is not None and server.startswith("<"):  # <NOSRV>: the proxy had nobody to send it to
+                    server = None
+                return Request(line.id, parse_time(line.ts), int(found["status"]), _kind(found["path"]), server)
+    if "tatus" not in text and "code=" not in text:
+        return None
     status = _JSON_STATUS.search(text) or _FIELD_STATUS.search(text)
     path = _JSON_PATH.search(text) or _FIELD_PATH.search(text) if status else None
     if status and path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,19 +11,32 @@ import msgspec
 
 from dm_tools import records
 from dm_tools.evidence import pages as page
-from dm_tools.records import Event, Inspect, LogLine, Logs, Page, Probe, Screenshot, Stats, Status, Step
-from dm_tools.text.times import TIME, parse_time, seconds_between
+from dm_tools.records import Event, Inspect, LogLine, Logs, Page, Probe, ProbeError, Screenshot, Stats, Status, Step
+from dm_tools.text.times import TIME, parse_time, seconds_between, utc
+
+# Compose renames a container like this while it puts a new one in its place: `ff201f16580e_shop-app-1`.
+REPLACED = re.compile(r"^/?[0-9a-f]{12}_.")
+YOUNG_SECONDS = 10.0  # a container that was made or started so recently has shown nothing yet
+REPLACED_SECONDS = 60.0  # what Compose needs to stop the old container and remove it
+STOP_SIGNALS = (None, 2, 3, 9, 15)  # `docker kill` with another one tells a program something, and ends nothing
+MAX_FAREWELL = 3  # last log items that say whether a program came to its end or was told to end
+TOLD_TO_END = re.compile(r"\bSIG(?:TERM|INT|QUIT|HUP)\b|[Cc]aught signal|[Ss]ignal (?:2|3|15)\b|[Ii]nactivity timeout")
+# Programs that only start others and wait for them: what they do says nothing of the service.
+INITS = frozenset(
+    ("tini", "tini-static", "docker-init", "dumb-init", "catatonit", "s6-svscan", "s6-supervise", "podman-init")
+)
+
+ENDINGS = ("die", "died")  # Docker's word and Podman's
+# What a probe finds of a service that is about to listen.
+NOT_YET = frozenset((ProbeError.NO_ADDRESS, ProbeError.NOT_RUNNING, ProbeError.REFUSED, ProbeError.RESET))
+KILLED = 137  # 128 and SIGKILL
 
 LOOP_SECONDS = 90.0  # restarted so recently that it may well be dying again (Docker backs off up to a minute)
 
 
-# HUP, USR1, USR2, CHLD, CONT, WINCH: sent to be heard (read your settings, open your logs), not to end anything.
-HEARD = frozenset((1, 10, 12, 17, 18, 28))
-
-
 def ends(event: Event) -> bool:
     """Whether somebody meant to end the container; an engine calls every signal that is sent a kill."""
-    return event.action == "stop" or (event.action == "kill" and event.signal not in HEARD)
+    return event.action == "stop" or (event.action == "kill" and event.signal in STOP_SIGNALS)
 
 
 @dataclass(frozen=True)
@@ -55,7 +69,37 @@ class View:
     @property
     def missing(self) -> bool:
         """Docker was asked and has no container for the service."""
-        return self.inspect is None and "container_not_found" in self.error_codes and not self.answers
+        gone = self.inspect is None and "container_not_found" in self.error_codes
+        return gone and not self.answers and not REPLACED.match(self.service)
+
+    @property
+    def being_made(self) -> bool:
+        """It is made or replaced at this moment, and nobody is at fault.
+
+        Not started yet, on its way out, or under the name that Compose gives to a container which it replaces.
+        """
+        found = self.inspect
+        if found is None:
+            return bool(REPLACED.match(self.service)) and "container_not_found" in self.error_codes
+        if found.state == "removing":
+            return True
+        ended = _age(found, found.finished_at)
+        if REPLACED.match(found.name) and found.state == "exited":
+            return ended is not None and ended < REPLACED_SECONDS
+        if found.state == "created" and not found.error:
+            made = [event.ts for event in found.events if event.action in ("create", "rename")]
+            age = _age(found, made[-1] if made else None)
+            return age is not None and age < YOUNG_SECONDS
+        return False
+
+    @property
+    def just_started(self) -> bool:
+        """It was started seconds ago, and not because it had ended by itself: it need not listen yet."""
+        found = self.inspect
+        if found is None or found.state != "running" or found.restart_count or self._crashed:
+            return False
+        age = _age(found, found.started_at)
+        return age is not None and age < YOUNG_SECONDS
 
     @property
     def answers(self) -> bool:
@@ -79,6 +123,111 @@ class View:
         return self.looping or (self.inspect is not None and self.inspect.state in ("exited", "dead"))
 
     @property
+    def events_forgotten(self) -> bool:
+        """The container ended before what the engine remembers: that there is no event of a command proves nothing."""
+        gap = seconds_between(self.inspect.events_since, self.inspect.finished_at) if self.inspect else None
+        return gap is not None and gap < 0
+
+    @property
+    def last_run(self) -> list[tuple[str, Event]]:
+        """The events of the newest run that has ended, its start left out: evidence ids and events, oldest first.
+
+        Empty if no run is known to have ended, or if they tell of another end than the container's state does.
+        """
+        found = self.inspect
+        if found is None:
+            return []
+        events = [(f"event:{index}", event) for index, event in enumerate(found.events)]
+        ends = [at for at, (_, event) in enumerate(events) if event.action in ENDINGS]
+        starts = [at for at, (_, event) in enumerate(events) if event.action == "start"]
+        down = found.state in ("exited", "dead", "restarting")
+        if not ends:
+            return events[starts[-1] + 1 if starts else 0 :] if down else []
+        code = events[ends[-1]][1].exit_code
+        if down and code is not None and found.exit_code not in (None, code):
+            return []
+        before = [at for at in starts if at < ends[-1]]
+        after = [at for at in starts if at > ends[-1]]
+        return events[before[-1] + 1 if before else 0 : after[0] if after else None]
+
+    @property
+    def _crashed(self) -> bool:
+        """Its newest run that has ended did so by itself."""
+        return bool(self.last_run) and not any(event.action in ("kill", "stop") for _, event in self.last_run)
+
+    @property
+    def last_exit(self) -> tuple[str, int] | None:
+        """With what one that does not stay up ended, and the evidence: while it runs once more, an event."""
+        found = self.inspect
+        if found is None or not self.down:
+            return None
+        if found.state != "running":
+            return ("inspect:exit_code", found.exit_code) if found.exit_code is not None else None
+        ends = [(id, event.exit_code) for id, event in self.last_run if event.action in ENDINGS]
+        return next(((id, code) for id, code in reversed(ends) if code is not None), None)
+
+    @property
+    def out_of_memory(self) -> list[str]:
+        """The evidence that its last end was a kill for lack of memory.
+
+        The engine's flag alone is no proof: it belongs to another process of the container, or to an earlier run
+        (Docker 20.10), or was cleared when the container was started once more (from 26 on).
+        """
+        if self.inspect is None or not self.down:
+            return []
+        run = self.last_run
+        ends = [(id, event.exit_code) for id, event in run if event.action in ENDINGS]
+        kills = [event for _, event in run if event.action == "kill"]
+        starved = [id for id, event in run if event.action == "oom"]
+        if starved and ends and ends[-1][1] == KILLED and not kills:
+            return [starved[-1], ends[-1][0]]
+        code = self.last_exit[1] if self.last_exit else None
+        return ["inspect:oom_killed"] if self.inspect.oom_killed and code in (None, KILLED) else []
+
+    @property
+    def stopped_by(self) -> list[tuple[str, Event]]:
+        """What a person or program had the engine do to end it: `stop`, `kill`; empty if it ended otherwise."""
+        if self.inspect is None or self.inspect.state not in ("exited", "dead"):
+            return []
+        return [(id, event) for id, event in self.last_run if ends(event)]
+
+    @property
+    def main_process(self) -> int | None:
+        """The place of the process that is the service: the first that does not only wait for others."""
+        processes = self.inspect.processes if self.inspect else []
+        return next((at for at, each in enumerate(processes) if each.command not in INITS), None)
+
+    @property
+    def process_stopped(self) -> bool:
+        """Its process was stopped by a signal (SIGSTOP) and waits to be continued."""
+        return self.main_process is not None and bool(
+            self.inspect and self.inspect.state == "running" and self.inspect.processes[self.main_process].state == "T"
+        )
+
+    @property
+    def unhealthy(self) -> bool:
+        """Its healthcheck fails. The engine also says so of a container that was paused, until the next check."""
+        found = self.inspect
+        if found is None or found.health != "unhealthy":
+            return False
+        passed = bool(found.health_log) and all(run.exit_code == 0 for run in found.health_log)
+        return not (passed and found.failing_streak == 0)
+
+    @property
+    def complaints_of_its_check(self) -> list[tuple[str, str]]:
+        """What the failing healthcheck prints: evidence ids and texts, each text once, its newest."""
+        found = self.inspect
+        if found is None or not self.unhealthy:
+            return []
+        since = found.started_at or ""
+        said = {
+            run.output: f"inspect:health.{index}"
+            for index, run in enumerate(found.health_log)
+            if run.exit_code and run.output and (run.start or since) >= since  # old entries survive a restart
+        }
+        return [(id, output) for output, id in said.items()]
+
+    @property
     def finished(self) -> bool:
         """A job that has done its work: ended with 0, nobody stopped it, nobody expects it to answer."""
         found = self.inspect
@@ -90,27 +239,34 @@ class View:
             and not found.has_healthcheck
             and not any(port.host_port for port in found.ports)
             and not any(ends(event) for event in found.events)
+            and not self.told_to_end
             and not any(check.kind != "container" for check in (self.probe.checks if self.probe else []))
         )
 
     @property
+    def told_to_end(self) -> bool:
+        """Its last words are those of a server that is shut down, not of a job that has done its work."""
+        lines = self.logs.lines if self.logs else []
+        return any(TOLD_TO_END.search(line.text) for line in lines[-MAX_FAREWELL:])
+
+    @property
     def status(self) -> Status:
         """What the container and the probe say together; `unknown` if neither was looked at."""
-        if self.finished:
+        if self.finished or (self.being_made and self.inspect is not None):
             return Status.HEALTHY
         if self.missing:
             return Status.FAILED
-        probed = self.probe.status if self.probe else Status.UNKNOWN
+        probed = self._probed
         if self.inspect is None:
             return self._as_shown(probed)
-        if self.inspect.state != "running" or self.looping:
+        if self.inspect.state != "running" or self.looping or self.process_stopped:
             return Status.FAILED
         if probed in (Status.FAILED, Status.DEGRADED):
             return probed
         mode = self.inspect.network_mode
         if not self.inspect.networks and mode not in ("host", "none") and not mode.startswith("container:"):
             return Status.FAILED
-        if self.inspect.health == "unhealthy":
+        if self.unhealthy:
             return Status.DEGRADED if self.answers_urls else Status.FAILED
         return self._as_shown(Status.HEALTHY)
 
@@ -124,6 +280,16 @@ class View:
     def certain_status(self) -> Status:
         """The status as people are told it: `healthy` only of what was looked at to the end."""
         return Status.UNKNOWN if self.status == Status.HEALTHY and self.lost else self.status
+
+    def _probed(self) -> Status:
+        """What the probe says; a probe of the container's state alone is older than what the engine said later."""
+        if self.probe is None:
+            return Status.UNKNOWN
+        errors = {check.error for check in self.probe.checks if not check.ok}
+        running = self.inspect is not None and self.inspect.state == "running"
+        if running and errors and (errors == {ProbeError.UNHEALTHY} or (self.just_started and errors <= NOT_YET)):
+            return Status.UNKNOWN
+        return self.probe.status
 
     def _as_shown(self, otherwise: Status) -> Status:
         """What a browser adds: HTTP 200 and a blank page is not healthy. If nothing else was asked, it decides."""
@@ -174,6 +340,12 @@ def steps(record: dict[str, Any]) -> list[Step]:
         return []
 
 
+def _age(found: Inspect, since: str | None) -> float | None:
+    """How many seconds before it was looked at something happened to a container."""
+    age = seconds_between(since, found.observed_at)
+    return age if age is not None and age >= 0 else None
+
+
 RECENT_SECONDS = 300.0  # a log line that much older than the newest one is history, not a symptom
 
 
@@ -193,6 +365,6 @@ def recent(view: View) -> list[LogLine]:
         newest = observed if newest is None or view.status == Status.HEALTHY else min(newest, observed)
     if newest is None:
         return lines
-    # The engine's times are all UTC and of one form: their order as text is their order in time.
+    # Times in UTC are all of one form: their order as text is their order in time.
     bound = datetime.fromtimestamp(max(newest - RECENT_SECONDS, 0), UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return [line for line in lines if line.ts is None or line.ts >= bound or not TIME.match(line.ts)]
+    return [line for line in lines if line.ts is None or utc(line.ts) >= bound or not TIME.match(line.ts)]

@@ -9,7 +9,7 @@ import orjson
 
 from dm_tools.evidence.ids import resolve
 from dm_tools.evidence.view import View
-from dm_tools.records import ContextLine, Fine, LogLine, Page, Quoted, Request, Step
+from dm_tools.records import ContextLine, Fine, LogLine, Mount, Page, Process, Quoted, Request, Step
 from dm_tools.text.shorten import short
 
 MAX_SHOWN = 400  # characters of a page's text, and of what a tool told
@@ -19,6 +19,10 @@ def quote(value: Any) -> str:
     """What a piece of evidence says: the text of a log line or health check, the message of a probe, or the value."""
     if isinstance(value, Page):
         return "; ".join(reason.message for reason in value.reasons) or value.verdict
+    if isinstance(value, Mount):
+        return f"{value.type} {value.source or ''} on {value.destination}"
+    if isinstance(value, Process):
+        return f"process {value.command} in state {value.state}"
     if isinstance(value, Request):
         return f"{value.url}: {value.error or value.status_code or f'{value.duration_ms} ms'}"
     for key in ("text", "output", "message", "action"):
@@ -50,6 +54,8 @@ def _told(view: View, evidence_id: str) -> tuple[str | None, str]:
         return found.ts, f"container event {found.action}"
     if evidence_id.startswith("inspect:health.") and found is not None:
         return found.end, f"healthcheck exit code {found.exit_code}: {found.output}"
+    if isinstance(found, Mount | Process):
+        return None, quote(found)
     return None, f"{evidence_id.partition(':')[2]} = {plain(found)}"
 
 

@@ -154,11 +154,37 @@ class Searcher:
             return None
         return captures(found)
 
+    def occurrences(self, text: str, value: str, limit: int) -> Iterator[tuple[Captures, tuple[int, int]]]:
+        """What the first matches of an expression in a text capture, and from where to where they stand."""
+        for found in islice(self.compiled(text).finditer(value), limit):
+            yield captures(found), found.span()
+
+    def found(self, text: str, value: str) -> bool:
+        """Whether an expression matches anywhere in a text."""
+        return self.compiled(text).search(value) is not None
+
+    def cited(self, item: str, start: int, end: int) -> bool:
+        """Whether a part of a log item is somebody else's words: a request, a statement, a quotation."""
+        begin = max(0, start - MAX_CITED_BYTES)
+        before, part = item[begin:start].encode("utf-8", "replace"), item[start:end].encode("utf-8", "replace")
+        after = item[end : end + MAX_CITED_BYTES].encode("utf-8", "replace")
+        return _citation_end(before + part + after, len(before), len(before) + len(part)) is not None
+
+    def own(self, text: str, item: str) -> tuple[int, int] | None:
+        """Where an expression first matches in one log item, as the program's own words; None if it does not."""
+        encoded = item.encode("utf-8", "replace")
+        found = _within(self.compiled(text), encoded)
+        if found is None:
+            return None
+        return len(encoded[: found.start()].decode("utf-8", "ignore")), len(
+            encoded[: found.end()].decode("utf-8", "ignore")
+        )
+
 
 def captures(found: re2._Match) -> Captures:
     """Named groups as text; several alternatives capture the same thing as upstream, upstream2, ..."""
     return {
-        name.rstrip("0123456789"): value.decode("utf-8", "replace")
+        name.rstrip("0123456789"): value if isinstance(value, str) else value.decode("utf-8", "replace")
         for name, value in found.groupdict().items()
         if value
     }
@@ -226,9 +252,10 @@ def _within(expression: re2._Regexp, item: bytes) -> re2._Match | None:
 
 def _citation_end(text: bytes, start: int, end: int) -> int | None:
     """Where the citation ends in which a part of a text stands, None if it stands in none."""
-    if not _OPENS.search(text, 0, start) and not _DATED.search(text):
+    opens, dated = _OPENS.search(text, 0, start), _DATED.search(text)
+    if not opens and not dated:
         return None
-    for cited in _CITED.finditer(text):
+    for cited in _CITED.finditer(text, opens.start() if opens and not dated else 0):
         if cited.start() >= start:
             break
         if cited.end() >= end:

@@ -22,10 +22,33 @@ from dm_tools.records import Cause, Fix, Inspect, Severity, Stats
 
 MAX_NAMED = 3  # items that one pattern may keep from being condensed: more of the same says nothing more
 
-_LISTS = ("log", "health", "event", "probe.error", "screenshot.verdict", "screenshot.reason")
-_COMPUTED = ("answers", "down", "looping", "missing", "probe.status")
+_LISTS = (
+    "log",
+    "health",
+    "event",
+    "probe.error",
+    "screenshot.verdict",
+    "screenshot.reason",
+    "mount.file",
+    "mount.system",
+)
+_COMPUTED = (
+    *(
+        "answers",
+        "down",
+        "events_forgotten",
+        "looping",
+        "missing",
+        "probe.status",
+        "ended.code",
+        "ended.killed",
+        "ended.memory",
+    ),
+    *("ended.stopped", "health.port", "process.state", "processes.ended"),
+)
 _BARE_FLAGS = re.compile(r"(?<!\\)\(\?[a-zA-Z-]+\)")
 _GROUP = re.compile(r"(?<!\\)\(\?P<([a-z_]+)>")
+CAPTURED = frozenset(("upstream", "port", "user", "path", "limit", "setting"))
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _KNOWN_PLACEHOLDERS = frozenset(
     [
@@ -41,7 +64,7 @@ _KNOWN_PLACEHOLDERS = frozenset(
             "restart_count",
             "last_words",
         ),
-        *("certificate_date", "probe_message", "limit_memory", "memory_percent", "throttled_percent"),
+        *("certificate_date", "probe_message", "limit_memory", "cpu_percent", "memory_percent", "throttled_percent"),
         "page_message",
     ]
 )
@@ -64,9 +87,20 @@ class Clause(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, ren
     recovered: Annotated[
         str | None, _says("what the log says when all is well again: only what comes after that counts")
     ] = None
+    near: Annotated[
+        str | None,
+        _says("an expression: it captures what the failure is about, where `regex` does not, close to it in the log"),
+    ] = None
     one_of: Annotated[list[Any] | None, _says("the value is one of these")] = None
     above: Annotated[float | None, _says("the value is a number above this one")] = None
     empty: Annotated[bool | None, _says("whether the value is empty")] = None
+
+
+class Unnamed(msgspec.Struct, forbid_unknown_fields=True):
+    """What is said of a failure whose object the log does not name."""
+
+    rank: Annotated[int, _says("how much it explains then")]
+    explanation: Annotated[str, _says("one sentence for people, without what could not be captured")]
 
 
 class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -93,12 +127,31 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     accuses: Annotated[
         bool | None, _says("whether the one that is blamed counts as broken even if it shows nothing itself")
     ] = None
+    yields: Annotated[
+        bool, _says("whether it stands back where a specific pattern reads the same log item: for general sayings")
+    ] = False
+    unnamed: Annotated[
+        Unnamed | None,
+        _says(
+            "what holds where nothing was captured that `explanation` mentions; without it the pattern does not fire"
+        ),
+    ] = None
     fixes: Annotated[list[Fix], _says("what helps here, more than what helps against the cause in general")] = []
 
     @property
     def telling(self) -> Clause | None:
         """The clause on the log that tells: the first. Others say what must be there beside it."""
         return next((clause for clause in self.match if clause.where == "log"), None)
+
+    @property
+    def general(self) -> bool:
+        """Whether it is said of any program, so that what it is about has to be found."""
+        return self.yields or self.unnamed is not None
+
+    @property
+    def mentions(self) -> frozenset[str]:
+        """What the explanation needs from a log to be a sentence."""
+        return frozenset(PLACEHOLDER.findall(self.explanation)) & CAPTURED
 
     @property
     def accusing(self) -> bool:
@@ -126,6 +179,12 @@ class Written(Pattern, rename={"but_not": "not"}, forbid_unknown_fields=True, om
     recovered: Annotated[
         str | None, _says("what the log says when all is well again: only what comes after that counts")
     ] = None
+    near: Annotated[
+        str | None,
+        _says(
+            "an expression: it captures what the failure is about, where the saying does not, close to it in the log"
+        ),
+    ] = None
     near_misses: Annotated[list[str], _says("logs that look alike, on which the pattern does not fire")] = []
 
     def compiled(self) -> Pattern:
@@ -133,10 +192,10 @@ class Written(Pattern, rename={"but_not": "not"}, forbid_unknown_fields=True, om
         fields = {name: getattr(self, name) for name in Pattern.__struct_fields__}
         if self.says:
             together = _alternation([each.text for each in self.says])
-            telling = Clause("log", regex=together, but_not=self.but_not, recovered=self.recovered)
+            telling = Clause("log", regex=together, but_not=self.but_not, recovered=self.recovered, near=self.near)
             fields["match"] = [telling, *self.match]
-        elif self.but_not is not None or self.recovered is not None or self.near_misses:
-            raise PatternError("'not', 'recovered' and 'near_misses' belong to 'says'")
+        elif self.but_not is not None or self.recovered is not None or self.near is not None or self.near_misses:
+            raise PatternError("'not', 'recovered', 'near' and 'near_misses' belong to 'says'")
         return Pattern(**fields)
 
 
@@ -191,7 +250,8 @@ class Library:
     technology_of: dict[str, str] = field(default_factory=dict)  # pattern id -> technology
     file_of: dict[str, str] = field(default_factory=dict)  # pattern id -> where it is written
     telling_of: dict[str, list[Pattern]] = field(default_factory=dict)  # expression of the telling clause -> patterns
-    silent: list[Pattern] = field(default_factory=list)  # patterns that look at no log
+    silent: dict[bytes, tuple[Clause, list[Pattern]]] = field(default_factory=dict)  # those that look at no log, by
+    # their first clause: dozens begin with the same, and if that does not hold none of them does
     searcher: Searcher = field(default_factory=Searcher)
 
     def causal(self, texts: list[str]) -> dict[int, list[str]]:
@@ -243,7 +303,8 @@ def load(files: Iterable[tuple[str, File, bool]], table: Mapping[str, list[str]]
                 library.telling_of.setdefault(telling.regex, []).append(pattern)
                 library.searcher.add(telling.regex)
             else:
-                library.silent.append(pattern)
+                first = pattern.match[0]
+                library.silent.setdefault(msgspec.json.encode(first), (first, []))[1].append(pattern)
             if parsed.technology:
                 library.technology_of[pattern.id] = parsed.technology.name
             elif pattern.blames == "technology":
@@ -289,10 +350,13 @@ def _check(library: Library, name: str, pattern: Pattern, checked: bool) -> None
         # Compiling all expressions takes long: those that come with the tools are tried by the tests, once for all.
         if clause.regex is None and (clause.where == "log" or clause.but_not is not None):
             raise PatternError(f"{name}: {where}: a clause on the log, or one with 'not', has a regex")
-        if clause.recovered is not None and clause.where != "log":
-            raise PatternError(f"{name}: {where}: only a clause on the log has 'recovered'")
-        for text in filter(None, (clause.regex, clause.but_not, clause.recovered)) if not checked else ():
+        if (clause.recovered is not None or clause.near is not None) and clause.where != "log":
+            raise PatternError(f"{name}: {where}: only a clause on the log has 'recovered' and 'near'")
+        for text in filter(None, (clause.regex, clause.but_not, clause.recovered, clause.near)) if not checked else ():
             _try(library, name, where, text)
-    unknown = set(PLACEHOLDER.findall(pattern.explanation)) - _KNOWN_PLACEHOLDERS
+    if pattern.unnamed is not None and not pattern.mentions:
+        raise PatternError(f"{name}: {where}: 'unnamed', but the explanation mentions nothing that is captured")
+    sentences = pattern.explanation + (pattern.unnamed.explanation if pattern.unnamed else "")
+    unknown = set(PLACEHOLDER.findall(sentences)) - _KNOWN_PLACEHOLDERS
     if unknown:
         raise PatternError(f"{name}: {where}: unknown placeholder {{{sorted(unknown)[0]}}} in 'explanation'")

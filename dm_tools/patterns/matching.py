@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from dm_tools.evidence.view import View, ends, recent
+import msgspec
+
+from dm_tools.evidence.view import View, recent
+from dm_tools.patterns import causes, objects
 from dm_tools.patterns.haystack import Captures, Haystack
 from dm_tools.patterns.language import PLACEHOLDER, Clause, Library, Pattern
+from dm_tools.records import Cause, LogLine, Mount
+from dm_tools.text.times import seconds_between
+
+# What a failing healthcheck prints of these is said of the service that it asks, not by the service of another one.
+OF_THE_CHECK = frozenset(
+    (
+        *(Cause.BAD_COMMAND, Cause.CONNECTION_REFUSED, Cause.DEPENDENCY_DOWN, Cause.HTTP_ERROR),
+        *(Cause.NETWORK_DETACHED, Cause.SLOW_RESPONSE, Cause.UNRESPONSIVE, Cause.UPSTREAM_TIMEOUT, Cause.WRONG_PORT),
+    )
+)
+ITSELF = frozenset(("localhost", "127.0.0.1", "::1", "0.0.0.0"))  # where a check asks the container that it runs in
+
+# Where a mount's name tells that a file is meant: Docker makes a directory of a source that is not there.
+FILES = re.compile(
+    r"/[^/]*\.(?:cfg|cnf|conf|config|crt|cer|dat|db|env|ini|js|json|key|lic|pem|php|properties|py|sh|sql|toml|txt|xml|ya?ml)$"
+    r"|/(?:[A-Z][a-z]+file|licen[cs]e|passwd|shadow|group|hosts|resolv\.conf|localtime|timezone|machine-id|crontab)$"
+)
+# Folders whose content an image cannot do without; a mount over one of them hides it.
+SYSTEM = frozenset(
+    (
+        *("/", "/bin", "/sbin", "/lib", "/lib64", "/usr", "/usr/bin", "/usr/lib", "/usr/local", "/usr/local/bin"),
+        *("/usr/local/lib", "/usr/sbin", "/etc", "/var", "/var/lib"),
+    )
+)
+CHECKED_PORT = re.compile(
+    r"(?:localhost|127\.0\.0\.1|\[?::1\]?|0\.0\.0\.0)(?: \([^)]{1,40}\))?[:, ]{1,2}(?:port )?(\d{2,5})"
+)
+# `df: write error: ...`: a program says who it is. What a check prints beside it is the page that it was given.
+PROGRAM_SPEAKS = re.compile(r"(?:[\d:T.Z/+ -]{8,40}:? )?(?:/[\w./-]{1,80}|[A-Za-z][\w.+-]{0,40})(?:\[\d+\])?: \S")
+NOBODY_THERE = re.compile(r"(?i)refused|failed to connect|couldn.t connect|no response")
 
 MAX_EVIDENCE = 3  # ids per clause: the newest; more of the same proves nothing more
 MAX_LOOKED_AT = 24  # newest matches of a clause in a log that are looked at for the peers that they name
+READ_RANK = 50  # from this on a pattern says why something fails, not only that it does
+HIGHEST_RANK = 100
 MAX_PEERS = 4  # peers that one pattern may blame
 
 
@@ -62,15 +98,46 @@ class Hit:
 def matches(library: Library, places: Places) -> list[Hit]:
     """Every pattern that fires for a service, the most telling first."""
     possible = [each for text in places.haystack.possible for each in library.telling_of.get(text, ())]
-    patterns = sorted([*library.silent, *possible], key=lambda pattern: (-pattern.rank, pattern.id))
-    return [Hit(pattern, seen) for pattern in patterns for seen in _fires(pattern, places)]
+    silent = [each for first, patterns in library.silent.values() if places.look(first) for each in patterns]
+    patterns = sorted([*silent, *possible], key=lambda pattern: (-pattern.rank, pattern.id))
+    hits = [hit for pattern in patterns for seen in _fires(pattern, places) if (hit := _named(pattern, seen))]
+    return sorted(_yielding(hits, places), key=lambda hit: (-hit.pattern.rank, hit.pattern.id))
+
+
+def _named(pattern: Pattern, seen: list[Seen]) -> Hit | None:
+    """The hit as its captures allow: where the log does not name what the explanation mentions, it says less."""
+    hit = Hit(pattern, seen)
+    if not pattern.general or pattern.mentions <= hit.captures.keys():
+        return hit
+    if pattern.unnamed is None:
+        return None
+    return Hit(
+        msgspec.structs.replace(pattern, rank=pattern.unnamed.rank, explanation=pattern.unnamed.explanation), seen
+    )
+
+
+def _yielding(hits: list[Hit], places: Places) -> Iterator[Hit]:
+    """The hits, strongest first; of a general saying only what neither a specific nor a stronger general one reads."""
+    hits.sort(key=lambda hit: (hit.pattern.yields, -hit.pattern.rank, hit.pattern.id))
+    reading: list[tuple[int, Clause]] = []
+    for hit in hits:
+        rank, telling = hit.pattern.rank, hit.pattern.telling
+        if hit.pattern.yields:
+            stronger = [clause for other, clause in reading if other > rank]
+            for seen in hit.seen:
+                seen.evidence = [each for each in seen.evidence if not places.read_by(stronger, each)]
+            if not hit.evidence:
+                continue
+        if rank >= READ_RANK and telling is not None:
+            reading.append((rank if hit.pattern.yields else HIGHEST_RANK + 1, telling))
+        yield hit
 
 
 def _fires(pattern: Pattern, places: Places) -> list[list[Seen]]:
     """What the clauses saw, once for every peer that the log names; empty if the pattern does not fire."""
     found: list[list[Seen]] = [[]]
     for clause in pattern.match:
-        seen = places.look(clause)
+        seen = places.look(clause, pattern.cause)
         found = [[*before, each] for before in found for each in seen][:MAX_PEERS]
         if not found:
             return []
@@ -83,21 +150,44 @@ class Places:
     def __init__(self, library: Library, view: View) -> None:
         self.library = library
         self.view = view
-        self.lines = recent(view)
+        # What its failing healthcheck says itself is searched as what it logs is.
+        spoken = [
+            LogLine(id=id, ts=None, stream="stderr", text="\n".join(words))
+            for id, text in view.complaints_of_its_check
+            if (words := [line for line in text.split("\n") if PROGRAM_SPEAKS.match(line)])
+        ]
+        self.lines = [*recent(view), *spoken]
         self.haystack = Haystack(library.searcher, [line.text for line in self.lines])
         self.values: dict[str, list[tuple[str, Any]]] = {}
+        self._by_id = {line.id: line for line in self.lines}
 
-    def look(self, clause: Clause) -> list[Seen]:
-        """What makes a clause hold, empty if nothing does; of a log once for every peer that it names."""
-        return self._in_log(clause) if clause.where == "log" else self._in_values(clause)
+    def look(self, clause: Clause, cause: Cause | None = None) -> list[Seen]:
+        """What makes a clause hold, empty if nothing does; of a log once for every peer that it names.
 
-    def _in_log(self, clause: Clause) -> list[Seen]:
-        found: dict[str | None, list[tuple[int, Captures]]] = {}
+        `cause`: what it is looked for as, so that a healthcheck's words are heard only where they can show that.
+        """
+        return self._in_log(clause, cause) if clause.where == "log" else self._in_values(clause)
+
+    def _heard(self, position: int, captures: Captures, cause: Cause | None) -> bool:
+        """Whether a line counts for a cause: the program's own always, its healthcheck's where it speaks of others."""
+        if cause is None or not self.lines[position].id.startswith("inspect:"):
+            return True
+        asked = captures.get("upstream", "localhost")
+        itself = asked in ITSELF or asked == self.view.service
+        return "inspect:health" in causes.carriers(cause) and not (cause in OF_THE_CHECK and itself)
+
+    def _in_log(self, clause: Clause, cause: Cause | None) -> list[Seen]:
+        found: dict[str | None, list[tuple[int, list[str], Captures]]] = {}
         well = self._recovered(clause)
         for position, captures in self.haystack.newest(clause.regex or "", clause.but_not, MAX_LOOKED_AT):
-            if position <= max(well.get(name, -1) for name in (None, *captures.values())):
+            over = max(well.get(name, -1) for name in (None, *captures.values()))
+            if position <= over or not self._heard(position, captures, cause):
                 continue
-            found.setdefault(captures.get("upstream"), []).append((position, captures))
+            ids = [self.lines[position].id]
+            if clause.near is not None:
+                captures, beside = self._named(clause, position, captures)
+                ids += beside
+            found.setdefault(captures.get("upstream"), []).append((position, ids, captures))
         if not found:
             return []
         first = self.haystack.first(clause.regex or "", clause.but_not, well.get(None, -1))
@@ -105,10 +195,10 @@ class Places:
         return [
             Seen(
                 clause,
-                evidence=[self.lines[position].id for position, _ in reversed(newest[:MAX_EVIDENCE])],
-                captures=newest[0][1],
-                oldest=oldest if len(found) == 1 else self.lines[newest[-1][0]].id,
-                positions=[position for position, _ in newest],
+                evidence=list(dict.fromkeys(each for _, ids, _ in reversed(newest[:MAX_EVIDENCE]) for each in ids)),
+                captures=newest[0][2],
+                oldest=oldest if len(found) == 1 else newest[-1][1][0],
+                positions=[position for position, _, _ in newest],
             )
             for newest in found.values()
         ]
@@ -122,6 +212,46 @@ class Places:
             for name in captures.values() or (None,):
                 last.setdefault(name, position)
         return last
+
+    def _named(self, clause: Clause, position: int, captures: Captures) -> tuple[Captures, list[str]]:
+        """The captures with what the failure is about, and the ids of the items around it that name that."""
+        searcher, near, line = self.library.searcher, clause.near or "", self.lines[position]
+        captures = objects.usable(captures)
+        wanted = {name.rstrip("0123456789") for name in searcher.compiled(near).groupindex}
+        if wanted & captures.keys() - {"port"}:
+            return captures, []
+        start, end = searcher.own(clause.regex or "", line.text) or (0, 0)
+        if found := objects.nearest(searcher, near, line.text, start, end):
+            return captures | found, []
+        inspect = self.view.inspect
+        if "upstream" in wanted and inspect is not None:
+            needs = [*inspect.env_hosts, *inspect.depends_on]
+            if found := objects.of_environment(line.text, captures.get("port"), needs, self.library.technologies):
+                return captures | found, []
+        for other in self._around(position):
+            if found := objects.beside(searcher, near, other.text):
+                return captures | found, [other.id]
+        return captures, []
+
+    def _around(self, position: int) -> Iterator[LogLine]:
+        """The items of the same stream and moment, the closest first."""
+        line = self.lines[position]
+        for distance in range(1, objects.AROUND + 1):
+            for at in (position - distance, position + distance):
+                if 0 <= at < len(self.lines) and self.lines[at].stream == line.stream:
+                    apart = seconds_between(line.ts, self.lines[at].ts)
+                    if apart is None or abs(apart) <= objects.SECONDS:
+                        yield self.lines[at]
+
+    def read_by(self, clauses: list[Clause], evidence_id: str) -> bool:
+        """Whether any of these clauses on the log matches in one log item."""
+        line = self._by_id.get(evidence_id)
+        own = self.library.searcher.own
+        return line is not None and any(
+            own(each.regex or "", line.text) is not None
+            and not (each.but_not and self.library.searcher.found(each.but_not, line.text))
+            for each in clauses
+        )
 
     def _in_values(self, clause: Clause) -> list[Seen]:
         if clause.where not in self.values:
@@ -155,18 +285,42 @@ class Places:
         elif where == "probe.error":
             yield from ((check.id, check.error) for check in (probe.checks if probe else []) if check.error)
         elif where == "probe.status":
-            yield from ((check.id, probe.status) for check in (probe.checks if probe else []) if probe)
+            # A probe of the container's state alone says what the engine says, once more.
+            checks = [check for check in (probe.checks if probe else []) if check.kind != "container"]
+            yield from ((check.id, probe.status) for check in checks if probe)
         elif where == "looping":
             yield from [("inspect:restart_count", self.view.looping)] if inspect else []
+        elif where == "events_forgotten":
+            yield from [("inspect:events_since", self.view.events_forgotten)] if inspect else []
         elif where == "down":
             yield from [("inspect:state", self.view.down)] if inspect else []
         elif where == "health":
             runs = inspect.health_log if inspect else []
             yield from ((f"inspect:health.{index}", run.output) for index, run in enumerate(runs) if run.exit_code)
+        elif where == "health.port":
+            yield from self._unserved_ports()
+        elif where == "mount.file":
+            yield from (each for each, mount in self._mounts() if mount.type == "bind" and FILES.search(each[1]))
+        elif where == "mount.system":
+            yield from (each for each, _ in self._mounts() if (each[1].rstrip("/") or "/") in SYSTEM)
+        elif where == "ended.code":
+            yield from [self.view.last_exit] if self.view.last_exit else []
+        elif where == "ended.memory":
+            yield from ((id, True) for id in self.view.out_of_memory)
+        elif where in ("ended.stopped", "ended.killed"):
+            ends = self.view.stopped_by
+            killed = all(event.action == "kill" and event.signal == 9 for _, event in ends)
+            yield from ((id, True) for id, _ in ends if killed == (where == "ended.killed"))
+        elif where == "process.state":
+            at = self.view.main_process
+            found = inspect.processes[at].state if inspect and at is not None else None
+            yield from [(f"inspect:processes.{at}", found)] if found else []
+        elif where == "processes.ended":
+            ended = [at for at, each in enumerate(inspect.processes if inspect else []) if each.state == "Z"]
+            yield from [(f"inspect:processes.{ended[-1]}", len(ended))] if ended else []
         elif where == "event":
             events = inspect.events if inspect else []
-            for index, event in enumerate(events):
-                yield f"event:{index}", "signal" if event.action == "kill" and not ends(event) else event.action
+            yield from ((f"event:{index}", event.action) for index, event in enumerate(events))
         elif where == "screenshot.verdict":
             yield from ((page.id, page.verdict) for page in self.view.pages)
         elif where == "screenshot.reason":
@@ -176,6 +330,18 @@ class Places:
             section, _, key = where.partition(".")
             value = getattr(inspect if section == "inspect" else self.view.stats, key, None)
             yield from [(f"{section}:{key}", value)] if value is not None else []
+
+    def _mounts(self) -> Iterator[tuple[tuple[str, str], Mount]]:
+        for index, mount in enumerate(self.view.inspect.mounts if self.view.inspect else []):
+            yield (f"inspect:mounts.{index}", mount.destination), mount
+
+    def _unserved_ports(self) -> Iterator[tuple[str, str]]:
+        """The ports of its own where its failing healthcheck finds nobody, and which the container does not expose."""
+        exposed = {port.container_port for port in (self.view.inspect.ports if self.view.inspect else [])}
+        for id, text in self.view.complaints_of_its_check if exposed else []:
+            asked = CHECKED_PORT.search(text)
+            if asked and NOBODY_THERE.search(text) and int(asked[1]) not in exposed:
+                yield id, asked[1]
 
 
 def explain(template: str, values: dict[str, str]) -> str:

@@ -178,6 +178,25 @@ class Mount(Section):
     read_only: bool
 
 
+class Process(Section):
+    """A process of the container, id `inspect:processes.N`, the first started first; `command` is its program's name.
+
+    `state` is the letter of ps: R runs, S waits, D waits for a disk, T is stopped by a signal, Z has ended.
+    """
+
+    state: str
+    command: str
+
+
+class NetworkOwner(Section):
+    """The container whose network this one shares; `name` and `state` null: there is no such container any more."""
+
+    id: str
+    name: str | None
+    state: str | None
+    started_at: str | None
+
+
 class Limits(Section):
     """What the container may use; null means no limit."""
 
@@ -189,7 +208,9 @@ class Limits(Section):
 class Inspect(Section):
     """Section `inspect`, ids `inspect:KEY`: a digest of the container as it was at `observed_at`.
 
-    Environment by *names* only: values may be secrets.
+    Environment by *names* only: values may be secrets. `events_since`: how far back the engine remembers events (null:
+    unknown); that none is there tells nothing of the time before. `conditions`: what Compose waits for, by the name of
+    the service that is depended on (service_started, service_healthy, service_completed_successfully).
     """
 
     observed_at: str
@@ -219,6 +240,10 @@ class Inspect(Section):
     env_names: list[str]
     env_hosts: list[str]
     events: list[Event]
+    events_since: str | None = None
+    conditions: dict[str, str] = msgspec.field(default_factory=dict)
+    processes: list[Process] = msgspec.field(default_factory=list)
+    network_owner: NetworkOwner | None = None
 
 
 class LogLine(Section):

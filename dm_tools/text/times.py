@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)$")
 
@@ -33,3 +33,12 @@ def lasting(seconds: float) -> str:
             return f"{seconds / size:.0f} {name}s"
     whole = max(round(seconds), 1)
     return f"{whole} second{'s' if whole != 1 else ''}"
+
+
+def utc(value: str) -> str:
+    """An RFC 3339 time as UTC, ending in Z, all decimals kept; what is no time stays as it is."""
+    match = None if value.endswith("Z") else TIME.match(value)
+    if match is None or parse_time(value) is None:
+        return value
+    whole = datetime.fromisoformat(match[1] + match[3]).astimezone(UTC)
+    return whole.strftime("%Y-%m-%dT%H:%M:%S") + (match[2] or "") + "Z"

@@ -136,7 +136,7 @@ def answers(engine: Engine, name: str) -> dict[str, Any]:
         "listed": listed,
         "inspect": raw,
         "stats": reading.stats(engine, listed["Id"]) if running else {},
-        "events": reading.events(engine, listed["Id"], 600),
+        "events": reading.events(engine, listed["Id"], 600)[0],
     }
 
 

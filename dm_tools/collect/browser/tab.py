@@ -224,11 +224,11 @@ class Tab:
             await asyncio.sleep(0.25)
             await self._read(deadline)
         for _ in range(ATTEMPTS):
-            await self._draw(looked, deadline)
-            if await self._still_there():
+            picture, thumbnail = await self._draw(deadline)
+            if await self._still_there(deadline):
+                looked.picture, looked.thumbnail = picture, thumbnail
                 break
             # It went on to another page meanwhile: what was drawn may be that one, with its inputs unmasked.
-            looked.picture = looked.thumbnail = None
             await self._read(deadline)
         if looked.thumbnail and not seen.text.strip():
             seen.uniform = judge.uniform(looked.thumbnail)
@@ -336,12 +336,13 @@ class Tab:
                 await self._read_frames()
             return
 
-    async def _still_there(self) -> bool:
-        """Whether the tab still shows the document that was read."""
+    async def _still_there(self, deadline: float) -> bool:
+        """Whether the tab still shows the document that was read; one that does not answer in time does not."""
         from playwright.async_api import Error
 
+        seconds = max(1.0, (deadline - time.monotonic()) / 4)
         with contextlib.suppress(Error, TimeoutError):
-            await self._send("Runtime.evaluate", 1, expression="1", contextId=self.world)
+            await self._send("Runtime.evaluate", seconds, expression="1", contextId=self.world)
             return True
         return False
 
@@ -365,7 +366,8 @@ class Tab:
         """Ask the page's process; what is asked while the page goes on to another one may never be answered."""
         return await asyncio.wait_for(self.cdp.send(method, parameters), seconds)
 
-    async def _draw(self, looked: Look, deadline: float) -> None:
+    async def _draw(self, deadline: float) -> tuple[bytes | None, bytes | None]:
+        """The page's picture and thumbnail."""
         area = {"x": 0, "y": 0, "width": self.manner.width, "height": self.manner.height}
         how: dict[str, Any] = {"format": "png"}
         if self.manner.full_page:
@@ -373,10 +375,10 @@ class Tab:
             tall = min(MAX_HEIGHT, max(self.manner.height, int(size["height"])))
             how |= {"captureBeyondViewport": True, "clip": area | {"height": tall, "scale": 1}}
         small = {"format": "png", "clip": area | {"scale": THUMBNAIL}}
-        looked.picture = await self._shot(how, deadline)
-        large = self.manner.full_page or len(looked.picture or b"") > SMALL_PICTURE
-        if large or not self.seen.text.strip():  # whether a page without words is blank is told by its thumbnail
-            looked.thumbnail = await self._shot(small, deadline)
+        picture = await self._shot(how, deadline)
+        large = self.manner.full_page or len(picture or b"") > SMALL_PICTURE
+        # Whether a page without words is blank is told by its thumbnail.
+        return picture, await self._shot(small, deadline) if large or not self.seen.text.strip() else None
 
     async def _shot(self, how: dict[str, Any], deadline: float) -> bytes | None:
         from playwright.async_api import Error

@@ -1,0 +1,278 @@
+"""What several services show together: whose network is gone, who holds a port, what Compose waits for.
+
+Findings of patterns come from one record; these come from the map and the states of the others. Each says of which
+service it is, what that service is because of it, and which findings of patterns it tells better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dm_tools.diagnose.facts import Facts
+from dm_tools.diagnose.topology import Node, Topology
+from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
+
+FACT = 93  # what the engine says of both containers
+LIKELY = 70  # what follows from what is not there: a container that no record is of
+SUFFERS = 49  # that it waits for another one: no second witness of what is wrong with that one
+RUNS = ("running", "paused", "restarting")
+NOT_FOUND = (Cause.CONNECTION_REFUSED, Cause.DEPENDENCY_DOWN, Cause.DNS_FAILURE, Cause.UPSTREAM_TIMEOUT)
+
+COMPLETED, HEALTHY = "service_completed_successfully", "service_healthy"  # conditions of Compose
+
+
+@dataclass
+class Related:
+    """A finding about one service that others prove. `rank` is as a pattern's."""
+
+    service: str
+    finding: Finding
+    rank: int
+    fixes: list[Fix] = field(default_factory=list)
+    status: Status | None = None  # what the service is because of it, where its own record does not show it
+    replaces: frozenset[str] = frozenset()  # patterns whose findings say the same, and less
+
+
+def related(stack: dict[str, Facts], topology: Topology) -> list[Related]:
+    """All that the services of a stack show together."""
+    stranded = {service: each for service in stack if (each := _stranded(service, stack, topology))}
+    found = list(stranded.values())
+    for service, facts in stack.items():
+        found += _served_by_a_sharer(service, facts, stranded, topology)
+        found += _behind_a_gate(service, stack, topology)
+        found += _port_held(service, facts, topology)
+        found += _outer_port(service, topology)
+    return found + list(_needed_after_all(stack, topology))
+
+
+def _finding(
+    name: str, cause: Cause, explanation: str, evidence: list[str], points_to: str | None = None, **captures: str
+) -> Finding:
+    return Finding(
+        pattern=f"relation.{name}",
+        cause=cause,
+        severity=Severity.CRITICAL,
+        explanation=explanation,
+        evidence=evidence,
+        captures=captures,
+        points_to=points_to,
+    )
+
+
+def _fix(action: ActionName, reasoning: str, **parameters: str) -> Fix:
+    return Fix(action, Confidence.HIGH, reasoning, parameters)
+
+
+# A network that is shared: https://docs.docker.com/engine/network/#container-networks
+
+
+def _stranded(service: str, stack: dict[str, Facts], topology: Topology) -> Related | None:
+    """Who shares the network of a container that is gone, was started anew or does not run."""
+    own = topology.nodes[service]
+    if own.network_of is None:
+        return None
+    owner, known = topology.owner(service), own.network_owner
+    replaces = frozenset(("container.network_of_gone", "container.start_failed"))
+    evidence = ["inspect:network_mode", "inspect:network_owner"] if known else ["inspect:network_mode"]
+    if owner is None and known is None:
+        return _of_nobody(own, topology)
+    if owner is None and known is not None and known.name is None:
+        successor = _successor(own, topology)
+        of = f" of {successor.service}, which was made anew since" if successor else ""
+        words = (
+            f"{service} shares the network of a container{of or ' that is gone'} ({own.network_of[:12]} is no more): "
+            "nobody reaches it and it reaches nobody until it is made anew, too"
+        )
+        return Related(service, _gone(words, evidence, successor), FACT, [_anew(successor)], Status.FAILED, replaces)
+    name = owner.service if owner else str(known.name if known else "")
+    state = owner.state if owner else known.state if known else None
+    started = owner.started_at if owner else known.started_at if known else None
+    fails = owner is not None and stack[owner.service].status == Status.FAILED and own.state == "running"
+    if state not in RUNS or (fails and started and own.started_at and started > own.started_at):
+        how = "which does not run" if state not in RUNS else "which does not stay up"
+        words = f"{service} shares the network of {name}, {how} ({state}): without it, it has none"
+        down = _finding("network_owner_down", Cause.DEPENDENCY_DOWN, words, evidence, owner.service if owner else None)
+        return Related(service, down, SUFFERS, status=Status.FAILED, replaces=replaces)
+    if own.state == "running" and started and own.started_at and started > own.started_at:
+        words = (
+            f"{service} sits in a network that {name} left behind: {name}, whose network it shares, was started anew "
+            f"after it ({started[:19]}Z), and {service} must be restarted, too"
+        )
+        fix = _fix(ActionName.RESTART, f"started after {name}, it shares the network that {name} has now")
+        left = _finding("network_left", Cause.NETWORK_DETACHED, words, [*evidence, "inspect:started_at"], owner=name)
+        return Related(service, left, FACT, [fix], Status.FAILED)
+    if own.state in ("exited", "created") and own.failed_to_start:
+        words = f"{service} could not be started while {name}, whose network it shares, did not run; {name} runs now"
+        fix = _fix(ActionName.START, f"{name} runs again: now the start succeeds")
+        late = _finding("network_owner_back", Cause.STOPPED, words, ["inspect:state", *evidence], owner=name)
+        return Related(service, late, FACT, [fix], Status.FAILED, replaces)
+    return None
+
+
+def _of_nobody(own: Node, topology: Topology) -> Related | None:
+    """No record is of the container whose network it shares: that one is gone if another one has taken its place."""
+    successor = _successor(own, topology)
+    if successor is None:
+        return None
+    words = (
+        f"{own.service} shares the network of a container that is in no record (id {str(own.network_of)[:12]}), and "
+        f"{successor.service} publishes its port: {successor.service} was made anew, and {own.service} must be, too"
+    )
+    replaces = frozenset(("container.network_of_gone", "container.start_failed"))
+    gone = _gone(words, ["inspect:network_mode"], successor)
+    return Related(own.service, gone, LIKELY, [_anew(successor)], Status.FAILED, replaces)
+
+
+def _gone(words: str, evidence: list[str], successor: Node | None) -> Finding:
+    captures = {"owner": successor.service} if successor else {}
+    return _finding("network_gone", Cause.NETWORK_DETACHED, words, evidence, **captures)
+
+
+def _anew(successor: Node | None) -> Fix:
+    of = f" of {successor.service}" if successor else ""
+    words = "it holds the id of a container that is gone; made anew (compose up --force-recreate) it shares the network"
+    return _fix(ActionName.RECREATE, f"{words}{of} that there is now, which no start or restart does")
+
+
+def _successor(own: Node, topology: Topology) -> Node | None:
+    """Who publishes or exposes a port of the sharer beside its own: the owner's new container."""
+    for each in topology.nodes.values():
+        same = (each.project, each.engine) == (own.project, own.engine) and each.service != own.service
+        if same and each.network_of is None and each.state in RUNS and each.exposed & own.exposed:
+            return each
+    return None
+
+
+def _served_by_a_sharer(
+    service: str, facts: Facts, stranded: dict[str, Related], topology: Topology
+) -> Iterator[Related]:
+    """A port of the owner where a stranded sharer should answer: the owner itself is well."""
+    for other, relation in stranded.items():
+        if relation.finding.captures.get("owner") != service:
+            continue
+        served = sorted(set(facts.unanswered) & topology.nodes[other].exposed)
+        if served:
+            words = f"at port {', '.join(served)} of {service} {other} answers, which shares its network"
+            finding = _finding(
+                "port_of_sharer", Cause.DEPENDENCY_DOWN, words, [facts.unanswered[port] for port in served], other
+            )
+            all_served = set(facts.unanswered) <= set(served)
+            hidden = frozenset(("network.refused", "network.timeout", "container.unresponsive"))
+            yield Related(service, finding, FACT, replaces=hidden if all_served else frozenset())
+
+
+# What Compose waits for before it starts a container: https://docs.docker.com/compose/how-tos/startup-order/
+
+
+def _behind_a_gate(service: str, stack: dict[str, Facts], topology: Topology) -> Iterator[Related]:
+    """Created and never started: it waits for a job that failed or a service that is not healthy."""
+    own = topology.nodes[service]
+    if own.state != "created" or own.failed_to_start:
+        return
+    waits = []
+    for name in topology.depends_on(service):
+        other, condition = topology.nodes[name], own.conditions.get(topology.nodes[name].compose_service or name, "")
+        reason = _not_passed(other, condition, stack[name])
+        if reason is None:
+            continue
+        words = f"{service} was never started: Compose waits with it until {reason}"
+        finding = _finding("gate", Cause.DEPENDENCY_DOWN, words, ["inspect:state", "inspect:depends_on"], name)
+        replaces = frozenset(("container.never_started",))
+        if stack[name].status in (Status.FAILED, Status.DEGRADED):
+            yield Related(service, finding, SUFFERS, replaces=replaces)
+            return
+        waits.append(Related(service, finding, SUFFERS, status=Status.HEALTHY, replaces=replaces))
+    yield from waits[:1]
+
+
+def _not_passed(other: Node, condition: str, facts: Facts) -> str | None:
+    """What is still waited for, in words; None if that gate is open."""
+    name, ended = other.service, other.state in ("exited", "dead")
+    if condition == COMPLETED or (not condition and ended and not facts.finished):
+        if ended:
+            code = other.exit_code
+            return f"{name} has ended with exit code 0, and it ended with {code}" if code else None
+        return f"{name} has ended with exit code 0 ({name} is {other.state})"
+    if condition == HEALTHY or (not condition and other.health == "unhealthy"):
+        says = other.health or other.state
+        return f"{name} is healthy ({name} is {says})" if says != "healthy" or other.state != "running" else None
+    return f"{name} runs ({name} is {other.state})" if other.state not in (*RUNS, "exited") else None
+
+
+def _needed_after_all(stack: dict[str, Facts], topology: Topology) -> Iterator[Related]:
+    """One that ended with 0, as a job does, and that others need while they run."""
+    for service, facts in stack.items():
+        if not facts.finished:
+            continue
+        sharers = [name for name in topology.nodes if topology.owner(name) is topology.nodes[service]]
+        askers = [name for name, other in stack.items() if name != service and _asks(name, other, service, topology)]
+        if sharers or askers:
+            who = ", ".join((sharers or askers)[:5])
+            words = f"{service} ended with exit code 0 and nothing starts it again, and {who} cannot do without it"
+            ended = _finding("ended_and_needed", Cause.EXITED, words, ["inspect:state", "inspect:exit_code"])
+            keeps = _fix(
+                ActionName.FIX_CONFIG, "with unless-stopped it is started again however it ends", setting="restart"
+            )
+            fixes = [_fix(ActionName.START, "it ended and nothing starts it again"), keeps]
+            yield Related(service, ended, FACT, fixes, Status.FAILED)
+
+
+def _asks(name: str, facts: Facts, service: str, topology: Topology) -> bool:
+    """Whether a service does not work and complains that it cannot reach another one."""
+    if facts.status not in (Status.FAILED, Status.DEGRADED):
+        return False
+    named = [hit.captures for hit in facts.hits if hit.pattern.cause in NOT_FOUND and "upstream" in hit.captures]
+    return any(topology.resolve(each["upstream"], name, each.get("port")) == service for each in named)
+
+
+# Ports: https://docs.docker.com/engine/network/port-publishing/
+
+
+def _port_held(service: str, facts: Facts, topology: Topology) -> Iterator[Related]:
+    """Who has the port of the machine that a container wants."""
+    hit = next((each for each in facts.hits if each.pattern.id == "container.port_conflict"), None)
+    port = next((hit.captures[key] for key in ("port", "port2") if key in hit.captures), None) if hit else None
+    if hit is None or port is None:
+        return
+    own = topology.nodes[service]
+    holder = next(
+        (
+            each.service
+            for each in topology.nodes.values()
+            if port in each.published and each.state in RUNS and each.service != service and each.engine == own.engine
+        ),
+        None,
+    )
+    who = (
+        f"{holder} publishes it" if holder else "another program of the machine has it (no container of these records)"
+    )
+    words = f"{service} cannot start: port {port} of the machine, which it publishes, is taken: {who}"
+    captures = {"port": port} | ({"dependency": holder} if holder else {})
+    taken = _finding("port_held", Cause.PORT_CONFLICT, words, list(hit.evidence), **captures)
+    taken.pattern = hit.pattern.id  # the same finding in better words
+    free = "free the port on the machine (ss -ltnp tells who has it), or publish another one"
+    reasoning = f"stop {holder}, or publish another port" if holder else free
+    fix = _fix(ActionName.FIX_CONFIG, reasoning, port=port, setting="ports")
+    yield Related(service, taken, hit.pattern.rank, [fix], replaces=frozenset((hit.pattern.id,)))
+
+
+def _outer_port(service: str, topology: Topology) -> Iterator[Related]:
+    """A peer that is asked inside the network at the port that it has on the machine."""
+    own = topology.nodes[service]
+    for need in own.needs:
+        host, _, port = need.partition(":")
+        peer = topology.resolve(host, own) if port else None
+        if peer is None or peer == service:
+            continue
+        inner = topology.nodes[peer].inner.get(port)
+        if inner is None or port in topology.nodes[peer].exposed:
+            continue
+        words = (
+            f"{service} asks {peer} at port {port}: inside the network the port of {peer} is {inner}; "
+            f"{port} is its port on the machine"
+        )
+        finding = _finding("outer_port", Cause.WRONG_PORT, words, ["inspect:env_hosts"], dependency=peer, port=inner)
+        fix = _fix(ActionName.FIX_CONFIG, f"ask {peer} at port {inner}", host=peer, port=inner)
+        yield Related(service, finding, 76, [fix])
+        return

@@ -1,0 +1,170 @@
+"""dm_tools/diagnose/relations.py: what several services prove together, and what a verdict makes of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dm_tools.act.propose import propose
+from dm_tools.diagnose import analyze as judge
+from dm_tools.diagnose.facts import facts
+from dm_tools.patterns import reading as reader
+from dm_tools.records import ActionName, Analysis, Cause, Role, Status
+from tests.making import Record, check, service
+
+LIBRARY = reader.read(None)
+OLD, NEW = "1" * 64, "2" * 64
+
+
+def judged(*records: Record) -> dict[str, Analysis]:
+    return judge.analyze({each["service"]: facts(each, LIBRARY) for each in records}, LIBRARY)
+
+
+def actions(name: str, verdicts: dict[str, Analysis]) -> list[ActionName]:
+    return [each.action for each in propose(name, verdicts[name])]
+
+
+def port(number: int, on_machine: int | None = None) -> Record:
+    return {"container_port": number, "protocol": "tcp", "host_ip": None, "host_port": on_machine}
+
+
+def sidecar(owner: Record | None = None, container: str = OLD, **changes: Any) -> Record:
+    """An exporter in the network of a database."""
+    mode = {"network_mode": f"container:{container}", "networks": [], "ports": [port(9104)], "network_owner": owner}
+    return service("metrics", id="3" * 64, **mode | changes)
+
+
+def database(**changes: Any) -> Record:
+    return service("db", **{"id": NEW, "ports": [port(3306), port(9104, 19104)]} | changes)
+
+
+def refused(record: Record, number: int) -> Record:
+    checks = [check("refused", url=f"tcp://db:{number}", kind="tcp")]
+    return record | {"probe": {"status": "failed", "checks": checks}}
+
+
+def owner(name: str | None, state: str | None = None, started: str | None = None) -> Record:
+    return {"id": OLD, "name": name, "state": state, "started_at": started}
+
+
+GONE = owner(None)
+
+
+@pytest.mark.parametrize("known", [GONE, None])
+def test_who_shares_the_network_of_a_container_that_is_gone_is_made_anew(known: Record | None) -> None:
+    verdicts = judged(sidecar(known), refused(database(), 9104))
+    found = verdicts["metrics"]
+    assert (found.role, found.cause, found.status) == (Role.ROOT, Cause.NETWORK_DETACHED, Status.FAILED)
+    assert "made anew" in str(found.hypothesis) and "db" in str(found.hypothesis)
+    assert actions("metrics", verdicts) == [ActionName.RECREATE]
+    assert verdicts["db"].role == Role.SYMPTOM and verdicts["db"].root and verdicts["db"].root.service == "metrics"
+
+
+def test_what_nothing_proves_to_be_gone_is_not() -> None:
+    """Its owner may just not be among the records."""
+    assert judged(sidecar(None), service("web"))["metrics"].role == Role.HEALTHY
+    alone = judged(sidecar(GONE))["metrics"]
+    assert (alone.cause, alone.role) == (Cause.NETWORK_DETACHED, Role.ROOT), "the engine said so itself"
+
+
+@pytest.mark.parametrize(
+    ("started", "left"), [("2026-01-01T00:05:00Z", True), ("2025-12-31T00:00:00Z", False), (None, False)]
+)
+def test_an_owner_that_was_started_after_its_sharer_left_it_behind(started: str | None, left: bool) -> None:
+    for records in (
+        [sidecar(None, container=NEW), database(started_at=started)],
+        [sidecar(owner("shop-db-1", "running", started))],
+    ):
+        verdicts = judged(*records)
+        assert (verdicts["metrics"].cause == Cause.NETWORK_DETACHED) is left
+        if left:
+            assert "restarted" in str(verdicts["metrics"].hypothesis)
+            assert actions("metrics", verdicts) == [ActionName.RESTART]
+
+
+def test_who_shares_the_network_of_a_stopped_one_suffers_from_it() -> None:
+    stopped = {"state": "exited", "exit_code": 137, "restart_policy": "no"}
+    verdicts = judged(sidecar(None, container=NEW), database(**stopped))
+    assert verdicts["db"].role == Role.ROOT
+    assert [each.service for each in verdicts["db"].symptoms] == ["metrics"]
+    assert actions("metrics", verdicts) == [ActionName.CHECK_DEPENDENCIES]
+
+
+JOIN = "cannot join network of a non running container: " + OLD
+
+
+def test_a_sharer_that_could_not_start_is_started_once_its_owner_runs() -> None:
+    down = {"state": "exited", "exit_code": 0, "error": JOIN}
+    verdicts = judged(sidecar(owner("shop-db-1", "running", "2025-12-31T00:00:00Z"), **down))
+    assert (verdicts["metrics"].cause, actions("metrics", verdicts)) == (Cause.STOPPED, [ActionName.START])
+    gone = judged(sidecar(GONE, **down))
+    assert (gone["metrics"].cause, actions("metrics", gone)) == (Cause.NETWORK_DETACHED, [ActionName.RECREATE])
+
+
+WAITS: dict[str, Any] = {"state": "created", "depends_on": ["migrate"]}
+FAILED_JOB: dict[str, Any] = {"state": "exited", "exit_code": 1, "restart_policy": "no"}
+DONE_JOB: dict[str, Any] = {"state": "exited", "exit_code": 0, "restart_policy": "no"}
+COMPLETED = {"migrate": "service_completed_successfully"}
+HEALTHY = {"migrate": "service_healthy"}
+
+
+@pytest.mark.parametrize("conditions", [COMPLETED, {}])  # records of before have no conditions
+def test_what_waits_for_a_job_that_failed_is_its_symptom_and_never_started(conditions: dict[str, str]) -> None:
+    verdicts = judged(service("app", conditions=conditions, **WAITS), service("migrate", "failed", **FAILED_JOB))
+    assert verdicts["migrate"].role == Role.ROOT
+    assert [each.service for each in verdicts["migrate"].symptoms] == ["app"]
+    assert "ended with 1" in str(verdicts["app"].hypothesis)
+    assert ActionName.START not in actions("app", verdicts)
+
+
+def test_what_waits_for_an_unhealthy_one_is_its_symptom() -> None:
+    sick = {"health": "unhealthy", "has_healthcheck": True, "failing_streak": 3}
+    verdicts = judged(service("app", conditions=HEALTHY, **WAITS), service("migrate", "failed", **sick))
+    assert [each.service for each in verdicts["migrate"].symptoms] == ["app"]
+
+
+def test_what_waits_for_a_job_that_still_runs_is_no_trouble() -> None:
+    verdicts = judged(service("app", conditions=COMPLETED, **WAITS), service("migrate", restart_policy="no"))
+    assert {each.role for each in verdicts.values()} == {Role.HEALTHY}
+
+
+def test_behind_open_gates_a_start_helps() -> None:
+    verdicts = judged(service("app", "failed", conditions=COMPLETED, **WAITS), service("migrate", **DONE_JOB))
+    assert (verdicts["app"].role, actions("app", verdicts)) == (Role.ROOT, [ActionName.START])
+
+
+TAKEN = {"state": "created", "exit_code": 128, "error": "Bind for 0.0.0.0:8080 failed: port is already allocated"}
+
+
+def test_a_taken_port_names_who_has_it() -> None:
+    wanted = service("web", "failed", ports=[port(80, 8080)], **TAKEN)
+    verdicts = judged(wanted, service("old", ports=[port(80, 8080)]))
+    assert "old publishes it" in str(verdicts["web"].hypothesis)
+    stopped = judged(wanted, service("old", ports=[port(80, 8080)], state="exited"))
+    assert "another program of the machine" in str(stopped["web"].hypothesis)
+    elsewhere = judged(wanted, service("old", ports=[port(80, 8080)]) | {"docker_host": "tcp://other:2375"})
+    assert "another program of the machine" in str(elsewhere["web"].hypothesis)
+
+
+def test_a_port_of_the_machine_is_no_port_inside_the_network() -> None:
+    app = service("app", "failed", env_hosts=["db:13306"])
+    verdicts = judged(app, service("db", ports=[port(3306, 13306)]))
+    assert verdicts["app"].cause == Cause.WRONG_PORT
+    assert "inside the network the port of db is 3306" in str(verdicts["app"].hypothesis)
+    assert judged(app, service("db", ports=[port(13306, 13306)]))["app"].cause != Cause.WRONG_PORT
+
+
+def test_one_that_ended_well_and_is_missed_was_no_job() -> None:
+    words = "Error 111 connecting to queue:5672. Connection refused."
+    ended = service("queue", **DONE_JOB) | {"probe": None}
+    verdicts = judged(service("app", "failed", (words,)), ended)
+    assert (verdicts["queue"].role, verdicts["queue"].cause) == (Role.ROOT, Cause.EXITED)
+    assert [each.service for each in verdicts["queue"].symptoms] == ["app"]
+    assert judged(service("app"), ended)["queue"].role == Role.HEALTHY
+
+
+def test_who_shares_the_network_of_one_that_keeps_dying_is_no_root_beside_it() -> None:
+    dying = {"state": "restarting", "restart_count": 7, "exit_code": 1, "started_at": "2026-01-01T00:09:00Z"}
+    verdicts = judged(sidecar(None, container=NEW), database(**dying) | {"probe": None})
+    assert [each.service for each in verdicts["db"].symptoms] == ["metrics"]
