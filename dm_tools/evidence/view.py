@@ -34,7 +34,7 @@ KILLED = 137  # 128 and SIGKILL
 LOOP_SECONDS = 90.0  # restarted so recently that it may well be dying again (Docker backs off up to a minute)
 
 
-def ends(event: Event) -> bool:
+def meant_to_end(event: Event) -> bool:
     """Whether somebody meant to end the container; an engine calls every signal that is sent a kill."""
     return event.action == "stop" or (event.action == "kill" and event.signal in STOP_SIGNALS)
 
@@ -189,7 +189,7 @@ class View:
         """What a person or program had the engine do to end it: `stop`, `kill`; empty if it ended otherwise."""
         if self.inspect is None or self.inspect.state not in ("exited", "dead"):
             return []
-        return [(id, event) for id, event in self.last_run if ends(event)]
+        return [(id, event) for id, event in self.last_run if meant_to_end(event)]
 
     @property
     def main_process(self) -> int | None:
@@ -281,6 +281,7 @@ class View:
         """The status as people are told it: `healthy` only of what was looked at to the end."""
         return Status.UNKNOWN if self.status == Status.HEALTHY and self.lost else self.status
 
+    @property
     def _probed(self) -> Status:
         """What the probe says; a probe of the container's state alone is older than what the engine said later."""
         if self.probe is None:
