@@ -238,7 +238,7 @@ class View:
             and found.restart_policy in ("no", "on-failure")
             and not found.has_healthcheck
             and not any(port.host_port for port in found.ports)
-            and not any(ends(event) for event in found.events)
+            and not any(meant_to_end(event) for event in found.events)
             and not self.told_to_end
             and not any(check.kind != "container" for check in (self.probe.checks if self.probe else []))
         )
