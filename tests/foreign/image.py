@@ -9,20 +9,83 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = """
-apache2 varnish ruby-sinatra puma ruby-webrick libmojolicious-perl nats-server mosquitto mosquitto-clients etcd-server
-etcd-client influxdb influxdb-client prometheus prometheus-alertmanager prometheus-node-exporter dovecot-imapd vsftpd
-slapd ldap-utils squid stunnel4 cron curl bash coreutils grep sed dash openssl busybox-static python3 ca-certificates
-libc-bin base-files netbase procps
-""".split()
+PACKAGES = [
+    "apache2",
+    "varnish",
+    "ruby-sinatra",
+    "puma",
+    "ruby-webrick",
+    "libmojolicious-perl",
+    "nats-server",
+    "mosquitto",
+    "mosquitto-clients",
+    "etcd-server",
+    "etcd-client",
+    "influxdb",
+    "influxdb-client",
+    "prometheus",
+    "prometheus-alertmanager",
+    "prometheus-node-exporter",
+    "dovecot-imapd",
+    "vsftpd",
+    "slapd",
+    "ldap-utils",
+    "squid",
+    "stunnel4",
+    "cron",
+    "curl",
+    "bash",
+    "coreutils",
+    "grep",
+    "sed",
+    "dash",
+    "openssl",
+    "busybox-static",
+    "python3",
+    "ca-certificates",
+    "libc-bin",
+    "base-files",
+    "netbase",
+    "procps",
+]
 COMPILER = ["golang-go", "gcc"]
-LIBRARIES = "starlette uvicorn sqlalchemy alembic nats-py paho-mqtt ldap3 flask gunicorn httpx".split()
-TAGS = """
-httpd:2.4 varnish:7.1 nats:2.9 eclipse-mosquitto:2.0 quay.io/coreos/etcd:v3.4.23 influxdb:1.6 prom/prometheus:v2.42.0
-prom/alertmanager:v0.25.0 prom/node-exporter:v1.5.0 dovecot/dovecot:2.3 fauria/vsftpd:3.0 osixia/openldap:2.5
-ubuntu/squid:5.7 orchard/stunnel:5.68 orchard/catalog:1.4 orchard/pricing:2.0 orchard/orders:3.1 orchard/packer:3.1
-orchard/shipping:1.0 orchard/accounts:0.9 orchard/mailroom:0.3 orchard/ingest:0.7 orchard/cron:1.0
-""".split()
+LIBRARIES = [
+    "starlette",
+    "uvicorn",
+    "sqlalchemy",
+    "alembic",
+    "nats-py",
+    "paho-mqtt",
+    "ldap3",
+    "flask",
+    "gunicorn",
+    "httpx",
+]
+TAGS = [
+    "httpd:2.4",
+    "varnish:7.1",
+    "nats:2.9",
+    "eclipse-mosquitto:2.0",
+    "quay.io/coreos/etcd:v3.4.23",
+    "influxdb:1.6",
+    "prom/prometheus:v2.42.0",
+    "prom/alertmanager:v0.25.0",
+    "prom/node-exporter:v1.5.0",
+    "dovecot/dovecot:2.3",
+    "fauria/vsftpd:3.0",
+    "osixia/openldap:2.5",
+    "ubuntu/squid:5.7",
+    "orchard/stunnel:5.68",
+    "orchard/catalog:1.4",
+    "orchard/pricing:2.0",
+    "orchard/orders:3.1",
+    "orchard/packer:3.1",
+    "orchard/shipping:1.0",
+    "orchard/accounts:0.9",
+    "orchard/mailroom:0.3",
+    "orchard/ingest:0.7",
+    "orchard/cron:1.0",
+]
 ACCOUNTS = {
     **{"root": 0, "proxy": 13, "www-data": 33, "nobody": 65534, "etcd": 101, "nats": 102, "mosquitto": 103},
     **{"influxdb": 104, "prometheus": 105, "openldap": 106, "dovecot": 107, "dovenull": 108, "ftp": 109},
@@ -49,9 +112,7 @@ def build(work: Path) -> None:
     )
     _compile(work, root)
     _run("chroot", str(root), "python3", "-m", "compileall", "-q", "/usr/lib/python3.11", "/usr/local/lib/python3.11")
-    with subprocess.Popen(
-        ["tar", "--numeric-owner", "-C", str(root), "-c", "."], stdout=subprocess.PIPE
-    ) as packing:
+    with subprocess.Popen(["tar", "--numeric-owner", "-C", str(root), "-c", "."], stdout=subprocess.PIPE) as packing:
         subprocess.run(
             ["docker", "import", "-c", f"ENV PATH={PATH}", "-", "orchard/base:1"],
             stdin=packing.stdout,

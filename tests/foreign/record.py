@@ -1,4 +1,4 @@
-"""Record the orchard's faults: `python -m tests.foreign.record FOLDER [NAME ...]`, once `image.build` has made the image.
+"""Record the orchard's faults: `python -m tests.foreign.record FOLDER [NAME ...]`, once there is the image of image.py.
 
 Per case: everything back to well, inject, wait, read with the project's own collecting commands, undo. The engine is
 that of $DOCKER_HOST; FOLDER is where the stack's files are copied to, so that a fault may change them.
@@ -11,13 +11,13 @@ import json
 import os
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
 import threading
 import time
 import tomllib
-import urllib.error
 import urllib.request
 from base64 import b64encode
 from pathlib import Path
@@ -30,7 +30,8 @@ HERE = Path(__file__).parent
 RECORDINGS = HERE.parent / "data/foreign"
 PIPELINE = "dm-services --discover | dm-probe | dm-inspect | dm-logs | dm-stats"
 ONE_SHOT = {"seed", "migrate"}
-TRUTH = "title combination healthy roots roots_all cause words causes actions causal_line symptoms".split()
+TRUTH = ("title", "combination", "healthy", "roots", "roots_all", "cause", "words", "causes", "actions", "causal_line")
+TRUTH += ("symptoms",)
 PRELUDE = """
 set -e
 up() { docker-compose up -d --no-deps -t 2 "$@"; }
@@ -46,6 +47,7 @@ carrier() {
     -v "$PWD/carrier:/app:ro" "$@" orchard/base:1 python3 /app/carrier.py 7000
 }
 """
+SCANNED = ("/.env", "/wp-login.php", "/.git/config", "/phpmyadmin/", "/cgi-bin/luci", "/admin/", "/boaform/admin")
 EDGE = "https://127.0.0.1:18643"
 
 
@@ -57,7 +59,12 @@ class Traffic:
         self.context = ssl._create_unverified_context()
         self.ways: list[list[tuple[str, str]]] = [
             [("GET", "/"), ("GET", "/item/apple"), ("GET", "/item/pear"), ("GET", "/")],
-            [("POST", "/api/orders"), ("GET", "/api/orders"), ("GET", "/shipping/label/1"), ("GET", "/shipping/label/2")],
+            [
+                ("POST", "/api/orders"),
+                ("GET", "/api/orders"),
+                ("GET", "/shipping/label/1"),
+                ("GET", "/shipping/label/2"),
+            ],
             [("GET", "/accounts/who/mary"), ("GET", "/admin/")],
         ]
         for way in self.ways:
@@ -70,15 +77,19 @@ class Traffic:
                 if self.on:
                     self.ask(method, path)
 
-    def ask(self, method: str, path: str, agent: str = "Mozilla/5.0 (X11; Linux x86_64)", user: str = "mary:mary-pass") -> None:
+    def ask(
+        self, method: str, path: str, agent: str = "Mozilla/5.0 (X11; Linux x86_64)", user: str = "mary:mary-pass"
+    ) -> None:
         request = urllib.request.Request(EDGE + path, method=method, headers={"User-Agent": agent})
         if method == "POST":
             request.data = json.dumps({"item": "apple", "weight": 2}).encode()
         if path.startswith("/admin"):
             request.add_header("Authorization", "Basic " + b64encode(user.encode()).decode())
-        with contextlib.suppress(OSError, urllib.error.URLError, ValueError):
-            with urllib.request.urlopen(request, timeout=15, context=self.context) as answer:
-                answer.read()
+        with (
+            contextlib.suppress(OSError, ValueError),
+            urllib.request.urlopen(request, timeout=15, context=self.context) as answer,
+        ):
+            answer.read()
 
 
 class Orchard:
@@ -90,7 +101,12 @@ class Orchard:
     def shell(self, script: str, check: bool = True) -> None:
         environment = os.environ | {"COMPOSE_PROJECT_NAME": "orchard"}
         done = subprocess.run(
-            ["bash", "-c", PRELUDE + script], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=240
+            ["bash", "-c", PRELUDE + script],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
         )
         if check and done.returncode:
             raise RuntimeError(f"{script!r} ended with {done.returncode}: {done.stderr[-800:]}")
@@ -120,15 +136,24 @@ class Orchard:
 
     def containers(self) -> dict[str, dict[str, Any]]:
         listed = self.client.api.containers(all=True, filters={"label": "com.docker.compose.project=orchard"})
-        return {each["Labels"]["com.docker.compose.service"]: self.client.api.inspect_container(each["Id"]) for each in listed}
+        return {
+            each["Labels"]["com.docker.compose.service"]: self.client.api.inspect_container(each["Id"])
+            for each in listed
+        }
 
     def unwell(self) -> list[str]:
         wrong = []
         found = self.containers()
         for service, state in ((name, each["State"]) for name, each in found.items()):
             young = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 6)) < state["StartedAt"]
-            well = state["Status"] == "exited" and not state["ExitCode"] if service in ONE_SHOT else (
-                state["Status"] == "running" and not young and state.get("Health", {}).get("Status", "healthy") == "healthy"
+            well = (
+                state["Status"] == "exited" and not state["ExitCode"]
+                if service in ONE_SHOT
+                else (
+                    state["Status"] == "running"
+                    and not young
+                    and state.get("Health", {}).get("Status", "healthy") == "healthy"
+                )
             )
             if not well:
                 wrong.append(service)
@@ -219,17 +244,19 @@ def main() -> int:
         orchard.well()
         time.sleep(40)
     for name in wanted:
+        if (orchard.folder / "stop").exists():
+            break
         case, started = cases()[name], time.monotonic()
         try:
             orchard.well()
             orchard.forget()
             traffic.on = case.get("traffic", True)
-            time.sleep(case.get("before", 12))
+            time.sleep(case.get("before", 8))
             threads = [threading.Thread(target=scan, args=(traffic,))] if case.get("scanners") else []
             for thread in threads:
                 thread.start()
             orchard.shell(case.get("inject", ""), check=case.get("check", True))
-            time.sleep(case.get("wait", 25))
+            time.sleep(case.get("wait", 21))
             outcome = orchard.record(name, case)
             for thread in threads:
                 thread.join()
@@ -249,9 +276,9 @@ def main() -> int:
 
 def scan(traffic: Traffic) -> None:
     """What the internet sends to every server."""
-    for path in "/.env /wp-login.php /.git/config /phpmyadmin/ /cgi-bin/luci /actuator/health /admin/ /boaform/admin".split():
+    for path in SCANNED:
         traffic.ask("GET", path, agent="zgrab/0.x", user="admin:admin")
-    with contextlib.suppress(OSError), __import__("socket").create_connection(("127.0.0.1", 18643), 3) as plain:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", 18643), 3) as plain:
         plain.sendall(b"\x03\x00\x00/*\xe0\x00\x00\x00\x00\x00Cookie: mstshash=Administr\r\n\r\n")
         plain.recv(100)
 

@@ -19,8 +19,9 @@ def healthz():
 
 @app.get("/who/<name>")
 def who(name):
-    bound = Connection(server, os.environ["LDAP_BIND_DN"], os.environ["LDAP_BIND_PASSWORD"], auto_bind=True,
-                       receive_timeout=4)
+    bound = Connection(
+        server, os.environ["LDAP_BIND_DN"], os.environ["LDAP_BIND_PASSWORD"], auto_bind=True, receive_timeout=4
+    )
     with bound:
         bound.search(BASE, f"(uid={name})", attributes=["cn", "mail"])
         if not bound.entries:

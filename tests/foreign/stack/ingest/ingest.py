@@ -37,8 +37,9 @@ client.username_pw_set(os.environ["MQTT_USER"], os.environ["MQTT_PASSWORD"])
 client.on_connect, client.on_disconnect, client.on_message = connected, lost, received
 client.connect_async(os.environ["MQTT_HOST"], int(os.environ.get("MQTT_PORT", "1883")))
 client.loop_start()
-http = httpx.Client(timeout=4, base_url=os.environ["INFLUX_URL"],
-                    auth=(os.environ["INFLUX_USER"], os.environ["INFLUX_PASSWORD"]))
+http = httpx.Client(
+    timeout=4, base_url=os.environ["INFLUX_URL"], auth=(os.environ["INFLUX_USER"], os.environ["INFLUX_PASSWORD"])
+)
 while True:
     time.sleep(5)
     with lock:

@@ -18,7 +18,7 @@ def poll():
             raise imaplib.IMAP4.error(f"cannot select INBOX: {data[0]!r}")
         box.append("INBOX", "", time.time(), b"From: form@orchard.example\r\nSubject: hello\r\n\r\nhi\r\n")
         status, data = box.search(None, "ALL")
-        print(f"{len(data[0].split())} messages in INBOX of {USER}", flush=True)
+        sys.stdout.write(f"{len(data[0].split())} messages in INBOX of {USER}\n")
 
 
 while True:

@@ -30,8 +30,14 @@ async def lifespan(app):
         log.info("nats: connected again")
 
     app.state.nats = await nats.connect(
-        NATS_URL, name="orders", error_cb=failed, disconnected_cb=lost, reconnected_cb=back,
-        max_reconnect_attempts=-1, allow_reconnect=True, connect_timeout=3,
+        NATS_URL,
+        name="orders",
+        error_cb=failed,
+        disconnected_cb=lost,
+        reconnected_cb=back,
+        max_reconnect_attempts=-1,
+        allow_reconnect=True,
+        connect_timeout=3,
     )
     app.state.stream = app.state.nats.jetstream(timeout=3)
     with contextlib.suppress(nats.js.errors.BadRequestError):
@@ -59,8 +65,10 @@ async def listing(request):
 async def create(request):
     order = await request.json()
     number = await run_in_threadpool(
-        query, "INSERT INTO orders (item, weight, state) VALUES (:item, :weight, 'new')",
-        item=order["item"], weight=order["weight"],
+        query,
+        "INSERT INTO orders (item, weight, state) VALUES (:item, :weight, 'new')",
+        item=order["item"],
+        weight=order["weight"],
     )
     await request.app.state.stream.publish("orders.new", json.dumps({"id": number, **order}).encode())
     log.info("order %s accepted", number)
@@ -68,21 +76,26 @@ async def create(request):
 
 
 async def one(request):
-    rows = await run_in_threadpool(query, "SELECT id, item, weight, state FROM orders WHERE id = :id",
-                                   id=request.path_params["id"])
+    rows = await run_in_threadpool(
+        query, "SELECT id, item, weight, state FROM orders WHERE id = :id", id=request.path_params["id"]
+    )
     return JSONResponse(rows[0]) if rows else JSONResponse({"error": "no such order"}, status_code=404)
 
 
 async def stock(request):
-    rows = await run_in_threadpool(query, "SELECT count(*) AS sold FROM orders WHERE item = :item",
-                                   item=request.path_params["item"])
+    rows = await run_in_threadpool(
+        query, "SELECT count(*) AS sold FROM orders WHERE item = :item", item=request.path_params["item"]
+    )
     return JSONResponse({"left": 100000 - rows[0]["sold"]})
 
 
-app = Starlette(lifespan=lifespan, routes=[
-    Route("/healthz", healthz),
-    Route("/orders", listing),
-    Route("/orders", create, methods=["POST"]),
-    Route("/orders/{id:int}", one),
-    Route("/stock/{item}", stock),
-])
+app = Starlette(
+    lifespan=lifespan,
+    routes=[
+        Route("/healthz", healthz),
+        Route("/orders", listing),
+        Route("/orders", create, methods=["POST"]),
+        Route("/orders/{id:int}", one),
+        Route("/stock/{item}", stock),
+    ],
+)

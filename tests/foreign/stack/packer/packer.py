@@ -18,8 +18,9 @@ async def main():
     async def failed(error):
         log.error("nats: %r", error)
 
-    connection = await nats.connect(os.environ["NATS_URL"], name="packer", error_cb=failed, max_reconnect_attempts=-1,
-                                    connect_timeout=3)
+    connection = await nats.connect(
+        os.environ["NATS_URL"], name="packer", error_cb=failed, max_reconnect_attempts=-1, connect_timeout=3
+    )
     stream = connection.jetstream()
     orders = await stream.pull_subscribe("orders.new", durable="packer")
     log.info("waiting for orders")
