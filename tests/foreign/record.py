@@ -56,7 +56,6 @@ class Traffic:
 
     def __init__(self) -> None:
         self.on = True
-        self.context = ssl._create_unverified_context()
         self.ways: list[list[tuple[str, str]]] = [
             [("GET", "/"), ("GET", "/item/apple"), ("GET", "/item/pear"), ("GET", "/")],
             [
@@ -77,19 +76,23 @@ class Traffic:
                 if self.on:
                     self.ask(method, path)
 
+    @staticmethod
     def ask(
-        self, method: str, path: str, agent: str = "Mozilla/5.0 (X11; Linux x86_64)", user: str = "mary:mary-pass"
-    ) -> None:
+        method: str, path: str, agent: str = "Mozilla/5.0 (X11; Linux x86_64)", user: str = "mary:mary-pass"
+    ) -> int:
+        """Send one request and return its status, 0 without an answer."""
         request = urllib.request.Request(EDGE + path, method=method, headers={"User-Agent": agent})
         if method == "POST":
             request.data = json.dumps({"item": "apple", "weight": 2}).encode()
         if path.startswith("/admin"):
             request.add_header("Authorization", "Basic " + b64encode(user.encode()).decode())
-        with (
-            contextlib.suppress(OSError, ValueError),
-            urllib.request.urlopen(request, timeout=15, context=self.context) as answer,
-        ):
-            answer.read()
+        context = ssl._create_unverified_context()
+        try:
+            with urllib.request.urlopen(request, timeout=15, context=context) as answer:
+                answer.read()
+                return int(answer.status)
+        except (OSError, ValueError):
+            return 0
 
 
 class Orchard:
@@ -157,7 +160,16 @@ class Orchard:
             )
             if not well:
                 wrong.append(service)
+        for path in ("/", "/item/pear", "/api/orders", "/accounts/who/mary", "/admin/", "/shipping/label/1"):
+            if not wrong and Traffic.ask("GET", path) != 200:
+                wrong.append(path)
+        for service, word in (("ingest", "wrote"), ("mailroom", "messages"), ("packer", "packed|waiting")):
+            if not wrong and not re.search(word, self.last_words(service)):
+                wrong.append(f"what {service} says")
         return wrong if len(found) == 26 else [*wrong, f"only {len(found)} containers"]
+
+    def last_words(self, service: str) -> str:
+        return str(self.client.api.logs(f"orchard-{service}-1", tail=1), "utf-8", "replace")
 
     def well(self, limit: float = 90) -> None:
         end = time.monotonic() + limit
@@ -235,7 +247,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--fresh", action="store_true", help="remove the stack first and bring it up anew")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     orchard, traffic = Orchard(arguments.folder.absolute()), Traffic()
     orchard.folder.mkdir(parents=True, exist_ok=True)
     wanted = arguments.names or [name for name in cases() if not (RECORDINGS / f"{name}.jsonl.gz").exists()]
