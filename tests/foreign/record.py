@@ -263,12 +263,12 @@ def main() -> int:
             orchard.well()
             orchard.forget()
             traffic.on = case.get("traffic", True)
-            time.sleep(case.get("before", 8))
+            time.sleep(case.get("before", 5))
             threads = [threading.Thread(target=scan, args=(traffic,))] if case.get("scanners") else []
             for thread in threads:
                 thread.start()
             orchard.shell(case.get("inject", ""), check=case.get("check", True))
-            time.sleep(case.get("wait", 21))
+            time.sleep(case.get("wait", 17))
             outcome = orchard.record(name, case)
             for thread in threads:
                 thread.join()
