@@ -193,7 +193,8 @@ class Orchard:
         again = " ".join(case.get("recreate", []))
         if again:
             self.shell(f"up --force-recreate {again}")
-        self.shell("docker-compose up -d -t 2" + ("; carrier" if "carrier" in case.get("inject", "") else ""))
+        outside = "; carrier" if "carrier" in case.get("inject", "") else ""
+        self.shell("docker-compose up -d -t 2 || { sleep 5; docker-compose up -d -t 2; }" + outside)
 
     def record(self, name: str, case: dict[str, Any]) -> str:
         bin_folder = HERE.parent.parent / "bin"
