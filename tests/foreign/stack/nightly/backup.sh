@@ -1,5 +1,6 @@
 #!/bin/sh
 # Every minute: the orders' database to the archive.
+# shellcheck source=/dev/null
 . /run/backup.env
 name="orders-$(date +%H%M).tar.gz"
 echo "backup: $name starts"
