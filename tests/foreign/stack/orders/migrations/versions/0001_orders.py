@@ -1,0 +1,15 @@
+"""orders"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "0001", None
+
+
+def upgrade():
+    op.create_table(
+        "orders",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("item", sa.String(40), nullable=False),
+        sa.Column("state", sa.String(10), nullable=False),
+    )
