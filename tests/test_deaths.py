@@ -234,6 +234,8 @@ def test_what_a_stage_died_of_is_said_and_the_report_is_written_of_what_arrived(
     (page,) = (tmp_path / "proofs").glob("*.html")
     assert "No failure seen in 5 services, but the evidence is incomplete" in page.read_text()
     assert "Enhanced diagnostic report saved: " in out
+    (brief,) = (tmp_path / "proofs").glob("runs/*/brief.txt")
+    assert f"dm-logs {words}" in brief.read_text()
 
 
 @pytest.mark.parametrize("name", ["services", "probe", "inspect", "stats", "analyze", "propose"])
