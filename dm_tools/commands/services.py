@@ -35,7 +35,8 @@ def cli(names: tuple[str, ...], manifest: Path, discover: bool, docker_host: str
     """Write one record per service, in the manifest's order; with SERVICE arguments only those.
 
     In the manifest's texts ${NAME} and ${NAME:-default} are replaced from the environment and the .env file here; a
-    variable that is not set is an error. With --discover, Compose services are named as in the Compose file, other
+    variable that is not set is an error, and so is a key that is not known, unless it begins with x-: that passes
+    through. With --discover, Compose services are named as in the Compose file, other
     containers by their own name, and published TCP ports become checks, at most 8 a container, of what is spoken
     there: as the healthcheck, the labels of Traefik and caddy-docker-proxy, VIRTUAL_HOST and the port's number tell,
     or else as dm-probe finds out. A database's port is only connected to. The record's `discovered` says why each was
