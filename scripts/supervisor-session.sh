@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Composes the dm-* commands into sessions: diagnose, review, demo, test. It never parses text; JSON is cut with jq.
 set -uo pipefail
+trap '' XFSZ # under a limit of file sizes, writing fails instead of ending whoever writes
 
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 PATH=$root/bin:$PATH
@@ -24,9 +25,10 @@ Commands:
 --discover asks Docker for its containers. Without it the services manifest is read ($SERVICES_MANIFEST_PATH, default
 configs/probe-orchestrator/services_manifest.json); if there is none, Docker is asked.
 
-Settings come from the environment, then from .env (here, or else beside the README): PROOFS_DIR,
-SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME and what the manifest uses. With LLM_BASE_URL a
-model is asked about what the rules leave open (docs/llm.md); --agent lets it look further with read-only tools.
+Settings come from the environment, then from our own file ($DM_ENV_FILE, or ~/.config/dm-tools/env and .env beside the
+README): PROOFS_DIR, SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME. A .env here is not ours: it
+only says what the manifest's ${NAME} stand for. With LLM_BASE_URL a model is asked about what the rules leave open
+(docs/llm.md); --agent lets it look further with read-only tools.
 
 Every stage's records are kept in $PROOFS_DIR/runs/RUN/STAGE.jsonl, and all of it in short in brief.txt, of the newest 100
 runs. Without a terminal nothing is printed unless
@@ -45,20 +47,15 @@ complain() {
     printf 'supervisor: %s\n' "$*" >&2
 }
 
-settings() { # the variables that this script itself needs, with those of the .env file
-    local base=$PWD
-    if [[ -z ${DM_ENV_FILE:-} && ! -e .env && -e $root/.env ]]; then
-        export DM_ENV_FILE=$root/.env
-        base=$root # what that file says is meant from where it lies
-    fi
+settings() { # the variables that this script itself needs, with those of our settings file
     [[ -x $python ]] || "$root/scripts/setup" || exit
     local values=()
     mapfile -d '' values < <(PYTHONPATH=$root "$python" -P -m dm_tools.pipe.settings PROOFS_DIR SERVICES_MANIFEST_PATH)
     [[ ${#values[@]} == 2 ]] || exit 2
     export PROOFS_DIR=${values[0]:-$root/volumes/proofs}
     export SERVICES_MANIFEST_PATH=${values[1]:-$root/configs/probe-orchestrator/services_manifest.json}
-    [[ $PROOFS_DIR == /* ]] || PROOFS_DIR=$base/$PROOFS_DIR
-    [[ $SERVICES_MANIFEST_PATH == /* ]] || SERVICES_MANIFEST_PATH=$base/$SERVICES_MANIFEST_PATH
+    [[ $PROOFS_DIR == /* ]] || PROOFS_DIR=$PWD/$PROOFS_DIR
+    [[ $SERVICES_MANIFEST_PATH == /* ]] || SERVICES_MANIFEST_PATH=$PWD/$SERVICES_MANIFEST_PATH
 }
 
 seconds() { # since the run began
@@ -66,14 +63,87 @@ seconds() { # since the run began
     printf '%d.%02d' $(((${now/[.,]/} - began) / 1000000)) $(((${now/[.,]/} - began) / 10000 % 100))
 }
 
+fate() { # fate WHO STATUS: what a program died of, in words; nothing if it came to its end, as the table in dm-tools(7) has it
+    case $2 in
+    0 | 4 | 5 | 10 | 141) ;; # that nobody read is no death of one's own
+    126 | 127) echo "$1 could not be started (status $2)" ;;
+    130) echo "$1 was interrupted" ;;
+    143) echo "$1 was terminated (signal 15)" ;;
+    129 | 1[3-8]? | 19[0-2]) echo "$1 was killed (signal $(($2 - 128)))" ;;
+    *) echo "$1 failed (status $2)" ;;
+    esac
+}
+
+note() { # note STAGE STATUS DEATH: the status file of a stage
+    local death=${3:+\"$3\"}
+    printf '{"stage":"%s","status":%d,"finished_s":%s,"died":%s}\n' "$1" "$2" "$(seconds)" "${death:-null}" >"$run/$1.status"
+}
+
 stage() { # stage NAME COMMAND...: one command of the pipe; keeps its records, messages, status and time
-    local name=$1
+    local name=$1 status end keeper death
     shift
-    "$@" 2>"$run/$name.err" | tee "$run/$name.jsonl"
-    local status=("${PIPESTATUS[@]}")
-    ((status[0] == 0 && status[1] != 0)) && status[0]=6
-    printf '{"stage":"%s","status":%d,"finished_s":%s}\n' "$name" "${status[0]}" "$(seconds)" >"$run/$name.status"
-    return "${status[0]}"
+    { # what bash itself says of a death is nothing for people
+        "$@" 2>"$run/$name.err" | tee "$run/$name.jsonl" 2>>"$run/$name.err"
+        status=("${PIPESTATUS[@]}")
+    } 2>/dev/null
+    end=${status[0]} keeper=${status[1]}
+    death=$(fate "dm-$name" "$end")
+    if ((keeper == 141 && end == 0)); then
+        end=141
+    elif ((keeper > 128 && keeper != 141)); then
+        end=$keeper death=$(fate "tee of dm-$name" "$keeper")
+    elif ((keeper != 0 && keeper != 141 && end == 0)); then
+        end=6 death="dm-$name's records could not be kept"
+    fi
+    # Whoever comes before one that died goes on to the end: what it still finds out belongs into the report.
+    [[ -z $death || $name == services || $end == [236] ]] || cat >/dev/null
+    note "$name" "$end" "$death"
+    return "$end"
+}
+
+deaths() { # the stages that died or left no word, one a line: status, then what of
+    local name
+    for name in "${stages[@]}"; do
+        [[ -s $run/$name.status ]] || note "$name" 255 "dm-$name left no status: its shell was killed"
+    done
+    (cd "$run" && jq -r 'select(.died) | "\(.status) \(.died)"' "${stages[@]/%/.status}")
+}
+
+arrived() { # the records that all stages let through; if one died the newest of each service, judged once more
+    local status
+    if [[ -z $(deaths) ]]; then
+        cat "$run/${stages[-1]}.jsonl"
+        return
+    fi
+    if [[ ${stages[-1]} == propose ]]; then
+        {
+            newest | dm-analyze --engine rules | dm-propose >"$run/arrived.jsonl"
+            status=("${PIPESTATUS[@]}")
+        } 2>/dev/null # it has said before what it has to say
+        if [[ -z $(fate dm-analyze "${status[1]}")$(fate dm-propose "${status[2]}") ]]; then
+            cat "$run/arrived.jsonl"
+            return
+        fi
+    fi
+    newest # not judged, but told of
+}
+
+newest() { # what came of each service before a stage died; nothing if nothing came
+    [[ ! -s $run/services.jsonl ]] || PYTHONPATH=$root "$python" -P -m dm_tools.pipe.arrived "$run" "${stages[@]}"
+}
+
+conclude() { # conclude TITLE: tell of the report and of the stages
+    local first='' status
+    [[ -s $run/report.status ]] || note report 255 "dm-report left no status: its shell was killed"
+    status=$(jq .status "$run/report.status")
+    if [[ -s $run/services.jsonl && $status != @(2|6|130) && -z $(jq -r '.report_path // empty' "$run/report.jsonl") ]]; then
+        first=$(jq -r 'select(.died) | "\(.status) \(.died)"' "$run/report.status")
+        [[ -n $first ]] || first="$ended the shell before dm-report was killed"
+        arrived | stage report "${report_command[@]}" >/dev/null
+    fi
+    brief
+    saved "$1"
+    finish "$first"
 }
 
 begin() { # a new run's folder; of the old ones the newest 100 stay, so that cron does not fill the disk
@@ -82,7 +152,8 @@ begin() { # a new run's folder; of the old ones the newest 100 stay, so that cro
     mapfile -t old < <(find "$PROOFS_DIR/runs" -mindepth 1 -maxdepth 1 -type d -name '20*T*-*' 2>/dev/null | sort)
     ((${#old[@]} <= 100)) || rm -r -- "${old[@]:0:${#old[@]}-100}"
     run=$PROOFS_DIR/runs/$(date +%Y%m%dT%H%M%S)-$$
-    (umask 077 && mkdir -p "$run") || {
+    # In a folder that others may write to, nothing that they laid there is written through.
+    (umask 077 && mkdir -p "$PROOFS_DIR/runs" && [[ ! -L $PROOFS_DIR/runs ]] && mkdir "$run") || {
         complain "cannot write '$run'"
         exit 6
     }
@@ -109,25 +180,39 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
     source_command=(dm-services ${discover:+--discover} -- ${arguments[@]+"${arguments[@]}"})
 }
 
-brief() { # brief STAGE: its records in short, for a large model or a person
-    dm-brief <"$run/$1.jsonl" >"$run/brief.txt" 2>"$run/brief.err"
+brief() { # what arrived in short, for a large model or a person
+    local kept=$run/${stages[-1]}.jsonl
+    [[ ! -s $run/arrived.jsonl ]] || kept=$run/arrived.jsonl
+    [[ ! -e $kept ]] || dm-brief <"$kept" >"$run/brief.txt" 2>"$run/brief.err"
 }
 
-finish() { # finish STAGE.status...: tell what the stages had to say; returns the session's exit status
-    local status all worst=0
+finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status
+    local status death who worst=0 files=("${stages[@]}" report)
+    files=("${files[@]/#/$run/}")
     cat "$run"/*.err >&2
-    mapfile -t all < <(jq -r .status "${@/#/$run/}" 2>/dev/null)
-    ((${#all[@]} == $#)) || all+=(6) # not even that could be written
-    for status in 130 143 1 6 3 2 10 5 4; do # the first that applies, as in dm-tools(7)
+    while read -r status death; do
+        who=${death%% *}
+        # Of an end that is in the table the program itself has told; after Ctrl-C nobody need be told.
+        [[ $status == [1236] && -s $run/${who#dm-}.err ]] ||
+            [[ $status == 130 && $(jq .status "$run/report.status") == 130 ]] || complain "$death"
+    done < <([[ -z $1 ]] || echo "$1"; stages+=(report) && deaths)
+    mapfile -t all < <(jq -r .status "${files[@]/%/.status}" 2>/dev/null)
+    ((${#all[@]} == ${#files[@]})) || all+=(6) # not even that could be written
+    [[ -z $1 ]] || all+=("${1%% *}")
+    for status in 130 143 1 6 3 2 141 10 5 4; do # the first that applies, as in dm-tools(7)
         [[ " ${all[*]} " != *" $status "* ]] || { worst=$status && break; }
     done
+    for status in "${all[@]}"; do # one that nobody knows is worse than all
+        [[ $status == @(0|1|2|3|4|5|6|10|130|141|143) ]] || worst=$status
+    done
+    ((worst != 141)) || complain "a stage lost its reader"
     if ((worst == 5 || worst == 10)); then
         jq -rn 'first(inputs.errors[]? | select(.code == "docker_unreachable") | "supervisor: " + .message)' \
             "$run"/*.jsonl 2>/dev/null | tail -n 1 >&2
     fi
     if [[ -t 1 || -n ${loud:-} ]]; then
         jq -jn '"[supervisor] Seconds until each stage was done:", (inputs | "  \(.stage) \(.finished_s)"), "\n"' \
-            "${@/#/$run/}"
+            "${files[@]/%/.status}"
     fi
     return "$worst"
 }
@@ -137,13 +222,17 @@ diagnose() {
     sources "$@"
     begin
     say "[supervisor] Triggering diagnostics..."
-    stage services "${source_command[@]}" |
-        stage probe dm-probe |
-        stage inspect dm-inspect |
-        stage report dm-report --fail-on unhealthy --run-path "$run" >/dev/null
-    brief inspect
-    saved "Diagnostic report saved:"
-    finish {services,probe,inspect,report}.status
+    stages=(services probe inspect)
+    report_command=(dm-report --fail-on unhealthy --run-path "$run")
+    {
+        stage services "${source_command[@]}" |
+            stage probe dm-probe |
+            stage inspect dm-inspect |
+            settled |
+            stage report "${report_command[@]}" >/dev/null
+        ended=${PIPESTATUS[-2]}
+    } 2>/dev/null
+    conclude "Diagnostic report saved:"
 }
 
 diagnose_enhanced() {
@@ -151,27 +240,36 @@ diagnose_enhanced() {
     sources "$@"
     begin
     say "[supervisor] Triggering ENHANCED diagnostics..."
+    stages=(services probe inspect logs stats screenshot analyze propose)
+    report_command=(dm-report --html --fail-on unhealthy --run-path "$run")
     local eyes=(dm-screenshot) reason
     reason=$(PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser) || {
         say "[supervisor] No screenshots: $reason"
         eyes=(cat)
     }
-    stage services "${source_command[@]}" |
-        stage probe dm-probe |
-        stage inspect dm-inspect |
-        stage logs dm-logs |
-        stage stats dm-stats |
-        stage screenshot "${eyes[@]}" |
-        stage analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} |
-        stage propose dm-propose |
-        stage report dm-report --html --fail-on unhealthy --run-path "$run" >/dev/null
-    brief propose
+    {
+        stage services "${source_command[@]}" |
+            stage probe dm-probe |
+            stage inspect dm-inspect |
+            stage logs dm-logs |
+            stage stats dm-stats |
+            stage screenshot "${eyes[@]}" |
+            stage analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} |
+            stage propose dm-propose |
+            settled |
+            stage report "${report_command[@]}" >/dev/null
+        ended=${PIPESTATUS[-2]} # of the shell before dm-report
+    } 2>/dev/null
     if [[ -t 1 || -n ${loud:-} ]]; then
         jq -r 'select((.analysis.status // "healthy") != "healthy") | "Analyzing \(.service) (\(.analysis.status))..."' \
             "$run/propose.jsonl"
     fi
-    saved "Enhanced diagnostic report saved:"
-    finish {services,probe,inspect,logs,stats,screenshot,analyze,propose,report}.status
+    conclude "Enhanced diagnostic report saved:"
+}
+
+settled() { # between the stages and the report: holds the records back until it is known whether all stages live
+    cat >/dev/null
+    arrived
 }
 
 saved() { # what the report says, in a few lines
@@ -179,7 +277,7 @@ saved() { # what the report says, in a few lines
     path=$(jq -r '.report_path // empty' "$run/report.jsonl" 2>/dev/null)
     page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
     [[ -n $path ]] || return 0
-    if jq -e '.summary | .total > .healthy' "$run/report.jsonl" >/dev/null; then
+    if jq -e '.incomplete != [] or (.summary | .total > .healthy)' "$run/report.jsonl" >/dev/null; then
         jq -r '.issues[]? | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis)"
             + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
             + (if .first_action then "; proposed: \(.first_action)" else "" end)' "$run/report.jsonl"

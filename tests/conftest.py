@@ -38,6 +38,7 @@ SEALED = {
     "NO_COLOR": "1",
     "DOCKER_HOST": "unix:///nonexistent/docker.sock",
     "DM_CHROMIUM": "/nonexistent/chromium",
+    "DM_ENV_FILE": "/dev/null",
 }
 BROWSER = {"DM_CHROMIUM": ""}  # what a test gives that asks for one: whichever the machine has
 # What a test gives that is about the process itself: signals, memory, limits. See tests/warm.py.
@@ -94,7 +95,14 @@ def shop(_lab_up: dict[str, str]) -> Iterator[dict[str, str]]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=20, help="how many sessions tests/test_deaths.py kills a stage of")
     parser.addoption("--accept", action="store_true", help="write the transcripts' expectations; review git diff")
+
+
+@pytest.fixture
+def kills(request: pytest.FixtureRequest) -> int:
+    """How many kills are tried."""
+    return int(request.config.getoption("--kills"))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -230,6 +230,18 @@ def test_a_job_that_somebody_ended_has_not_finished_even_with_exit_code_0(action
     assert found[0] == "migrate"
 
 
+@pytest.mark.parametrize("signal", [1, 10, 12, 17, 18, 28])
+def test_a_signal_that_was_sent_to_be_heard_has_ended_nobody(signal: int) -> None:
+    """`docker kill -s HUP` (read your settings), and later the job is done or the service ends by itself."""
+    heard = {"ts": "2026-01-01T00:01:00Z", "action": "kill", "signal": signal, "exit_code": None}
+    end = {"ts": "2026-01-01T00:09:00Z", "action": "die", "signal": None, "exit_code": 0}
+    ended = service("x", state="exited", restart_policy="no", events=[heard, end])
+    assert roots(judge(ended | {"probe": None})) == []
+    assert roots(judge(service("x", "failed", state="exited", restart_policy="no", events=[heard, end]))) == [
+        ("x", "exited")
+    ]
+
+
 def test_a_service_without_a_container() -> None:
     error = {"stage": "inspect", "code": "container_not_found", "message": "no container 'app'"}
     gone: Record = {"v": 1, "service": "app", "errors": [error]}

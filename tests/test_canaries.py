@@ -153,7 +153,7 @@ def planted(box: Box, shop: dict[str, str], tmp_path: Path) -> Iterator[dict[str
             ],
             "external": ["gopher://x/?a=b"],
             "depends_on": ["postgres://shop:${CANARY_PASSWORD}@db/shop", "canary-broken"],
-            "team": {"password": canary("manifest"), "token": "${CANARY_TOKEN}", "note": f"token={canary('note')}"},
+            "x-team": {"password": canary("manifest"), "token": "${CANARY_TOKEN}", "note": f"token={canary('note')}"},
         },
         {"name": "canary-broken", "container": "dmtest-canary-broken", "depends_on": ["canary"]},
     ]

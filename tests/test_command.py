@@ -18,7 +18,7 @@ import pexpect
 import pytest
 
 from dm_tools.pipe import command
-from tests.conftest import SEALED
+from tests.conftest import COLD, SEALED
 from tests.test_contract import await_handlers
 
 WELL = {"probe": {"status": "healthy"}, "inspect": {"state": "running", "health": "healthy"}}
@@ -159,3 +159,58 @@ command.run(main)
 def test_a_signal_that_arrives_where_python_drops_what_is_raised_ends_the_command_all_the_same() -> None:
     done = subprocess.run([sys.executable, "-c", LOSES_IT], capture_output=True, env=SEALED, timeout=10)
     assert (done.returncode, done.stderr) == (143, b"")
+
+
+# How a command ends when it cannot say why
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("dm-analyze", 0),
+        ("dm-report", 0),
+        ("dm-show", 0),
+        ("dm-probe http://127.0.0.1:1/", 0),
+        ("dm-logs", 5),
+        ("dm-services --manifest nowhere.json", 3),
+        ("dm-probe -t nan", 2),
+        ("dm-analyze nowhere.json", 2),
+        ("dm-analyze --on-bad fail <<<'{'", 3),
+        ("dm-analyze <&-", 2),
+        ("dm-show >&-", 6),
+        ("dm-report >&-", 6),
+        ("dm-show >/dev/full", 6),
+        ("HTTP_TIMEOUT=nan dm-probe", 2),
+    ],
+)
+def test_with_standard_error_closed_the_status_is_the_same(tmp_path: Path, line: str, status: int) -> None:
+    for closed in ("", " 2>&-"):
+        done = subprocess.run(
+            ["bash", "-c", line + closed],
+            input=b'{"service": "x"}\n',
+            env=SEALED | COLD,
+            cwd=tmp_path,
+            capture_output=True,
+        )
+        assert done.returncode == status
+
+
+def test_a_file_that_takes_a_closed_streams_number_gets_no_message(tmp_path: Path) -> None:
+    """The first file that a program opens has number 2 then; whatever is printed as an error would stand in it."""
+    line = "dm-report --proofs-dir proofs 2>&-"
+    subprocess.run(
+        ["bash", "-c", line], input=b"{\n", env=SEALED | COLD, cwd=tmp_path, capture_output=True, check=False
+    )
+    (report,) = (tmp_path / "proofs").iterdir()
+    assert json.loads(report.read_bytes())["summary"]["total"] == 0
+
+
+@pytest.mark.parametrize("name", ["analyze", "report", "show", "brief", "redact", "services"])
+def test_under_a_limit_of_file_sizes_nothing_is_written_and_the_status_says_so(tmp_path: Path, name: str) -> None:
+    (tmp_path / "m.json").write_text('{"services": [{"name": "a"}]}')
+    (tmp_path / "in").write_text('{"service": "x"}\n')
+    line = f"ulimit -f 0; exec dm-{name} {'--manifest m.json' if name == 'services' else ''} <in >out 2>err"
+    assert subprocess.run(["bash", "-c", line], env=SEALED | COLD, cwd=tmp_path).returncode == 6
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "err").read_bytes() == b""
+    written = {path.name for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size}
+    assert written == {"m.json", "in"}

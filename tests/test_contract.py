@@ -322,18 +322,17 @@ def test_a_line_without_end_is_reported_and_not_held(run: Run) -> None:
 
 def test_flag_before_environment_before_env_file_before_default(run: Run, tmp_path: Path) -> None:
     """Shown on the folder of the reports, which every stage of the order can set."""
-    (tmp_path / ".env").write_text("PROOFS_DIR=from-file\n")
+    (tmp_path / "own.env").write_text("PROOFS_DIR=from-file\n")
     record = '{"service": "x"}\n'
 
     def folder(line: str, **variables: str) -> str:
         return str(Path(records(run(line, stdin=record, **variables).stdout)[0]["report_path"]).parent)
 
-    assert folder("dm-report --proofs-dir from-flag", PROOFS_DIR="from-environment") == "from-flag"
-    assert folder("dm-report", PROOFS_DIR="from-environment") == "from-environment"
-    assert folder("dm-report") == "from-file"
-    (tmp_path / "other.env").write_text("PROOFS_DIR=from-other-file\n")
-    assert folder("dm-report", DM_ENV_FILE="other.env") == "from-other-file"
-    (tmp_path / ".env").unlink()
+    own = {"DM_ENV_FILE": "own.env"}
+    flag = folder("dm-report --proofs-dir from-flag", PROOFS_DIR="from-environment", **own)
+    assert flag == "from-flag"
+    assert folder("dm-report", PROOFS_DIR="from-environment", **own) == "from-environment"
+    assert folder("dm-report", PROOFS_DIR="", **own) == "from-file"
     assert folder("dm-report") == "volumes/proofs"
     missing = run("dm-report", stdin=record, DM_ENV_FILE="nowhere.env")
     assert missing.returncode == 2

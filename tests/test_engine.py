@@ -6,6 +6,7 @@ line of its answer: that one is a fake on a unix socket.
 
 import contextlib
 import gc
+import http.server
 import json
 import re
 import socket
@@ -23,7 +24,7 @@ from dm_tools import records
 from dm_tools.collect import inspect, logs
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Engine, Engines, Shared
-from tests.conftest import Box, Run
+from tests.conftest import COLD, Box, Run
 from tests.conftest import records as lines_of
 
 Handler = Callable[[socket.socket], None]
@@ -369,6 +370,118 @@ def test_a_log_that_falls_silent_half_way_is_late_and_not_dead(listen: Callable[
             assert b"hello\n" in b"".join(pieces)
         assert reading.containers(engine) == LISTED
     done.set()
+
+
+# An engine that misbehaves
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+PATHS = {"version": "version", "list": "containers/json", "inspect": f"{ID}/json", "events": "events", "logs": "logs"}
+PATHS |= {"stats": "stats"}
+COMMAND = {
+    "inspect": "inspect",
+    "events": "inspect",
+    "logs": "logs",
+    "stats": "stats",
+    "list": "logs",
+    "version": "logs",
+}
+QUESTIONS = list(PATHS)
+
+
+class Misbehaving(Fake):
+    """One question is answered by a head, and then by a piece for ever, with a pause after each."""
+
+    def __init__(self, listen: Callable[[Handler], str], question: str, way: tuple[bytes, bytes, float]) -> None:
+        self.endless = way
+        super().__init__(listen, **{PATHS[question]: b"endless"})
+
+    def _serve(self, connection: socket.socket) -> None:
+        head, piece, pause = self.endless
+        original = connection.sendall
+
+        class Sending:
+            recv = connection.recv
+
+            def sendall(self, answer: bytes) -> None:
+                if answer != b"endless":
+                    return original(answer)
+                original(head)
+                while True:
+                    original(piece)
+                    time.sleep(pause)
+
+        super()._serve(Sending())  # type: ignore[arg-type]
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+WAYS = {
+    "a byte of the head now and then": (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x", 0.1),
+    "a byte now and then": (HEAD, chunk(b" "), 0.1),
+    "a line now and then": (HEAD, chunk(json.dumps(EVENT).encode() + b"\n"), 0.1),
+    "without end": (HEAD, chunk(b" " * 65536), 0),
+    "without end nor chunks": (b"HTTP/1.1 200 OK\r\n\r\n", b"[[]," * 16384, 0),
+    "a log's piece of 4 GB": (HEAD, chunk(b"\1\0\0\0\xff\xff\xff\xff" + b"x" * 65536), 0),
+    "an error without end": (HEAD.replace(b"200 OK", b"500 No"), chunk(b"x" * 65536), 0),
+}
+
+
+ENDLESS = [(question, way) for question in QUESTIONS for way in WAYS if question in ("list", "logs") or WAYS[way][2]]
+
+
+@pytest.mark.parametrize(("question", "way"), ENDLESS)
+def test_an_answer_has_an_end_and_a_bound(run: Run, listen: Callable[[Handler], str], question: str, way: str) -> None:
+    engine = Misbehaving(listen, question, WAYS[way])
+    cold = {} if WAYS[way][2] else COLD  # only a process of its own has a limit of memory
+    began = time.monotonic()
+    line = f"(ulimit -v 1500000; dm-{COMMAND.get(question, question)} -t 1 a)"
+    done = run(line, timeout=30, DOCKER_HOST=engine.url, **cold)
+    (record,) = lines_of(done.stdout)
+    assert {error["code"] for error in record["errors"]} <= {"docker_timeout", "docker_error", "docker_unreachable"}
+    if not (question == "logs" and record.get("logs", {}).get("truncated")):
+        assert done.returncode in (4, 5), done.stdout[:1000]
+    assert done.stderr == ""
+    assert len(done.stdout) < 100_000
+    assert time.monotonic() - began < 15  # of which most is for starting on a busy machine
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_an_answer_that_is_nested_without_end_is_none(
+    run: Run, listen: Callable[[Handler], str], question: str
+) -> None:
+    fake = Fake(listen, **{PATHS[question]: chunked(b"[" * 200_000, b"]" * 200_000)})
+    done = run(f"dm-{COMMAND.get(question, question)} a", DOCKER_HOST=fake.url)
+    assert (done.returncode in (4, 5), done.stderr) == (True, "")
+    (record,) = lines_of(done.stdout)
+    assert {error["code"] for error in record["errors"]} <= {"docker_error", "docker_unreachable"}
+
+
+def test_no_engine_sends_us_elsewhere(run: Run, tmp_path: Path) -> None:
+    """Over TCP the library would go wherever a redirect leads to."""
+    asked: list[str] = []
+
+    class Elsewhere(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", f"http://127.0.0.1:{server.server_port}/latest/meta-data/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        done = run("dm-inspect a", DOCKER_HOST=f"tcp://127.0.0.1:{server.server_port}")
+        server.shutdown()
+        thread.join()
+    assert done.returncode == 5
+    assert asked == ["/version"]
 
 
 def test_an_engine_that_is_not_there_leaves_no_socket_open(tmp_path: Path) -> None:

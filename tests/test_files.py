@@ -11,6 +11,7 @@ import resource
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,49 @@ def test_a_line_that_fits_only_in_part_is_refused_and_taken_out(tmp_path: Path) 
     assert journal.read_bytes() == b"an earlier decision\n"
     files.append(journal, b"a later one")
     assert journal.read_bytes() == b"an earlier decision\na later one\n"
+
+
+def test_what_a_killed_writer_left_is_removed_an_hour_later(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("kept")
+    names = {"old": 3700, "young": 60, "other": 3700}
+    for name, age in names.items():
+        path = tmp_path / f"{'' if name == 'other' else '.writing-'}{name}"
+        path.write_text("half")
+        os.utime(path, (time.time() - age,) * 2)
+    (tmp_path / ".writing-link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / ".writing-folder").mkdir()
+    for name in (".writing-link", ".writing-folder"):
+        os.utime(tmp_path / name, (time.time() - 3700,) * 2, follow_symlinks=False)
+    files.replace(tmp_path / "new", [b"whole"])
+    left = {"elsewhere", ".writing-young", "other", ".writing-link", ".writing-folder", "new"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    """In a folder that others may write to: whoever lays a link there has no file of ours changed or made."""
+    victim = tmp_path / "victim"
+    victim.write_text("mine\n")
+    for name in ("a", "b", "c"):
+        (tmp_path / name).symlink_to(victim)
+    with pytest.raises(files.CannotWrite, match=r"cannot write '.*/a': too many levels of symbolic links"):
+        files.append(tmp_path / "a", b"line")
+    files.replace(tmp_path / "b", [b"new"])
+    assert not files.write_new(tmp_path / "c", iter([b"new"]))
+    assert victim.read_text() == "mine\n"
+    assert (tmp_path / "b").read_bytes() == b"new" and not (tmp_path / "b").is_symlink()
+
+
+def test_a_line_is_not_lost_in_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "journal")
+    with pytest.raises(files.CannotWrite, match="it is no file"):
+        files.append(tmp_path / "journal", b"line")
+
+
+def test_a_folder_of_ours_is_no_link_of_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    for name, owner in (("own", os.geteuid()), ("foreign", 65534)):
+        (tmp_path / name).symlink_to(tmp_path / "theirs")
+        os.lchown(tmp_path / name, owner, owner)
+    files.make_folder(tmp_path / "own")
+    with pytest.raises(files.CannotWrite, match="a symbolic link of somebody else's"):
+        files.make_folder(tmp_path / "foreign")

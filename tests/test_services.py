@@ -51,13 +51,12 @@ def test_each_entry_becomes_a_record_in_the_manifests_order(run: Run, tmp_path: 
     ]
 
 
-def test_keys_that_we_do_not_know_pass_through(run: Run, tmp_path: Path) -> None:
-    write(tmp_path, services({"name": "a", "team": {"slack": ["#${CHANNEL}"]}, "tier": 1, "v": 7, "errors": ["x"]}))
+def test_keys_of_ones_own_pass_through(run: Run, tmp_path: Path) -> None:
+    write(tmp_path, services({"name": "a", "x-team": {"slack": ["#${CHANNEL}"]}, "x-tier": 1, "v": 7}))
     record = records(run("dm-services", CHANNEL="ops").stdout)[0]
-    assert record["team"] == {"slack": ["#ops"]}
-    assert record["tier"] == 1
+    assert record["x-team"] == {"slack": ["#ops"]}
+    assert record["x-tier"] == 1
     assert record["v"] == 1
-    assert "errors" not in record
 
 
 @pytest.mark.parametrize(
@@ -83,7 +82,7 @@ def test_variables_come_from_the_environment_before_the_env_file(run: Run, tmp_p
     assert records(run("dm-services", A="environment").stdout)[0]["external"] == ["http://environment/file"]
 
 
-def test_a_named_env_file_is_read_instead(run: Run, tmp_path: Path) -> None:
+def test_a_named_env_file_comes_before_the_one_of_the_folder(run: Run, tmp_path: Path) -> None:
     write(tmp_path, services({"name": "a", "external": ["http://${A}/"]}))
     (tmp_path / ".env").write_text("A=wrong\n")
     (tmp_path / "other.env").write_text("A=other\n")
@@ -96,7 +95,7 @@ def test_a_named_env_file_is_read_instead(run: Run, tmp_path: Path) -> None:
 def test_an_env_file_that_cannot_be_read_is_said(run: Run, tmp_path: Path) -> None:
     # Root may read any file, but nobody can read the first page of its own memory.
     (tmp_path / ".env").symlink_to("/proc/self/mem")
-    write(tmp_path, services({"name": "a"}))
+    write(tmp_path, services({"name": "${A}"}))
     done = run("dm-services")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("dm-services: cannot read '.env'")
@@ -122,10 +121,18 @@ BAD_MANIFESTS = {
     "duplicate": ('{"services": [{"name": "a"}, {"name": "b"}, {"name": "a"}]}', "services[2]: a second service"),
     "duplicate by variable": ('{"services": [{"name": "a"}, {"name": "${X:-a}"}]}', "services[1]: a second service"),
     "unset variable": ('{"services": [{"name": "a", "internal": ["http://${SHOP_DOMAIN}/"]}]}', "SHOP_DOMAIN"),
-    "unset variable in an extra key": ('{"services": [{"name": "a", "x": [{"y": "${DEEP}"}]}]}', "DEEP"),
-    "a form of Compose that we lack": ('{"services": [{"name": "a", "x": "${A:?needed}"}]}', "${A:?needed}"),
-    "a variable without an end": ('{"services": [{"name": "a", "x": "${A"}]}', "${A"),
-    "nested 900 deep": ('{"services": [{"name": "a", "x": ' + "[" * 900 + "]" * 900 + "}]}", "manifest.json"),
+    "unset variable in an extra key": ('{"services": [{"name": "a", "x-x": [{"y": "${DEEP}"}]}]}', "DEEP"),
+    "a form of Compose that we lack": ('{"services": [{"name": "a", "x-x": "${A:?needed}"}]}', "${A:?needed}"),
+    "a variable without an end": ('{"services": [{"name": "a", "x-x": "${A"}]}', "${A"),
+    "misspelt": (
+        '{"services": [{"name": "a", "extrnal": []}]}',
+        "services[0]: unknown key 'extrnal': did you mean 'external'?",
+    ),
+    "misspelt at the top": ('{"servces": []}', "unknown key 'servces': did you mean 'services'?"),
+    "in capitals": ('{"services": [{"name": "a", "External": []}]}', "did you mean 'external'?"),
+    "near to nothing": ('{"services": [{"name": "a", "team": 1}]}', "unknown key 'team': there are: name, internal"),
+    "a record's own": ('{"services": [{"name": "a", "errors": []}]}', "unknown key 'errors'"),
+    "nested 900 deep": ('{"services": [{"name": "a", "x-x": ' + "[" * 900 + "]" * 900 + "}]}", "manifest.json"),
 }
 
 
@@ -160,10 +167,11 @@ def test_the_manifests_path_comes_from_flag_then_environment_then_env_file(run: 
         return str(records(run(line, **variables).stdout)[0]["service"])
 
     assert chosen("dm-services") == "default"
-    (tmp_path / ".env").write_text("SERVICES_MANIFEST_PATH=file.json\n")
-    assert chosen("dm-services") == "file"
-    assert chosen("dm-services", **environment) == "environment"
-    assert chosen("dm-services --manifest flag.json", **environment) == "flag"
+    (tmp_path / "own.env").write_text("SERVICES_MANIFEST_PATH=file.json\n")
+    own = {"DM_ENV_FILE": "own.env"}
+    assert chosen("dm-services", **own) == "file"
+    assert chosen("dm-services", **environment, **own) == "environment"
+    assert chosen("dm-services --manifest flag.json", **environment, **own) == "flag"
 
 
 def test_arguments_choose_services(run: Run, tmp_path: Path) -> None:

@@ -181,11 +181,38 @@ def test_an_unusable_manifest_is_one_line(tmp_path: Path, content: str) -> None:
     assert not list(tmp_path.glob("*_diagnostics_*"))
 
 
+def test_under_a_limit_of_file_sizes_it_cannot_write(tmp_path: Path) -> None:
+    manifest(tmp_path, {"name": "gone", "external": ["tcp://127.0.0.1:1"]})
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 0; exec {SUPERVISOR} diagnose"],
+        env=SEALED | {"PROOFS_DIR": str(tmp_path), "SERVICES_MANIFEST_PATH": str(tmp_path / "manifest.json")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 6
+    assert list(tmp_path.glob("*_diagnostics_*")) == []
+
+
+def test_no_run_is_kept_through_a_link_in_a_shared_folder(tmp_path: Path) -> None:
+    manifest(tmp_path, {"name": "gone", "external": ["tcp://127.0.0.1:1"]})
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "runs").symlink_to(tmp_path / "victim")
+    done = supervisor(tmp_path, "diagnose", environment={"SERVICES_MANIFEST_PATH": str(tmp_path / "manifest.json")})
+    assert list((tmp_path / "victim").iterdir()) == []
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr.startswith(f"supervisor: cannot write '{tmp_path}/runs/")
+    assert done.stderr.count("\n") == 1
+
+
 def test_settings_from_the_env_file(tmp_path: Path) -> None:
     manifest(tmp_path, {"name": "gone", "external": ["tcp://127.0.0.1:${PORT}"]})
-    (tmp_path / ".env").write_text("PROOFS_DIR=kept here\nSERVICES_MANIFEST_PATH=manifest.json\nPORT=1\n")
+    (tmp_path / "own.env").write_text("PROOFS_DIR=kept here\nSERVICES_MANIFEST_PATH=manifest.json\n")
+    (tmp_path / ".env").write_text("PROOFS_DIR=elsewhere\nPORT=1\n")
+    own = {"DM_ENV_FILE": "own.env"}
     done = subprocess.run(
-        [SUPERVISOR, "diagnose"], env=SEALED, cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [SUPERVISOR, "diagnose"], env=SEALED | own, cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 10
     assert len(list((tmp_path / "kept here").glob("stack_diagnostics_*.json"))) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from dm_tools import records, redact
 from dm_tools.collect import discover as discovering
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Container, Engine
+from dm_tools.pipe import settings
 
 Record = dict[str, Any]
 
@@ -22,8 +24,15 @@ Record = dict[str, Any]
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\{[^}]{0,40}\}?))")
 
 
+MAX_TEXT = 64 * 1024  # characters of a text of the manifest, once its variables are replaced
+
+
 class ManifestError(Exception):
     """The manifest cannot be used; the message says which file, which entry and why."""
+
+
+class NothingFoundError(Exception):
+    """The engine has no container that could be looked at; the message says which engine, and of which project."""
 
 
 class _Entry(msgspec.Struct):
@@ -32,6 +41,19 @@ class _Entry(msgspec.Struct):
     external: list[str] = []
     container: str | None = None
     docker_host: str | None = None
+
+
+_KEYS = ("name", "internal", "external", "container", "docker_host", "depends_on", "v")
+_TOP = ("services", "v", "version", "$schema")
+
+
+def _check_keys(value: Any, known: tuple[str, ...]) -> None:
+    """A key that is misspelt would be a check that nobody makes. Raises ManifestError."""
+    for key in value if isinstance(value, dict) else ():
+        if key not in known and not key.startswith("x-"):
+            near = difflib.get_close_matches(key.lower(), known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+            raise ManifestError(f"unknown key {key[:100]!r}: {hint} (a key of your own begins with x-)")
 
 
 def expand(text: str, environment: Mapping[str, str]) -> str:
@@ -52,7 +74,17 @@ def expand(text: str, environment: Mapping[str, str]) -> str:
             return match[0]  # and so is ?token=${API_TOKEN}
         return found or default or ""
 
-    return _VARIABLE.sub(value, text)
+    size = len(text)
+
+    def bounded(match: re.Match[str]) -> str:
+        nonlocal size
+        found = value(match)
+        size += len(found)
+        if size > MAX_TEXT:
+            raise ManifestError(f"a text becomes longer than {MAX_TEXT // 1024} KiB by what its variables stand for")
+        return found
+
+    return _VARIABLE.sub(bounded, text)
 
 
 def expanded(value: Any, environment: Mapping[str, str]) -> Any:
@@ -67,11 +99,12 @@ def expanded(value: Any, environment: Mapping[str, str]) -> Any:
 
 
 def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
-    """The manifest's services as records; keys that we do not know are passed on. Raises ManifestError."""
+    """The manifest's services as records; keys that begin with x- are passed on as they are. Raises ManifestError."""
     try:
         manifest = orjson.loads(data)
     except ValueError as wrong:
         raise ManifestError(f"not valid JSON: {wrong}") from None
+    _check_keys(manifest, _TOP)
     entries = manifest.get("services") if isinstance(manifest, dict) else None
     if not isinstance(entries, list):
         raise ManifestError('no list "services"')
@@ -81,6 +114,7 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
     for index, entry in enumerate(entries):
         where = f"services[{index}]"
         try:
+            _check_keys(entry, _KEYS)
             entry = expanded(entry, environment)
             known = msgspec.convert(entry, _Entry)
         except ManifestError as wrong:
@@ -97,7 +131,7 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
             raise ManifestError(f"{where}: {redact.NO_PASSWORDS}")
         if known.name in found:
             raise ManifestError(f"{where}: a second service is named {known.name!r}")
-        extra = {key: value for key, value in entry.items() if key not in ("name", "service", "v", "errors")}
+        extra = {key: value for key, value in entry.items() if key == "depends_on" or key.startswith("x-")}
         extra = redact.Redactor().value(extra)
         fields = {key: value for key, value in msgspec.to_builtins(known).items() if key != "name"}
         found[known.name] = records.new(known.name, **(extra | fields))
@@ -107,7 +141,7 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
 def read_manifest(path: Path) -> list[Record]:
     """The records of a manifest file. Raises ManifestError, its message beginning with the file's name."""
     try:
-        return parse_manifest(path.read_bytes(), os.environ)
+        return parse_manifest(path.read_bytes(), settings.variables())
     except OSError as failure:
         reason = (failure.strerror or str(failure)).lower()
         raise ManifestError(f"cannot read the manifest {str(path)!r}: {reason}") from None
@@ -120,14 +154,16 @@ def discover(engine: Engine) -> list[Record]:
 
     Published ports become checks: someone meant them to be reached. Of exposed ones that are not published only those
     for HTTP do, where nobody else asks, and only if somebody answers: images expose ports that nobody listens on.
-    $COMPOSE_PROJECT_NAME limits it to one project.
+    $COMPOSE_PROJECT_NAME limits it to one project. Raises NothingFoundError.
     """
     project = os.environ.get("COMPOSE_PROJECT_NAME")
-    listing = [
-        each
-        for each in reading.containers(engine)
-        if not finding.is_one_off(each) and project in (None, "", finding.project_of(each))
-    ]
+    everything = [each for each in reading.containers(engine) if not finding.is_one_off(each)]
+    listing = [each for each in everything if project in (None, "", finding.project_of(each))]
+    if not listing:
+        others = sorted({name for each in everything if (name := finding.project_of(each))})
+        of = f" of the project {project!r} (COMPOSE_PROJECT_NAME)" if project else ""
+        there = f"; there are: {', '.join(others)}" if others else ""
+        raise NothingFoundError(f"nothing to look at: Docker at {engine.label} has no container{of}{there}")
     services = [finding.compose_service(each) for each in listing]
     taken = [name for each in listing for name in finding.names(each)] + services
     named = []

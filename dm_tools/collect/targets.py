@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from dm_tools.collect import http
 from dm_tools.collect.socks import Place
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Container, Engine, Engines
+from dm_tools.pipe import settings
 from dm_tools.records import Discovered, ProbeError
 
 Record = dict[str, Any]
@@ -101,7 +101,7 @@ def secrets(record: Record) -> list[str]:
     """The values of the variables that the record's URLs are filled in with: a page may repeat them."""
     urls = (record.get("internal") or []) + (record.get("external") or [])
     names = {match[1] for url in urls for match in redact.VARIABLE.finditer(url)}
-    return [os.environ.get(name, "") for name in sorted(names)]
+    return [settings.variable(name) for name in sorted(names)]
 
 
 def with_secrets(url: str) -> str:
@@ -111,7 +111,7 @@ def with_secrets(url: str) -> str:
         is_password = redact.PASSWORD_VARIABLE.match(url, match.start()) is not None
         if not is_password and not redact.is_secret_name(match[1]):
             return match[0]
-        found = os.environ.get(match[1])
+        found = settings.variable(match[1])
         if not found:
             raise records.Problem("unset_variable", f"the variable {match[1]} of the URL's password is not set")
         return quote(found, safe="")

@@ -10,10 +10,10 @@ from dm_tools.pipe import command, stream
 @command.define("dm-inspect", unreachable=True)
 @click.option(
     "--window",
-    type=click.FloatRange(min=1, max=86400 * 7),
+    type=command.Duration(1, 86400 * 7),
     default=3600.0,
     show_default=True,
-    help="Seconds back from now for which events are read.",
+    help="How far back from now events are read: seconds, or as 10m, 1h, 2d.",
 )
 @command.when_option
 @command.stream_options(jobs=8, timeout=10)

@@ -16,7 +16,7 @@ from dm_tools.pipe import command, stream
     show_default=True,
     help="Newest lines to read, both streams together.",
 )
-@click.option("--since", type=click.FloatRange(min=1), help="Only lines of the last SECONDS.", metavar="SECONDS")
+@click.option("--since", type=command.Duration(1), help="Only lines of that last time: seconds, or as 10m, 2h.")
 @click.option(
     "--max-bytes",
     type=click.IntRange(1024, 16 * 1024 * 1024),
@@ -48,7 +48,7 @@ def cli(
     \b
     Examples:
       dm-logs app | jq -r '.logs.lines[].text'
-      docker ps --format '{{.Names}}' | dm-logs --since 600 | dm-analyze | dm-show
+      docker ps --format '{{.Names}}' | dm-logs --since 10m | dm-analyze | dm-show
     """
     from dm_tools.collect import logs as section
     from dm_tools.engine.connection import Engines

@@ -51,6 +51,8 @@ def cli(report: Path | None, proofs_dir: Path) -> int:
             unhealthy = found.summary.get("total", 0) - found.summary.get("healthy", 0)
             if unhealthy:
                 person.show(f"No issues found, but {unhealthy} service(s) could not be judged: see {path}")
+            elif found.input_errors:
+                person.show(f"No issues found, but the evidence is incomplete: see {path}")
             else:
                 person.show("✅ No issues found! All services healthy.")
             for each in found.complaints:

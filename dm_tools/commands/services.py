@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dm_tools import records
-from dm_tools.pipe import command, exits, say, stream
+from dm_tools.pipe import command, exits, stream
 
 
 @command.define("dm-services", unreachable=True)
@@ -23,11 +23,18 @@ from dm_tools.pipe import command, exits, say, stream
 )
 @click.option("--discover", is_flag=True, help="Ask Docker for its containers instead of reading a manifest.")
 @click.option("--docker-host", help="With --discover: the engine to ask, instead of $DOCKER_HOST.")
-@click.option("-t", "--timeout", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Seconds.")
+@click.option(
+    "-t",
+    "--timeout",
+    type=command.Duration(0.1, 3600),
+    default=10.0,
+    show_default=True,
+    help="Time that Docker has: seconds, or as 500ms, 30s.",
+)
 def cli(names: tuple[str, ...], manifest: Path, discover: bool, docker_host: str | None, timeout: float) -> int:
     """Write one record per service, in the manifest's order; with SERVICE arguments only those.
 
-    In the manifest's texts ${NAME} and ${NAME:-default} are replaced from the environment and the .env file; a
+    In the manifest's texts ${NAME} and ${NAME:-default} are replaced from the environment and the .env file here; a
     variable that is not set is an error. With --discover, Compose services are named as in the Compose file, other
     containers by their own name, and published TCP ports become checks, at most 8 a container, of what is spoken
     there: as the healthcheck, the labels of Traefik and caddy-docker-proxy, VIRTUAL_HOST and the port's number tell,
@@ -49,14 +56,14 @@ def cli(names: tuple[str, ...], manifest: Path, discover: bool, docker_host: str
         found = services.discover(Engine(docker_host, timeout)) if discover else services.read_manifest(manifest)
     except services.ManifestError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
+    except services.NothingFoundError as nothing:
+        raise exits.Stop(exits.ERRORS, str(nothing)) from None
     except records.Problem as problem:
         raise exits.Stop(exits.UNREACHABLE, problem.message) from None
     unknown = set(names) - {record["service"] for record in found}
     if unknown:
         known = ", ".join(record["service"] for record in found)
         raise exits.Stop(exits.USAGE, f"no service {sorted(unknown)[0]!r}; there are: {known}")
-    if not found:
-        say.note("Docker has no containers")
     chosen = [record for record in found if not names or record["service"] in names]
     return stream.write(stream.one_by_one(chosen), "services")
 

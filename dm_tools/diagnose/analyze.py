@@ -96,6 +96,8 @@ def _at_rest(judged: Judged) -> Analysis:
     unknown = judged.facts.status == Status.UNKNOWN and not judged.facts.looked_at
     verdict = _analysis(judged, Role.UNKNOWN if unknown else Role.HEALTHY, None)
     verdict.complaints = _complaints(judged)
+    if judged.facts.lost and verdict.status == Status.HEALTHY:
+        verdict.status, verdict.role = Status.UNKNOWN, Role.UNKNOWN
     return verdict
 
 

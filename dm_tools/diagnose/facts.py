@@ -45,6 +45,7 @@ class Facts:
     quotes: dict[str, str]  # the evidence of the hits and alarms, those that stand for something, as short text
     times: dict[str, str]  # when evidence appeared, where that is known: RFC 3339 UTC
     alarms: list[str]  # ids of what shows that the service does not work
+    lost: bool = False  # what was looked at came to an end half way
     unanswered: dict[str, str] = field(default_factory=dict)  # port that nobody answers at -> the check that asked
     answers: bool = False  # some of its checks are well
     finished: bool = False  # a job that has done its work, as far as its own record tells
@@ -87,6 +88,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         quotes={each: short(quote(value)) for each, value in found.items()},
         times={each: stamp for each, value in found.items() if (stamp := time_of(value) or _ended(view, each))},
         alarms=alarms,
+        lost=view.lost,
         unanswered={port: check.id for check in checks if check.error in UNANSWERED and (port := _port(check.url))},
         answers=any(check.ok for check in checks),
         finished=view.finished,

@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from dm_tools import records, redact
+from dm_tools.engine import transport
 
 Answer = TypeVar("Answer")
 Container = dict[str, Any]
@@ -97,7 +98,6 @@ class Engine:
         return self._own.client
 
     def _connect(self) -> Any:
-        import docker
         import docker.utils
 
         settings: dict[str, Any] = {"base_url": self.host} if self.host else {**docker.utils.kwargs_from_env()}
@@ -106,7 +106,7 @@ class Engine:
         if (settings.get("base_url") or self.label).startswith("unix://"):
             self._knock(settings.get("base_url") or self.label)
         settings |= {"version": self._version or "auto", "timeout": self.timeout}
-        client = docker.APIClient(**settings)
+        client = transport.client(**settings)
         client.hooks["response"].append(self._greeted)
         self._version = client.api_version
         self._clients.append(client)
@@ -137,14 +137,13 @@ class Engine:
             http.client.HTTPException,
             OSError,
             ValueError,  # an address that is none, an answer that is no JSON
+            RecursionError,  # one that is nested without end
         ) as caught:
             failure = caught
         raise self._problem(subject, failure, whole_engine)
 
     def _in_time(self, question: Callable[[], Answer], seconds: float) -> Answer:
-        """The answer. Over ssh the library has no timeout, so it is waited for in a thread there."""
-        if not self.label.startswith("ssh://"):
-            return question()
+        """The answer. It is waited for in a thread: whoever sends a byte now and then is late all the same."""
         outcome: Future[Answer] = Future()
 
         def wait() -> None:
@@ -153,7 +152,7 @@ class Engine:
             except BaseException as failure:
                 outcome.set_exception(failure)
 
-        with self._logins:
+        with self._logins if self.label.startswith("ssh://") else contextlib.nullcontext():
             threading.Thread(target=wait, daemon=True).start()
             try:
                 return outcome.result(seconds)

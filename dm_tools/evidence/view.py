@@ -35,6 +35,11 @@ OUTLIVED_SECONDS = 25.0  # and three times the longest of the runs before: then 
 LOOP_SECONDS = 90.0  # restarted so recently that it may well be dying again (Docker backs off up to a minute)
 
 
+def meant_to_end(event: Event) -> bool:
+    """Whether somebody meant to end the container; an engine calls every signal that is sent a kill."""
+    return event.action == "stop" or (event.action == "kill" and event.signal in STOP_SIGNALS)
+
+
 @dataclass(frozen=True)
 class View:
     """The sections of a record that have been collected so far."""
@@ -202,11 +207,7 @@ class View:
         """What a person or program had the engine do to end it: `stop`, `kill`; empty if it ended otherwise."""
         if self.inspect is None or self.inspect.state not in ("exited", "dead"):
             return []
-        return [
-            (id, event)
-            for id, event in self.last_run
-            if event.action == "stop" or (event.action == "kill" and event.signal in STOP_SIGNALS)
-        ]
+        return [(id, event) for id, event in self.last_run if meant_to_end(event)]
 
     @property
     def main_process(self) -> int | None:
@@ -255,7 +256,7 @@ class View:
             and found.restart_policy in ("no", "on-failure")
             and not found.has_healthcheck
             and not any(port.host_port for port in found.ports)
-            and not any(event.action in ("kill", "stop") for event in found.events)
+            and not any(meant_to_end(event) for event in found.events)
             and not self.told_to_end
             and not any(check.kind != "container" for check in (self.probe.checks if self.probe else []))
         )
@@ -286,6 +287,17 @@ class View:
         if self.unhealthy:
             return Status.DEGRADED if self.answers_urls else Status.FAILED
         return self._as_shown(Status.HEALTHY)
+
+    @property
+    def lost(self) -> bool:
+        """Its container was removed, or a stage died, while it was looked at: that it was well may be over, or half."""
+        removed = self.inspect is not None and "container_not_found" in self.error_codes
+        return not self.finished and (removed or bool(self.error_codes & {"container_gone", "stage_died"}))
+
+    @property
+    def certain_status(self) -> Status:
+        """The status as people are told it: `healthy` only of what was looked at to the end."""
+        return Status.UNKNOWN if self.status == Status.HEALTHY and self.lost else self.status
 
     @property
     def _probed(self) -> Status:

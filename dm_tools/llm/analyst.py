@@ -17,6 +17,7 @@ from dm_tools.llm import answers, claims, prompts
 from dm_tools.llm import brief as briefs
 from dm_tools.llm.brief import Brief
 from dm_tools.llm.client import Client, Message, ModelError, Reply
+from dm_tools.llm.settings import Settings
 from dm_tools.records import ActionName, Analysis, Cause, ModelCall, ModelUse, Step
 from dm_tools.text.tokens import evidence_tokens, tokens
 
@@ -95,7 +96,7 @@ def consult(
     for root in wanted:
         consultation = found.get(root) or Consultation(problem=late, steps=wanted[root].steps)
         before = verdicts[root].hypothesis
-        _conclude(verdicts[root], consultation, client.settings.model, prompt.id, engine)
+        _conclude(verdicts[root], consultation, client.settings, prompt.id, engine)
         if consultation.problem is not None:
             problems[root] = consultation.problem
         if verdicts[root].engine != "rules" and consultation.brief is not None:
@@ -217,7 +218,7 @@ def _halve(brief: Brief) -> None:
         brief.left_out += 1
 
 
-def _conclude(verdict: Analysis, found: Consultation, model: str, prompt: str, engine: str) -> None:
+def _conclude(verdict: Analysis, found: Consultation, endpoint: Settings, prompt: str, engine: str) -> None:
     """Put what came of it into the verdict."""
     outcome = "no_answer"
     if found.claim is not None and found.brief is not None:
@@ -233,4 +234,5 @@ def _conclude(verdict: Analysis, found: Consultation, model: str, prompt: str, e
     elif found.problem:
         verdict.notes.append(found.problem.message)
     verdict.steps = found.steps
-    verdict.model = ModelUse(model, prompt, outcome, found.evidence_tokens, found.calls)
+    sent_to = None if endpoint.is_here or not found.calls else endpoint.place
+    verdict.model = ModelUse(endpoint.model, prompt, outcome, found.evidence_tokens, found.calls, sent_to)

@@ -16,6 +16,7 @@ from typing import Any
 from dm_tools import redact
 from dm_tools.llm import transport
 from dm_tools.llm.settings import Settings
+from dm_tools.pipe import say, settings
 from dm_tools.text.tokens import tokens
 
 Message = dict[str, Any]
@@ -93,6 +94,7 @@ class Client:
         self.modes = list(Mode)
         self._ends = time.monotonic() + settings.deadline
         self._context = settings.context
+        self._untold = threading.Lock()
         self._openai = openai
         self._api = openai.OpenAI(
             base_url=settings.base_url,
@@ -122,6 +124,9 @@ class Client:
         """One call. Raises ModelError."""
         if self.seconds_left <= 0:
             raise ModelError("deadline", f"the run's {self.settings.deadline:g} s for the model are over")
+        if not self.settings.is_here and self._untold.acquire(blocking=False):  # never released: told once
+            where = settings.origin("LLM_BASE_URL")
+            say.note(f"what the model is shown leaves this machine: {self.settings.place} ({where})")
         extra: dict[str, Any] = {}
         if mode == Mode.SCHEMA and schema is not None:
             extra["response_format"] = {

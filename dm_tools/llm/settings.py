@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from dm_tools import redact
-from dm_tools.pipe import exits
+from dm_tools.pipe import exits, settings
 
 DEFAULT_MODEL = "hermes-2-pro-mistral-7b"  # the seed's
 
@@ -28,6 +29,15 @@ class Settings:
     prompt_tokens: int = 4_000  # of one incident's prompt, at most
     run_tokens: int = 100_000  # of all calls of one run, both ways
     temperature: float = 0.0
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the endpoint is on this machine, as far as its address tells: what it is shown stays here."""
+        host = (urlsplit(self.base_url).hostname or "").rstrip(".")
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
 
     @property
     def place(self) -> str:
@@ -50,20 +60,23 @@ def from_environment(model: str = "") -> Settings:
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise exits.Stop(exits.USAGE, "LLM_BASE_URL is no http(s) URL, as http://localhost:8000/v1")
+        raise exits.Stop(
+            exits.USAGE, f"{settings.origin('LLM_BASE_URL')} is no http(s) URL, as http://localhost:8000/v1"
+        )
     if parts.username or parts.password or parts.query:
-        raise exits.Stop(exits.USAGE, "LLM_BASE_URL holds a secret or a query: the key belongs into LLM_API_KEY")
+        where = settings.origin("LLM_BASE_URL")
+        raise exits.Stop(exits.USAGE, f"{where} holds a secret or a query: the key belongs into LLM_API_KEY")
     return Settings(
         base_url=url.rstrip("/"),
         model=model or alias(),
         key=key(),
-        timeout=_number("LLM_TIMEOUT", Settings.timeout, 0.1, 3600),
-        deadline=_number("LLM_DEADLINE", Settings.deadline, 0.1, 3600),
-        jobs=int(_number("LLM_JOBS", Settings.jobs, 1, 64)),
-        context=int(_number("LLM_CONTEXT", Settings.context, 0, 10_000_000)),
-        prompt_tokens=int(_number("LLM_PROMPT_TOKENS", Settings.prompt_tokens, 200, 1_000_000)),
-        run_tokens=int(_number("LLM_RUN_TOKENS", Settings.run_tokens, 0, 1_000_000_000)),
-        temperature=_number("LLM_TEMPERATURE", Settings.temperature, 0, 2),
+        timeout=settings.duration("LLM_TIMEOUT", Settings.timeout, 0.1, 3600),
+        deadline=settings.duration("LLM_DEADLINE", Settings.deadline, 0.1, 3600),
+        jobs=int(settings.number("LLM_JOBS", Settings.jobs, 1, 64)),
+        context=int(settings.number("LLM_CONTEXT", Settings.context, 0, 10_000_000)),
+        prompt_tokens=int(settings.number("LLM_PROMPT_TOKENS", Settings.prompt_tokens, 200, 1_000_000)),
+        run_tokens=int(settings.number("LLM_RUN_TOKENS", Settings.run_tokens, 0, 1_000_000_000)),
+        temperature=settings.number("LLM_TEMPERATURE", Settings.temperature, 0, 2, whole=False),
     )
 
 
@@ -81,17 +94,5 @@ def key() -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as failure:
         reason = getattr(failure, "strerror", None) or "not UTF-8"
-        raise exits.Stop(exits.USAGE, f"LLM_API_KEY_FILE: cannot read {path!r}: {reason}") from None
-
-
-def _number(name: str, default: float, least: float, most: float) -> float:
-    text = os.environ.get(name)
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not least <= value <= most:
-        raise exits.Stop(exits.USAGE, f"{name}: {text!r} is no number from {least:g} to {most:g}")
-    return value
+        where = settings.origin("LLM_API_KEY_FILE")
+        raise exits.Stop(exits.USAGE, f"{where}: cannot read {path!r}: {reason}") from None

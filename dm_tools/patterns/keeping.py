@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from dm_tools.pipe import leftovers
+
 KEPT = 4  # files: those of a few checkouts and versions that are used in turn
 OTHERS_MAY_WRITE = 0o022
 DIGEST_BYTES = 32
@@ -53,7 +55,8 @@ def write(name: str, content: bytes) -> None:
             folder.mkdir(mode=0o700)
         if not _ours(os.stat(folder, follow_symlinks=False)):
             return
-        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".writing-")
+        leftovers.remove(folder)
+        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=leftovers.PREFIX)
         try:
             with open(descriptor, "wb") as file:
                 file.write(_digest(name, content) + content)

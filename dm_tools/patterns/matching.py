@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dm_tools.evidence.view import View, recent
+from dm_tools.evidence.view import View, meant_to_end, recent
 from dm_tools.patterns import causes, objects
 from dm_tools.patterns.haystack import Captures, Haystack
 from dm_tools.patterns.language import PLACEHOLDER, Clause, Library, Pattern
@@ -324,7 +324,9 @@ class Places:
             yield from [(f"inspect:processes.{ended[-1]}", len(ended))] if ended else []
         elif where == "event":
             events = inspect.events if inspect else []
-            yield from ((f"event:{index}", event.action) for index, event in enumerate(events))
+            for index, event in enumerate(events):
+                heard = event.action == "kill" and not meant_to_end(event)
+                yield f"event:{index}", "signal" if heard else event.action
         elif where == "screenshot.verdict":
             yield from ((page.id, page.verdict) for page in self.view.pages)
         elif where == "screenshot.reason":

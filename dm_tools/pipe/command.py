@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from dm_tools import __version__, records, redact
 from dm_tools.pipe import exits, say, settings, stream
@@ -37,8 +38,24 @@ def define(
     return decorate
 
 
+class Duration(click.ParamType):  # type: ignore[type-arg] # generic only in the newest stubs
+    """A time in seconds, written as `10`, `500ms`, `30s`, `5m` or `2h`, within bounds."""
+
+    name = "duration"
+
+    def __init__(self, least: float, most: float | None = None) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """Seconds."""
+        found = settings.seconds(value.strip()) if isinstance(value, str) else float(value)
+        if found is None or found < self.least or (self.most is not None and found > self.most):
+            self.fail(settings.no_duration(str(value), self.least, self.most), parameter, context)
+        return found
+
+
 def input_options(function: Function) -> Function:
-    """Names, URLs or `-` as arguments, and what to do with a line that is no record."""
+    """Names, URLs, files or `-` as arguments, and what to do with a line that is no record."""
     function = click.option(
         "--on-bad",
         type=click.Choice(["report", "skip", "fail"]),
@@ -46,7 +63,7 @@ def input_options(function: Function) -> Function:
         show_default=True,
         help="A line that is no record: report it as a record, skip it, or fail with status 3.",
     )(function)
-    return click.argument("services", nargs=-1, metavar="[SERVICE|URL|-]...")(function)
+    return click.argument("services", nargs=-1, metavar="[SERVICE|URL|FILE|-]...")(function)
 
 
 def stream_options(jobs: int = 8, timeout: float = 10, envvar: str | None = None) -> Callable[[Function], Function]:
@@ -59,12 +76,12 @@ def stream_options(jobs: int = 8, timeout: float = 10, envvar: str | None = None
         function = click.option(
             "-t",
             "--timeout",
-            type=click.FloatRange(min=0.1, max=3600),
+            type=Duration(0.1, 3600),
             envvar=envvar,
             default=timeout,
             show_default=True,
             show_envvar=True,
-            help="Seconds that one record's answer may take.",
+            help="Time that one record's answer may take: seconds, or as 500ms, 30s, 5m.",
         )(function)
         function = click.option(
             "-j",
@@ -164,23 +181,76 @@ def matched(fail_on: str | None, section: str) -> Callable[[stream.Record], bool
 
 
 def source(services: Iterable[str], on_bad: str) -> Iterator[stream.Record]:
-    """The records to work on: from the arguments, or else from standard input (which `-` names, too)."""
+    """The records to work on: from the arguments, or else from standard input (which `-` names, too).
+
+    An argument is a URL, a file of records, or a service's name. Raises exits.Stop before anything is read.
+    """
     words = tuple(services)
     if not words:
         return stdin(on_bad)
-    return _from_words(words, on_bad)
+    return _from_words([(word, _meaning(word)) for word in words], on_bad)
 
 
-def _from_words(words: tuple[str, ...], on_bad: str) -> Iterator[stream.Record]:
-    for word in words:
-        if word == "-":
+Meaning = stream.Record | BinaryIO | None
+
+
+def _from_words(words: list[tuple[str, Meaning]], on_bad: str) -> Iterator[stream.Record]:
+    for word, meaning in words:
+        if isinstance(meaning, dict):
+            yield meaning
+        elif meaning is None:
             yield from stdin(on_bad)
-        elif (record := stream.from_word(word)) is not None:
-            yield record
-        elif redact.has_secret(word):
-            raise exits.Stop(exits.USAGE, redact.NO_PASSWORDS)
         else:
-            raise exits.Stop(exits.USAGE, f"{word!r} is neither a service's name nor a URL")
+            with meaning:
+                try:
+                    yield from stream.read(meaning, on_bad)
+                except OSError as failure:
+                    raise exits.Stop(exits.BAD_INPUT, f"cannot read {word!r}: {failure.strerror}") from None
+
+
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".gz", ".bz2", ".xz", ".zst")  # of what is meant as a file, there or not
+
+
+def _meaning(word: str) -> Meaning:
+    """What an argument stands for: a record of its own, an open file, or None for standard input."""
+    if word == "-":
+        return None
+    if not stream.URL.match(word):
+        if (file := _file(word)) is not None:
+            return file
+        record = None if word.endswith(SUFFIXES) or "/" in word[1:] else stream.from_word(word)
+    else:
+        record = stream.from_word(word)
+    if record is not None:
+        return record
+    if redact.has_secret(word):
+        raise exits.Stop(exits.USAGE, redact.NO_PASSWORDS)
+    if word.endswith(SUFFIXES) or "/" in word:
+        raise exits.Stop(exits.USAGE, f"cannot read {word!r}: no such file")
+    raise exits.Stop(exits.USAGE, f"{word!r} is neither a service's name nor a URL nor a file")
+
+
+def _file(word: str) -> BinaryIO | None:
+    """The file that an argument names, opened; None if it names none.
+
+    A bare name without a suffix is a service's, unless the file begins as a record does: many a folder has a program
+    that is named as its service.
+    """
+    path = Path(word)
+    if not path.exists() or path.is_dir():
+        return None
+    try:
+        file = path.open("rb")
+    except OSError as failure:
+        raise exits.Stop(exits.USAGE, f"cannot read {word!r}: {(failure.strerror or str(failure)).lower()}") from None
+    begins = file.peek(2)[:2] if path.is_file() else b""  # what is no file on a disk may have nothing to show yet
+    if begins == b"\x1f\x8b":
+        file.close()
+        raise exits.Stop(exits.USAGE, f"cannot read {word!r}: it is compressed (zcat {word} | {say.program})")
+    if "." in word or "/" in word or begins.startswith(b"{"):
+        return file
+    file.close()
+    return None
 
 
 def stdin(on_bad: str) -> Iterator[stream.Record]:
@@ -237,11 +307,12 @@ def run(command: click.Command) -> NoReturn:
     say.program = command.name or "dm-tools"
     status = exits.BUG
     try:
+        _stand_in()
         sys.unraisablehook = _swallowed
         signal.signal(signal.SIGTERM, _on_signal)
         if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a shell's background job ignores Ctrl-C
             signal.signal(signal.SIGINT, _on_signal)
-        settings.load_env_file()
+        settings.load()
         with _own_exits():
             status = command.main(prog_name=command.name, standalone_mode=False) or exits.DONE
     except exits.Stop as stop:
@@ -250,7 +321,7 @@ def run(command: click.Command) -> NoReturn:
             say.note(stop.message)
     except click.UsageError as wrong:
         status = exits.USAGE
-        say.note(f"{wrong.format_message()} (try '{say.program} --help')")
+        say.note(_wrong_use(wrong))
     except click.ClickException as wrong:
         status = exits.USAGE
         say.note(wrong.format_message())
@@ -268,6 +339,28 @@ def run(command: click.Command) -> NoReturn:
             traceback.print_exc()
         say.note(f"internal error: {type(bug).__name__}: {bug} (DM_DEBUG=1 shows where)")
     finish(status)
+
+
+def _wrong_use(wrong: click.UsageError) -> str:
+    """What is wrong, and where it stands: on the command line, in a variable, in a line of the settings file."""
+    if isinstance(wrong, click.BadParameter) and wrong.ctx and wrong.param and wrong.param.name:
+        variable = wrong.param.envvar
+        source = wrong.ctx.get_parameter_source(wrong.param.name)
+        if source == ParameterSource.ENVIRONMENT and isinstance(variable, str):
+            return f"{settings.origin(variable)}: {wrong.message}"
+    return f"{wrong.format_message()} (try '{say.program} --help')"
+
+
+def _stand_in() -> None:
+    """Put /dev/null where a standard stream is closed: else the next file or socket that is opened is in its place.
+
+    Standard output and input stay missing (`sys.stdout` is None), so that it can be said; messages are dropped.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def finish(status: int) -> NoReturn:

@@ -22,7 +22,7 @@ MEANING = {
     BUG: "a bug in this program",
     USAGE: "wrong usage or settings",
     BAD_INPUT: "an input line was not a record (with --on-bad fail), or the input file is unusable",
-    ERRORS: "done, but some records carry an entry in 'errors'",
+    ERRORS: "done, but some records carry an entry in 'errors', or there was nothing to look at",
     UNREACHABLE: "Docker or the model could not be reached, or there is no browser; the records say so in 'errors'",
     CANNOT_WRITE: "standard output or a file could not be written",
     MATCHED: "--fail-on matched: some service is degraded or failed",

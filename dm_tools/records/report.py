@@ -201,13 +201,14 @@ class StackReport(Head, kw_only=True):
 
 
 class EnhancedReport(Head, kw_only=True):
-    """`enhanced_diagnostics_<ts>.json`: the issues."""
+    """`enhanced_diagnostics_<ts>.json`: the issues. `sent_to`: endpoints that evidence left this machine for."""
 
     issues: list[Issue]
     automated_actions_safe: list[str] = msgspec.field(default_factory=list)
     requires_human_review: list[str] = msgspec.field(default_factory=list)
     complaints: list[ReportedComplaint] = msgspec.field(default_factory=list)
     base_report_path: str | None = None
+    sent_to: list[str] = msgspec.field(default_factory=list)
     cost: Cost | None = None
 
 

@@ -154,7 +154,8 @@ class ModelUse(Section):
     """What a model was asked about an incident. `prompt`: name, version and hash of the text that it was asked with.
 
     `outcome` is verdict, agrees, note, rejected or no_answer; `evidence_tokens` are about those of everything that was
-    collected of the incident's services: what reading it in full would have taken.
+    collected of the incident's services: what reading it in full would have taken. `sent_to`: the endpoint, if evidence
+    left this machine for it.
     """
 
     model: str
@@ -162,6 +163,7 @@ class ModelUse(Section):
     outcome: str
     evidence_tokens: int
     calls: list[ModelCall]
+    sent_to: str | None = None
 
 
 class Analysis(Section):

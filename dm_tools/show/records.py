@@ -156,7 +156,10 @@ def _report(report: Json) -> Iterator[Line]:
         for each in as_list(issue.get("notes")):
             yield Line(f"  model: {each}")
     if not as_list(report.get("issues")):
-        yield Line("No issues.")
+        incomplete = as_list(report.get("input_errors")) != []
+        yield Line("No issues seen, but the evidence is incomplete." if incomplete else "No issues.")
+    for endpoint in as_list(report.get("sent_to")):
+        yield Line(f"Evidence left this machine: a model at {endpoint} was asked.")
     for each in map(as_dict, as_list(report.get("complaints"))):
         yield Line("")
         yield Line(f"{each.get('service')} complains, and nobody is seen to fail because of it", "yellow", bold=True)

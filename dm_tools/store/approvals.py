@@ -138,7 +138,7 @@ class Review:
     def alone(self) -> Iterator[None]:
         """Nobody else reviews this report meanwhile. Raises ReportError if somebody does."""
         try:
-            descriptor = os.open(self.journal, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = files.open_own(self.journal, 0)
         except OSError as failure:
             reason = (failure.strerror or "").lower()
             raise files.CannotWrite(f"cannot write {str(self.journal)!r}: {reason}") from None

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
+
+from dm_tools.pipe import leftovers
 
 
 class CannotWrite(Exception):
@@ -28,20 +33,45 @@ def _reasons(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it; evidence is nobody else's business, so it is private."""
+    """Make a folder and those above it; evidence is nobody else's business, so it is private.
+
+    In a folder that others may write to, a link that one of them laid there leads to where they want our files.
+    """
     with _reasons(path):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode) and found.st_uid not in (0, os.geteuid()):
+            raise OSError(errno.ELOOP, "it is a symbolic link of somebody else's")
 
 
 @contextlib.contextmanager
 def _temporary(folder: Path) -> Iterator[tuple[BinaryIO, str]]:
-    descriptor, name = tempfile.mkstemp(dir=folder, prefix=".writing-")
+    _tidied(folder)
+    descriptor, name = tempfile.mkstemp(dir=folder, prefix=leftovers.PREFIX)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file, name
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
+
+
+@cache
+def _tidied(folder: Path) -> None:
+    """Once for each folder that a program writes to."""
+    leftovers.remove(folder)
+
+
+def open_own(path: Path, flags: int) -> int:
+    """The descriptor of a file that is read and written in place, made if it is not there; never through a link.
+
+    Raises OSError: for what is no file, too.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file")
+    return descriptor
 
 
 def _to_disk(file: BinaryIO) -> None:
@@ -84,7 +114,7 @@ def replace(path: Path, chunks: Iterable[bytes]) -> None:
 def append(path: Path, line: bytes) -> None:
     """Add one line for good: when this returns, it is on the disk. A line torn by a crash before is closed first."""
     with _reasons(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = open_own(path, os.O_APPEND)
         try:
             size = os.fstat(descriptor).st_size
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"

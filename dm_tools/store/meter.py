@@ -17,6 +17,7 @@ class Meter:
         self.evidence_tokens = 0
         self.model: str | None = None
         self.calls: list[ModelCall] = []
+        self.sent_to: set[str] = set()
 
     def add(self, record: Json, verdict: Analysis | None) -> None:
         """One record with all that was collected of it."""
@@ -24,6 +25,7 @@ class Meter:
         if verdict is not None and verdict.model is not None:
             self.model = verdict.model.model
             self.calls += verdict.model.calls
+            self.sent_to |= {verdict.model.sent_to} if verdict.model.sent_to else set()
 
     def cost(self, summary: str) -> Cost:
         """The figures of one report. `summary`: what a person or a large model reads instead of the evidence."""

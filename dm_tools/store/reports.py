@@ -71,7 +71,7 @@ class Collector:
         self.meter = Meter()
 
     def add_bad_line(self, record: Record) -> None:
-        """Keep what an input line that was no record left behind."""
+        """Keep what an input line that was no record left behind, or what a session says of itself."""
         self.input_errors += record.get("errors") or []
 
     def add(self, record: Record) -> Record:
@@ -79,7 +79,7 @@ class Collector:
         record = _readable(record)
         view = View.of(record)
         verdict = section(record, "analysis", Analysis)
-        status = verdict.status if verdict else view.status
+        status = verdict.status if verdict else view.certain_status
         self.counts[status] += 1
         self.analysed |= verdict is not None
         self.meter.add(record, verdict)
@@ -266,6 +266,7 @@ def write(collector: Collector, folder: Path, now: float, run_path: str | None, 
         files.replace(target, manner.page(content, collector.services, str(written["report_path"]), folder))
         written["html_path"] = files.text(target)
     told_of = {"report_id": report.report_id, "generated_at": report.generated_at, "summary": report.summary}
+    told_of["incomplete"] = [each["message"] for each in report.input_errors if "message" in each]
     if isinstance(report, EnhancedReport):
         told_of["issues"] = [_in_short(each) for each in report.issues]
         told_of["complaints"] = [f"{each.service}: {each.text}" for each in report.complaints]
@@ -341,6 +342,7 @@ def _enhanced(collector: Collector, head: Head, stamp: int, base: Path, manner: 
         requires_human_review=review,
         complaints=sorted(collector.complaints, key=lambda each: each.severity.order),
         base_report_path=files.text(base),
+        sent_to=sorted(collector.meter.sent_to),
     )
     report.cost = collector.meter.cost(manner.text(msgspec.to_builtins(report)))
     return report

@@ -147,6 +147,8 @@ def headline(report: Json) -> str:
     summary = report["summary"]
     total, bad = summary["total"], summary["degraded"] + summary["failed"]
     issues = report.get("issues") or []
+    if not issues and not bad and report["input_errors"]:
+        return f"No failure seen in {_services(total)}, but the evidence is incomplete"
     if not issues and not bad:
         unknown = f", but {summary['unknown']} could not be judged" if summary["unknown"] else ""
         complaining = list(dict.fromkeys(each["service"] for each in report.get("complaints") or []))

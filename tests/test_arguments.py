@@ -1,0 +1,71 @@
+"""Arguments that are files: they are read, or it is said why not. Never is a file's name taken for a service's."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run, records
+from tests.making import service
+
+READERS = ("probe", "inspect", "logs", "stats", "screenshot", "condense", "redact", "analyze", "propose", "report")
+
+
+@pytest.fixture
+def incident(tmp_path: Path) -> Path:
+    """A file of two records, judged already."""
+    verdict = {"analysis": None, "internal": [], "external": ["http://127.0.0.1:1/"]}
+    lines = [json.dumps(service(name) | verdict) for name in ("app", "db")]
+    path = tmp_path / "incident.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_every_command_that_reads_records_reads_a_file(run: Run, incident: Path, name: str) -> None:
+    argument, standard = run(f"dm-{name} incident.jsonl", DM_NOW="1"), run(f"dm-{name} < incident.jsonl", DM_NOW="1")
+    assert (argument.returncode, argument.stderr) == (standard.returncode, standard.stderr)
+    if name == "report":
+        assert records(argument.stdout)[0]["summary"]["total"] == 2
+    else:
+        assert {each["service"] for each in records(argument.stdout)} == {"app", "db"}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("word", ["missing.jsonl", "missing.json", "missing.json.gz", "none/incident", "./incident"])
+def test_a_file_that_is_not_there_is_said_and_nothing_is_written(
+    run: Run, tmp_path: Path, name: str, word: str
+) -> None:
+    done = run(f"dm-{name} app {word}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"dm-{name}: cannot read '{word}': no such file\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_argument_stands_for(run: Run, incident: Path, tmp_path: Path) -> None:
+    def services(words: str, stdin: str = "") -> list[str]:
+        return [each["service"] for each in records(run(f"dm-redact {words}", stdin).stdout)]
+
+    (tmp_path / "web").write_bytes(b"\x7fELF")  # a program that is named as its service
+    (tmp_path / "kept").write_bytes(incident.read_bytes())
+    (tmp_path / "names.txt").write_text("mail\nqueue\n")
+    assert services("web") == ["web"]
+    assert services("/web") == ["web"]
+    assert services("kept") == ["app", "db"]
+    assert services("names.txt") == ["mail", "queue"]
+    assert services("<(cat kept)") == ["app", "db"]
+    assert services(f"web {incident} - http://x/", "cache") == ["web", "app", "db", "cache", "http://x/"]
+    assert services("app.v2") == ["app.v2"]
+
+
+def test_a_compressed_file_is_told_from_records(run: Run, incident: Path, tmp_path: Path) -> None:
+    (tmp_path / "incident.jsonl.gz").write_bytes(gzip.compress(incident.read_bytes()))
+    done = run("dm-analyze incident.jsonl.gz")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "it is compressed (zcat incident.jsonl.gz | dm-analyze)" in done.stderr
+
+
+def test_a_folder_is_no_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").mkdir()
+    assert run("dm-analyze x.jsonl").returncode == 2
