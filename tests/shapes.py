@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from dm_tools import redact
-from dm_tools.collect.inspect import secrets
+from dm_tools.collect.environment import secrets
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "tests/data/secrets"
@@ -94,9 +94,7 @@ def known(path: Path = FOLDER / "known.toml") -> Iterator[Known]:
         yield from _texts(given, " ".join(each["argv"]), each["secret"], [], each["argv"])
 
 
-def _texts(
-    given: dict[str, Any], name: str, secret: str, environment: list[str], argv: list[str]
-) -> Iterator[Known]:
+def _texts(given: dict[str, Any], name: str, secret: str, environment: list[str], argv: list[str]) -> Iterator[Known]:
     container = {"Config": {"Env": ["PATH=/bin", *environment], "Labels": {}}, "Path": "", "Args": argv}
     for text in given["texts"]:
         form_name = re.findall(r"\{(\w+)\}", text)[0]
@@ -154,7 +152,11 @@ class Score:
 
 def score(folder: Path = FOLDER) -> Score:
     """Count a corpus: each text by itself, and the announced ones also line by line, as dm-redact --text reads."""
-    texts, values, harmless = announced(folder / "announced.toml"), list(known(folder / "known.toml")), plain(folder / "plain.toml")
+    texts, values, harmless = (
+        announced(folder / "announced.toml"),
+        list(known(folder / "known.toml")),
+        plain(folder / "plain.toml"),
+    )
     return Score(
         len(texts),
         [each.text for each in texts if each.leaked(redact.redact(each.text))],

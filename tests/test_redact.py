@@ -299,10 +299,10 @@ def test_an_imitation_cannot_join_a_secret() -> None:
 
 
 def test_known_secrets_are_masked_wherever_they_stand() -> None:
-    known = redact.secrets_in(["DB_PASSWORD=s3cr3tvalue", "BACKEND_SECRET=kubernetes", "URL=redis://:p4ssw0rd9@r/0"])
-    redactor = Redactor(known=known)
-    assert redactor.redact("ValueError: 's3cr3tvalue' on kubernetes p4ssw0rd9") == (
-        "ValueError: '<secret:1>' on kubernetes <secret:2>"
+    pairs = [("DB_PASSWORD", "s3cr3tvalue"), ("POSTGRES_PASSWORD", "postgres"), ("URL", "redis://:p4ssw0rd9@r/0")]
+    redactor = Redactor(known=redact.in_pairs([*pairs, ("DB_USER", "shop"), ("SHOP_SECRET", "shop")]))
+    assert redactor.redact("ValueError: 's3cr3tvalue' of shop on postgres p4ssw0rd9") == (
+        "ValueError: '<secret:1>' of shop on postgres <secret:2>"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dm_tools import records, redact, text
-from dm_tools.collect.environment import env_hosts
+from dm_tools.collect.environment import env_hosts, secrets
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Engines
 from dm_tools.pipe import clock
@@ -33,14 +33,6 @@ def inspect(record: Record, engines: Engines, window_seconds: float) -> Record:
     record = record | {"container": raw["Name"].lstrip("/")}
     redactor = redact.Redactor(redact.following(record), secrets(raw))
     return records.with_section(record, "inspect", digest(raw, raw_events, observed_at, redactor))
-
-
-def secrets(raw: dict[str, Any]) -> list[str]:
-    """What is secret in an inspected container's environment, command line and labels: to be masked elsewhere, too."""
-    arguments = [raw.get("Path") or "", *(raw.get("Args") or [])]
-    labels = (raw["Config"].get("Labels") or {}).items()
-    texts = [*(raw["Config"].get("Env") or []), " ".join(arguments), *(f"{name}={value}" for name, value in labels)]
-    return redact.secrets_in(texts)
 
 
 def digest(

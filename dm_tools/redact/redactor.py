@@ -16,18 +16,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from dm_tools.redact import rules as rules
+from dm_tools.redact.known import Known
 from dm_tools.redact.rules import Span
 from dm_tools.redact.urls import has_password, password
-from dm_tools.text import clean
+from dm_tools.text import clean, needles
 
 MASK = "<secret>"  # a secret without a number: there were too many to remember
 MAX_REMEMBERED = 10_000  # different secrets in one scope
-MAX_KNOWN = 64
-MIN_KNOWN_CHARACTERS = 8  # a shorter value may as well be a word of the text
+MIN_LEARNED_CHARACTERS = 8  # a shorter value may as well be a word of the text
 
 NO_SPANS: list[Span] = []
 _PSEUDONYM = re.compile(r"<secret(?::(\d{1,9}))?>")
@@ -43,8 +43,7 @@ class Redactor:
     def __init__(self, first: int = 1, known: Iterable[str] = ()) -> None:
         self.next = first
         self.numbers: dict[str | bytes, int] = {}
-        long_enough = {value for value in known if len(value) >= MIN_KNOWN_CHARACTERS}
-        self.known = sorted(long_enough, key=len, reverse=True)[:MAX_KNOWN]
+        self.known = Known(known)
 
     def redact(self, text: str, scope: str = "") -> str:
         """The text without its secrets. `scope`: where the numbers count that it came with.
@@ -94,10 +93,12 @@ class Redactor:
     def _found(self, text: str) -> list[Span]:
         """What is secret: what a rule finds, wherever else it stands in this text, and what is known to be."""
         found = rules.spans(text)
+        found += self.known.spans(text)
         learned = {text[begin:end] for begin, end in found if text[end : end + 1] != "@" or text[begin - 1] == ":"}
-        for value in (*self.known, *filter(_can_be_looked_for, learned)):
-            if value in text:
-                found += _occurrences(value, text)
+        again = [value for value in learned if _can_be_looked_for(value)]
+        if again:
+            places = needles.in_text(again, longest=True).find_matches_as_indexes(text)
+            found += [(begin, end) for _, begin, end in places]
         return found
 
     def masked(self, text: str, found: list[Span], came_with: list[Span] = NO_SPANS, scope: str = "") -> str:
@@ -126,13 +127,6 @@ class Redactor:
             number = self.numbers[key] = self.next
             self.next += 1
         return f"<secret:{number}>"
-
-
-def _occurrences(value: str, text: str) -> Iterator[Span]:
-    at = text.find(value)
-    while at >= 0:
-        yield at, at + len(value)
-        at = text.find(value, at + len(value))
 
 
 def _merged(found: list[Span], came_with: list[Span]) -> list[Span]:
@@ -188,15 +182,11 @@ def redact(text: str) -> str:
     return Redactor().redact(text)
 
 
-def secrets_in(texts: Iterable[str]) -> list[str]:
-    """Secrets that can be looked for by themselves (for `known`): a word like "kubernetes" cannot, it has no digit."""
-    found = {value for text in texts for value in rules.values(text)}
-    return sorted(filter(_can_be_looked_for, found))
-
-
 def _can_be_looked_for(value: str) -> bool:
     """Whether a secret is no word or number that stands in a text for other reasons."""
-    return MIN_KNOWN_CHARACTERS <= len(value) <= 1000 and any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+    return (
+        MIN_LEARNED_CHARACTERS <= len(value) <= 1000 and any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+    )
 
 
 def url(text: str) -> str:
