@@ -85,7 +85,7 @@ def _parts(name: str, value: str) -> Iterator[str]:
     for quote in "\"'":
         if len(value) > 2 and value[0] == value[-1] == quote:
             yield value[1:-1]
-    before, colon, after = value.partition(":")
+    _, colon, after = value.partition(":")
     if colon and "://" not in value and (re.search(r"(?i:login|auth|cred|basic|user)", name) or looks_random(after)):
         yield after
 

@@ -30,14 +30,14 @@ class Known:
         fragments: set[str] = set()
         for value in _pieces(values):
             alone = len(value) < WHOLE or (value.isalpha() and len(value) < 2 * WHOLE)
-            data = value.encode("utf-8", "surrogatepass")
+            data = value.encode("utf-8", "surrogateescape")
             for form in (_folded(value), _folded(value.upper()), data.hex(), data.hex(" "), data.hex(":")):
                 self.alone[form] = alone
             fragments.update(_base64(data))
         self.forms = _by_head(self.alone)
         self.fragments = _by_head(fragments)
         self.heads = [*dict.fromkeys((*self.forms, *self.fragments))]
-        self.automaton = needles.in_text(self.heads)
+        self.automaton = needles.InText(self.heads)
 
     def spans(self, text: str) -> Iterator[Span]:
         """Where the values stand in a text; the spans may overlap."""
@@ -50,7 +50,7 @@ class Known:
     def _in(self, text: str) -> Iterator[Span]:
         folded = _folded(text)
         value_done = run_done = 0
-        for index, begin, _ in self.automaton.find_matches_as_indexes(folded, overlapping=True):
+        for index, begin, _ in self.automaton.places(folded):
             head = self.heads[index]
             if begin >= value_done and head in self.forms:
                 end = self._end(text, folded, begin, self.forms[head])
@@ -102,7 +102,7 @@ class Known:
             piece = piece[:-1] if len(piece) % 4 == 1 else piece
             text = base64.b64decode(piece + "=" * (-len(piece) % 4)).decode("utf-8", "replace")
             folded = _folded(text)
-            for index, begin, _ in self.automaton.find_matches_as_indexes(folded, overlapping=True):
+            for index, begin, _ in self.automaton.places(folded):
                 forms = self.forms.get(self.heads[index])
                 if forms and self._end(text, folded, begin, forms):
                     return True

@@ -97,7 +97,7 @@ class Redactor:
         learned = {text[begin:end] for begin, end in found if text[end : end + 1] != "@" or text[begin - 1] == ":"}
         again = [value for value in learned if _can_be_looked_for(value)]
         if again:
-            places = needles.in_text(again, longest=True).find_matches_as_indexes(text)
+            places = needles.InText(again, longest=True).places(text)
             found += [(begin, end) for _, begin, end in places]
         return found
 
