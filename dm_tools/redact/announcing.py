@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from urllib.parse import unquote, urlsplit
 
 from dm_tools.redact import rules
-from dm_tools.redact.known import SHORTEST
+from dm_tools.redact.known import SHORTEST, percent_decoded
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import SENTENCE, is_placeholder, looks_random
 
@@ -98,8 +97,7 @@ def _inside(value: str) -> Iterator[str]:
             yield from _of_url(each.strip())
 
 
-# Addresses of which the host is a key: services that notify, as Apprise writes them.
-_NO_HOST = re.compile(r"[a-z][a-z0-9+.-]*", re.IGNORECASE)
+# In other addresses the host may be a key: those of services that notify, as Apprise writes them.
 _WITH_HOST = re.compile(
     r"(?:jdbc:)?(?:https?|wss?|tcp|udp|unix|file|s?ftps?|ssh|git|amqps?|rediss?|valkey|postgres(?:ql)?|mysql|mariadb"
     r"|mongodb|smtps?|imaps?|pop3s?|ldaps?|nats|kafka|clickhouse|memcached|mqtts?|grpc|docker|s3|gs|sqlite|elasticsearch"
@@ -108,20 +106,23 @@ _WITH_HOST = re.compile(
 )
 
 
+_ADDRESS = re.compile(r"([A-Za-z][\w+.:-]{0,60})://([^/?#]{0,2000})(.{0,4000})", re.DOTALL)
+
+
 def _of_url(url: str) -> Iterator[str]:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
+    address = _ADDRESS.fullmatch(url)
+    if not address:
         return
-    user_info, at, _ = parts.netloc.rpartition("@")
+    scheme, place, path = address.groups()
+    user_info, at, _ = place.rpartition("@")
     if at:
         user, colon, password = user_info.partition(":")
         secret = password if colon else user if looks_random(user) else ""
-        yield from (secret, unquote(secret))
-    if not _WITH_HOST.match(parts.scheme) and "." not in parts.netloc:
-        for piece in re.split(r"[/@:?&=]", url.partition("://")[2]):
+        yield from (secret, percent_decoded(secret))
+    if not _WITH_HOST.match(scheme) and "." not in place:
+        for piece in re.split(r"[/@:?&=]", place + path):
             if looks_random(piece):
-                yield from (piece, unquote(piece))
+                yield from (piece, percent_decoded(piece))
 
 
 def _can_be_masked(value: str, public: set[str]) -> bool:

@@ -30,7 +30,7 @@ class Known:
         fragments: set[str] = set()
         for value in _pieces(values):
             alone = len(value) < WHOLE or (value.isalpha() and len(value) < 2 * WHOLE)
-            data = value.encode("utf-8", "surrogateescape")
+            data = value.encode("utf-8", "replace")
             for form in (_folded(value), _folded(value.upper()), data.hex(), data.hex(" "), data.hex(":")):
                 self.alone[form] = alone
             fragments.update(_base64(data))
@@ -209,6 +209,14 @@ def _bytes(data: bytes, width: int) -> tuple[str, list[int]]:
         begins.append(at)
         at += width * len(character.encode())
     return text, begins
+
+
+def percent_decoded(text: str) -> str:
+    """A text as it is behind its percent signs."""
+    return _PERCENT.sub(lambda match: _percent(match[0])[0], text)
+
+
+_PERCENT = re.compile("(?:%[0-9A-Fa-f]{2})+")
 
 
 def _percent(match: str) -> tuple[str, list[int]]:
