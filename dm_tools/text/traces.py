@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from dm_tools.text.keys import KEY, KeyLines, begins
+
 # A line that goes on with the item before it: indented, or a part of a Python, Java or Go trace.
 _CONTINUES = re.compile(
     r"^(?:\s+\S|Caused by: |\.\.\. \d+ more|During handling of the above|The above exception was|"
@@ -20,12 +22,6 @@ THROWN = re.compile(r"^(?:[a-z_]\w*\.)+[A-Z]\w*(?:Exception|Error|Throwable)\b")
 _ERROR = re.compile(r"error|exception|critical|fatal|fail", re.IGNORECASE)
 
 
-KEY = "PRIVATE KEY-----"
-_KEY_BODY = re.compile(  # a logger may have put its own words before every line of a key
-    r"^(?:[A-Za-z0-9+/=]*|[A-Za-z-]+: .*|(?:[^\n]{0,200}[\s|:\]])?(?:-----END .*|[A-Za-z0-9+/]{16,100}={0,2}))$"
-)
-
-
 class Grouper:
     """Tells for one line after another whether it begins a new item or goes on with the one before."""
 
@@ -35,20 +31,21 @@ class Grouper:
         self.after_error = False
         self.after_thrown = False
         self.chained = False
-        self.in_key = False  # in the middle of a private key: it must be in one piece to be masked
+        self.key: KeyLines | None = None  # in the middle of a private key: it must be in one piece to be masked
 
     @property
     def inside(self) -> bool:
         """Whether the next line may belong to this item whatever it looks like."""
-        return self.in_trace or self.after_trace or self.in_key
+        return self.in_trace or self.after_trace or self.key is not None
 
     def continues(self, line: str) -> bool:
         """Whether `line` belongs to the item of the line before it."""
-        if self.in_key and not _KEY_BODY.match(line):
-            self.in_key = False
-        joins = self._in_trace(line) or self.in_key
-        if KEY in line:
-            self.in_key = "-----END" not in line
+        in_key = self.key is not None and self.key.own(line) is not None
+        joins = self._in_trace(line) or in_key
+        if not in_key or (self.key is not None and self.key.ended):
+            self.key = None
+        if KEY in line and begins(line) >= 0:
+            self.key = KeyLines(line)
         return joins
 
     def _in_trace(self, line: str) -> bool:

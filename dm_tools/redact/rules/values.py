@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from dm_tools.redact.rules.names import Kind, kind_of
 
@@ -13,7 +14,8 @@ _NOTHING = {
     "", "null", "none", "nil", "undefined", "unset", "empty", "true", "false", "yes", "no", "redacted", "hidden",
     "masked", "filtered", "removed", "omitted", "str", "string", "bytes", "text", "varchar", "secretstr", "optional",
     "any", "object", "nan", "n/a", "missing", "invalid", "expired", "required", "incorrect", "unknown", "wrong",
-    "revoked", "denied", "mismatch", "failed", "ok",
+    "revoked", "denied", "mismatch", "failed", "ok", "integer", "boolean", "blob", "password", "passwd", "secret", "token",
+    "passphrase", "credentials", "api_key", "apikey", "default", "disabled", "enabled", "basic", "bearer", "plain", "login",
 }  # fmt: skip
 # Words with which a sentence goes on behind "password:" or "token": it tells of the secret and does not hold it.
 SENTENCE = _NOTHING | {
@@ -133,12 +135,20 @@ def secret_at(text: str, begin: int, kind: Kind, name: str, direct: bool) -> Spa
         return None
     if kind is Kind.WEAK:
         random = _RANDOM.match(text, begin)
-        return random.span() if random and looks_random(random[0]) else None
+        return random.span() if random and is_weak_secret(random[0].rstrip(".,:;")) else None
     bare = BARE.match(text, begin)
     if not bare:
         return None
     end = bare.end()
     word = bare[0].rstrip(".,:!?")
+    if kind is Kind.PIN:
+        return (begin, begin + len(word)) if _is_pin(word) else None
+    if word.isalpha() and word == word.lower() and kind_of(word) is not None:  # key=password names a field
+        return None
+    if kind is Kind.TOKEN and word.replace("_", "").isalpha() and word.isupper():  # token=IDENTIFIER, as parsers say
+        return None
+    if direct and re.fullmatch(r"[ug]id[:=]\d{1,10}", word):
+        return None
     if bare[0] == name or is_harmless(text, begin, end):  # password=password in a trace's source line
         return None
     if kind is Kind.TOKEN and direct and word.isdigit() and len(word) < 5:
@@ -155,6 +165,11 @@ def secret_at(text: str, begin: int, kind: Kind, name: str, direct: bool) -> Spa
     elif kind is Kind.TOKEN and not any(map(str.isalnum, word)):
         return None
     return begin, end
+
+
+def _is_pin(value: str) -> bool:
+    """A number that is typed in once, or a short secret with digits."""
+    return (value.isdigit() and 4 <= len(value) <= 10) or is_weak_secret(value) or looks_like_token(value)
 
 
 def _quoted(text: str, begin: int, quote: str, kind: Kind) -> Span | None:
@@ -184,10 +199,151 @@ def _quoted_secret(text: str, begin: int, end: int, kind: Kind) -> bool:
     if not value or is_harmless(text, begin, end) or (" " in value and first in SENTENCE):
         return False
     if kind is Kind.WEAK:
-        return looks_random(value)
+        return is_weak_secret(value)
+    if kind is Kind.PIN:
+        return _is_pin(value)
     if kind is Kind.TOKEN:
         return " " not in value and any(map(str.isalnum, value)) and not (value.isdigit() and len(value) < 5)
     return True
+
+
+# What stands between a separator and a value: a type, a tag, a call that only wraps it.
+_WRAPPED = re.compile(
+    r"""(?:!!?[\w/!-]{1,30}[ \t]+|&\w{1,30}[ \t]+(?=["'\w])|"""
+    r"""(?:&?(?:'?static[ \t])?(?:mut[ \t])?(?:str|string|text|bytes|char|varchar|SecretStr|Optional\[str\]|String|Vec<u8>)"""
+    r"""(?:\(\d{1,6}\)|\[\])?[ \t\n]{0,8}=?[ \t]?(?=["'\\]|<<))|"""
+    r"""(?!(?i:\w*(?:get|env|read|load|fetch|find|lookup|open|file|input|prompt|raise|error|config|request|param|print|log|format|exception|valid|requir)\w*)\()"""
+    r"""(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\([ \t]?(?=[brN]?\\{0,7}["']|Some\()){1,3}"""
+)
+_TRIPLE = re.compile(r"""(\"\"\"|\'\'\')(.{1,2000}?)\1""", re.DOTALL)
+_BETWEEN = re.compile(r"""(?:<!\[CDATA\[(.{1,2000}?)\]\]>|<<(?:"|')(.{1,500}?)(?:"|')(?:/utf8)?>>|(?:&quot;|&#0?3[49];|&#x2[27];)(.{1,500}?)(?:&quot;|&#0?3[49];|&#x2[27];)|\$\$(.{1,500}?)\$\$)""", re.DOTALL)
+_BLOCK = re.compile(r"[|>][+-]?\d?[ \t]*\r?\n")
+_NEXT_LINE = re.compile(r"[ \t]*\r?\n(?:[ \t]*\r?\n){0,2}([ \t]*)(?:[|>$#*-]{1,2}[ \t]+)?([^\s\"'`{}\[\]<>:=,;]\S{2,300}|[\"'][^\n\"']{3,300}[\"'])[ \t]*(?=\r?\n|$)")
+_ITEM = re.compile(r"""(?:["']?([\w.-]{1,60})["']?\s?(?:=>|[:=])\s?)?(?:[bruN]?(\\{0,7}["'])((?:(?!\2)[^\\\n]|\\(?!["'])|\\.){0,500}?)\2|([^\s"'\[\]{}(),:=]{1,200}))""")
+_INNER = {"value", "val", "v", "data", "string", "plain", "plaintext", "raw", "text", "content", "secret", "password", "current", "new", "old", "primary", "secondary", "id", "hash"}
+_MAX_CONTAINER = 1000
+
+
+def is_weak_secret(value: str) -> bool:
+    """Whether it is made at random, as far as so few characters tell: what stands behind "salt" or "session"."""
+    core = value.strip("\"'<>")
+    core = core.partition("=")[2] if core.lower().startswith(("sha1=", "sha256=", "sha512=", "v0=", "t=")) else core
+    if looks_random(core):
+        return True
+    letters, digits = any(map(str.isalpha, core)), any(map(str.isdigit, core))
+    plain = re.fullmatch(r"[A-Za-z]+[-_.:/]?\d{1,3}|v?\d[\d.:TZ+-]*|0x[0-9a-f]{1,8}|(?i:sha|md|rs|hs|es|ps)-?\d+.*|\d+(?:ms|s|m|h|d|kb|mb|gb|%)", core)
+    return len(core) >= 6 and letters and digits and not plain and re.fullmatch(r"[\w.+/=%~:|$;&!-]+", core) is not None
+
+
+def value_at(
+    text: str, begin: int, kind: Kind, name: str, direct: bool, *, at_line_start: bool = False, told: bool = False
+) -> Iterator[Span]:
+    """The spans of the secrets of the value that begins here, in whatever it is wrapped.
+
+    `at_line_start`: NAME=value is a line of a file of settings, so the value goes on to its end. `told`: a sentence
+    leads here ("password is x"), so an ordinary word may follow for other reasons.
+    """
+    wrapped = _WRAPPED.match(text, begin)
+    if wrapped:
+        begin = wrapped.end()
+    between = _TRIPLE.match(text, begin) or _BETWEEN.match(text, begin)
+    if between:
+        span = between.span(between.lastindex or 0)
+        if not is_harmless(text, *span) and (kind is not Kind.WEAK or is_weak_secret(text[slice(*span)])):
+            yield span
+        return
+    first = text[begin : begin + 1]
+    if first and first in "|>" and (block := _BLOCK.match(text, begin)):
+        yield from _block(text, begin, block.end())
+        return
+    if first and first in "\r\n" or (first == "" and begin < len(text)):
+        yield from _below(text, begin, kind)
+        return
+    if first and first in "{[(" and not _PLACEHOLDER.match(text, begin):
+        found = list(_contained(text, begin, kind, name))
+        if found or first == "{":
+            yield from found
+            return
+    span = secret_at(text, begin, kind, name, direct)
+    if span is None:
+        return
+    if told and not QUOTE.match(text, begin):
+        bare = BARE.match(text, span[0])
+        end = bare.end() if bare else span[1]
+        word = text[span[0] : end].rstrip(".,:!?")
+        if word.lower() in SENTENCE or not (looks_like_token(word) or ALONE.match(text, end)):
+            return
+        yield span[0], span[0] + len(word)
+        return
+    if at_line_start and direct and kind in (Kind.PASSWORD, Kind.SECRET) and not QUOTE.match(text, begin):
+        span = span[0], _phrase(text, span[1])
+    if kind is Kind.PASSWORD and not direct and (pair := _USER_THEN.match(text, span[0])):
+        span = pair.span(1)
+    yield span
+
+
+_USER_THEN = re.compile(r"[A-Za-z][\w.@-]{0,60}(?:[ ]/[ ]|/(?=\S))(\S{4,200})")
+
+
+def _block(text: str, line: int, begin: int) -> Iterator[Span]:
+    """The lines of a block of YAML: those that are indented more than the line with its name."""
+    start = text.rfind("\n", 0, line) + 1
+    outer = len(text[start:line]) - len(text[start:line].lstrip(" "))
+    at = begin
+    for _ in range(200):
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        value = text[at:end]
+        bare = value.strip()
+        if bare:
+            if len(value) - len(value.lstrip(" ")) <= outer:
+                return
+            yield at + value.index(bare[0]), at + len(value.rstrip())
+        at = end + 1
+        if at > len(text):
+            return
+
+
+def _below(text: str, begin: int, kind: Kind) -> Iterator[Span]:
+    """The value on the next line, alone there."""
+    below = _NEXT_LINE.match(text, begin)
+    if not below:
+        return
+    value = below[2].strip("\"'")
+    at = below.start(2) + below[2].index(value)
+    if value.lower().rstrip(".:!?") in SENTENCE or is_harmless(text, at, at + len(value)):
+        return
+    if looks_like_token(value) or (kind is Kind.PASSWORD and below[1] and "\n\n" not in below[0]):
+        yield at, at + len(value)
+
+
+def _contained(text: str, begin: int, kind: Kind, name: str) -> Iterator[Span]:
+    """The secrets of an object or a list behind a name: {"value": "x"}, ["x", "y"], ('user', 'x')."""
+    opening = text[begin]
+    closing = text.find({"{": "}", "[": "]", "(": ")"}[opening], begin + 1, begin + _MAX_CONTAINER)
+    if closing < 0:
+        return
+    many = name.lower().rstrip("\"'").endswith("s") and kind is not Kind.WEAK
+    items = list(_ITEM.finditer(text, begin + 1, closing))
+    if opening == "(" and len(items) == 2 and all(each[2] and not each[1] for each in items):
+        items = items[1:]
+    elif opening == "(" or (kind is Kind.WEAK and opening != "{"):
+        return
+    elif opening == "[" and "{" in text[begin:closing]:
+        return
+    for item in items:
+        key, value = item[1], item[3] if item[2] else item[4]
+        span = item.span(3 if item[2] else 4)
+        if not value or is_harmless(text, *span) or value.partition(" ")[0].lower().rstrip(".,:;") in SENTENCE:
+            continue
+        if opening == "{" and not (key and (many or key.lower() in _INNER)):
+            continue
+        if opening == "[" and (not item[2] and not looks_like_token(value) or (" " in value and kind is not Kind.PASSWORD)):
+            continue
+        if kind in (Kind.WEAK, Kind.TOKEN) and opening == "{" and not (is_weak_secret(value) or looks_like_token(value)):
+            continue
+        if kind is not Kind.WEAK or is_weak_secret(value):
+            yield span
 
 
 def is_secret(name: str, value: str) -> bool:
