@@ -52,6 +52,7 @@ class Known:
 
 
 def _comes_out(secret: str, redacted: str, rest: str) -> bool:
+    redacted = re.sub(r"<secret(?::\d+)?>", "<>", redacted)
     size = min(len(secret), max(PIECE, len(secret) // 3))
     pieces = {secret[at : at + size] for at in range(len(secret) - size + 1)}
     return any(piece in redacted and piece not in rest for piece in pieces if piece.strip())

@@ -160,9 +160,9 @@ class Lines:
             own = self.key.own(body)
             if self.key.ended or own is None:
                 self.key = None
-            if own is not None:
+            if own is not None and own[0] < own[1]:
                 return self.redactor.masked(body, [own]) + line[len(body) :]
-        if KEY in body and key_begins(body) >= 0 or body.startswith("Private-Lines:"):
+        if (KEY in body and key_begins(body) >= 0) or body.startswith("Private-Lines:"):
             self.key = KeyLines(body)
         if self.before and "\x1b" not in body and "<secret" not in body:
             masked = self._behind(body)
@@ -178,7 +178,7 @@ class Lines:
         found = self.redactor.found(whole)
         own = [(max(first, begin) - begin, last - begin) for first, last in found if last > begin]
         goes_on = bool(own) and self.before.count("\n") < MAX_OPEN_LINES and self.before[-1:] not in ("", " ")
-        if not body.strip() and self.before.count("\n") < 2 or goes_on and _BLOCK.search(self.before):
+        if (not body.strip() and self.before.count("\n") < 2) or (goes_on and _BLOCK.search(self.before)):
             self.before = whole
         else:
             self.before = body if _is_open(body) else ""
@@ -194,8 +194,10 @@ _OPEN = re.compile(
 
 def _is_open(line: str) -> bool:
     """Whether a line ends where a value would begin: "password:", "- name: DB_PASSWORD"."""
-    return len(line) < 300 and (line[-1:] in ":|>- \t：" or "name" in line or "key" in line.lower() or line.startswith("334 ")) and (
-        _OPEN.search(line) is not None
+    return (
+        len(line) < 300
+        and (line[-1:] in ":|>- \t：" or "name" in line or "key" in line.lower() or line.startswith("334 "))
+        and (_OPEN.search(line) is not None)
     )
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 
-KEY = "PRIVATE KEY-----"
+KEY = "PRIVATE KEY"
 _BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-\d|Private-Lines: \d")
 _END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|Private-MAC:")
 _HEADER = re.compile(r"(?:Proc-Type|DEK-Info|Version|Comment|Charset|Hash): ?[^\n]{0,200}$")
-_BODY = re.compile(r"(=?[A-Za-z0-9+/]{1,100}={0,2})[\s\"',\\]*$")
+_BODY = re.compile(r"(=?[A-Za-z0-9+/]{1,20000}+={0,2})[\s\"',\\]*$")
 _NUMBER = re.compile(r"\d+")
 FULL = 60  # characters from which on a line of a key is a whole one, so that another follows
 LEAST = 16
@@ -48,29 +48,32 @@ class KeyLines:
             bare = line[: end.start()].strip()
             span = self._body(line[: end.start()])
             return span if span and bare else (end.start(), end.start())
-        if not line.strip() or self._behind(line, _HEADER):
+        header = _HEADER.search(line)
+        if not line.strip() or (header and self._same(line[: header.start()])):
             return len(line), len(line)
         return self._body(line)
 
     def _body(self, line: str) -> tuple[int, int] | None:
-        body = self._behind(line.rstrip(), _BODY)
+        body = _last_word(line)
         if not body:
             return None
         token = body[1]
         random = len(token) >= LEAST and any(map(str.isdigit, token)) and not token.islower() and not token.isdigit()
         more = bool(self.length) and (self.length >= FULL or token.startswith("=") or token.endswith("="))
-        if not random and not more and len(token) < FULL:
+        same = self._same(line[: body.start()])
+        if not (random or len(token) >= FULL) and not (more and same):
             return None
+        if not same:
+            if ": " in line[: body.start()]:
+                return None
+            self.shape = _shape(line[: body.start()])
         self.length = len(token)
         return body.span(1)
 
-    def _behind(self, line: str, what: re.Pattern[str]) -> re.Match[str] | None:
-        """What stands in a line behind the logger's words, the same as before the key's begin."""
-        found = what.search(line) if what is _HEADER else _last_word(line)
-        if found is None:
-            return None
-        before = _shape(line[: found.start()])
-        return found if not before or self.shape.startswith(before) else None
+    def _same(self, words: str) -> bool:
+        """Whether these are the words that the logger wrote before the key's begin, or none."""
+        before = _shape(words)
+        return not before or self.shape.startswith(before)
 
 
 def _last_word(line: str) -> re.Match[str] | None:

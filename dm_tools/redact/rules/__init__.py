@@ -33,7 +33,7 @@ class Rule(NamedTuple):
 
 def _paired(text: str, lowered: str) -> Iterator[Span]:
     """The pairs of a text, if nobody has looked for their names yet."""
-    return pairs(text, sorted(begin for rules, begin in _led_to(text, lowered) if _PAIRS in rules))
+    return pairs(text, sorted(place for rules, place in _led_to(text, lowered) if _PAIRS in rules))
 
 
 _PAIRS = Rule(_paired, NEEDLES, "password=abc")
@@ -78,13 +78,13 @@ def _table() -> tuple[needles.InText, list[tuple[bool, tuple[Rule, ...]]]]:
 
 
 def _led_to(text: str, lowered: str) -> Iterator[tuple[tuple[Rule, ...], int]]:
-    """The rules that may find something in a text, and the places that say so."""
+    """The rules that may find something in a text, and the places (of a needle's last character) that say so."""
     automaton, behind = _table()
-    for index, begin, _ in automaton.places(lowered):
+    for index, begin, end in automaton.places(lowered):
         word, rules = behind[index]
         if word and begin and text[begin - 1].isalpha() and not (text[begin].isupper() and text[begin - 1].islower()):
             continue
-        yield rules, begin
+        yield rules, end - 1
 
 
 def spans(text: str) -> list[Span]:
@@ -94,10 +94,10 @@ def spans(text: str) -> list[Span]:
         lowered = text
     wanted: dict[Rule, None] = {}
     names: list[int] = []
-    for rules, begin in _led_to(text, lowered):
+    for rules, place in _led_to(text, lowered):
         for rule in rules:
             if rule is _PAIRS:
-                names.append(begin)
+                names.append(place)
             else:
                 wanted[rule] = None
     found = list(pairs(text, sorted(names))) if names else []

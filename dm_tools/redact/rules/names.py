@@ -18,13 +18,47 @@ class Kind(Enum):
 
 
 _WORDS = re.compile(r"[A-Z]++(?![a-z])|[A-Z](?=[a-z])[a-z]++|[A-Z]+?(?=[A-Z][a-z])|[a-z]++|\d++")
-_PASSWORDS = ("password", "passwd", "passphrase", "passcode", "passwort", "requirepass", "masterauth", "pwd", "pswd", "kennwort")
+_PASSWORDS = (
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "passwort",
+    "requirepass",
+    "masterauth",
+    "pwd",
+    "pswd",
+    "kennwort",
+)
 _BARE_PASSWORDS = {"pass", "passwords", "pw", "rootpw", "bindpw", "userpw", "adminpw", "dbpw"}
 _NO_PASS = {"bypass", "compass", "trespass", "surpass", "overpass", "underpass", "pypass", "multipass", "onepass"}
 _SECRETS = {"secret", "secrets", "credential", "credentials", "creds", "cred"}
-_PHRASES = ("mnemonic", "recoveryphrase", "seedphrase", "securityanswer", "unsealkey", "communitystring", "snmpcommunity", "authstring")
+_PHRASES = (
+    "mnemonic",
+    "recoveryphrase",
+    "seedphrase",
+    "securityanswer",
+    "unsealkey",
+    "communitystring",
+    "snmpcommunity",
+    "authstring",
+)
 _PINS = {"pin", "otp", "totp", "mfa"}
-_CODE_OWNERS = {"verification", "2fa", "fa", "auth", "access", "otp", "mfa", "confirmation", "security", "backup", "recovery", "login", "pin"}
+_CODE_OWNERS = {
+    "verification",
+    "2fa",
+    "fa",
+    "auth",
+    "access",
+    "otp",
+    "mfa",
+    "confirmation",
+    "security",
+    "backup",
+    "recovery",
+    "login",
+    "pin",
+}
 _SECRET_ENDINGS = ("secret", "apikey", "secretkey", "accesskey", "privatekey", "signingkey", "encryptionkey")
 _KEY_OWNERS = {
     "access", "account", "admin", "aes", "api", "app", "auth", "cookie", "deploy", "encryption", "fernet", "hmac",
@@ -102,6 +136,8 @@ def kind_of(name: str) -> Kind | None:
         return None
     if joined.endswith(_PHRASES):
         return Kind.PASSWORD
+    if words[-1] == "salt" and len(words) > 1:
+        return Kind.SECRET
     if words[-1] in _PINS or (words[-1] == "code" and set(words[:-1]) & _CODE_OWNERS):
         return Kind.PIN
     if words[-1] == "community" and len(words) == 1:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dm_tools.redact.rules.names import FOREIGN, Kind, kind_of
+from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import (
     BARE,
     SENTENCE,
     Span,
     is_harmless,
+    is_name,
     is_weak_secret,
     looks_like_token,
-    secret_at,
     value_at,
 )
 
@@ -109,13 +109,31 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
     lowered = name.lower()
     if text[begin : begin + 1] == "=" or (separator == "->" and "(" in text[begin : begin + 60]):
         return
-    if lowered in ("pass", "pwd", "pin") and not direct and not quoted_name and text[begin : begin + 5].strip(" ,;").isdigit():
+    if (
+        lowered in ("pass", "pwd", "pin")
+        and not direct
+        and not quoted_name
+        and text[begin : begin + 5].strip(" ,;").isdigit()
+    ):
         return  # "pass: 5 fail: 0"
-    if lowered == "pass" and (name.isupper() or not direct) and separator == ":" and not quoted_name and text[begin : begin + 1] not in "\"'":
+    if (
+        lowered == "pass"
+        and (name.isupper() or not direct)
+        and separator == ":"
+        and not quoted_name
+        and text[begin : begin + 1] not in "\"'"
+    ):
         return  # "PASS: test_login"
-    if lowered in ("pwd", "oldpwd") and direct and text.startswith(("/", "~"), begin) and text[start - 1 : start] != ";":
+    if (
+        lowered in ("pwd", "oldpwd")
+        and direct
+        and text.startswith(("/", "~"), begin)
+        and text[start - 1 : start] != ";"
+    ):
         return  # the working directory
-    tags = _TAGS.match(text, begin) if text.startswith("<", begin) and not text.startswith(("<<", "<!["), begin) else None
+    tags = (
+        _TAGS.match(text, begin) if text.startswith("<", begin) and not text.startswith(("<<", "<!["), begin) else None
+    )
     if tags:
         span = _cell_text(text, tags.end(), kind, strict=False)
         if span:
@@ -135,7 +153,9 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
             if not is_harmless(text, begin, stop):
                 yield begin + brace, stop
             return
-    yield from value_at(text, begin, kind, name, direct, at_line_start=_begins_line(text, start))
+    yield from value_at(
+        text, begin, kind, name, direct, at_line_start=separator not in (":", "：") and _begins_line(text, start)
+    )
 
 
 _LINE_START = re.compile(r"(?:^|\n)[ \t]*(?:-[ \t]+|export[ \t]+|set[ \t]+|[#;][ \t]*)?(?:[\w-]{1,20}[ \t])?$")
@@ -172,7 +192,10 @@ def _sibling(text: str, start: int, end: int, kind: Kind) -> Span | None:
 # <password type="x">y</password>
 
 _TAG_BEGINS = re.compile(r"(?:<|&lt;)(?:[A-Za-z][\w.-]{0,40}:)?$")
-_ELEMENT = re.compile(r"(?:\s[^<>]{0,300})?(?:>|&gt;)\s{0,20}(?:<!\[CDATA\[((?:(?!\]\]>).){1,2000})\]\]>|([^<>&]{1,2000}|(?:(?!&lt;).){1,2000}?)(?:</|&lt;/))", re.DOTALL)
+_ELEMENT = re.compile(
+    r"(?:\s[^<>]{0,300})?(?:>|&gt;)\s{0,20}(?:<!\[CDATA\[((?:(?!\]\]>).){1,2000})\]\]>|([^<>&]{1,2000}|(?:(?!&lt;).){1,2000}?)(?:</|&lt;/))",
+    re.DOTALL,
+)
 
 
 def _element(text: str, end: int, kind: Kind) -> Span | None:
@@ -188,7 +211,7 @@ def _element(text: str, end: int, kind: Kind) -> Span | None:
 
 # <add key="DbPassword" value="x"/>, <input type="password" value="x">, <meta name="csrf-token" content="x">
 
-_ATTRIBUTE = re.compile(rf"""(?:^|[\s<])(?i:name|key|id|property|http-equiv|field|type)\s?=\s?\\{{0,7}}["']$""")
+_ATTRIBUTE = re.compile(r"""(?:^|[\s<])(?i:name|key|id|property|http-equiv|field|type)\s?=\s?\\{0,7}["']$""")
 _VALUE_ATTRIBUTE = re.compile(r"""\b(?:value|content|val)\s?=\s?(\\{0,7}["'])((?:(?!\1).){1,2000}?)\1""", re.DOTALL)
 
 
@@ -204,12 +227,14 @@ def _attributes(text: str, start: int, end: int, kind: Kind) -> Iterator[Span]:
 
 # <td>NAME</td><td>x</td>, <key>Password</key><string>x</string>, <property name="password">x</property>
 
-_ROWS = r"(?!/?(?:tr|li|dt|p|h\d|form|ul|ol|table|body|html|head|script|style|option|thead|tbody)\b|th\b)"
+_ROWS = r"(?!/?(?:tr|li|p|h\d|form|ul|ol|table|body|html|head|script|style|option|input|meta|thead|tbody)\b|th\b|dt\b)"
 _TAGS = re.compile(
     rf"""(?:["'][^<>\n]{{0,200}}>|[\])"']{{0,3}}[ \t]{{0,4}}:?\s{{0,20}}(?=<)(?!<<))(?:\s{{0,20}}<{_ROWS}[^<>]{{1,200}}>){{0,6}}\s{{0,20}}"""
 )
 _INPUT = re.compile(r"""<input\b[^<>]{0,200}\bvalue\s?=\s?["']([^"'<>]{1,500})["']""")
-_CELL = re.compile(r"(?:<!\[CDATA\[)?(?:&quot;|&#0?3[49];|&#x2[27];|[\"'])?([^<>\n]{1,1000}?)(?:&quot;|&#0?3[49];|&#x2[27];|[\"'])?[ \t]*(?:\]\]>)?(?=<|$|\n)")
+_CELL = re.compile(
+    r"(?:<!\[CDATA\[)?(?:&quot;|&#0?3[49];|&#x2[27];|[\"'])?([^<>\n]{1,1000}?)(?:&quot;|&#0?3[49];|&#x2[27];|[\"'])?[ \t]*(?:\]\]>)?(?=<|$|\n)"
+)
 _SURE_TAG = re.compile(r"<(?:td|dd|string|value|code|pre|kbd|strong|data)\b[^<>]*>\s*$|[\"'][^<>]*>$")
 
 
@@ -234,7 +259,7 @@ def _cell_text(text: str, begin: int, kind: Kind, strict: bool) -> Span | None:
     value = cell[1].strip()
     at = cell.start(1) + len(cell[1]) - len(cell[1].lstrip())
     first = value.partition(" ")[0].rstrip(".,:;!?").lower()
-    if not value or first in SENTENCE or is_harmless(text, at, at + len(value)) or kind_of(value) is not None:
+    if not value or first in SENTENCE or is_harmless(text, at, at + len(value)) or is_name(value):
         return None
     if strict and (" " in value or not looks_like_token(value)):
         return None
@@ -250,13 +275,18 @@ _CELL_ROW = re.compile(r"[ \t]*[|│][ \t]*([^|│\n]{1,500}?)[ \t]*(?:[|│]|$)
 
 def _cell(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
     row = _CELL_ROW.match(text, end)
-    if not row or kind_of(row[1]) is not None or not re.search(r"(?:^|\n|[|│])[ \t]*$", text[max(0, start - 200) : start]):
+    if not row or is_name(row[1]) or not re.search(r"(?:^|\n|[|│])[ \t]*$", text[max(0, start - 200) : start]):
         return
     value = row[1]
     if value.isupper() and value.isalpha():
         return
     first = value.partition(" ")[0].lower()
-    if first in SENTENCE or is_harmless(text, *row.span(1)) or value.lower() in _FIELDS or set(value) <= {"-", "+", " "}:
+    if (
+        first in SENTENCE
+        or is_harmless(text, *row.span(1))
+        or value.lower() in _FIELDS
+        or set(value) <= {"-", "+", " "}
+    ):
         return
     if kind is not Kind.WEAK or is_weak_secret(value):
         yield row.span(1)
@@ -287,12 +317,20 @@ def _listed(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
         span, value, quote = match.span(3), match[3], match[1]
         blank = text[end + len(quote) : end + len(quote) + 1] in (" ", "\t")
         first = value.partition(" ")[0].rstrip(".,:;!?").lower()
-        if value.startswith("-") or first in SENTENCE or is_harmless(text, *span) or kind_of(value) is not None:
+        if value.startswith("-") or first in SENTENCE or is_harmless(text, *span) or is_name(value):
             return
-        if value.lower() in _FIELDS or (value.isupper() and "_" in value) or (blank and text[start - 1 : start] not in "\"'"):
+        if (
+            value.lower() in _FIELDS
+            or (value.isupper() and "_" in value)
+            or (blank and text[start - 1 : start] not in "\"'")
+        ):
             return
         before = text[max(0, start - 60) : start]
-        sure = _CALLEE.search(before) or match[0].startswith((f"{quote};s:", f"{quote} ")) or text[start - 1 : start] == "\0"
+        sure = (
+            _CALLEE.search(before)
+            or match[0].startswith((f"{quote};s:", f"{quote} "))
+            or text[start - 1 : start] == "\0"
+        )
         if sure or (" " not in value and looks_like_token(value)):
             if kind is not Kind.WEAK or is_weak_secret(value):
                 yield span
@@ -308,7 +346,7 @@ _OPTION = re.compile(r"""(?:["'],?|,)?[ \t]+(?![-=])""")
 
 
 def _option(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
-    if text[start - 1 : start] != "-" or kind is Kind.WEAK and not text.startswith("--", start - 2):
+    if text[start - 1 : start] != "-" or (kind is Kind.WEAK and not text.startswith("--", start - 2)):
         return
     if start > 2 and (text[start - 2].isalnum() or text[start - 3 : start - 1] == "]-"):
         return
@@ -322,7 +360,12 @@ def _option(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
     if not bare or is_harmless(text, *bare.span()):
         return
     word = bare[0].rstrip(".,:")
-    if word.lower() in SENTENCE or word == name or (word.isupper() and kind_of(word) is not None) or kind_of(word) is not None and word.isalpha():
+    if (
+        word.lower() in SENTENCE
+        or word == name
+        or (word.isupper() and kind_of(word) is not None)
+        or (kind_of(word) is not None and word.isalpha())
+    ):
         return
     if kind is not Kind.WEAK or is_weak_secret(word):
         yield bare.span()
@@ -331,7 +374,9 @@ def _option(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
 # requirepass x, ENV API_KEY x, PASSWORD 'x'
 
 _BLANKS = re.compile(r"(?:[\"'])?[ \t]+")
-_SETS = re.compile(r"(?i:(?:^|\n|[\s\"'`])(?:env|arg|setenv|set|export|config set|configure set)[\"']?[ \t]+[\"']?|(?:^|\n)[ \t]*)$")
+_SETS = re.compile(
+    r"(?i:(?:^|\n|[\s\"'`])(?:env|arg|setenv|set|export|config set|configure set)[\"']?[ \t]+[\"']?|(?:^|\n)[ \t]*)$"
+)
 _SETTINGS = {"requirepass", "masterauth", "masterpass", "rootpw", "bindpw", "rootdn_pw"}
 
 
@@ -359,9 +404,12 @@ def _spaced(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
         bare = re.compile(r"\{\w{2,12}\}\S{4,200}").match(text, begin)
     if not bare or is_harmless(text, *bare.span()) or bare[0].rstrip(".,:;").lower() in SENTENCE:
         return
-    if setting and name.lower() != "rootpw" or looks_like_token(bare[0]) or (name.isupper() and variable and not before.strip("\n \t") == ""):
-        yield bare.span()
-    elif setting:
+    if (
+        (setting and name.lower() != "rootpw")
+        or looks_like_token(bare[0])
+        or (name.isupper() and variable and not before.strip("\n \t") == "")
+        or setting
+    ):
         yield bare.span()
 
 
@@ -373,7 +421,7 @@ _IS = re.compile(
 _TO = re.compile(r"[ \t](?:(?:was |has been )?(?:set|changed|reset|updated)[ \t]to)[ \t]?:?[ \t]+")
 _FROM_TO = re.compile(r"""[ \t]\w{2,10}[ \t]from[ \t](["'`])(.{1,200}?)\1[ \t]to[ \t]\1(.{1,200}?)\1""")
 _FOR = re.compile(r"[ \t](?:for|of|zur|für|de|pour|para)[ \t][^:=\n]{1,60}?[ \t]?(?:[:：]|=)[ \t]+")
-_THEN = re.compile(r"[ \t](?:value[ \t])?([\w!#$%&*+@^~./=-]{6,200}+)(?![\w(:])")
+_THEN = re.compile(r"[ \t](?:value[ \t])?([\w!#$%&*+@^~./=-]{4,200}+)(?![\w(:])")
 _ALGORITHM = re.compile(r"(?i:sha|scram|md5|bcrypt|argon|pbkdf|scrypt|v\d|rfc|oauth|utf|x509|id=|id:|len|type|name)")
 _NOT_THEN = re.compile(r"(?i:unexpected|near|at|missing|expected|next|last|first|invalid|of|max|per|\d)[ \t]$")
 
@@ -386,7 +434,7 @@ def _told(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Sp
         yield from (changed.span(2), changed.span(3))
         return
     match = _TO.match(text, end) or _IS.match(text, end)
-    if not match and kind is Kind.PASSWORD:
+    if not match and kind in (Kind.PASSWORD, Kind.PIN):
         match = _FOR.match(text, end)
     if match:
         for begin, stop in value_at(text, match.end(), kind, name, direct=False, told=True):
@@ -395,12 +443,27 @@ def _told(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Sp
     if kind is Kind.SECRET and name.lower() not in ("key", "keys"):
         return
     then = _THEN.match(text, end)
-    if not then or _NOT_THEN.search(text, max(0, start - 12), start) or _ALGORITHM.match(then[1]):
+    if (
+        not then
+        or (kind is not Kind.PASSWORD and _NOT_THEN.search(text, max(0, start - 12), start))
+        or _ALGORITHM.match(then[1])
+    ):
         return
     value = then[1].rstrip(".,")
+    if kind is Kind.PIN:
+        if value.isdigit() and 4 <= len(value) <= 8 and name.lower() != "pin":
+            yield then.span(1)
+        return
     letters, digits = any(map(str.isalpha, value)), any(map(str.isdigit, value))
-    if letters and digits and "/" not in value[:-1] and not is_harmless(text, *then.span(1)) and "=" not in value.rstrip("="):
+    if (
+        letters
+        and digits
+        and "/" not in value[:-1]
+        and not is_harmless(text, *then.span(1))
+        and "=" not in value.rstrip("=")
+    ):
         if re.search(r"\.\w{1,5}$", value) and kind is not Kind.TOKEN:
             return
-        if len(value) >= (8 if kind is Kind.PASSWORD else 8):
+        cased = any(map(str.isupper, value[1:])) and any(map(str.islower, value))
+        if len(value) >= (6 if cased else 8):
             yield then.start(1), then.start(1) + len(value)

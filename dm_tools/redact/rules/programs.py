@@ -116,24 +116,98 @@ _Q = r"""(?:["']([^"'\n]{1,300})["']|(\S{1,300}))"""
 _START = r"""(?:^|\n|[>:<|\]][ \t]?|["'`(])"""
 _COMMANDS: tuple[tuple[tuple[str, ...], Late, str], ...] = (
     # Redis: AUTH [user] password, as a line of its own or as MONITOR prints it
-    (("auth",), Late(rf"""(?:{_START}|\b)(?i:(?<=")auth"|AUTH2?)[ \t]+(?:(?!(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|DIGEST-MD5|NTLM|GSSAPI|SCRAM\S*)\b)(?P<user>"[^"\n]{{1,100}}"|[\w.@-]{{1,100}})[ \t]+)??(?P<a>"[^"\n]{{1,300}}"|[^\s"']{{4,300}})(?=[ \t]*(?:$|[\n"'`)\\]|SETNAME|KEYS))"""), 'AUTH abc12345'),
+    (
+        ("auth",),
+        Late(
+            rf"""(?:{_START}|\b)(?i:(?<=")auth"|AUTH2?)[ \t]+(?:(?!(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|DIGEST-MD5|NTLM|GSSAPI|SCRAM\S*)\b)(?P<user>"[^"\n]{{1,100}}"|[\w.@-]{{1,100}})[ \t]+)??(?P<a>"[^"\n]{{1,300}}"|[^\s"']{{4,300}})(?=["'`)\\]|[ \t]*(?:$|\n|SETNAME|KEYS))"""
+        ),
+        "AUTH abc12345",
+    ),
     # SMTP, IMAP
-    (("auth",), Late(r"""\b(?:AUTH|AUTHENTICATE)[ \t]+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|DIGEST-MD5|NTLM|SCRAM[\w-]*)[ \t]+(?P<a>[A-Za-z0-9+/=]{4,2000})(?![\w.:])"""), 'AUTH PLAIN AGJvYgBodW50ZXI='),
-    (("334 ", "334-"), Late(r"""\b334[ -](?:UGFzc3dvcmQ6|VXNlcm5hbWU6)?[^\n]{0,40}\n(?:[^\n]{0,60}?[ >:])??(?P<a>[A-Za-z0-9+/]{4,400}={0,2})(?=[ \t\r]*(?:\n|$))"""), '334 UGFzc3dvcmQ6\naHVudGVy'),
-    (("setuser",), Late(r"""(?i:\bsetuser\b)["']?[ \t][^\n]{0,200}?[ "'](?P<a>[>#][^\s"']{3,300})"""), 'ACL SETUSER bob on >abc12345'),
-    (('"config"',), Late(r"""(?i:"config"[ \t]"set"[ \t]"(?:requirepass|masterauth)"[ \t])"(?P<a>[^"\n]{1,300})\""""), '"CONFIG" "SET" "requirepass" "abc12345"'),
+    (
+        ("auth",),
+        Late(
+            r"""\b(?:AUTH|AUTHENTICATE)[ \t]+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|DIGEST-MD5|NTLM|SCRAM[\w-]*)[ \t]+(?P<a>[A-Za-z0-9+/=]{4,2000})(?![\w.:])"""
+        ),
+        "AUTH PLAIN AGJvYgBodW50ZXI=",
+    ),
+    (
+        ("334 ", "334-"),
+        Late(
+            r"""\b334[ -](?:UGFzc3dvcmQ6|VXNlcm5hbWU6)?[^\n]{0,40}\n(?:[^\n]{0,60}?[ >:])??(?P<a>[A-Za-z0-9+/]{4,400}={0,2})(?=[ \t\r]*(?:\n|$))"""
+        ),
+        "334 UGFzc3dvcmQ6\naHVudGVy",
+    ),
+    (
+        ("setuser",),
+        Late(r"""(?i:\bsetuser\b)["']?[ \t][^\n]{0,200}?[ "'](?P<a>[>#][^\s"']{3,300})"""),
+        "ACL SETUSER bob on >abc12345",
+    ),
+    (
+        ('"config"',),
+        Late(r"""(?i:"config"[ \t]"set"[ \t]"(?:requirepass|masterauth)"[ \t])"(?P<a>[^"\n]{1,300})\""""),
+        '"CONFIG" "SET" "requirepass" "abc12345"',
+    ),
     # IMAP, POP3, FTP, IRC
-    (("login ",), Late(r"""(?:\b[A-Za-z]{0,6}\d{1,8}|[*.+])[ \t](?i:LOGIN)[ \t]+(?:"[^"\n]{1,200}"|[^\s"{]{1,200})[ \t]+(?P<a>"[^"\n]{1,300}"|\{\d{1,4}\+?\}(?:\r?\n)?[^\s]{1,300}|[^\s"]{3,300})(?=\s|$)"""), 'a1 LOGIN bob abc12345'),
-    (("pass ",), Late(r"""(?:(?:^|\n|[>:<|;,/\]})-]) ?|[ \t"'])PASS[ \t]+:?(?P<a>[^\s"':|]{3,300})(?=["']?[ \t]*(?:$|\n|[/|;)]|\\r))"""), 'PASS abc12345'),
-    (("identify ",), Late(r"""\bIDENTIFY[ \t]+(?:[^\s:]{1,60}[ \t]+)?(?P<a>[^\s:"']{4,300})(?=[ \t]*(?:$|\n|["']))"""), 'IDENTIFY abc12345'),
-    (("oper ",), Late(r"""(?:^|\n|[>:<|\]][ \t]?)OPER[ \t]+\S{1,60}[ \t]+:?(?P<a>\S{3,300})(?=[ \t]*(?:$|\n))"""), 'OPER bob abc12345'),
+    (
+        ("login ",),
+        Late(
+            r"""(?:\b[A-Za-z]{0,6}\d{1,8}|[*.+])[ \t](?i:LOGIN)[ \t]+(?:"[^"\n]{1,200}"|[^\s"{]{1,200})[ \t]+(?P<a>"[^"\n]{1,300}"|\{\d{1,4}\+?\}(?:\r?\n)?[^\s]{1,300}|[^\s"]{3,300})(?=\s|$)"""
+        ),
+        "a1 LOGIN bob abc12345",
+    ),
+    (
+        ("pass ",),
+        Late(
+            r"""(?:(?:^|\n|[>:<|;,/\]})-]) ?|[ \t"'])PASS[ \t]+:?(?P<a>[^\s"':|]{3,300})(?=["']?[ \t]*(?:$|\n|[/|;)]|\\r))"""
+        ),
+        "PASS abc12345",
+    ),
+    (
+        ("identify ",),
+        Late(r"""\bIDENTIFY[ \t]+(?:[^\s:]{1,60}[ \t]+)?(?P<a>[^\s:"']{4,300})(?=[ \t]*(?:$|\n|["']))"""),
+        "IDENTIFY abc12345",
+    ),
+    (
+        ("oper ",),
+        Late(r"""(?:^|\n|[>:<|\]][ \t]?)OPER[ \t]+\S{1,60}[ \t]+:?(?P<a>\S{3,300})(?=[ \t]*(?:$|\n))"""),
+        "OPER bob abc12345",
+    ),
     # others
-    (("community",), Late(r"""\b(?:community|snmp-server community|rocommunity6?|rwcommunity6?)[ \t]+["']?(?P<a>[A-Za-z0-9_@!$%-]*\d[A-Za-z0-9_@!$%-]*)(?![\w.])"""), 'snmp-server community abc12345'),
-    (("sec-websocket-protocol",), Late(r"""(?i:sec-websocket-protocol)["']?[ \t]?[:=][ \t]?["']?(?:bearer|token|access_token|base64url\.bearer\.[\w.]+)[ \t]?,[ \t]?(?P<a>[^\s,"']{6,4000})"""), 'Sec-WebSocket-Protocol: bearer, abc12345'),
-    (("new value: ",), Late(r"""\bNew value: (?P<a>\S{6,200})"""), 'New value: abc12345'),
-    (("__construct(", "connect(", "pdo(", "login(", "bind(", "authenticate(", "connection(", "mysqli("), Late(r"""(?:->|(?<![\w.])|::)(?:__construct|mysqli_connect|mysql_connect|pg_connect|mysqli|mysqli_real_connect|connect|PDO|login|ldap_bind|authenticate|createConnection|ftp_login)\('[^'\n]{0,200}', ?'[^'\n]{0,100}', ?(?P<a>'[^'\n]{1,200}')"""), "PDO->__construct('mysql:host=db', 'bob', 'abc12345')"),
-    (("db.auth(", "changeuserpassword("), Late(r"""\bdb\.(?:auth|changeUserPassword)\(\s?["'][^"'\n]{1,100}["'],\s?(?P<a>["'][^"'\n]{1,300}["'])"""), 'db.auth("bob", "abc12345")'),
-    (("basicauth(", "login(", "bind(", "sign_in(", "authenticate("), Late(r"""\b(?:ldap_bind|requests\.auth\.HTTPBasicAuth|HTTPBasicAuth|BasicAuth|login|sign_in|authenticate)\(["'][^"'\n]{1,100}["'],\s?(?P<a>["'][^"'\n]{1,300}["'])"""), 'HTTPBasicAuth("bob", "abc12345")'),
+    (
+        ("community",),
+        Late(
+            r"""\b(?:community|snmp-server community|rocommunity6?|rwcommunity6?)[ \t]+["']?(?P<a>[A-Za-z0-9_@!$%-]*\d[A-Za-z0-9_@!$%-]*)(?![\w.])"""
+        ),
+        "snmp-server community abc12345",
+    ),
+    (
+        ("sec-websocket-protocol",),
+        Late(
+            r"""(?i:sec-websocket-protocol)["']?[ \t]?[:=][ \t]?["']?(?:bearer|token|access_token|base64url\.bearer\.[\w.]+)[ \t]?,[ \t]?(?P<a>[^\s,"']{6,4000})"""
+        ),
+        "Sec-WebSocket-Protocol: bearer, abc12345",
+    ),
+    (("new value: ",), Late(r"""\bNew value: (?P<a>\S{6,200})"""), "New value: abc12345"),
+    (
+        ("__construct(", "connect(", "pdo(", "login(", "bind(", "authenticate(", "connection(", "mysqli("),
+        Late(
+            r"""(?:->|(?<![\w.])|::)(?:__construct|mysqli_connect|mysql_connect|pg_connect|mysqli|mysqli_real_connect|connect|PDO|login|ldap_bind|authenticate|createConnection|ftp_login)\('[^'\n]{0,200}', ?'[^'\n]{0,100}', ?(?P<a>'[^'\n]{1,200}')"""
+        ),
+        "PDO->__construct('mysql:host=db', 'bob', 'abc12345')",
+    ),
+    (
+        ("db.auth(", "changeuserpassword("),
+        Late(r"""\bdb\.(?:auth|changeUserPassword)\(\s?["'][^"'\n]{1,100}["'],\s?(?P<a>["'][^"'\n]{1,300}["'])"""),
+        'db.auth("bob", "abc12345")',
+    ),
+    (
+        ("basicauth(", "login(", "bind(", "sign_in(", "authenticate("),
+        Late(
+            r"""\b(?:ldap_bind|requests\.auth\.HTTPBasicAuth|HTTPBasicAuth|BasicAuth|login|sign_in|authenticate)\(["'][^"'\n]{1,100}["'],\s?(?P<a>["'][^"'\n]{1,300}["'])"""
+        ),
+        'HTTPBasicAuth("bob", "abc12345")',
+    ),
 )
 _NO_COMMAND = SENTENCE | {
     "command", "commands", "plugin", "mechanism", "mechanisms", "method", "methods", "service", "clause", "ok", "tests",
@@ -146,17 +220,21 @@ _NO_COMMAND = SENTENCE | {
 def _command(command: Late) -> Callable[[str, str], Iterator[Span]]:
     def find(text: str, lowered: str) -> Iterator[Span]:
         for match in command.now.finditer(text):
-                begin, end = match.span("a")
-                if text[begin] in "\"'>":
-                    begin += 1
-                if text[begin] == "{" and (literal := re.compile(r"\{\d{1,4}\+?\}\s*").match(text, begin)):
-                    begin = literal.end()
-                if text[end - 1] in "\"'" and end - 1 > begin:
-                    end -= 1
-                value = text[begin:end]
-                if value.lower().rstrip(".,:;!") in _NO_COMMAND or is_harmless(text, begin, end) or value.startswith(("<", "[", "(")):
-                    continue
-                yield begin, end
+            begin, end = match.span("a")
+            if text[begin] in "\"'>":
+                begin += 1
+            if text[begin] == "{" and (literal := re.compile(r"\{\d{1,4}\+?\}\s*").match(text, begin)):
+                begin = literal.end()
+            if text[end - 1] in "\"'" and end - 1 > begin:
+                end -= 1
+            value = text[begin:end]
+            if (
+                value.lower().rstrip(".,:;!") in _NO_COMMAND
+                or is_harmless(text, begin, end)
+                or value.startswith(("<", "[", "("))
+            ):
+                continue
+            yield begin, end
 
     return find
 
@@ -169,7 +247,9 @@ COMMANDS = [(_command(expression), needles, example) for needles, expression, ex
 
 _STATEMENTS = (
     Late(r"""(?i:\bidentified[ \t]+(?:with[ \t]+["'`]?\w{1,60}["'`]?[ \t]+)?(?:by|as)(?:[ \t]+password)?)[ \t]+"""),
-    Late(r"""(?i:\bset[ \t]+password[ \t]+(?:for[ \t]+[^=\n;]{1,200}?)?(?:=|to)[ \t]{0,4}(?:(?:old_)?password\()?)[ \t]{0,2}(?=["'])"""),
+    Late(
+        r"""(?i:\bset[ \t]+password[ \t]+(?:for[ \t]+[^=\n;]{1,200}?)?(?:=|to)[ \t]{0,4}(?:(?:old_)?password\()?)[ \t]{0,2}(?=["'])"""
+    ),
     Late(r"""(?i:\bpgp_(?:sym|pub)_(?:en|de)crypt(?:_bytea)?\((?:[^(),\n]{1,500}),)[ \t]?(?=["'])"""),
     Late(r"""(?i:\b(?:aes|des)_(?:en|de)crypt\((?:[^(),\n]{1,500}),)[ \t]?(?=["'])"""),
     Late(r"""(?i:\bcrypt\()(?=["'])"""),
@@ -178,7 +258,9 @@ _INSERT = Late(
     r"""(?i:\b(?:insert|replace)(?:[ \t]+ignore)?[ \t]+into[ \t]+)["'`\w.\[\]]{1,100}\s{0,4}\(([^()\n]{1,1000})\)\s{0,4}(?i:values)\s{0,4}"""
 )
 _ROW = Late(r"""\(((?:[^()'\n]|'(?:[^'\n]|''){0,500}'|\([^()\n]{0,200}\)){1,2000})\)\s?,?\s?""")
-_CELL = Late(r"""\s*(?:[NEB]?'((?:[^'\\]|''|\\.){0,500})'|"([^"]{0,500})"|((?:[^,'()]|\([^()]{0,200}\)){1,200}))\s*(?:,|$)""")
+_CELL = Late(
+    r"""\s*(?:[NEB]?'((?:[^'\\]|''|\\.){0,500})'|"([^"]{0,500})"|((?:[^,'()]|\([^()]{0,200}\)){1,200}))\s*(?:,|$)"""
+)
 
 
 def statements(text: str, lowered: str) -> Iterator[Span]:
@@ -206,4 +288,3 @@ def inserts(text: str, lowered: str) -> Iterator[Span]:
                 if hidden and group != 3 and end > begin and not is_harmless(text, begin, end):
                     yield begin, end
             at = row.end()
-

@@ -20,6 +20,8 @@ _OTHER_HASH = re.compile(
 )
 _DISCORD = re.compile(r"(?<![\w.-])[MNO][A-Za-z0-9_-]{22,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,45}(?![\w-])")
 _DISCORD_END = re.compile(r"\.[\w-]{6}\.[\w-]{27}")
+
+
 def discord(text: str, lowered: str) -> Iterator[Span]:
     """The token of a Discord bot."""
     if _DISCORD_END.search(text):
@@ -121,7 +123,8 @@ VENDORS = [
 
 _ARMOUR = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|Private-Lines: \d{1,4}")
 _ARMOUR_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_LINE_END = re.compile(r"\\{1,8}r\\{1,8}n|\\{1,8}n|\r?\n|(?<=-----)[ \t]+|[ \t]+(?=-----END)|$")
+_LINE_END = re.compile(r"\\{1,8}r\\{1,8}n|\\{1,8}n|\r?\n|(?<=-----)[ \t]+|(?<=[A-Za-z0-9+/=])[ \t]+(?=-----END)|$")
+_ALPHABET = re.compile(r"[A-Za-z0-9+/=]{60,20000}+")
 _PUTTY_MAC = re.compile(r"Private-MAC: ([0-9a-f]{20,128})")
 
 
@@ -139,7 +142,8 @@ def pem(text: str, lowered: str) -> Iterator[Span]:
         at = begin.end()
         end = 0
         for _ in range(1000):
-            stop = _LINE_END.search(text, at, at + 2000)
+            run = _ALPHABET.match(text, at)
+            stop = _LINE_END.search(text, run.end() if run else at, (run.end() if run else at) + 300)
             if stop is None:
                 break
             if stop.start() > at or stop.end() > stop.start():
@@ -166,4 +170,8 @@ def pem(text: str, lowered: str) -> Iterator[Span]:
 def _with_rest(text: str, end: int) -> int:
     """The text's end, if nothing but the beginning of an empty line follows."""
     rest = text[end : end + 100]
-    return len(text) if len(rest) < 100 and not re.sub(r"^[\"'\s]{0,4}(?:\\{1,8}[rn])*\s*(?:[\w-]{1,40}[ ]*\|)?\s*$", "", rest) else end
+    return (
+        len(text)
+        if len(rest) < 100 and not re.sub(r"^[\"'\s]{0,4}(?:\\{1,8}[rn])*\s*(?:[\w-]{1,40}[ ]*\|)?\s*$", "", rest)
+        else end
+    )

@@ -58,7 +58,7 @@ _PATH = re.compile(
     re.IGNORECASE,
 )
 _URL_VALUE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}:(?://|\\/\\/)")
-QUOTE = re.compile(r"[bru]?(\\{0,7}[\"'`])")
+QUOTE = re.compile(r"[bruNE]?(\\{0,7}[\"'`])")
 BARE = re.compile(
     r"""(?:[^\s"'`,;&|<>()\[\]{}\\]"""
     r"""|[,;&|](?![\s"'`]|$|[\w.-]{1,40}+[=:])"""
@@ -212,15 +212,43 @@ _WRAPPED = re.compile(
     r"""(?:!!?[\w/!-]{1,30}[ \t]+|&\w{1,30}[ \t]+(?=["'\w])|"""
     r"""(?:&?(?:'?static[ \t])?(?:mut[ \t])?(?:str|string|text|bytes|char|varchar|SecretStr|Optional\[str\]|String|Vec<u8>)"""
     r"""(?:\(\d{1,6}\)|\[\])?[ \t\n]{0,8}=?[ \t]?(?=["'\\]|<<))|"""
-    r"""(?!(?i:\w*(?:get|env|read|load|fetch|find|lookup|open|file|input|prompt|raise|error|config|request|param|print|log|format|exception|valid|requir)\w*)\()"""
-    r"""(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\([ \t]?(?=[brN]?\\{0,7}["']|Some\()){1,3}"""
+    r"""\s{0,40}string\(\d{1,6}\)\s(?=")|"""
+    r"""(?!(?i:[\w.:]*(?:get|env|read|load|fetch|find|lookup|open|file|input|prompt|raise|error|config|request|param|print"""
+    r"""|log|format|exception|valid|requir)\w*)\()(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\([ \t]?(?=[brN]?\\{0,7}["']|Some\()){1,3}"""
 )
 _TRIPLE = re.compile(r"""(\"\"\"|\'\'\')(.{1,2000}?)\1""", re.DOTALL)
-_BETWEEN = re.compile(r"""(?:<!\[CDATA\[(.{1,2000}?)\]\]>|<<(?:"|')(.{1,500}?)(?:"|')(?:/utf8)?>>|(?:&quot;|&#0?3[49];|&#x2[27];)(.{1,500}?)(?:&quot;|&#0?3[49];|&#x2[27];)|\$\$(.{1,500}?)\$\$)""", re.DOTALL)
+_BETWEEN = re.compile(
+    r"""(?:<!\[CDATA\[(.{1,2000}?)\]\]>|<<(?:"|')(.{1,500}?)(?:"|')(?:/utf8)?>>|(?:&quot;|&#0?3[49];|&#x2[27];)(.{1,500}?)(?:&quot;|&#0?3[49];|&#x2[27];)|\$\$(.{1,500}?)\$\$)""",
+    re.DOTALL,
+)
 _BLOCK = re.compile(r"[|>][+-]?\d?[ \t]*\r?\n")
-_NEXT_LINE = re.compile(r"[ \t]*\r?\n(?:[ \t]*\r?\n){0,2}([ \t]*)(?:[|>$#*-]{1,2}[ \t]+)?([^\s\"'`{}\[\]<>:=,;]\S{2,300}|[\"'][^\n\"']{3,300}[\"'])[ \t]*(?=\r?\n|$)")
-_ITEM = re.compile(r"""(?:["']?([\w.-]{1,60})["']?\s?(?:=>|[:=])\s?)?(?:[bruN]?(\\{0,7}["'])((?:(?!\2)[^\\\n]|\\(?!["'])|\\.){0,500}?)\2|([^\s"'\[\]{}(),:=]{1,200}))""")
-_INNER = {"value", "val", "v", "data", "string", "plain", "plaintext", "raw", "text", "content", "secret", "password", "current", "new", "old", "primary", "secondary", "id", "hash"}
+_NEXT_LINE = re.compile(
+    r"[ \t]*\r?\n(?:[ \t]*\r?\n){0,2}([ \t]*)(?:[|>$#*-]{1,2}[ \t]+)?([^\s\"'`{}\[\]<>:=,;]\S{2,300}|[\"'][^\n\"']{3,300}[\"'])[ \t]*(?=\r?\n|$)"
+)
+_ITEM = re.compile(
+    r"""(?:["']?([\w.-]{1,60})["']?\s?(?:=>|[:=])\s?)?(?:[bruN]?(\\{0,7}["'])((?:(?!\2)[^\\\n]|\\(?!["'])|\\.){0,500}?)\2|([^\s"'\[\]{}(),:=]{1,200}))"""
+)
+_INNER = {
+    "value",
+    "val",
+    "v",
+    "data",
+    "string",
+    "plain",
+    "plaintext",
+    "raw",
+    "text",
+    "content",
+    "secret",
+    "password",
+    "current",
+    "new",
+    "old",
+    "primary",
+    "secondary",
+    "id",
+    "hash",
+}
 _MAX_CONTAINER = 1000
 
 
@@ -231,7 +259,10 @@ def is_weak_secret(value: str) -> bool:
     if looks_random(core):
         return True
     letters, digits = any(map(str.isalpha, core)), any(map(str.isdigit, core))
-    plain = re.fullmatch(r"[A-Za-z]+[-_.:/]?\d{1,3}|v?\d[\d.:TZ+-]*|0x[0-9a-f]{1,8}|(?i:sha|md|rs|hs|es|ps)-?\d+.*|\d+(?:ms|s|m|h|d|kb|mb|gb|%)", core)
+    plain = re.fullmatch(
+        r"[A-Za-z]+[-_.:/]?\d{1,3}|v?\d[\d.:TZ+-]*|0x[0-9a-f]{1,8}|(?i:sha|md|rs|hs|es|ps)-?\d+.*|\d+(?:ms|s|m|h|d|kb|mb|gb|%)",
+        core,
+    )
     return len(core) >= 6 and letters and digits and not plain and re.fullmatch(r"[\w.+/=%~:|$;&!-]+", core) is not None
 
 
@@ -256,13 +287,22 @@ def value_at(
     if first and first in "|>" and (block := _BLOCK.match(text, begin)):
         yield from _block(text, begin, block.end())
         return
-    if first and first in "\r\n" or (first == "" and begin < len(text)):
+    if (first and first in "\r\n") or (first == "" and begin < len(text)):
         yield from _below(text, begin, kind)
         return
     if first and first in "{[(" and not _PLACEHOLDER.match(text, begin):
         found = list(_contained(text, begin, kind, name))
         if found or first == "{":
             yield from found
+            return
+    if (
+        kind is Kind.SECRET
+        and not direct
+        and name.lower().startswith("cred")
+        and (user := _CREDENTIALS.match(text, begin))
+    ):
+        if not is_harmless(text, *user.span(1)):
+            yield user.span(1)
             return
     span = secret_at(text, begin, kind, name, direct)
     if span is None:
@@ -275,14 +315,22 @@ def value_at(
             return
         yield span[0], span[0] + len(word)
         return
-    if at_line_start and direct and kind in (Kind.PASSWORD, Kind.SECRET) and not QUOTE.match(text, begin):
-        span = span[0], _phrase(text, span[1])
+    if at_line_start and kind in (Kind.PASSWORD, Kind.SECRET) and not QUOTE.match(text, begin):
+        span = span[0], _line(text, span[1])
     if kind is Kind.PASSWORD and not direct and (pair := _USER_THEN.match(text, span[0])):
         span = pair.span(1)
     yield span
 
 
 _USER_THEN = re.compile(r"[A-Za-z][\w.@-]{0,60}(?:[ ]/[ ]|/(?=\S))(\S{4,200})")
+_CREDENTIALS = re.compile(r"[A-Za-z][\w.@-]{0,60}(?: / |/|:)(?!//)([^\s\"'/,;]{4,200})(?=[\s\"',;]|$)")
+_REST = re.compile(r"(?: [^\s=:,;|\"'(){}\[\]]{1,64}){1,7}(?=[ \t]*(?:$|\n|[ \t][#;]))")
+
+
+def _line(text: str, end: int) -> int:
+    """The end of a value that goes on to its line's end, unless more than a value stands there."""
+    rest = _REST.match(text, end)
+    return rest.end() if rest and rest[0].split(" ")[1].lower() not in _PREPOSITIONS else _phrase(text, end)
 
 
 def _block(text: str, line: int, begin: int) -> Iterator[Span]:
@@ -327,9 +375,7 @@ def _contained(text: str, begin: int, kind: Kind, name: str) -> Iterator[Span]:
     items = list(_ITEM.finditer(text, begin + 1, closing))
     if opening == "(" and len(items) == 2 and all(each[2] and not each[1] for each in items):
         items = items[1:]
-    elif opening == "(" or (kind is Kind.WEAK and opening != "{"):
-        return
-    elif opening == "[" and "{" in text[begin:closing]:
+    elif opening == "(" or (kind is Kind.WEAK and opening != "{") or (opening == "[" and "{" in text[begin:closing]):
         return
     for item in items:
         key, value = item[1], item[3] if item[2] else item[4]
@@ -338,12 +384,23 @@ def _contained(text: str, begin: int, kind: Kind, name: str) -> Iterator[Span]:
             continue
         if opening == "{" and not (key and (many or key.lower() in _INNER)):
             continue
-        if opening == "[" and (not item[2] and not looks_like_token(value) or (" " in value and kind is not Kind.PASSWORD)):
+        if opening == "[" and (
+            (not item[2] and not looks_like_token(value)) or (" " in value and kind is not Kind.PASSWORD)
+        ):
             continue
-        if kind in (Kind.WEAK, Kind.TOKEN) and opening == "{" and not (is_weak_secret(value) or looks_like_token(value)):
+        if (
+            kind in (Kind.WEAK, Kind.TOKEN)
+            and opening == "{"
+            and not (is_weak_secret(value) or looks_like_token(value))
+        ):
             continue
-        if kind is not Kind.WEAK or is_weak_secret(value):
+        if kind is not Kind.WEAK or opening == "(" or is_weak_secret(value):
             yield span
+
+
+def is_name(value: str) -> bool:
+    """Whether it is itself a name that announces a secret: the next column, the next option."""
+    return re.fullmatch(r"--?[A-Za-z_.-]+|[A-Za-z_.-]+", value) is not None and kind_of(value) is not None
 
 
 def is_secret(name: str, value: str) -> bool:
