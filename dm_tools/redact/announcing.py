@@ -7,16 +7,17 @@ from collections.abc import Iterable, Iterator
 
 from dm_tools.redact import rules
 from dm_tools.redact.known import SHORTEST, percent_decoded
+from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import SENTENCE, is_placeholder, looks_random
 
 # Names of variables: more of them announce a secret than names in a text do, where "key" and "auth" are common words.
-_NAME = re.compile(
+_NAME = late(
     r"PASS(?!IVE|ENGER|THR|ED|ING)|PWD|SECRET|TOKEN|CREDENTIAL|SALT|COOKIE|MNEMONIC|(?:API|ACCESS|PRIVATE)_?KEY"
     r"|(?:^|[_.-])(?:KEY|AUTH|PIN|OTP|SID|LOGIN|JWT|HMAC|CSRF|SEED|CREDS?|PW)S?$",
     re.IGNORECASE,
 )
-_ABOUT = re.compile(
+_ABOUT = late(
     r"(?:FILE|PATH|DIR|URL|URI|NAME|ALGORITHM|TYPE|TTL|TIMEOUT|EXPIRY|EXPIRES?(?:_IN)?|LIFETIME|LENGTH|ENABLED|SECURE"
     r"|DOMAIN|HOST|PORT|POLICY|METHOD|HEADER|ISSUER|AGE|SAMESITE|HTTPONLY|ID|KEY_ID|ENCRYPTION|REQUIRED)$",
     re.IGNORECASE,
@@ -30,7 +31,7 @@ _PUBLIC = SENTENCE | {
     "replica", "root", "secret", "server", "service", "session", "staging", "system", "test", "user", "users", "warn",
     "warning", "worker", "0000", "1000",
 }  # fmt: skip
-_PATH = re.compile(r"(?:/[\w.@-]+){2,}/?|\.{1,2}/\S*|[A-Z]:\\\S*")
+_PATH = late(r"(?:/[\w.@-]+){2,}/?|\.{1,2}/\S*|[A-Z]:\\\S*")
 
 
 def in_pairs(pairs: Iterable[tuple[str, str]], public: Iterable[str] = ()) -> list[str]:
@@ -98,7 +99,7 @@ def _inside(value: str) -> Iterator[str]:
 
 
 # In other addresses the host may be a key: those of services that notify, as Apprise writes them.
-_WITH_HOST = re.compile(
+_WITH_HOST = late(
     r"(?:jdbc:)?(?:https?|wss?|tcp|udp|unix|file|s?ftps?|ssh|git|amqps?|rediss?|valkey|postgres(?:ql)?|mysql|mariadb"
     r"|mongodb|smtps?|imaps?|pop3s?|ldaps?|nats|kafka|clickhouse|memcached|mqtts?|grpc|docker|s3|gs|sqlite|elasticsearch"
     r"|cassandra|sqlserver|mssql|oracle|otlp|zookeeper|etcd|consul|vault|dns|ntp|syslog)\b",
@@ -106,7 +107,7 @@ _WITH_HOST = re.compile(
 )
 
 
-_ADDRESS = re.compile(r"([A-Za-z][\w+.:-]{0,60})://([^/?#]{0,2000})(.{0,4000})", re.DOTALL)
+_ADDRESS = late(r"([A-Za-z][\w+.:-]{0,60})://([^/?#]{0,2000})(.{0,4000})", re.DOTALL)
 
 
 def _of_url(url: str) -> Iterator[str]:

@@ -11,8 +11,8 @@ import base64
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from html import unescape
 
+from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.values import Span
 from dm_tools.text import needles
 
@@ -162,7 +162,7 @@ def _base64(data: bytes) -> Iterator[str]:
 
 
 _ALPHABETS = ("A-Za-z0-9_-", "A-Za-z0-9+/")
-_RUNS = {each: (re.compile(f"[{each}]*"), re.compile(f"[{each}]*={{0,2}}")) for each in _ALPHABETS}
+_RUNS = {each: (late(f"[{each}]*"), late(f"[{each}]*={{0,2}}")) for each in _ALPHABETS}
 
 
 def _run(text: str, at: int, alphabet: str) -> Span:
@@ -216,7 +216,7 @@ def percent_decoded(text: str) -> str:
     return _PERCENT.sub(lambda match: _percent(match[0])[0], text)
 
 
-_PERCENT = re.compile("(?:%[0-9A-Fa-f]{2})+")
+_PERCENT = late("(?:%[0-9A-Fa-f]{2})+")
 
 
 def _percent(match: str) -> tuple[str, list[int]]:
@@ -243,6 +243,8 @@ def _escape(match: str) -> tuple[str, list[int]]:
 
 
 def _entity(match: str) -> tuple[str, list[int]]:
+    from html import unescape  # its tables take a millisecond, and few texts need them
+
     text = unescape(match)
     return text, [0] * len(text)
 
@@ -253,18 +255,18 @@ def _quote(match: str) -> tuple[str, list[int]]:
 
 # What an encoded text must hold, what is decoded in it, and how.
 _DECODERS: tuple[tuple[str, re.Pattern[str], Callable[[str], tuple[str, list[int]]]], ...] = (
-    ("%", re.compile(r"(?:%[0-9A-Fa-f]{2})+|\+"), _percent),
-    ("+", re.compile(r"\+"), _percent),
+    ("%", late(r"(?:%[0-9A-Fa-f]{2})+|\+"), _percent),
+    ("+", late(r"\+"), _percent),
     (
         "\\",
-        re.compile(r"(?:\\x[0-9a-fA-F]{2})+|(?:\\u[0-9a-fA-F]{4})+|(?:\\[0-3][0-7]{2})+|\\[^\n]", re.DOTALL),
+        late(r"(?:\\x[0-9a-fA-F]{2})+|(?:\\u[0-9a-fA-F]{4})+|(?:\\[0-3][0-7]{2})+|\\[^\n]", re.DOTALL),
         _escape,
     ),
-    ("&", re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});"), _entity),
-    ("''", re.compile(r"''"), _quote),
-    ('""', re.compile(r'""'), _quote),
-    ("'\"'\"'", re.compile(r"""'"'"'"""), _quote),
-    ("'\\''", re.compile(r"'\\''"), _quote),
+    ("&", late(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});"), _entity),
+    ("''", late(r"''"), _quote),
+    ('""', late(r'""'), _quote),
+    ("'\"'\"'", late(r"""'"'"'"""), _quote),
+    ("'\\''", late(r"'\\''"), _quote),
 )
 
 

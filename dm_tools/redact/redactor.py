@@ -15,13 +15,13 @@ like any other: equal ones stay equal, and none can pass for a secret that was f
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from dm_tools.redact import rules as rules
 from dm_tools.redact.known import Known
 from dm_tools.redact.rules import Span
+from dm_tools.redact.rules.late import late
 from dm_tools.redact.urls import has_password, password
 from dm_tools.text import KEY, KeyLines, clean, key_begins, needles
 
@@ -30,7 +30,7 @@ MAX_REMEMBERED = 10_000  # different secrets in one scope
 MIN_LEARNED_CHARACTERS = 8  # a shorter value may as well be a word of the text
 
 NO_SPANS: list[Span] = []
-_PSEUDONYM = re.compile(r"<secret(?::(\d{1,9}))?>")
+_PSEUDONYM = late(r"<secret(?::(\d{1,9}))?>")
 
 
 class Redactor:
@@ -186,8 +186,8 @@ class Lines:
 
 
 MAX_OPEN_LINES = 100  # of a block of YAML
-_BLOCK = re.compile(r"^[^\n]{0,200}[:=][ \t]*[|>][+-]?\d?[ \t]*(?:\n|$)")
-_OPEN = re.compile(
+_BLOCK = late(r"^[^\n]{0,200}[:=][ \t]*[|>][+-]?\d?[ \t]*(?:\n|$)")
+_OPEN = late(
     r"(?:[:：][ \t]*(?:[|>][+-]?\d?)?|=>|>)\s*$|^\s*-?\s*[\"']?(?:name|key|Name|Key)[\"']?\s?[:=]\s?[\"']?[\w.-]{1,80}[\"']?,?\s*$|^334 "
 )
 
@@ -201,7 +201,7 @@ def _is_open(line: str) -> bool:
     )
 
 
-_MAY_ANNOUNCE = re.compile(r"[:=]|pass|secret|token|key|auth|pwd|cred|cookie|bearer|basic")
+_MAY_ANNOUNCE = late(r"[:=]|pass|secret|token|key|auth|pwd|cred|cookie|bearer|basic")
 
 
 def cut(text: str) -> int:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import Span, is_harmless, is_placeholder, is_weak_secret, looks_random
 
-_USER_INFO = re.compile(r"://([^\s:/@\"'<>]{0,200}):([^\s/?#\"'<>]{1,500})@")
-_SLASHED_USER_INFO = re.compile(
+_USER_INFO = late(r"://([^\s:/@\"'<>]{0,200}):([^\s/?#\"'<>]{1,500})@")
+_SLASHED_USER_INFO = late(
     r"://([^\s:/@\"'<>]{0,200}):(?!\d{1,5}[/?#])([^\s\"'<>]{1,200})@(?=[\w.\[-]{1,253}+(?::\d|[/?#,\s\"']|$))"
 )
-_USER_TOKEN = re.compile(r"://([^\s:/@\"'<>?#]{12,300})@")
-_QUERY = re.compile(r"[?&;]([\w.-]{1,60})=([^&\s\"'<>#;]{1,4000})")
+_USER_TOKEN = late(r"://([^\s:/@\"'<>?#]{12,300})@")
+_QUERY = late(r"[?&;]([\w.-]{1,60})=([^&\s\"'<>#;]{1,4000})")
 _QUERY_SECRETS = {"sig", "signature", "x-amz-signature", "x-goog-signature", "hmac", "jwt", "ticket", "otp"}
 _QUERY_RANDOM = {"key", "code", "state"}
 QUERY_NEEDLES = (
@@ -22,7 +23,7 @@ QUERY_NEEDLES = (
     "auth=",
     "session=",
 )
-_WEBHOOK = re.compile(
+_WEBHOOK = late(
     r"(?:hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/\d{1,30}/"
     r"|outlook\.office\.com/webhook/|api\.telegram\.org/bot|chat\.googleapis\.com/v1/spaces/)([\w:/.@-]{8,300})"
 )
@@ -55,14 +56,14 @@ def _mixed(user: str) -> bool:
 
 
 # Services that notify, as Apprise writes their addresses: what stands where a host would is a key.
-_KEY_AS_HOST = re.compile(
+_KEY_AS_HOST = late(
     r"\b(?:prowl|pover|pbul|tgram|discord|slack|ntfys?|gotifys?|join|ifttt|msteams|pagerduty|opsgenie|sendgrid|mailgun|pushed|spush"
     r"|simplepush|kumulos|clickatell|d7sms|nexmo|twilio|sns|workflows|signals?|line|bark|apprises?)://([^\s/@?\"'<>]{8,200})"
 )
 
 
 WEBHOOKS = ("hooks.slack.com", "api/webhooks/", "office.com/webhook", "api.telegram.org/bot", "chat.googleapis.com")
-_NESTED = re.compile(r"(?:%3F|%26)([\w.-]{1,60})%3D((?:(?!%26|%23)[^&\s\"'<>#;]){3,2000})", re.IGNORECASE)
+_NESTED = late(r"(?:%3F|%26)([\w.-]{1,60})%3D((?:(?!%26|%23)[^&\s\"'<>#;]){3,2000})", re.IGNORECASE)
 
 
 def nested_queries(text: str, lowered: str) -> Iterator[Span]:
@@ -91,11 +92,11 @@ def queries(text: str, lowered: str) -> Iterator[Span]:
             yield match.span(2)
 
 
-_USER_AT_HOST = re.compile(
+_USER_AT_HOST = late(
     r"""(?<![\w.:@/+-])([A-Za-z_][\w.+-]{0,63}):([^\s:@/"'<>(),;=]{1,100}+)@((?!sha\d)[\w.-]{1,253}+)(:\d{2,5}\b)?(/)?"""
 )
-_APART = re.compile(r"[\s\"'`(]")
-_ORACLE = re.compile(
+_APART = late(r"[\s\"'`(]")
+_ORACLE = late(
     r"(?::thin:|(?<![\w/.:-]))[A-Za-z]\w{1,30}/([^\s/@\"']{4,100})@(?://)?[\w.-]{1,253}+:\d{2,5}[:/]\w|:thin:[^\s/@\"']{1,64}/([^\s/@\"']{1,100})@"
 )
 
@@ -120,10 +121,10 @@ def connections(text: str, lowered: str) -> Iterator[Span]:
             yield span
 
 
-_EMAIL = re.compile(
+_EMAIL = late(
     r"(?<![\w.+%/:@$-])([A-Za-z0-9_][\w.+%-]{0,63})@([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8})(?![\w@:-]|\.\w|/)"
 )
-_NO_MAIL = re.compile(
+_NO_MAIL = late(
     r"\.(?:service|socket|timer|target|slice|scope|mount|path|device|swap|local|internal|lan|svc|localdomain|home|arpa"
     r"|png|jpe?g|gif|svg|webp|css|[cm]?js|json|ya?ml|toml|py|so|jar|tgz|gz|zip|map|tsx?|x|\d[\w-]*)$",
     re.IGNORECASE,
@@ -141,16 +142,16 @@ _NO_PERSON = {
     "nobody",
     "www-data",
 }
-_MESSAGE_ID = re.compile(r"message-id[=:]\s?<$", re.IGNORECASE)
+_MESSAGE_ID = late(r"message-id[=:]\s?<$", re.IGNORECASE)
 
 
 # Where addresses are what is spoken of: whoever reads a mail server's log looks for one. And builders' addresses.
-_MAIL_LOG = re.compile(
+_MAIL_LOG = late(
     r"postfix/|\b(?:dovecot|exim4?|sendmail|opensmtpd|rspamd|amavis)\b|\brelay=|\bnrcpt=|\bdsn=|\bstatus=(?:sent|bounced|deferred)\b"
     r"|\bRCPT\b|\bMAIL FROM\b|\b(?:imap|pop3|lmtp|smtpd?)(?:-login)?[(\[:]|\bqueued as\b",
     re.IGNORECASE,
 )
-_BUILD = re.compile(r"\(MISSING\)|\bgo=go\d|goversion|build_context|\bmaintainer\b", re.IGNORECASE)
+_BUILD = late(r"\(MISSING\)|\bgo=go\d|goversion|build_context|\bmaintainer\b", re.IGNORECASE)
 
 
 def emails(text: str, lowered: str) -> Iterator[Span]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import (
     MAX_VALUE,
@@ -17,11 +18,11 @@ from dm_tools.redact.rules.values import (
 )
 
 # Searched for in the lower case of a text: faster than a search that ignores case.
-_NEW_PASSWORD = re.compile(
+_NEW_PASSWORD = late(
     r"\b(?:(?:generated|temporary|initial|default|following|new)\b[\w \t]{0,30}pass(?:word|phrase)\b[^:\n]{0,80}"
     r"|pass(?:word|phrase|code) for\b[^:\n]{0,80}):(?:[ \t]+|(?=\s*\n))"
 )
-_DEFAULT = re.compile(r"""(?:environ\.get|getenv)\(\s?["'](\w{1,80})["']\s?,\s?(?=["'])""")
+_DEFAULT = late(r"""(?:environ\.get|getenv)\(\s?["'](\w{1,80})["']\s?,\s?(?=["'])""")
 
 
 def defaults(text: str, lowered: str) -> Iterator[Span]:
@@ -41,14 +42,14 @@ def new_passwords(text: str, lowered: str) -> Iterator[Span]:
                 yield begin, end
 
 
-_HEADER = re.compile(
+_HEADER = late(
     r"""\b((?:proxy-|x-amzn-)?authorization|(?:set-)?cookie2?|x-(?:api-key|auth-token|access-token|csrf-token)|apikey)"""
     r"""(?:\\{0,7}["'])?[ \t]{0,4}(?:[:=]|,(?=[ \t]?b?["']))[ \t]{0,8}b?(\\{0,7}["'])?\[?"""
 )
-_SCHEME = re.compile(r"(?:bearer|basic|token|apikey|bot|key)[ \t]+", re.IGNORECASE)
-_CREDENTIAL = re.compile(r"[^\s\"'`,;\\]{1,4000}")
-_OTHER_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]{2,30}[ \t]+(?=[\w.-]{1,40}=|\S{8})")
-_AUTH_TOKEN = re.compile(
+_SCHEME = late(r"(?:bearer|basic|token|apikey|bot|key)[ \t]+", re.IGNORECASE)
+_CREDENTIAL = late(r"[^\s\"'`,;\\]{1,4000}")
+_OTHER_SCHEME = late(r"[A-Za-z][A-Za-z0-9-]{2,30}[ \t]+(?=[\w.-]{1,40}=|\S{8})")
+_AUTH_TOKEN = late(
     r"\b(bearer|basic)(?:[ \t]+|%20)([A-Za-z0-9._~+/=-]{6,4000})(?![A-Za-z0-9._~+/-])", re.IGNORECASE
 )
 

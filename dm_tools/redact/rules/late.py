@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from functools import cached_property
-
-from dm_tools.redact.rules.values import Span
+from typing import Any, cast
 
 
-class Late:
-    """An expression; `now` is it compiled."""
+class _Late:
+    """Stands for an expression until somebody uses it."""
 
-    def __init__(self, source: str, flags: re.RegexFlag = re.NOFLAG) -> None:
-        self.source, self.flags = source, flags
+    def __init__(self, source: str, flags: int) -> None:
+        self._source, self._flags = source, flags
 
-    @cached_property
-    def now(self) -> re.Pattern[str]:
-        """The compiled expression."""
-        return re.compile(self.source, self.flags)
+    def __getattr__(self, name: str) -> Any:
+        compiled = re.compile(self._source, self._flags)
+        for each in ("match", "search", "fullmatch", "finditer", "sub", "split", "pattern"):
+            setattr(self, each, getattr(compiled, each))
+        return getattr(compiled, name)
 
 
-def whole(source: str) -> Callable[[str, str], Iterator[Span]]:
-    """The rule that every match of an expression is a secret: the whole match, or its group."""
-    expression = Late(source)
-
-    def find(text: str, lowered: str) -> Iterator[Span]:
-        for match in expression.now.finditer(text):
-            yield match.span(match.lastindex or 0)
-
-    return find
+def late(source: str, flags: int = 0) -> re.Pattern[str]:
+    """An expression as `re.compile` makes it, only later: it costs nothing until it is used."""
+    return cast("re.Pattern[str]", _Late(source, flags))

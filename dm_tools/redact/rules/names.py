@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from functools import lru_cache
+
+from dm_tools.redact.rules.late import late
 
 
 class Kind(Enum):
@@ -17,7 +18,7 @@ class Kind(Enum):
     WEAK = "weak"  # only a value that looks random: a session, a salt, a signature
 
 
-_WORDS = re.compile(r"[A-Z]++(?![a-z])|[A-Z](?=[a-z])[a-z]++|[A-Z]+?(?=[A-Z][a-z])|[a-z]++|\d++")
+_WORDS = late(r"[A-Z]++(?![a-z])|[A-Z](?=[a-z])[a-z]++|[A-Z]+?(?=[A-Z][a-z])|[a-z]++|\d++")
 _PASSWORDS = (
     "password",
     "passwd",

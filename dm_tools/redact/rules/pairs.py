@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import (
     BARE,
@@ -22,14 +23,14 @@ from dm_tools.redact.rules.values import (
     value_at,
 )
 
-_NAME_BEFORE = re.compile(r"[\w.-]{0,100}$")
-_NAME_AFTER = re.compile(r"[\w.-]{1,120}")
-_OWNER = re.compile(r"([A-Za-z2]{2,16})[ _-]$")
+_NAME_BEFORE = late(r"[\w.-]{0,100}$")
+_NAME_AFTER = late(r"[\w.-]{1,120}")
+_OWNER = late(r"([A-Za-z2]{2,16})[ _-]$")
 _OWNED = {"key", "keys", "token", "phrase", "code", "answer", "string", "pin"}
-_AFTER_NAME = re.compile(r"[ \t]#?\d{1,2}(?=[ \t]?:)|[ \t](?:provided|given|is|supplied|value)(?=[ \t]?:[ \t])")
+_AFTER_NAME = late(r"[ \t]#?\d{1,2}(?=[ \t]?:)|[ \t](?:provided|given|is|supplied|value)(?=[ \t]?:[ \t])")
 
 _QUOTED = r"""(?:\\{0,7}["'`]|&quot;|&#0?3[49];|&#x2[27];)"""
-_ASSIGNMENT = re.compile(
+_ASSIGNMENT = late(
     rf"""{_QUOTED}?(?:[!?]|:(?:protected|private))?[\])}}]{{0,2}}[ \t]{{0,16}}"""
     rf"""(:=|=>|=&gt;|->|\?=|={{1,3}}|:(?!:)|：)([ \t]*+)"""
 )
@@ -158,7 +159,7 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
     )
 
 
-_LINE_START = re.compile(r"(?:^|\n)[ \t]*(?:-[ \t]+|export[ \t]+|set[ \t]+|[#;][ \t]*)?(?:[\w-]{1,20}[ \t])?$")
+_LINE_START = late(r"(?:^|\n)[ \t]*(?:-[ \t]+|export[ \t]+|set[ \t]+|[#;][ \t]*)?(?:[\w-]{1,20}[ \t])?$")
 
 
 def _begins_line(text: str, start: int) -> bool:
@@ -171,9 +172,9 @@ def _begins_line(text: str, start: int) -> bool:
 
 _KEYS = r"(?:name|key|k|id|field|variable|var|label|param|parameter|attribute|option|setting|property|header|env)"
 _VALUES = r"(?:value|val|v|data|content|secret|string|default)"
-_NAMED = re.compile(rf"""(?:^|[^A-Za-z0-9])(?i:{_KEYS}){_QUOTED}?[ \t]?[:=]>?[ \t]*{_QUOTED}?(?:--?)?$""")
-_VALUE_KEY = re.compile(rf"""(?<![A-Za-z0-9])(?i:{_VALUES})({_QUOTED})?[ \t]?[:=]>?[ \t]*""")
-_SIBLINGS_END = re.compile(r"[{}<>]|\n\s*-[ \t]|\n\s*\n")
+_NAMED = late(rf"""(?:^|[^A-Za-z0-9])(?i:{_KEYS}){_QUOTED}?[ \t]?[:=]>?[ \t]*{_QUOTED}?(?:--?)?$""")
+_VALUE_KEY = late(rf"""(?<![A-Za-z0-9])(?i:{_VALUES})({_QUOTED})?[ \t]?[:=]>?[ \t]*""")
+_SIBLINGS_END = late(r"[{}<>]|\n\s*-[ \t]|\n\s*\n")
 
 
 def _sibling(text: str, start: int, end: int, kind: Kind) -> Span | None:
@@ -191,8 +192,8 @@ def _sibling(text: str, start: int, end: int, kind: Kind) -> Span | None:
 
 # <password type="x">y</password>
 
-_TAG_BEGINS = re.compile(r"(?:<|&lt;)(?:[A-Za-z][\w.-]{0,40}:)?$")
-_ELEMENT = re.compile(
+_TAG_BEGINS = late(r"(?:<|&lt;)(?:[A-Za-z][\w.-]{0,40}:)?$")
+_ELEMENT = late(
     r"(?:\s[^<>]{0,300})?(?:>|&gt;)\s{0,20}(?:<!\[CDATA\[((?:(?!\]\]>).){1,2000})\]\]>|([^<>&]{1,2000}|(?:(?!&lt;).){1,2000}?)(?:</|&lt;/))",
     re.DOTALL,
 )
@@ -211,8 +212,8 @@ def _element(text: str, end: int, kind: Kind) -> Span | None:
 
 # <add key="DbPassword" value="x"/>, <input type="password" value="x">, <meta name="csrf-token" content="x">
 
-_ATTRIBUTE = re.compile(r"""(?:^|[\s<])(?i:name|key|id|property|http-equiv|field|type)\s?=\s?\\{0,7}["']$""")
-_VALUE_ATTRIBUTE = re.compile(r"""\b(?:value|content|val)\s?=\s?(\\{0,7}["'])((?:(?!\1).){1,2000}?)\1""", re.DOTALL)
+_ATTRIBUTE = late(r"""(?:^|[\s<])(?i:name|key|id|property|http-equiv|field|type)\s?=\s?\\{0,7}["']$""")
+_VALUE_ATTRIBUTE = late(r"""\b(?:value|content|val)\s?=\s?(\\{0,7}["'])((?:(?!\1).){1,2000}?)\1""", re.DOTALL)
 
 
 def _attributes(text: str, start: int, end: int, kind: Kind) -> Iterator[Span]:
@@ -228,14 +229,14 @@ def _attributes(text: str, start: int, end: int, kind: Kind) -> Iterator[Span]:
 # <td>NAME</td><td>x</td>, <key>Password</key><string>x</string>, <property name="password">x</property>
 
 _ROWS = r"(?!/?(?:tr|li|p|h\d|form|ul|ol|table|body|html|head|script|style|option|input|meta|thead|tbody)\b|th\b|dt\b)"
-_TAGS = re.compile(
+_TAGS = late(
     rf"""(?:["'][^<>\n]{{0,200}}>|[\])"']{{0,3}}[ \t]{{0,4}}:?\s{{0,20}}(?=<)(?!<<))(?:\s{{0,20}}<{_ROWS}[^<>]{{1,200}}>){{0,6}}\s{{0,20}}"""
 )
-_INPUT = re.compile(r"""<input\b[^<>]{0,200}\bvalue\s?=\s?["']([^"'<>]{1,500})["']""")
-_CELL = re.compile(
+_INPUT = late(r"""<input\b[^<>]{0,200}\bvalue\s?=\s?["']([^"'<>]{1,500})["']""")
+_CELL = late(
     r"(?:<!\[CDATA\[)?(?:&quot;|&#0?3[49];|&#x2[27];|[\"'])?([^<>\n]{1,1000}?)(?:&quot;|&#0?3[49];|&#x2[27];|[\"'])?[ \t]*(?:\]\]>)?(?=<|$|\n)"
 )
-_SURE_TAG = re.compile(r"<(?:td|dd|string|value|code|pre|kbd|strong|data)\b[^<>]*>\s*$|[\"'][^<>]*>$")
+_SURE_TAG = late(r"<(?:td|dd|string|value|code|pre|kbd|strong|data)\b[^<>]*>\s*$|[\"'][^<>]*>$")
 
 
 def _tagged(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
@@ -270,7 +271,7 @@ def _cell_text(text: str, begin: int, kind: Kind, strict: bool) -> Span | None:
 
 # | DB_PASSWORD | x |
 
-_CELL_ROW = re.compile(r"[ \t]*[|│][ \t]*([^|│\n]{1,500}?)[ \t]*(?:[|│]|$)", re.MULTILINE)
+_CELL_ROW = late(r"[ \t]*[|│][ \t]*([^|│\n]{1,500}?)[ \t]*(?:[|│]|$)", re.MULTILINE)
 
 
 def _cell(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
@@ -294,12 +295,12 @@ def _cell(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Sp
 
 # ("password", "x"), define('X', 'y'), ["--password", "x"], {password,"x"}, s:8:"password";s:1:"x"
 
-_LISTED = re.compile(
+_LISTED = late(
     r"""(\\{0,7}["'`])(?:,|;s:\d{1,5}:|[ \t]|->)[ \t\n]{0,20}(?:[bruN]|\\u0026|<<)?(\\{0,7}["'])"""
     r"""((?:(?!\2)[^\n\\]|\\(?!["'])|\\.){1,2000}?)\2"""
 )
-_TERM = re.compile(r"""[ \t]?,[ \t]?(?:<<)?(["'])((?:(?!\1)[^\n\\]|\\.){1,500}?)\1""")
-_CALLEE = re.compile(
+_TERM = late(r"""[ \t]?,[ \t]?(?:<<)?(["'])((?:(?!\1)[^\n\\]|\\.){1,500}?)\1""")
+_CALLEE = late(
     r"""(?i:(?<![a-z])(?:define|\w*setenv|putenv|set\w*|put\w*|getenv|get|config\w*|environ\.get|withenv|with\w*|header|addheader|cmd|args?"""
     r"""|add\w*|param|secret|env)\(\s*|(?:^|[\[({,]|[=:]\s?)\s*[\[({]\s*)[bruf]?\\{0,7}["'`](?:--?)?$|--?$"""
 )
@@ -342,7 +343,7 @@ def _listed(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
 
 # --password x, -storepass x
 
-_OPTION = re.compile(r"""(?:["'],?|,)?[ \t]+(?![-=])""")
+_OPTION = late(r"""(?:["'],?|,)?[ \t]+(?![-=])""")
 
 
 def _option(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
@@ -373,8 +374,8 @@ def _option(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
 
 # requirepass x, ENV API_KEY x, PASSWORD 'x'
 
-_BLANKS = re.compile(r"(?:[\"'])?[ \t]+")
-_SETS = re.compile(
+_BLANKS = late(r"(?:[\"'])?[ \t]+")
+_SETS = late(
     r"(?i:(?:^|\n|[\s\"'`])(?:env|arg|setenv|set|export|config set|configure set)[\"']?[ \t]+[\"']?|(?:^|\n)[ \t]*)$"
 )
 _SETTINGS = {"requirepass", "masterauth", "masterpass", "rootpw", "bindpw", "rootdn_pw"}
@@ -388,7 +389,7 @@ def _spaced(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
     quote = text[begin : begin + 1] in ("'", '"', "`", "$") or text.startswith(("N'", "E'", '\\"', "\\'"), begin)
     lowered = name.lower()
     if quote and kind is Kind.PASSWORD:
-        dollars = re.compile(r"\$\w{0,20}\$(.{1,500}?)\$\w{0,20}\$").match(text, begin)
+        dollars = late(r"\$\w{0,20}\$(.{1,500}?)\$\w{0,20}\$").match(text, begin)
         if dollars:
             yield dollars.span(1)
         elif text[begin] != "$":
@@ -401,7 +402,7 @@ def _spaced(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
         return
     bare = BARE.match(text, begin + (text[begin : begin + 1] in "\"'"))
     if text.startswith("{", begin):
-        bare = re.compile(r"\{\w{2,12}\}\S{4,200}").match(text, begin)
+        bare = late(r"\{\w{2,12}\}\S{4,200}").match(text, begin)
     if not bare or is_harmless(text, *bare.span()) or bare[0].rstrip(".,:;").lower() in SENTENCE:
         return
     if (
@@ -415,15 +416,15 @@ def _spaced(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
 
 # password for user admin is x; the key x; password changed from 'x' to 'y'
 
-_IS = re.compile(
+_IS = late(
     r"(?:[ \t](?:for|of|to)[ \t][^:=\n]{1,60}?)?[ \t](?:is|was|are|will be)(?:[ \t](?:now|set|changed|reset))?(?:[ \t]to)?[ \t]?:?[ \t]+(?:<\w+>)?"
 )
-_TO = re.compile(r"[ \t](?:(?:was |has been )?(?:set|changed|reset|updated)[ \t]to)[ \t]?:?[ \t]+")
-_FROM_TO = re.compile(r"""[ \t]\w{2,10}[ \t]from[ \t](["'`])(.{1,200}?)\1[ \t]to[ \t]\1(.{1,200}?)\1""")
-_FOR = re.compile(r"[ \t](?:for|of|zur|für|de|pour|para)[ \t][^:=\n]{1,60}?[ \t]?(?:[:：]|=)[ \t]+")
-_THEN = re.compile(r"[ \t](?:value[ \t])?([\w!#$%&*+@^~./=-]{4,200}+)(?![\w(:])")
-_ALGORITHM = re.compile(r"(?i:sha|scram|md5|bcrypt|argon|pbkdf|scrypt|v\d|rfc|oauth|utf|x509|id=|id:|len|type|name)")
-_NOT_THEN = re.compile(r"(?i:unexpected|near|at|missing|expected|next|last|first|invalid|of|max|per|\d)[ \t]$")
+_TO = late(r"[ \t](?:(?:was |has been )?(?:set|changed|reset|updated)[ \t]to)[ \t]?:?[ \t]+")
+_FROM_TO = late(r"""[ \t]\w{2,10}[ \t]from[ \t](["'`])(.{1,200}?)\1[ \t]to[ \t]\1(.{1,200}?)\1""")
+_FOR = late(r"[ \t](?:for|of|zur|für|de|pour|para)[ \t][^:=\n]{1,60}?[ \t]?(?:[:：]|=)[ \t]+")
+_THEN = late(r"[ \t](?:value[ \t])?([\w!#$%&*+@^~./=-]{4,200}+)(?![\w(:])")
+_ALGORITHM = late(r"(?i:sha|scram|md5|bcrypt|argon|pbkdf|scrypt|v\d|rfc|oauth|utf|x509|id=|id:|len|type|name)")
+_NOT_THEN = late(r"(?i:unexpected|near|at|missing|expected|next|last|first|invalid|of|max|per|\d)[ \t]$")
 
 
 def _told(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:

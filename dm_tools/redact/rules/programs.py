@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from dm_tools.redact.rules.late import Late
+from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import SENTENCE, Span, is_harmless, value_at
 
@@ -28,8 +28,8 @@ _PROGRAMS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 _OPTIONS = [
     (
-        Late(rf"(?<![\w/.-])(?:[\w./-]*/)?{program}\b(?!-)"),
-        Late(
+        late(rf"(?<![\w/.-])(?:[\w./-]*/)?{program}\b(?!-)"),
+        late(
             r"""(?:(?<=[ \t"'])(?:"""
             + "|".join(
                 (rf"{option[:2]}=?" if option.endswith("~") else option + r"""(?:["'],?)?[ \t]+["']?(?!-)""")
@@ -40,10 +40,10 @@ _OPTIONS = [
     )
     for program, options in _PROGRAMS
 ]
-_USERS = Late(
+_USERS = late(
     r"""(?<=[ \t"'])(?:-u|-U|--user|--proxy-user)(?:["']?,?[ \t=]+)?["']?([^\s:"'%]{1,64})[:%]([^\s"',;]{2,200})"""
 )
-_USER_PROGRAMS = Late(r"\b(?:curl|wget|http|xh|smbclient|rpcclient|smbget|lftp|net)\b")
+_USER_PROGRAMS = late(r"\b(?:curl|wget|http|xh|smbclient|rpcclient|smbget|lftp|net)\b")
 
 
 OPTION_NEEDLES = tuple(
@@ -56,21 +56,21 @@ OPTION_NEEDLES = tuple(
 def options(text: str, lowered: str) -> Iterator[Span]:
     """mysql -pfoo, redis-cli -a foo, curl -u user:foo"""
     for program, option in _OPTIONS:
-        for match in program.now.finditer(text):
+        for match in program.finditer(text):
             until = _line_end(text, match.end(), 400)
-            for found in option.now.finditer(text, match.end(), until):
+            for found in option.finditer(text, match.end(), until):
                 span = found.span(1 if found[1] is not None else 2)
                 value = text[slice(*span)]
                 if not value.isdigit() and not _says_nothing(text, span) and not value.startswith(("-", "/")):
                     yield span
-    for match in _USER_PROGRAMS.now.finditer(text):
-        for found in _USERS.now.finditer(text, match.end(), _line_end(text, match.end(), 400)):
+    for match in _USER_PROGRAMS.finditer(text):
+        for found in _USERS.finditer(text, match.end(), _line_end(text, match.end(), 400)):
             if not _says_nothing(text, found.span(2)) and not found[2].startswith("//"):
                 yield found.span(2)
 
 
 # What has its password in a place of its own.
-_PLACES = Late(
+_PLACES = late(
     r"""\bhtpasswd[ \t]+-\w*b\w*[ \t]+(?:\S+[ \t]+)??\S+[ \t]+(?P<a>[^\s"'|;&]{3,200})(?=[ \t]*(?:$|\n|["'|;&]))"""
     r"""|\b(?:rabbitmqctl|ejabberdctl|svnserve)[ \t]+(?:add_user|change_password|authenticate_user|register)[ \t]+["']?[^\s"']+["']?[ \t]+["']?(?P<b>[^\s"']{2,200})"""
     r"""|\bnet(?:\.exe)?[ \t]+use\b[^\n]{1,200}?/user:\S+[ \t]+(?P<c>[^\s/]\S{2,200})"""
@@ -93,7 +93,7 @@ PLACE_NEEDLES = (
 
 def places(text: str, lowered: str) -> Iterator[Span]:
     """htpasswd -b file user foo, rabbitmqctl add_user user foo, echo foo | docker login --password-stdin"""
-    for match in _PLACES.now.finditer(text):
+    for match in _PLACES.finditer(text):
         span = match.span(match.lastgroup or 0)
         if not _says_nothing(text, span):
             yield span
@@ -114,11 +114,11 @@ def _says_nothing(text: str, span: Span) -> bool:
 
 _Q = r"""(?:["']([^"'\n]{1,300})["']|(\S{1,300}))"""
 _START = r"""(?:^|\n|[>:<|\]][ \t]?|["'`(])"""
-_COMMANDS: tuple[tuple[tuple[str, ...], Late, str], ...] = (
+_COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     # Redis: AUTH [user] password, as a line of its own or as MONITOR prints it
     (
         ("auth",),
-        Late(
+        late(
             rf"""(?:{_START}|\b)(?i:(?<=")auth"|AUTH2?)[ \t]+(?:(?!(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|DIGEST-MD5|NTLM|GSSAPI|SCRAM\S*)\b)(?P<user>"[^"\n]{{1,100}}"|[\w.@-]{{1,100}})[ \t]+)??(?P<a>"[^"\n]{{1,300}}"|[^\s"']{{4,300}})(?=["'`)\\]|[ \t]*(?:$|\n|SETNAME|KEYS))"""
         ),
         "AUTH abc12345",
@@ -126,84 +126,84 @@ _COMMANDS: tuple[tuple[tuple[str, ...], Late, str], ...] = (
     # SMTP, IMAP
     (
         ("auth",),
-        Late(
+        late(
             r"""\b(?:AUTH|AUTHENTICATE)[ \t]+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|DIGEST-MD5|NTLM|SCRAM[\w-]*)[ \t]+(?P<a>[A-Za-z0-9+/=]{4,2000})(?![\w.:])"""
         ),
         "AUTH PLAIN AGJvYgBodW50ZXI=",
     ),
     (
         ("334 ", "334-"),
-        Late(
+        late(
             r"""\b334[ -](?:UGFzc3dvcmQ6|VXNlcm5hbWU6)?[^\n]{0,40}\n(?:[^\n]{0,60}?[ >:])??(?P<a>[A-Za-z0-9+/]{4,400}={0,2})(?=[ \t\r]*(?:\n|$))"""
         ),
         "334 UGFzc3dvcmQ6\naHVudGVy",
     ),
     (
         ("setuser",),
-        Late(r"""(?i:\bsetuser\b)["']?[ \t][^\n]{0,200}?[ "'](?P<a>[>#][^\s"']{3,300})"""),
+        late(r"""(?i:\bsetuser\b)["']?[ \t][^\n]{0,200}?[ "'](?P<a>[>#][^\s"']{3,300})"""),
         "ACL SETUSER bob on >abc12345",
     ),
     (
         ('"config"',),
-        Late(r"""(?i:"config"[ \t]"set"[ \t]"(?:requirepass|masterauth)"[ \t])"(?P<a>[^"\n]{1,300})\""""),
+        late(r"""(?i:"config"[ \t]"set"[ \t]"(?:requirepass|masterauth)"[ \t])"(?P<a>[^"\n]{1,300})\""""),
         '"CONFIG" "SET" "requirepass" "abc12345"',
     ),
     # IMAP, POP3, FTP, IRC
     (
         ("login ",),
-        Late(
+        late(
             r"""(?:\b[A-Za-z]{0,6}\d{1,8}|[*.+])[ \t](?i:LOGIN)[ \t]+(?:"[^"\n]{1,200}"|[^\s"{]{1,200})[ \t]+(?P<a>"[^"\n]{1,300}"|\{\d{1,4}\+?\}(?:\r?\n)?[^\s]{1,300}|[^\s"]{3,300})(?=\s|$)"""
         ),
         "a1 LOGIN bob abc12345",
     ),
     (
         ("pass ",),
-        Late(
+        late(
             r"""(?:(?:^|\n|[>:<|;,/\]})-]) ?|[ \t"'])PASS[ \t]+:?(?P<a>[^\s"':|]{3,300})(?=["']?[ \t]*(?:$|\n|[/|;)]|\\r))"""
         ),
         "PASS abc12345",
     ),
     (
         ("identify ",),
-        Late(r"""\bIDENTIFY[ \t]+(?:[^\s:]{1,60}[ \t]+)?(?P<a>[^\s:"']{4,300})(?=[ \t]*(?:$|\n|["']))"""),
+        late(r"""\bIDENTIFY[ \t]+(?:[^\s:]{1,60}[ \t]+)?(?P<a>[^\s:"']{4,300})(?=[ \t]*(?:$|\n|["']))"""),
         "IDENTIFY abc12345",
     ),
     (
         ("oper ",),
-        Late(r"""(?:^|\n|[>:<|\]][ \t]?)OPER[ \t]+\S{1,60}[ \t]+:?(?P<a>\S{3,300})(?=[ \t]*(?:$|\n))"""),
+        late(r"""(?:^|\n|[>:<|\]][ \t]?)OPER[ \t]+\S{1,60}[ \t]+:?(?P<a>\S{3,300})(?=[ \t]*(?:$|\n))"""),
         "OPER bob abc12345",
     ),
     # others
     (
         ("community",),
-        Late(
+        late(
             r"""\b(?:community|snmp-server community|rocommunity6?|rwcommunity6?)[ \t]+["']?(?P<a>[A-Za-z0-9_@!$%-]*\d[A-Za-z0-9_@!$%-]*)(?![\w.])"""
         ),
         "snmp-server community abc12345",
     ),
     (
         ("sec-websocket-protocol",),
-        Late(
+        late(
             r"""(?i:sec-websocket-protocol)["']?[ \t]?[:=][ \t]?["']?(?:bearer|token|access_token|base64url\.bearer\.[\w.]+)[ \t]?,[ \t]?(?P<a>[^\s,"']{6,4000})"""
         ),
         "Sec-WebSocket-Protocol: bearer, abc12345",
     ),
-    (("new value: ",), Late(r"""\bNew value: (?P<a>\S{6,200})"""), "New value: abc12345"),
+    (("new value: ",), late(r"""\bNew value: (?P<a>\S{6,200})"""), "New value: abc12345"),
     (
         ("__construct(", "connect(", "pdo(", "login(", "bind(", "authenticate(", "connection(", "mysqli("),
-        Late(
+        late(
             r"""(?:->|(?<![\w.])|::)(?:__construct|mysqli_connect|mysql_connect|pg_connect|mysqli|mysqli_real_connect|connect|PDO|login|ldap_bind|authenticate|createConnection|ftp_login)\('[^'\n]{0,200}', ?'[^'\n]{0,100}', ?(?P<a>'[^'\n]{1,200}')"""
         ),
         "PDO->__construct('mysql:host=db', 'bob', 'abc12345')",
     ),
     (
         ("db.auth(", "changeuserpassword("),
-        Late(r"""\bdb\.(?:auth|changeUserPassword)\(\s?["'][^"'\n]{1,100}["'],\s?(?P<a>["'][^"'\n]{1,300}["'])"""),
+        late(r"""\bdb\.(?:auth|changeUserPassword)\(\s?["'][^"'\n]{1,100}["'],\s?(?P<a>["'][^"'\n]{1,300}["'])"""),
         'db.auth("bob", "abc12345")',
     ),
     (
         ("basicauth(", "login(", "bind(", "sign_in(", "authenticate("),
-        Late(
+        late(
             r"""\b(?:ldap_bind|requests\.auth\.HTTPBasicAuth|HTTPBasicAuth|BasicAuth|login|sign_in|authenticate)\(["'][^"'\n]{1,100}["'],\s?(?P<a>["'][^"'\n]{1,300}["'])"""
         ),
         'HTTPBasicAuth("bob", "abc12345")',
@@ -217,13 +217,13 @@ _NO_COMMAND = SENTENCE | {
 }  # fmt: skip
 
 
-def _command(command: Late) -> Callable[[str, str], Iterator[Span]]:
+def _command(command: re.Pattern[str]) -> Callable[[str, str], Iterator[Span]]:
     def find(text: str, lowered: str) -> Iterator[Span]:
-        for match in command.now.finditer(text):
+        for match in command.finditer(text):
             begin, end = match.span("a")
             if text[begin] in "\"'>":
                 begin += 1
-            if text[begin] == "{" and (literal := re.compile(r"\{\d{1,4}\+?\}\s*").match(text, begin)):
+            if text[begin] == "{" and (literal := late(r"\{\d{1,4}\+?\}\s*").match(text, begin)):
                 begin = literal.end()
             if text[end - 1] in "\"'" and end - 1 > begin:
                 end -= 1
@@ -246,19 +246,19 @@ COMMANDS = [(_command(expression), needles, example) for needles, expression, ex
 # Statements of SQL
 
 _STATEMENTS = (
-    Late(r"""(?i:\bidentified[ \t]+(?:with[ \t]+["'`]?\w{1,60}["'`]?[ \t]+)?(?:by|as)(?:[ \t]+password)?)[ \t]+"""),
-    Late(
+    late(r"""(?i:\bidentified[ \t]+(?:with[ \t]+["'`]?\w{1,60}["'`]?[ \t]+)?(?:by(?:[ \t]+password)?|as(?=[ \t]+["'])))[ \t]+"""),
+    late(
         r"""(?i:\bset[ \t]+password[ \t]+(?:for[ \t]+[^=\n;]{1,200}?)?(?:=|to)[ \t]{0,4}(?:(?:old_)?password\()?)[ \t]{0,2}(?=["'])"""
     ),
-    Late(r"""(?i:\bpgp_(?:sym|pub)_(?:en|de)crypt(?:_bytea)?\((?:[^(),\n]{1,500}),)[ \t]?(?=["'])"""),
-    Late(r"""(?i:\b(?:aes|des)_(?:en|de)crypt\((?:[^(),\n]{1,500}),)[ \t]?(?=["'])"""),
-    Late(r"""(?i:\bcrypt\()(?=["'])"""),
+    late(r"""(?i:\bpgp_(?:sym|pub)_(?:en|de)crypt(?:_bytea)?\((?:[^(),\n]{1,500}),)[ \t]?(?=["'])"""),
+    late(r"""(?i:\b(?:aes|des)_(?:en|de)crypt\((?:[^(),\n]{1,500}),)[ \t]?(?=["'])"""),
+    late(r"""(?i:\bcrypt\()(?=["'])"""),
 )
-_INSERT = Late(
+_INSERT = late(
     r"""(?i:\b(?:insert|replace)(?:[ \t]+ignore)?[ \t]+into[ \t]+)["'`\w.\[\]]{1,100}\s{0,4}\(([^()\n]{1,1000})\)\s{0,4}(?i:values)\s{0,4}"""
 )
-_ROW = Late(r"""\(((?:[^()'\n]|'(?:[^'\n]|''){0,500}'|\([^()\n]{0,200}\)){1,2000})\)\s?,?\s?""")
-_CELL = Late(
+_ROW = late(r"""\(((?:[^()'\n]|'(?:[^'\n]|''){0,500}'|\([^()\n]{0,200}\)){1,2000})\)\s?,?\s?""")
+_CELL = late(
     r"""\s*(?:[NEB]?'((?:[^'\\]|''|\\.){0,500})'|"([^"]{0,500})"|((?:[^,'()]|\([^()]{0,200}\)){1,200}))\s*(?:,|$)"""
 )
 
@@ -266,7 +266,7 @@ _CELL = Late(
 def statements(text: str, lowered: str) -> Iterator[Span]:
     """IDENTIFIED BY 'foo', SET PASSWORD FOR bob = 'foo'"""
     for statement in _STATEMENTS:
-        for match in statement.now.finditer(text):
+        for match in statement.finditer(text):
             span = next(value_at(text, match.end(), Kind.PASSWORD, "", direct=True), None)
             if span is not None:
                 end = span[0] + len(text[slice(*span)].rstrip(";"))
@@ -277,12 +277,12 @@ def statements(text: str, lowered: str) -> Iterator[Span]:
 
 def inserts(text: str, lowered: str) -> Iterator[Span]:
     """INSERT INTO users (name, password) VALUES ('bob', 'foo')"""
-    for insert in _INSERT.now.finditer(text):
+    for insert in _INSERT.finditer(text):
         names = [name.strip(" \t\"'`[]") for name in insert[1].split(",")]
         secret = [kind_of(name) in (Kind.PASSWORD, Kind.SECRET, Kind.TOKEN) for name in names]
         at = insert.end()
-        while any(secret) and (row := _ROW.now.match(text, at)):
-            for hidden, cell in zip(secret, _CELL.now.finditer(row[1]), strict=False):
+        while any(secret) and (row := _ROW.match(text, at)):
+            for hidden, cell in zip(secret, _CELL.finditer(row[1]), strict=False):
                 group = next(number for number in (1, 2, 3) if cell[number] is not None)
                 begin, end = (row.start(1) + place for place in cell.span(group))
                 if hidden and group != 3 and end > begin and not is_harmless(text, begin, end):

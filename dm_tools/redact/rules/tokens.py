@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from dm_tools.redact.rules.late import whole
+from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.values import Span
 from dm_tools.text import KeyLines
 
-_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{10,}+(?:\.[A-Za-z0-9_-]*+){0,4}")
-_HASH = re.compile(
+_JWT = late(r"eyJ[A-Za-z0-9_-]{10,}+(?:\.[A-Za-z0-9_-]*+){0,4}")
+_HASH = late(
     r"\$(?:2[abxy]?\$\d\d\$[./A-Za-z0-9]{20,60}|argon2(?:id|i|d)\$[^\s\"'`<>]{16,400}"
     r"|(?:1|5|6|7|y|gy|apr1|sha1|md5)\$[^\s:\"'`<>]{12,300}|scram-sha-(?:1|256|512)\$[^\s\"'`<>]{16,300})",
     re.IGNORECASE,
 )
-_OTHER_HASH = re.compile(
+_OTHER_HASH = late(
     r"(?:pbkdf2[_:](?:sha\d{1,3}|sha\d{1,3}:\d+)\$|SCRAM-SHA-\d{1,3}\$|\{S?SHA(?:256|512)?\}|scrypt:\d+:\d+:\d+\$)[^\s\"'`<>]{16,300}"
 )
-_DISCORD = re.compile(r"(?<![\w.-])[MNO][A-Za-z0-9_-]{22,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,45}(?![\w-])")
-_DISCORD_END = re.compile(r"\.[\w-]{6}\.[\w-]{27}")
+_DISCORD = late(r"(?<![\w.-])[MNO][A-Za-z0-9_-]{22,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,45}(?![\w-])")
+_DISCORD_END = late(r"\.[\w-]{6}\.[\w-]{27}")
 
 
 def discord(text: str, lowered: str) -> Iterator[Span]:
@@ -114,6 +114,19 @@ _SHAPES: tuple[tuple[str, str, str], ...] = (
     ("sat.", r"(?<![A-Za-z0-9])[ps]at\.[\w-]{22}\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{20}", "sat." + "a" * 22 + "." + "b" * 24 + "." + "c" * 20),
     ("zxlk", r"(?<![A-Za-z0-9+/])ZXlK[A-Za-z0-9+/]{40,4000}={0,2}", "ZXlK" + "aGJHY2lP" * 6),
 )  # fmt: skip
+
+
+def whole(source: str) -> Callable[[str, str], Iterator[Span]]:
+    """The rule that every match of an expression is a secret."""
+    expression = late(source)
+
+    def find(text: str, lowered: str) -> Iterator[Span]:
+        for match in expression.finditer(text):
+            yield match.span()
+
+    return find
+
+
 # Each maker's rule: the function, what a text must hold, an example.
 VENDORS = [
     *((whole(rf"(?<![A-Za-z0-9]){re.escape(begin)}{rest}"), (begin.lower(),), "") for begin, rest in _MAKERS),
@@ -121,11 +134,11 @@ VENDORS = [
 ]
 
 
-_ARMOUR = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|Private-Lines: \d{1,4}")
-_ARMOUR_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_LINE_END = re.compile(r"\\{1,8}r\\{1,8}n|\\{1,8}n|\r?\n|(?<=-----)[ \t]+|(?<=[A-Za-z0-9+/=])[ \t]+(?=-----END)|$")
-_ALPHABET = re.compile(r"[A-Za-z0-9+/=]{60,20000}+")
-_PUTTY_MAC = re.compile(r"Private-MAC: ([0-9a-f]{20,128})")
+_ARMOUR = late(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|Private-Lines: \d{1,4}")
+_ARMOUR_END = late(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_LINE_END = late(r"\\{1,8}r\\{1,8}n|\\{1,8}n|\r?\n|(?<=-----)[ \t]+|(?<=[A-Za-z0-9+/=])[ \t]+(?=-----END)|$")
+_ALPHABET = late(r"[A-Za-z0-9+/=]{60,20000}+")
+_PUTTY_MAC = late(r"Private-MAC: ([0-9a-f]{20,128})")
 
 
 def pem(text: str, lowered: str) -> Iterator[Span]:

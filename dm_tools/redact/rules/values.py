@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 
 Span = tuple[int, int]
@@ -40,35 +41,35 @@ _PREPOSITIONS = {
     "is", "of", "on", "or", "port", "rejected", "to", "user", "using", "via", "was", "when", "while", "with",
 }  # fmt: skip
 
-_PLACEHOLDER = re.compile(
+_PLACEHOLDER = late(
     r"<(?:secret(?::\d{1,9})?|[A-Za-z][A-Za-z _-]{0,30})>|\$\{[A-Za-z_]\w{0,60}\}"
     r"|\$[A-Z_][A-Z0-9_]{0,60}(?![A-Za-z0-9])"
     r"|\$\(|\{\{|\{[A-Za-z_.]{0,40}\}|%[sdrv]\b|%\([a-z_]{1,40}\)s|[*•]{3,}|[xX]{3,}(?!\w)|\.{3}"
     r"|\[(?:redacted|filtered|hidden|masked|removed|omitted|secret)[^\]\n]{0,20}\]|\((?:redacted|hidden|masked|none)\)",
     re.IGNORECASE,
 )
-_CODE = re.compile(
+_CODE = late(
     r"(?:os|process|system|env|self|this|cls|config|conf|cfg|settings|request|req|args|opts|options|ctx|context|kwargs"
     r"|params|data|deno|import|secrets|vault|props|state|app|module|boto3)[.\[(?]"
     r"|(?:await|new|async|lambda)\s|ENV\[|getenv\(|[A-Za-z_][A-Za-z_.]{2,60}\(",
     re.IGNORECASE,
 )
-_PATH = re.compile(
+_PATH = late(
     r"(?:~?/(?:run|var|etc|home|root|app|opt|usr|tmp|srv|mnt|data|secrets?|dev|proc|certs?|keys?|config)\b|\.{1,2}/|[A-Z]:\\)",
     re.IGNORECASE,
 )
-_URL_VALUE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}:(?://|\\/\\/)")
-QUOTE = re.compile(r"[bruNE]?(\\{0,7}[\"'`])")
-BARE = re.compile(
+_URL_VALUE = late(r"[A-Za-z][A-Za-z0-9+.-]{0,20}:(?://|\\/\\/)")
+QUOTE = late(r"[bruNE]?(\\{0,7}[\"'`])")
+BARE = late(
     r"""(?:[^\s"'`,;&|<>()\[\]{}\\]"""
     r"""|[,;&|](?![\s"'`]|$|[\w.-]{1,40}+[=:])"""
     r"""|[()\[\]{}<>](?![\s,;:.)\]}>"'`]|$)"""
     r"""|\\(?![nrt"'\\]))++"""
 )
-_RANDOM = re.compile(r"[\w.+/=%~:|-]{1,500}+")
-ALONE = re.compile(r"[ \t.!]*(?:$|[\r\n])")
-_FAILURE = re.compile(r"(?:error|exception|failure|invalid|expired)\w{0,20}$", re.IGNORECASE)
-_NEXT_WORD = re.compile(r"[ \t]([^\s\"'`=:,;()\[\]{}<>|]{1,64})(?![^\s,;.!)\]}])")
+_RANDOM = late(r"[\w.+/=%~:|-]{1,500}+")
+ALONE = late(r"[ \t.!]*(?:$|[\r\n])")
+_FAILURE = late(r"(?:error|exception|failure|invalid|expired)\w{0,20}$", re.IGNORECASE)
+_NEXT_WORD = late(r"[ \t]([^\s\"'`=:,;()\[\]{}<>|]{1,64})(?![^\s,;.!)\]}])")
 MAX_VALUE = 4000  # of a quoted value without its closing quote, the line ends it, or this
 
 
@@ -208,7 +209,7 @@ def _quoted_secret(text: str, begin: int, end: int, kind: Kind) -> bool:
 
 
 # What stands between a separator and a value: a type, a tag, a call that only wraps it.
-_WRAPPED = re.compile(
+_WRAPPED = late(
     r"""(?:!!?[\w/!-]{1,30}[ \t]+|&\w{1,30}[ \t]+(?=["'\w])|"""
     r"""(?:&?(?:'?static[ \t])?(?:mut[ \t])?(?:str|string|text|bytes|char|varchar|SecretStr|Optional\[str\]|String|Vec<u8>)"""
     r"""(?:\(\d{1,6}\)|\[\])?[ \t\n]{0,8}=?[ \t]?(?=["'\\]|<<))|"""
@@ -216,16 +217,16 @@ _WRAPPED = re.compile(
     r"""(?!(?i:[\w.:]*(?:get|env|read|load|fetch|find|lookup|open|file|input|prompt|raise|error|config|request|param|print"""
     r"""|log|format|exception|valid|requir)\w*)\()(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\([ \t]?(?=[brN]?\\{0,7}["']|Some\()){1,3}"""
 )
-_TRIPLE = re.compile(r"""(\"\"\"|\'\'\')(.{1,2000}?)\1""", re.DOTALL)
-_BETWEEN = re.compile(
+_TRIPLE = late(r"""(\"\"\"|\'\'\')(.{1,2000}?)\1""", re.DOTALL)
+_BETWEEN = late(
     r"""(?:<!\[CDATA\[(.{1,2000}?)\]\]>|<<(?:"|')(.{1,500}?)(?:"|')(?:/utf8)?>>|(?:&quot;|&#0?3[49];|&#x2[27];)(.{1,500}?)(?:&quot;|&#0?3[49];|&#x2[27];)|\$\$(.{1,500}?)\$\$)""",
     re.DOTALL,
 )
-_BLOCK = re.compile(r"[|>][+-]?\d?[ \t]*\r?\n")
-_NEXT_LINE = re.compile(
+_BLOCK = late(r"[|>][+-]?\d?[ \t]*\r?\n")
+_NEXT_LINE = late(
     r"[ \t]*\r?\n(?:[ \t]*\r?\n){0,2}([ \t]*)(?:[|>$#*-]{1,2}[ \t]+)?([^\s\"'`{}\[\]<>:=,;]\S{2,300}|[\"'][^\n\"']{3,300}[\"'])[ \t]*(?=\r?\n|$)"
 )
-_ITEM = re.compile(
+_ITEM = late(
     r"""(?:["']?([\w.-]{1,60})["']?\s?(?:=>|[:=])\s?)?(?:[bruN]?(\\{0,7}["'])((?:(?!\2)[^\\\n]|\\(?!["'])|\\.){0,500}?)\2|([^\s"'\[\]{}(),:=]{1,200}))"""
 )
 _INNER = {
@@ -322,9 +323,9 @@ def value_at(
     yield span
 
 
-_USER_THEN = re.compile(r"[A-Za-z][\w.@-]{0,60}(?:[ ]/[ ]|/(?=\S))(\S{4,200})")
-_CREDENTIALS = re.compile(r"[A-Za-z][\w.@-]{0,60}(?: / |/|:)(?!//)([^\s\"'/,;]{4,200})(?=[\s\"',;]|$)")
-_REST = re.compile(r"(?: [^\s=:,;|\"'(){}\[\]]{1,64}){1,7}(?=[ \t]*(?:$|\n|[ \t][#;]))")
+_USER_THEN = late(r"[A-Za-z][\w.@-]{0,60}(?:[ ]/[ ]|/(?=\S))(\S{4,200})")
+_CREDENTIALS = late(r"[A-Za-z][\w.@-]{0,60}(?: / |/|:)(?!//)([^\s\"'/,;]{4,200})(?=[\s\"',;]|$)")
+_REST = late(r"(?: [^\s=:,;|\"'(){}\[\]]{1,64}){1,7}(?=[ \t]*(?:$|\n|[ \t][#;]))")
 
 
 def _line(text: str, end: int) -> int:
