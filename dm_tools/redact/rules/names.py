@@ -29,6 +29,7 @@ _PASSWORDS = (
     "masterauth",
     "pwd",
     "pswd",
+    "psk",
     "kennwort",
 )
 _BARE_PASSWORDS = {"pass", "passwords", "pw", "rootpw", "bindpw", "userpw", "adminpw", "dbpw"}
@@ -99,7 +100,7 @@ FOREIGN = {
 }  # fmt: skip
 # Without one of these no name announces a secret: in lower case, as few and as short as can be.
 NEEDLES = (
-    "pass", "pwd", "pswd", "pw", "kennwort", "masterauth", "secret", "cred", "mnemonic", "phrase", "token", "key",
+    "pass", "pwd", "pswd", "psk", "pw", "kennwort", "masterauth", "secret", "cred", "mnemonic", "phrase", "token", "key",
     "auth", "cookie", "csrf", "xsrf", "hmac", "jwt", "salt", "session", "sid", "sig", "ticket", "pin", "otp", "mfa",
     "authenticity", "community",
     *(f"{owner}{between}{what}" for what, owners in (("code", _CODE_OWNERS), ("answer", {"security"}))
@@ -139,7 +140,7 @@ def kind_of(name: str) -> Kind | None:
         return Kind.PASSWORD
     if words[-1] == "salt" and len(words) > 1:
         return Kind.SECRET
-    if words[-1] in _PINS or (words[-1] == "code" and set(words[:-1]) & _CODE_OWNERS):
+    if words[-1] in _PINS or (words[-1] in ("code", "codes") and set(words[:-1]) & _CODE_OWNERS):
         return Kind.PIN
     if words[-1] == "community" and len(words) == 1:
         return Kind.WEAK

@@ -27,12 +27,12 @@ _NAME_BEFORE = late(r"[\w.-]{0,100}$")
 _NAME_AFTER = late(r"[\w.-]{1,120}")
 _OWNER = late(r"([A-Za-z2]{2,16})[ _-]$")
 _OWNED = {"key", "keys", "token", "phrase", "code", "answer", "string", "pin"}
-_AFTER_NAME = late(r"[ \t]#?\d{1,2}(?=[ \t]?:)|[ \t](?:provided|given|is|supplied|value)(?=[ \t]?:[ \t])")
+_AFTER_NAME = late(r"[ \t]#?\d{1,2}(?=[ \t]?:)|[ \t]\([^()\n]{1,60}\)(?=[ \t]?:)|[ \t](?:provided|given|is|supplied|value)(?=[ \t]?:[ \t])")
 
 _QUOTED = r"""(?:\\{0,7}["'`]|&quot;|&#0?3[49];|&#x2[27];)"""
 _ASSIGNMENT = late(
     rf"""{_QUOTED}?(?:[!?]|:(?:protected|private))?[\])}}]{{0,2}}[ \t]{{0,16}}"""
-    rf"""(:=|=>|=&gt;|->|\?=|={{1,3}}|:(?!:)|：)([ \t]*+)"""
+    rf"""(:=|=>|=&gt;|->|\?=|!={{1,2}}|={{1,3}}|:(?!:)|：|\.{{3,100}}:?|-(?=[ \t]\[))([ \t]*+)"""
 )
 
 
@@ -88,6 +88,11 @@ def _around(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
         if span:
             yield span
             return
+    for far in (_PART, _WITH_VALUE):
+        match = far.match(text, end)
+        if match and not is_harmless(text, *match.span(1)) and match[1].lower() not in SENTENCE:
+            yield match.span(1)
+            return
     shift = _AFTER_NAME.match(text, end)
     assignment = _ASSIGNMENT.match(text, shift.end() if shift else end)
     if assignment:
@@ -100,12 +105,18 @@ def _around(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
             return
 
 
+# name="password"\r\n\r\nx in a form of several parts; key 'password' ... with value x
+
+_PART = late(r"""["'](?:;[^\n\\]{0,100})?(?:\r?\n|\\{1,2}r\\{1,2}n|\\{1,2}n){2,4}(?!--)([^\n\\]{1,500})""")
+_WITH_VALUE = late(r"""[^\n]{0,100}?\bwith value:?[ \t]+["'\[]?([^\s"'\]]{3,200})""")
+
+
 # password=x, "password": "x", password => x, password:\n  x
 
 
 def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, kind: Kind) -> Iterator[Span]:
     begin, separator = match.end(), match[1]
-    direct = separator not in (":", "：") and not match[2]
+    direct = separator[0] not in ":：.-" and not match[2]
     quoted_name = text[end : end + 1] in "\"'`\\&" and match.end() > end + 1
     lowered = name.lower()
     if text[begin : begin + 1] == "=" or (separator == "->" and "(" in text[begin : begin + 60]):
@@ -155,7 +166,7 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
                 yield begin + brace, stop
             return
     yield from value_at(
-        text, begin, kind, name, direct, at_line_start=separator not in (":", "：") and _begins_line(text, start)
+        text, begin, kind, name, direct, at_line_start=separator[0] not in ":：.-" and _begins_line(text, start)
     )
 
 
@@ -378,7 +389,8 @@ _BLANKS = late(r"(?:[\"'])?[ \t]+")
 _SETS = late(
     r"(?i:(?:^|\n|[\s\"'`])(?:env|arg|setenv|set|export|config set|configure set)[\"']?[ \t]+[\"']?|(?:^|\n)[ \t]*)$"
 )
-_SETTINGS = {"requirepass", "masterauth", "masterpass", "rootpw", "bindpw", "rootdn_pw"}
+_QUOTED_TOKEN = late(r"""["'](?=[^"'\n]{0,40}\d)(?=[^"'\n]{0,40}[A-Za-z])([\w-]{8,500})["']""")
+_SETTINGS = {"psk", "wpa-psk", "wpa_psk", "remote_password", "requirepass", "masterauth", "masterpass", "rootpw", "bindpw", "rootdn_pw"}
 
 
 def _spaced(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
@@ -394,6 +406,9 @@ def _spaced(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
             yield dollars.span(1)
         elif text[begin] != "$":
             yield from value_at(text, begin, kind, name, direct=True)
+        return
+    if quote and kind is Kind.TOKEN and (token := _QUOTED_TOKEN.match(text, begin)):
+        yield token.span(1)
         return
     before = text[max(0, start - 40) : start]
     setting = lowered in _SETTINGS
@@ -419,7 +434,9 @@ def _spaced(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
 _IS = late(
     r"(?:[ \t](?:for|of|to)[ \t][^:=\n]{1,60}?)?[ \t](?:is|was|are|will be)(?:[ \t](?:now|set|changed|reset))?(?:[ \t]to)?[ \t]?:?[ \t]+(?:<\w+>)?"
 )
-_TO = late(r"[ \t](?:(?:was |has been )?(?:set|changed|reset|updated)[ \t]to)[ \t]?:?[ \t]+")
+_TO = late(
+    r"(?:[ \t](?:for|of)[ \t][^:=\n]{1,60}?)?[ \t](?:(?:was |has been |is )?(?:now )?(?:set|changed|reset|updated)[ \t]to[ \t]?:?|to:)[ \t]+"
+)
 _FROM_TO = late(r"""[ \t]\w{2,10}[ \t]from[ \t](["'`])(.{1,200}?)\1[ \t]to[ \t]\1(.{1,200}?)\1""")
 _FOR = late(r"[ \t](?:for|of|zur|für|de|pour|para)[ \t][^:=\n]{1,60}?[ \t]?(?:[:：]|=)[ \t]+")
 _THEN = late(r"[ \t](?:value[ \t])?([\w!#$%&*+@^~./=-]{4,200}+)(?![\w(:])")

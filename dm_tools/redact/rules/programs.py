@@ -114,27 +114,30 @@ def _says_nothing(text: str, span: Span) -> bool:
 
 _Q = r"""(?:["']([^"'\n]{1,300})["']|(\S{1,300}))"""
 _START = r"""(?:^|\n|[>:<|\]][ \t]?|["'`(])"""
+_MECHANISMS = r"(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|DIGEST-MD5|NTLM|GSSAPI|SCRAM[\w-]*)"
+_NEW_LINE = r"(?:\r?\n|\\{1,2}r\\{1,2}n|\\{1,2}n)"
+_NAMED_USER = r"""["'][^"'\n]{1,100}["'],[ ]?"""
+# What a text must hold, where the secret is (group a), and an example.
 _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
-    # Redis: AUTH [user] password, as a line of its own or as MONITOR prints it
-    (
+    (  # Redis: AUTH [user] password, as a line of its own or as MONITOR prints it
         ("auth",),
         late(
-            rf"""(?:{_START}|\b)(?i:(?<=")auth"|AUTH2?)[ \t]+(?:(?!(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|DIGEST-MD5|NTLM|GSSAPI|SCRAM\S*)\b)(?P<user>"[^"\n]{{1,100}}"|[\w.@-]{{1,100}})[ \t]+)??(?P<a>"[^"\n]{{1,300}}"|[^\s"']{{4,300}})(?=["'`)\\]|[ \t]*(?:$|\n|SETNAME|KEYS))"""
+            rf"""(?:{_START}|\b)(?i:(?<=")auth2?"|AUTH2?)[ \t]+(?!{_MECHANISMS}(?![\w-]))"""
+            r"""(?:(?P<user>"[^"\n]{1,100}"|[\w.@-]{1,100})[ \t]+)??(?P<a>"[^"\n]{1,300}"|[^\s"']{4,300})"""
+            r"""(?=["'`)\\]|[ \t]*(?:$|\n|"?SETNAME|"?KEYS))"""
         ),
         "AUTH abc12345",
     ),
-    # SMTP, IMAP
-    (
+    (  # SMTP, IMAP
         ("auth",),
-        late(
-            r"""\b(?:AUTH|AUTHENTICATE)[ \t]+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|DIGEST-MD5|NTLM|SCRAM[\w-]*)[ \t]+(?P<a>[A-Za-z0-9+/=]{4,2000})(?![\w.:])"""
-        ),
+        late(rf"\b(?:AUTH|AUTHENTICATE)[ \t]+{_MECHANISMS}[ \t]+(?P<a>[A-Za-z0-9+/=]{{4,2000}})(?![\w.:])"),
         "AUTH PLAIN AGJvYgBodW50ZXI=",
     ),
     (
         ("334 ", "334-"),
         late(
-            r"""\b334[ -](?:UGFzc3dvcmQ6|VXNlcm5hbWU6)?[^\n]{0,40}\n(?:[^\n]{0,60}?[ >:])??(?P<a>[A-Za-z0-9+/]{4,400}={0,2})(?=[ \t\r]*(?:\n|$))"""
+            rf"\b334[ -][^\n\\]{{0,400}}{_NEW_LINE}(?:[^\n]{{0,60}}?[ >:])??(?P<a>[A-Za-z0-9+/]{{4,400}}={{0,2}})"
+            r"(?=[ \t\r]*(?:\\|\n|$))"
         ),
         "334 UGFzc3dvcmQ6\naHVudGVy",
     ),
@@ -143,23 +146,25 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         late(r"""(?i:\bsetuser\b)["']?[ \t][^\n]{0,200}?[ "'](?P<a>[>#][^\s"']{3,300})"""),
         "ACL SETUSER bob on >abc12345",
     ),
+    (("on >",), late(r"""\bon[ \t]+(?P<a>>[^\s"']{3,300})"""), "user bob on >abc12345"),
     (
         ('"config"',),
         late(r"""(?i:"config"[ \t]"set"[ \t]"(?:requirepass|masterauth)"[ \t])"(?P<a>[^"\n]{1,300})\""""),
         '"CONFIG" "SET" "requirepass" "abc12345"',
     ),
-    # IMAP, POP3, FTP, IRC
-    (
+    (  # IMAP
         ("login ",),
         late(
-            r"""(?:\b[A-Za-z]{0,6}\d{1,8}|[*.+])[ \t](?i:LOGIN)[ \t]+(?:"[^"\n]{1,200}"|[^\s"{]{1,200})[ \t]+(?P<a>"[^"\n]{1,300}"|\{\d{1,4}\+?\}(?:\r?\n)?[^\s]{1,300}|[^\s"]{3,300})(?=\s|$)"""
+            r"""(?:\b[A-Za-z]{0,6}\d{1,8}|[*.+])[ \t](?i:LOGIN)[ \t]+(?:"[^"\n]{1,200}"|[^\s"{]{1,200})[ \t]+"""
+            r"""(?P<a>"[^"\n]{1,300}"|\{\d{1,4}\+?\}(?:\r?\n)?[^\s]{1,300}|[^\s"]{3,300})(?=\s|$)"""
         ),
         "a1 LOGIN bob abc12345",
     ),
-    (
+    (  # POP3, FTP, IRC
         ("pass ",),
         late(
-            r"""(?:(?:^|\n|[>:<|;,/\]})-]) ?|[ \t"'])PASS[ \t]+:?(?P<a>[^\s"':|]{3,300})(?=["']?[ \t]*(?:$|\n|[/|;)]|\\r))"""
+            r"""(?:(?:^|\n|[>:<|;,/\]})-]) ?|[ \t"'])PASS[ \t]+:?(?P<a>[^\s"':|]{3,300})"""
+            r"""(?=["']?[ \t]*(?:$|\n|[/|;)]|\\r))"""
         ),
         "PASS abc12345",
     ),
@@ -173,38 +178,42 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         late(r"""(?:^|\n|[>:<|\]][ \t]?)OPER[ \t]+\S{1,60}[ \t]+:?(?P<a>\S{3,300})(?=[ \t]*(?:$|\n))"""),
         "OPER bob abc12345",
     ),
-    # others
     (
         ("community",),
         late(
-            r"""\b(?:community|snmp-server community|rocommunity6?|rwcommunity6?)[ \t]+["']?(?P<a>[A-Za-z0-9_@!$%-]*\d[A-Za-z0-9_@!$%-]*)(?![\w.])"""
+            r"""\b(?:community|rocommunity6?|rwcommunity6?)[ \t]+["']?"""
+            r"""(?P<a>[A-Za-z0-9_@!$%-]{0,60}\d[A-Za-z0-9_@!$%-]{0,60})(?![\w.])"""
         ),
         "snmp-server community abc12345",
     ),
     (
         ("sec-websocket-protocol",),
         late(
-            r"""(?i:sec-websocket-protocol)["']?[ \t]?[:=][ \t]?["']?(?:bearer|token|access_token|base64url\.bearer\.[\w.]+)[ \t]?,[ \t]?(?P<a>[^\s,"']{6,4000})"""
+            r"""(?i:sec-websocket-protocol)["']?[ \t]?[:=][ \t]?["']?"""
+            r"""(?:bearer|token|access_token|base64url\.bearer\.[\w.]+)[ \t]?,[ \t]?(?P<a>[^\s,"']{6,4000})"""
         ),
         "Sec-WebSocket-Protocol: bearer, abc12345",
     ),
-    (("new value: ",), late(r"""\bNew value: (?P<a>\S{6,200})"""), "New value: abc12345"),
-    (
-        ("__construct(", "connect(", "pdo(", "login(", "bind(", "authenticate(", "connection(", "mysqli("),
+    (("new value: ",), late(r"\bNew value: (?P<a>\S{6,200})"), "New value: abc12345"),  # of elasticsearch-reset-password
+    (("stats auth ",), late(r"\bstats auth [^\s:]{1,60}:(?P<a>\S{3,200})"), "stats auth bob:abc12345"),  # HAProxy's
+    (  # .pgpass
+        (":5432:", ":3306:", ":*:"),
+        late(r"(?m:^)[\w.*-]{1,100}:(?:\d{2,5}|\*):[\w.*-]{1,60}:[\w.*-]{1,60}:(?P<a>[^\s:]\S{2,200})(?m:$)"),
+        "db:5432:shop:bob:abc12345",
+    ),
+    (  # calls: the address, the user, the password
+        ("__construct(", "connect(", "pdo(", "connection(", "mysqli("),
         late(
-            r"""(?:->|(?<![\w.])|::)(?:__construct|mysqli_connect|mysql_connect|pg_connect|mysqli|mysqli_real_connect|connect|PDO|login|ldap_bind|authenticate|createConnection|ftp_login)\('[^'\n]{0,200}', ?'[^'\n]{0,100}', ?(?P<a>'[^'\n]{1,200}')"""
+            r"""(?i:(?:__construct|pdo|mysqli|connect|connection)\()(?:[^()'"\n]{1,80}|["'][^"'\n]{0,200}["']),[ ]?"""
+            rf"""{_NAMED_USER}(?P<a>["'][^"'\n]{{1,200}}["'])"""
         ),
         "PDO->__construct('mysql:host=db', 'bob', 'abc12345')",
     ),
-    (
-        ("db.auth(", "changeuserpassword("),
-        late(r"""\bdb\.(?:auth|changeUserPassword)\(\s?["'][^"'\n]{1,100}["'],\s?(?P<a>["'][^"'\n]{1,300}["'])"""),
-        'db.auth("bob", "abc12345")',
-    ),
-    (
-        ("basicauth(", "login(", "bind(", "sign_in(", "authenticate("),
+    (  # the user, the password
+        ("bind(", "bind_s(", "login(", "auth(", "sign_in(", "authenticate(", "changeuserpassword(", "credentials("),
         late(
-            r"""\b(?:ldap_bind|requests\.auth\.HTTPBasicAuth|HTTPBasicAuth|BasicAuth|login|sign_in|authenticate)\(["'][^"'\n]{1,100}["'],\s?(?P<a>["'][^"'\n]{1,300}["'])"""
+            r"""(?i:(?:bind|bind_s|login|auth|sign_in|authenticate|changeuserpassword|credentials)\()(?:\$\w+,[ ]?)?"""
+            rf"""{_NAMED_USER}(?P<a>["'][^"'\n]{{1,300}}["'])"""
         ),
         'HTTPBasicAuth("bob", "abc12345")',
     ),

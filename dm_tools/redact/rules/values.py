@@ -20,6 +20,9 @@ _NOTHING = {
 }  # fmt: skip
 # Words with which a sentence goes on behind "password:" or "token": it tells of the secret and does not hold it.
 SENTENCE = _NOTHING | {
+    "active", "added", "available", "cleared", "complete", "completed", "created", "deleted", "done", "finished", "inactive",
+    "installed", "pending", "present", "ready", "refreshed", "removed", "renewed", "retry", "retrying", "rotated", "saved",
+    "skipped", "started", "stopped", "succeeded", "successful", "successfully", "unchanged", "verified", "warning",
     "a", "access", "after", "all", "already", "also", "always", "an", "and", "are", "as", "at", "audience",
     "authentication", "authorization", "auth", "bad", "be", "because", "been", "before", "being", "blank", "but", "by",
     "can", "can't", "cannot", "changed", "check", "claims", "config", "configuration", "connect", "connection",
