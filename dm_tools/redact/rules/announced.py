@@ -44,7 +44,7 @@ def new_passwords(text: str, lowered: str) -> Iterator[Span]:
 
 _HEADER = late(
     r"""\b((?:proxy-|x-amzn-)?authorization|(?:set-)?cookie2?|x-(?:api-key|auth-token|access-token|csrf-token)|apikey)"""
-    r"""(?:\\{0,7}["'])?[ \t]{0,4}(?:[:=]|,(?=[ \t]?b?["']))[ \t]{0,8}b?(\\{0,7}["'])?\[?"""
+    r"""(?:\\{0,7}["'])?[ \t]{0,4}(?:[:=]|,(?=[ \t]?b?["']))[ \t]{0,8}(?:b?(\\{0,7}["']))?\[?"""
 )
 _SCHEME = late(r"(?:bearer|basic|token|apikey|bot|key)[ \t]+", re.IGNORECASE)
 _CREDENTIAL = late(r"[^\s\"'`,;\\]{1,4000}")
@@ -70,6 +70,8 @@ def headers(text: str, lowered: str) -> Iterator[Span]:
         begin, quote, name = match.end(), match[2], match[1].lower()
         line = text.find("\n", begin, begin + MAX_VALUE)
         end = line if line >= 0 else min(len(text), begin + MAX_VALUE)
+        around = text[match.start() - 1 : match.start()]  # curl -H "Authorization: Bearer x"
+        quote = quote or (around if around and around in "\"'" and text[match.end(1)] not in "\"'\\" else None)
         if quote and (closing := text.find(quote, begin, end)) >= 0:
             end = closing
         escaped = text.find("\\r\\n", begin, end)
@@ -87,7 +89,7 @@ def headers(text: str, lowered: str) -> Iterator[Span]:
         scheme = _SCHEME.match(value)
         credential = _CREDENTIAL.match(value, scheme.end() if scheme else 0)
         other = None if scheme else _OTHER_SCHEME.match(value)
-        if other and not quote and "=" not in value and not name.endswith("authorization"):
+        if other and not match[2] and "=" not in value and not name.endswith("authorization"):
             other = None
         if other:
             yield begin + other.end(), end
@@ -98,7 +100,7 @@ def headers(text: str, lowered: str) -> Iterator[Span]:
 
 def _credential(scheme: str, value: str) -> bool:
     """Whether what follows the word is a token, and not "authentication" or `realm="..."`."""
-    if re.match(r"(?:realm|error|charset)=", value, re.IGNORECASE):
+    if re.match(r"(?:realm|error|charset)=|[.xX*]+$", value, re.IGNORECASE):
         return False
     if value.isalpha():
         return len(value) >= 20 or (scheme == "basic" and not value.islower() and not value.istitle())

@@ -41,7 +41,8 @@ _OPTIONS = [
     for program, options in _PROGRAMS
 ]
 _USERS = late(
-    r"""(?<=[ \t"'])(?:-u|-U|--user|--proxy-user)(?:["']?,?[ \t=]+)?["']?([^\s:"'%]{1,64})[:%]([^\s"',;]{2,200})"""
+    r"""(?<=[ \t"'])(?:-u|-U|--user|--proxy-user)(?:["']?,?[ \t=]+)?["']?(?:[^\s:"'%]{0,64}|\{[^\s"']{1,64}\})["']?[:%]"""
+    r"""(?:(["'])([^"'\n]{2,200})\1|([^\s"',;]{2,200}))|(?<=[ \t])-u[ \t]+["']([^\s:"']{8,200}):["']"""
 )
 _USER_PROGRAMS = late(r"\b(?:curl|wget|http|xh|smbclient|rpcclient|smbget|lftp|net)\b")
 
@@ -65,8 +66,9 @@ def options(text: str, lowered: str) -> Iterator[Span]:
                     yield span
     for match in _USER_PROGRAMS.finditer(text):
         for found in _USERS.finditer(text, match.end(), _line_end(text, match.end(), 400)):
-            if not _says_nothing(text, found.span(2)) and not found[2].startswith("//"):
-                yield found.span(2)
+            span = found.span(found.lastindex or 0)
+            if not _says_nothing(text, span) and not text.startswith("//", span[0]):
+                yield span
 
 
 # What has its password in a place of its own.
@@ -101,13 +103,15 @@ def places(text: str, lowered: str) -> Iterator[Span]:
 
 def _line_end(text: str, at: int, most: int) -> int:
     line = text.find("\n", at, at + most)
+    while line > 0 and text[line - 1] == "\\":  # a shell's command goes on in the next line
+        line = text.find("\n", line + 1, at + most)
     return line if line >= 0 else min(at + most, len(text))
 
 
 def _says_nothing(text: str, span: Span) -> bool:
     """Whether a placeholder stands there, or a word for what should."""
     value = text[slice(*span)]
-    return is_harmless(text, *span) or value.lower() in SENTENCE or (value.isalpha() and kind_of(value) is not None)
+    return is_harmless(text, *span) or value[0] in "$<[{" and value[-1] != "}" or value.lower() in SENTENCE or (value.isalpha() and kind_of(value) is not None)
 
 
 # Commands of protocols

@@ -45,9 +45,9 @@ _PREPOSITIONS = {
 }  # fmt: skip
 
 _PLACEHOLDER = late(
-    r"<(?:secret(?::\d{1,9})?|[A-Za-z][A-Za-z _-]{0,30})>|\$\{[A-Za-z_]\w{0,60}\}"
+    r"<(?:secret(?::\d{1,9})?|[A-Za-z][A-Za-z _:-]{0,30})>|\$\{[A-Za-z_]\w{0,60}\}"
     r"|\$[A-Z_][A-Z0-9_]{0,60}(?![A-Za-z0-9])"
-    r"|\$\(|\{\{|\{[A-Za-z_.]{0,40}\}|%[sdrv]\b|%\([a-z_]{1,40}\)s|[*•]{3,}|[xX]{3,}(?!\w)|\.{3}"
+    r"|\$\(|\{\{|\{[A-Za-z_.]{0,40}\}|%[sdrv]\b|%\([a-z_]{1,40}\)s|[*•]{3,}|[xX]{3,}(?!\w)|\w{0,30}?\W?\w{0,3}?[xX]{10,}(?![\w.-])|\w{3,20}\.\w{3,20}\.[xX]{10,}(?!\w)|\.{3}"
     r"|\[(?:redacted|filtered|hidden|masked|removed|omitted|secret)[^\]\n]{0,20}\]|\((?:redacted|hidden|masked|none)\)",
     re.IGNORECASE,
 )
@@ -150,6 +150,8 @@ def secret_at(text: str, begin: int, kind: Kind, name: str, direct: bool) -> Spa
     if word.isalpha() and word == word.lower() and kind_of(word) is not None:  # key=password names a field
         return None
     if kind is Kind.TOKEN and word.replace("_", "").isalpha() and word.isupper():  # token=IDENTIFIER, as parsers say
+        return None
+    if word in ("0", "1") or kind is Kind.PASSWORD and direct and len(word) == 1:
         return None
     if direct and re.fullmatch(r"[ug]id[:=]\d{1,10}", word):
         return None
@@ -291,8 +293,9 @@ def value_at(
     if first and first in "|>" and (block := _BLOCK.match(text, begin)):
         yield from _block(text, begin, block.end())
         return
-    if (first and first in "\r\n") or (first == "" and begin < len(text)):
-        yield from _below(text, begin, kind)
+    if first and first in "\r\n":
+        if not direct:
+            yield from _below(text, begin, kind)
         return
     if first and first in "{[(" and not _PLACEHOLDER.match(text, begin):
         found = list(_contained(text, begin, kind, name))
