@@ -22,10 +22,8 @@ def begins(line: str) -> int:
     """Where in a line the armour of a private key ends that is not closed in it; -1 if there is none."""
     if KEY not in line and "Private-Lines:" not in line:
         return -1
-    last = None
-    for last in _BEGIN.finditer(line):
-        pass
-    return last.end() if last and not _END.search(line, last.end()) else -1
+    end = max((match.end() for match in _BEGIN.finditer(line)), default=-1)
+    return end if end >= 0 and not _END.search(line, end) else -1
 
 
 class KeyLines:

@@ -59,10 +59,14 @@ RULES: tuple[Rule, ...] = (
     Rule(addresses.connections, ("@",), "bob:abc@tcp(db:3306)/shop"),
     Rule(addresses.emails, ("@",), "bob@example.com"),
     Rule(tokens.web_tokens, ("eyj",), "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"),
-    Rule(tokens.hashes, ("$2", "$argon2", "$1$", "$5$", "$6$", "$7$", "$y$", "$gy$", "$apr1$", "$sha1$", "$md5$", "$scram"), "$6$rounds=5000$abcdefgh"),
+    Rule(tokens.hashes, tokens.HASH_NEEDLES, "$6$rounds=5000$abcdefgh"),
     Rule(tokens.other_hashes, ("{sha", "{ssha", "pbkdf2", "scram-sha", "scrypt:"), "{SSHA}abcdefghijklmnop"),
     Rule(tokens.discord, (".",), "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"),
-    Rule(tokens.pem, ("private key", "private-lines", "private-mac"), "-----BEGIN PRIVATE KEY-----\nMIIEpAIBAAKCAQEA1234abcd\n"),
+    Rule(
+        tokens.pem,
+        ("private key", "private-lines", "private-mac"),
+        "-----BEGIN PRIVATE KEY-----\nMIIEpAIBAAKCAQEA1234abcd\n",
+    ),
     *(Rule(find, each, example) for find, each, example in tokens.VENDORS),
 )  # fmt: skip
 

@@ -45,7 +45,7 @@ _PHRASES = (
     "snmpcommunity",
     "authstring",
 )
-_PINS = {"pin", "otp", "totp", "mfa"}
+_PINS = {"pin", "otp", "totp"}
 _CODE_OWNERS = {
     "verification",
     "2fa",
@@ -68,12 +68,14 @@ _KEY_OWNERS = {
     "storage", "subscription", "webhook", "unseal", "recovery", "db", "bot", "pre", "preshared", "user", "client",
 }  # fmt: skip
 _WEAK = {
-    "auth", "authenticity", "cookie", "csrf", "hmac", "jsessionid", "jwt", "phpsessid", "salt", "session", "sessionid", "sid", "sig",
+    "auth", "authenticity", "cookie", "csrf", "hmac", "jsessionid", "jwt", "phpsessid", "salt", "session",
+    "sessionid", "sid", "sig",
     "signature", "ticket", "xsrf",
 }  # fmt: skip
 # password_file, tokenUrl, secret_name: what is said of a secret is none.
 _ABOUT = {
-    "age", "alg", "encryption", "algorithm", "arn", "attempt", "attempts", "budget", "changed", "check", "class", "command", "column", "count",
+    "age", "alg", "encryption", "algorithm", "arn", "attempt", "attempts", "budget", "changed", "check", "class",
+    "command", "column", "count",
     "created", "dir", "directory", "disabled", "enabled", "encoder", "encoding", "endpoint", "engine", "env", "error",
     "errors", "exp", "expiration", "expired", "expires", "expiry", "field", "file", "filename", "files", "format",
     "handler", "hint", "host", "id", "ids", "input", "issued", "issuer", "leeway", "len", "length", "lifetime",
@@ -93,22 +95,24 @@ _COUNTED = {
 # The same in other languages: names that are not made of A to Z, or of several words.
 FOREIGN = {
     "contraseña": Kind.PASSWORD, "contrasena": Kind.PASSWORD, "senha": Kind.PASSWORD, "passe": Kind.PASSWORD,
-    "пароль": Kind.PASSWORD, "密码": Kind.PASSWORD, "密碼": Kind.PASSWORD, "口令": Kind.PASSWORD, "パスワード": Kind.PASSWORD,
+    "пароль": Kind.PASSWORD, "密码": Kind.PASSWORD, "密碼": Kind.PASSWORD, "口令": Kind.PASSWORD,
+    "パスワード": Kind.PASSWORD,
     "비밀번호": Kind.PASSWORD, "wachtwoord": Kind.PASSWORD, "hasło": Kind.PASSWORD, "heslo": Kind.PASSWORD,
     "lösenord": Kind.PASSWORD, "şifre": Kind.PASSWORD, "parola": Kind.PASSWORD, "motdepasse": Kind.PASSWORD,
     "mot_de_passe": Kind.PASSWORD,
 }  # fmt: skip
 # Without one of these no name announces a secret: in lower case, as few and as short as can be.
 NEEDLES = (
-    "pass", "pwd", "pswd", "psk", "pw", "kennwort", "masterauth", "secret", "cred", "mnemonic", "phrase", "token", "key",
-    "auth", "cookie", "csrf", "xsrf", "hmac", "jwt", "salt", "session", "sid", "sig", "ticket", "pin", "otp", "mfa",
+    "pass", "pwd", "pswd", "psk", "pw", "kennwort", "masterauth", "secret", "cred", "mnemonic", "phrase", "token",
+    "key",
+    "auth", "cookie", "csrf", "xsrf", "hmac", "jwt", "salt", "session", "sid", "sig", "ticket", "pin", "otp",
     "authenticity", "community",
     *(f"{owner}{between}{what}" for what, owners in (("code", _CODE_OWNERS), ("answer", {"security"}))
       for owner in owners for between in ("", "_", "-", " ", ".")),
     *(name for name in FOREIGN if "pass" not in name),
 )  # fmt: skip
 # Of these, those that are in the middle of many other words: they count where a word begins.
-WHOLE_WORDS = frozenset({"key", "auth", "sid", "sig", "pin", "otp", "mfa", "salt", "cred", "session"})
+WHOLE_WORDS = frozenset({"key", "auth", "sid", "sig", "pin", "otp", "salt", "cred", "session"})
 
 
 @lru_cache(4096)

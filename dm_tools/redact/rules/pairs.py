@@ -1,4 +1,4 @@
-"""A name that announces a secret, and the value that belongs to it, in whatever notation the two stand beside each other.
+"""A name that announces a secret, and the value that belongs to it, in whatever notation the two stand.
 
 The reader goes to every place where a name may be (a needle says so), reads the identifier there, and asks what kind of
 secret it announces. Only then it looks at what is around: an assignment, an object with a name and a value, a tag, a
@@ -27,7 +27,10 @@ _NAME_BEFORE = late(r"[\w.-]{0,100}$")
 _NAME_AFTER = late(r"[\w.-]{1,120}")
 _OWNER = late(r"([A-Za-z2]{2,16})[ _-]$")
 _OWNED = {"key", "keys", "token", "phrase", "code", "answer", "string", "pin"}
-_AFTER_NAME = late(r"[ \t]#?\d{1,2}(?=[ \t]?:)|[ \t]\([^()\n]{1,60}\)(?=[ \t]?:)|[ \t](?:provided|given|is|supplied|value)(?=[ \t]?:[ \t])")
+_AFTER_NAME = late(
+    r"[ \t]#?\d{1,2}(?=[ \t]?:)|[ \t]\([^()\n]{1,60}\)(?=[ \t]?:)|[ \t](?:provided|given|is|supplied|value)"
+    r"(?=[ \t]?:[ \t])"
+)
 
 _QUOTED = r"""(?:\\{0,7}["'`]|&quot;|&#0?3[49];|&#x2[27];)"""
 _ASSIGNMENT = late(
@@ -154,10 +157,11 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
     opening = text[start - 1 : start]
     if opening and opening in "\"'" and direct and not quoted_name and text[begin : begin + 1] not in "\"'\\":
         closing = text.find(opening, begin, begin + 500)  # -e "NAME=with a blank", ["NAME=with a blank"]
-        if closing > begin and "\n" not in text[begin:closing] and " " in text[begin:closing]:
-            if not is_harmless(text, begin, closing) and not re.search(r"[ &;][\w.-]+=", text[begin:closing]):
-                yield begin, closing
-                return
+        value = text[begin : max(begin, closing)]
+        one = " " in value and "\n" not in value and not re.search(r"[ &;][\w.-]+=", value)
+        if one and not is_harmless(text, begin, closing):
+            yield begin, closing
+            return
     if kind in (Kind.PASSWORD, Kind.SECRET) and direct and opening == ";":
         brace = text.startswith("{", begin)
         stop = text.find("}" if brace else ";", begin, begin + 500)  # Server=db;User Id=app;Password=with a space;
@@ -241,11 +245,13 @@ def _attributes(text: str, start: int, end: int, kind: Kind) -> Iterator[Span]:
 
 _ROWS = r"(?!/?(?:tr|li|p|h\d|form|ul|ol|table|body|html|head|script|style|option|input|meta|thead|tbody)\b|th\b|dt\b)"
 _TAGS = late(
-    rf"""(?:["'][^<>\n]{{0,200}}>|[\])"']{{0,3}}[ \t]{{0,4}}:?\s{{0,20}}(?=<)(?!<<))(?:\s{{0,20}}<{_ROWS}[^<>]{{1,200}}>){{0,6}}\s{{0,20}}"""
+    rf"""(?:["'][^<>\n]{{0,200}}>|[\])"']{{0,3}}[ \t]{{0,4}}:?\s{{0,20}}(?=<)(?!<<))"""
+    rf"""(?:\s{{0,20}}<{_ROWS}[^<>]{{1,200}}>){{0,6}}\s{{0,20}}"""
 )
 _INPUT = late(r"""<input\b[^<>]{0,200}\bvalue\s?=\s?["']([^"'<>]{1,500})["']""")
 _CELL = late(
-    r"(?:<!\[CDATA\[)?(?:&quot;|&#0?3[49];|&#x2[27];|[\"'])?([^<>\n]{1,1000}?)(?:&quot;|&#0?3[49];|&#x2[27];|[\"'])?[ \t]*(?:\]\]>)?(?=<|$|\n)"
+    r"(?:<!\[CDATA\[)?(?:&quot;|&#0?3[49];|&#x2[27];|[\"'])?([^<>\n]{1,1000}?)(?:&quot;|&#0?3[49];|&#x2[27];|"
+    r"[\"'])?[ \t]*(?:\]\]>)?(?=<|$|\n)"
 )
 _SURE_TAG = late(r"<(?:td|dd|string|value|code|pre|kbd|strong|data)\b[^<>]*>\s*$|[\"'][^<>]*>$")
 
@@ -316,7 +322,8 @@ _CALLEE = late(
     r"""|add\w*|param|secret|env)\(\s*|(?:^|[\[({,]|[=:]\s?)\s*[\[({]\s*)[bruf]?\\{0,7}["'`](?:--?)?$|--?$"""
 )
 _FIELDS = {
-    "active", "address", "admin", "age", "app", "created", "created_at", "date", "db", "description", "email", "enabled",
+    "active", "address", "admin", "age", "app", "created", "created_at", "date", "db", "description", "email",
+    "enabled",
     "first_name", "firstname", "host", "hostname", "id", "ip", "label", "last_name", "lastname", "level", "login",
     "mail", "message", "name", "phone", "port", "role", "roles", "state", "status", "time", "title", "type", "updated",
     "updated_at", "url", "user", "user_id", "user_name", "userid", "username", "value",
@@ -343,9 +350,9 @@ def _listed(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
             or match[0].startswith((f"{quote};s:", f"{quote} "))
             or text[start - 1 : start] == "\0"
         )
-        if sure or (" " not in value and looks_like_token(value)):
-            if kind is not Kind.WEAK or is_weak_secret(value):
-                yield span
+        likely = sure or (" " not in value and looks_like_token(value))
+        if likely and (kind is not Kind.WEAK or is_weak_secret(value)):
+            yield span
         return
     term = _TERM.match(text, end) if text[start - 1 : start] in ("{", "(") and start else None
     if term and not is_harmless(text, *term.span(2)) and term[2].lower() not in _FIELDS:
@@ -390,7 +397,18 @@ _SETS = late(
     r"(?i:(?:^|\n|[\s\"'`])(?:env|arg|setenv|set|export|config set|configure set)[\"']?[ \t]+[\"']?|(?:^|\n)[ \t]*)$"
 )
 _QUOTED_TOKEN = late(r"""["'](?=[^"'\n]{0,40}\d)(?=[^"'\n]{0,40}[A-Za-z])([\w-]{8,500})["']""")
-_SETTINGS = {"psk", "wpa-psk", "wpa_psk", "remote_password", "requirepass", "masterauth", "masterpass", "rootpw", "bindpw", "rootdn_pw"}
+_SETTINGS = {
+    "psk",
+    "wpa-psk",
+    "wpa_psk",
+    "remote_password",
+    "requirepass",
+    "masterauth",
+    "masterpass",
+    "rootpw",
+    "bindpw",
+    "rootdn_pw",
+}
 
 
 def _spaced(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
@@ -423,7 +441,7 @@ def _spaced(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
     if (
         (setting and name.lower() != "rootpw")
         or looks_like_token(bare[0])
-        or (name.isupper() and variable and not before.strip("\n \t") == "")
+        or (name.isupper() and variable and before.strip("\n \t"))
         or setting
     ):
         yield bare.span()
@@ -432,10 +450,12 @@ def _spaced(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
 # password for user admin is x; the key x; password changed from 'x' to 'y'
 
 _IS = late(
-    r"(?:[ \t](?:for|of|to)[ \t][^:=\n]{1,60}?)?[ \t](?:is|was|are|will be)(?:[ \t](?:now|set|changed|reset))?(?:[ \t]to)?[ \t]?:?[ \t]+(?:<\w+>)?"
+    r"(?:[ \t](?:for|of|to)[ \t][^:=\n]{1,60}?)?[ \t](?:is|was|are|will be)(?:[ \t](?:now|set|changed|reset)"
+    r")?(?:[ \t]to)?[ \t]?:?[ \t]+(?:<\w+>)?"
 )
 _TO = late(
-    r"(?:[ \t](?:for|of)[ \t][^:=\n]{1,60}?)?[ \t](?:(?:was |has been |is )?(?:now )?(?:set|changed|reset|updated)[ \t]to[ \t]?:?|to:)[ \t]+"
+    r"(?:[ \t](?:for|of)[ \t][^:=\n]{1,60}?)?[ \t](?:(?:was |has been |is )?(?:now )?(?:set|changed|reset|updated)"
+    r"[ \t]to[ \t]?:?|to:)[ \t]+"
 )
 _FROM_TO = late(r"""[ \t]\w{2,10}[ \t]from[ \t](["'`])(.{1,200}?)\1[ \t]to[ \t]\1(.{1,200}?)\1""")
 _FOR = late(r"[ \t](?:for|of|zur|für|de|pour|para)[ \t][^:=\n]{1,60}?[ \t]?(?:[:：]|=)[ \t]+")
@@ -455,8 +475,7 @@ def _told(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Sp
     if not match and kind in (Kind.PASSWORD, Kind.PIN):
         match = _FOR.match(text, end)
     if match:
-        for begin, stop in value_at(text, match.end(), kind, name, direct=False, told=True):
-            yield begin, stop
+        yield from value_at(text, match.end(), kind, name, direct=False, told=True)
         return
     if kind is Kind.SECRET and name.lower() not in ("key", "keys"):
         return

@@ -1,4 +1,4 @@
-"""Secrets that a program's own language announces: options of command lines, commands of protocols, statements of SQL."""
+"""Secrets that a program's own language announces: command lines, commands of protocols, statements of SQL."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ _OPTIONS = [
     for program, options in _PROGRAMS
 ]
 _USERS = late(
-    r"""(?<=[ \t"'])(?:-u|-U|--user|--proxy-user)(?:["']?,?[ \t=]+)?["']?(?:[^\s:"'%]{0,64}|\{[^\s"']{1,64}\})["']?[:%]"""
+    r"""(?<=[ \t"'])(?:-u|-U|--user|--proxy-user)(?:["']?,?[ \t=]+)?["']?(?:[^\s:"'%]{0,64}|\{[^\s"']{1,64}\})"""
+    r"""["']?[:%]"""
     r"""(?:(["'])([^"'\n]{2,200})\1|([^\s"',;]{2,200}))|(?<=[ \t])-u[ \t]+["']([^\s:"']{8,200}):["']"""
 )
 _USER_PROGRAMS = late(r"\b(?:curl|wget|http|xh|smbclient|rpcclient|smbget|lftp|net)\b")
@@ -74,10 +75,12 @@ def options(text: str, lowered: str) -> Iterator[Span]:
 # What has its password in a place of its own.
 _PLACES = late(
     r"""\bhtpasswd[ \t]+-\w*b\w*[ \t]+(?:\S+[ \t]+)??\S+[ \t]+(?P<a>[^\s"'|;&]{3,200})(?=[ \t]*(?:$|\n|["'|;&]))"""
-    r"""|\b(?:rabbitmqctl|ejabberdctl|svnserve)[ \t]+(?:add_user|change_password|authenticate_user|register)[ \t]+["']?[^\s"']+["']?[ \t]+["']?(?P<b>[^\s"']{2,200})"""
+    r"""|\b(?:rabbitmqctl|ejabberdctl|svnserve)[ \t]+(?:add_user|change_password|authenticate_user|register)"""
+    r"""[ \t]+["']?[^\s"']+["']?[ \t]+["']?(?P<b>[^\s"']{2,200})"""
     r"""|\bnet(?:\.exe)?[ \t]+use\b[^\n]{1,200}?/user:\S+[ \t]+(?P<c>[^\s/]\S{2,200})"""
     r"""|\bvault[ \t]+login[ \t]+(?!-)(?P<d>[^\s=]{4,300})(?=\s|$)"""
-    r"""|\b(?:echo|printf)[ \t]+(?:-n[ \t]+|'%s'[ \t]+)?["']?(?P<e>[^\s"'|:]{3,300})["']?[ \t]*\|[^\n|]{0,100}(?:--password-stdin|--stdin|sudo[ \t]+-S|passwd\b|cryptsetup)"""
+    r"""|\b(?:echo|printf)[ \t]+(?:-n[ \t]+|'%s'[ \t]+)?["']?(?P<e>[^\s"'|:]{3,300})["']?[ \t]*\|[^\n|"""
+    r"""]{0,100}(?:--password-stdin|--stdin|sudo[ \t]+-S|passwd\b|cryptsetup)"""
     r"""|\b(?:echo|printf)[ \t]+["']?[\w.-]{1,64}:(?P<f>[^\s"'|]{2,300})["']?[ \t]*\|[ \t]*(?:sudo[ \t]+)?chpasswd"""
     r"""|(?<![\w:])pass:(?P<g>[^\s"',;]{3,200})(?=[\s"']|$)"""
     r"""|--password-command[ =]["'](?:echo|printf)[ \t]+(?P<h>[^\s"']{3,200})"""
@@ -88,7 +91,8 @@ _PLACES = late(
 
 
 PLACE_NEEDLES = (
-    "htpasswd", "rabbitmqctl", "ejabberdctl", " use ", "vault login", "--password-stdin", "--stdin", "sudo -s", "chpasswd",
+    "htpasswd", "rabbitmqctl", "ejabberdctl", " use ", "vault login", "--password-stdin", "--stdin", "sudo -s",
+    "chpasswd",
     "cryptsetup", "| passwd", "|passwd", "pass:", "-password-command", "lftp", "wpa_passphrase", "sqlplus",
 )  # fmt: skip
 
@@ -111,7 +115,12 @@ def _line_end(text: str, at: int, most: int) -> int:
 def _says_nothing(text: str, span: Span) -> bool:
     """Whether a placeholder stands there, or a word for what should."""
     value = text[slice(*span)]
-    return is_harmless(text, *span) or value[0] in "$<[{" and value[-1] != "}" or value.lower() in SENTENCE or (value.isalpha() and kind_of(value) is not None)
+    return (
+        is_harmless(text, *span)
+        or (value[0] in "$<[{" and value[-1] != "}")
+        or value.lower() in SENTENCE
+        or (value.isalpha() and kind_of(value) is not None)
+    )
 
 
 # Commands of protocols
@@ -126,7 +135,7 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     (  # Redis: AUTH [user] password, as a line of its own or as MONITOR prints it
         ("auth",),
         late(
-            rf"""(?:{_START}|\b)(?i:(?<=")auth2?"|AUTH2?)[ \t]+(?!{_MECHANISMS}(?![\w-]))"""
+            rf"""(?:(?i:(?<=")auth2?"|(?:^|\n)auth)|\bAUTH2?)[ \t]+(?!{_MECHANISMS}(?![\w-]))"""
             r"""(?:(?P<user>"[^"\n]{1,100}"|[\w.@-]{1,100})[ \t]+)??(?P<a>"[^"\n]{1,300}"|[^\s"']{4,300})"""
             r"""(?=["'`)\\]|[ \t]*(?:$|\n|"?SETNAME|"?KEYS))"""
         ),
@@ -159,7 +168,8 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     (  # IMAP
         ("login ",),
         late(
-            r"""(?:\b[A-Za-z]{0,6}\d{1,8}|[*.+])[ \t](?i:LOGIN)[ \t]+(?:"[^"\n]{1,200}"|[^\s"{]{1,200})[ \t]+"""
+            r"""(?:(?:\b[A-Za-z]{1,6}\d{1,8}|[*.+])[ \t](?i:LOGIN)|\b\d{1,8}[ \t](?:LOGIN|"""
+            r"""login(?=[^\n]{1,200}\{\d)))[ \t]+(?:"[^"\n]{1,200}"|[^\s"{]{0,199}[^\s"{:])[ \t]+"""
             r"""(?P<a>"[^"\n]{1,300}"|\{\d{1,4}\+?\}(?:\r?\n)?[^\s]{1,300}|[^\s"]{3,300})(?=\s|$)"""
         ),
         "a1 LOGIN bob abc12345",
@@ -198,7 +208,11 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         ),
         "Sec-WebSocket-Protocol: bearer, abc12345",
     ),
-    (("new value: ",), late(r"\bNew value: (?P<a>\S{6,200})"), "New value: abc12345"),  # of elasticsearch-reset-password
+    (
+        ("new value: ",),
+        late(r"\bNew value: (?P<a>\S{6,200})"),
+        "New value: abc12345",
+    ),  # of elasticsearch-reset-password
     (("stats auth ",), late(r"\bstats auth [^\s:]{1,60}:(?P<a>\S{3,200})"), "stats auth bob:abc12345"),  # HAProxy's
     (  # .pgpass
         (":5432:", ":3306:", ":*:"),
@@ -259,16 +273,21 @@ COMMANDS = [(_command(expression), needles, example) for needles, expression, ex
 # Statements of SQL
 
 _STATEMENTS = (
-    late(r"""(?i:\bidentified[ \t]+(?:with[ \t]+["'`]?\w{1,60}["'`]?[ \t]+)?(?:by(?:[ \t]+password)?|as(?=[ \t]+["'])))[ \t]+"""),
     late(
-        r"""(?i:\bset[ \t]+password[ \t]+(?:for[ \t]+[^=\n;]{1,200}?)?(?:=|to)[ \t]{0,4}(?:(?:old_)?password\()?)[ \t]{0,2}(?=["'])"""
+        r"""(?i:(?<!revision )\bidentified[ \t]+(?:with[ \t]+["'`]?\w{1,60}["'`]?[ \t]+)?"""
+        r"""(?:by(?:[ \t]+password)?|as(?=[ \t]+["'])))[ \t]+"""
+    ),
+    late(
+        r"""(?i:\bset[ \t]+password[ \t]+(?:for[ \t]+[^=\n;]{1,200}?)?(?:=|to)[ \t]{0,4}(?:(?:old_)?password\()?)"""
+        r"""[ \t]{0,2}(?=["'])"""
     ),
     late(r"""(?i:\bpgp_(?:sym|pub)_(?:en|de)crypt(?:_bytea)?\((?:[^(),\n]{1,500}),)[ \t]?(?=["'])"""),
     late(r"""(?i:\b(?:aes|des)_(?:en|de)crypt\((?:[^(),\n]{1,500}),)[ \t]?(?=["'])"""),
     late(r"""(?i:\bcrypt\()(?=["'])"""),
 )
 _INSERT = late(
-    r"""(?i:\b(?:insert|replace)(?:[ \t]+ignore)?[ \t]+into[ \t]+)["'`\w.\[\]]{1,100}\s{0,4}\(([^()\n]{1,1000})\)\s{0,4}(?i:values)\s{0,4}"""
+    r"""(?i:\b(?:insert|replace)(?:[ \t]+ignore)?[ \t]+into[ \t]+)["'`\w.\[\]]{1,100}\s{0,4}\(([^()\n]{1,1000})"""
+    r"""\)\s{0,4}(?i:values)\s{0,4}"""
 )
 _ROW = late(r"""\(((?:[^()'\n]|'(?:[^'\n]|''){0,500}'|\([^()\n]{0,200}\)){1,2000})\)\s?,?\s?""")
 _CELL = late(

@@ -35,6 +35,12 @@ def web_tokens(text: str, lowered: str) -> Iterator[Span]:
         yield match.span()
 
 
+HASH_NEEDLES = (
+    *(f"${each}" for each in ("2", "argon2", "scram")),
+    *(f"${each}$" for each in ("1", "5", "6", "7", "y", "gy", "apr1", "sha1", "md5")),
+)
+
+
 def hashes(text: str, lowered: str) -> Iterator[Span]:
     """Hashes of passwords in crypt's form: $2b$..., $argon2id$..."""
     for match in _HASH.finditer(text):
@@ -62,8 +68,10 @@ _MAKERS: tuple[tuple[str, str], ...] = (
     ("v1.0-", r"[a-f0-9]{24}-[a-f0-9]{20,146}"), ("fo1_", r"[\w-]{30,64}"), ("fm1r_", r"[A-Za-z0-9+/]{30,2000}={0,3}"),
     ("fm2_", r"[A-Za-z0-9+/]{30,2000}={0,3}"), ("HRKU-", r"[\w-]{20,64}"), ("nfp_", r"[A-Za-z0-9]{20,64}"),
     ("tskey-", r"[\w-]{10,128}"), ("pul-", r"[a-f0-9]{40}"), ("hvs.", r"[\w-]{20,255}"), ("hvb.", r"[\w-]{20,400}"),
-    ("hvr.", r"[\w-]{20,400}"), ("dp.pt.", r"[A-Za-z0-9]{20,64}"), ("dp.st.", r"[\w.]{20,80}"), ("dp.ct.", r"[A-Za-z0-9]{20,64}"),
-    ("dapi", r"[0-9a-f]{32}(?:-\d)?"), ("pscale_", r"(?:tkn|pw|oauth)_[\w=.-]{20,64}"), ("sha256~", r"[\w-]{40,46}(?![\w-])"),
+    ("hvr.", r"[\w-]{20,400}"), ("dp.pt.", r"[A-Za-z0-9]{20,64}"), ("dp.st.", r"[\w.]{20,80}"),
+    ("dp.ct.", r"[A-Za-z0-9]{20,64}"),
+    ("dapi", r"[0-9a-f]{32}(?:-\d)?"), ("pscale_", r"(?:tkn|pw|oauth)_[\w=.-]{20,64}"),
+    ("sha256~", r"[\w-]{40,46}(?![\w-])"),
     ("dt0c01.", r"[A-Za-z0-9]{24}\.[A-Za-z0-9]{20,64}"), ("ops_eyJ", r"[A-Za-z0-9+/]{40,2000}={0,3}"),
     ("A3-", r"[A-Z0-9]{6}-(?:[A-Z0-9]{5,11}-){3,4}[A-Z0-9]{5}"), ("AGE-SECRET-KEY-1", r"[A-Z0-9]{20,64}"),
     ("K10", r"[0-9a-zA-Z]{4,128}::[\w-]{1,40}:[\w.-]{4,128}"), ("SWMTKN-1-", r"[a-z0-9]{20,60}-[a-z0-9]{10,40}"),
@@ -73,32 +81,46 @@ _MAKERS: tuple[tuple[str, str], ...] = (
     *((f"{each}-", r"[\w.-]{16,300}") for each in (
         "glpat", "glptt", "gldt", "glrt", "glft", "glsoat", "glcbt", "glagent", "glimt", "gloas", "glffct",
     )),
-    ("GR1348941", r"[\w-]{20}"), ("ATATT3", r"[\w=-]{20,300}"), ("ATCTT3", r"[\w=-]{20,300}"), ("ATBB", r"[A-Za-z0-9]{32}(?![A-Za-z0-9])"),
+    ("GR1348941", r"[\w-]{20}"), ("ATATT3", r"[\w=-]{20,300}"), ("ATCTT3", r"[\w=-]{20,300}"),
+    ("ATBB", r"[A-Za-z0-9]{32}(?![A-Za-z0-9])"),
     ("npm_", r"[A-Za-z0-9]{30,64}"), ("pypi-Ag", r"[\w-]{16,1000}"), ("rubygems_", r"[a-f0-9]{40,48}"),
     ("CLOJARS_", r"[a-z0-9]{40,60}"), ("dckr_pat_", r"[\w-]{20,64}"), ("dckr_oat_", r"[\w-]{20,64}"),
     ("AKCp", r"[A-Za-z0-9]{40,80}"), ("cmVmd", r"[A-Za-z0-9]{50,64}"), ("oy2", r"[a-z0-9]{43}(?![A-Za-z0-9])"),
-    ("sgp_", r"(?:[a-fA-F0-9]{16}_|local_)?[a-fA-F0-9]{40}"), ("sq0", r"(?:atp|csp|idp)-[\w-]{20,64}"), ("CCIPAT_", r"\w{20,80}"),
+    ("sgp_", r"(?:[a-fA-F0-9]{16}_|local_)?[a-fA-F0-9]{40}"), ("sq0", r"(?:atp|csp|idp)-[\w-]{20,64}"),
+    ("CCIPAT_", r"\w{20,80}"),
     ("bkua_", r"[a-z0-9]{40}"), ("sqp_", r"[a-f0-9]{40}"), ("squ_", r"[a-f0-9]{40}"), ("pnu_", r"[A-Za-z0-9]{36}"),
     # talk and mail
-    ("xoxa-", r"[\w.-]{10,255}"), ("xoxb-", r"[\w.-]{10,255}"), ("xoxe-", r"[\w.-]{10,255}"), ("xoxe.", r"[\w.-]{10,255}"),
-    ("xoxo-", r"[\w.-]{10,255}"), ("xoxp-", r"[\w.-]{10,255}"), ("xoxr-", r"[\w.-]{10,255}"), ("xoxs-", r"[\w.-]{10,255}"),
-    ("xoxc-", r"[\w.-]{10,255}"), ("xoxd-", r"[\w%.-]{10,255}"), ("xapp-", r"[\w-]{20,255}"), ("SG.", r"[\w-]{16,64}\.[\w-]{16,64}"),
-    ("xkeysib-", r"[a-f0-9]{40,64}(?:-[A-Za-z0-9]{8,16})?"), ("key-", r"[0-9a-f]{32}(?![0-9a-f])"), ("re_", r"[A-Za-z0-9]{8}_[A-Za-z0-9]{16,32}"),
+    ("xoxa-", r"[\w.-]{10,255}"), ("xoxb-", r"[\w.-]{10,255}"), ("xoxe-", r"[\w.-]{10,255}"),
+    ("xoxe.", r"[\w.-]{10,255}"),
+    ("xoxo-", r"[\w.-]{10,255}"), ("xoxp-", r"[\w.-]{10,255}"), ("xoxr-", r"[\w.-]{10,255}"),
+    ("xoxs-", r"[\w.-]{10,255}"),
+    ("xoxc-", r"[\w.-]{10,255}"), ("xoxd-", r"[\w%.-]{10,255}"), ("xapp-", r"[\w-]{20,255}"),
+    ("SG.", r"[\w-]{16,64}\.[\w-]{16,64}"),
+    ("xkeysib-", r"[a-f0-9]{40,64}(?:-[A-Za-z0-9]{8,16})?"), ("key-", r"[0-9a-f]{32}(?![0-9a-f])"),
+    ("re_", r"[A-Za-z0-9]{8}_[A-Za-z0-9]{16,32}"),
     ("EAAM", r"[A-Za-z0-9]{50,300}"), ("EAAC", r"[A-Za-z0-9]{50,300}"), ("PMAK-", r"[a-f0-9]{20,24}-[a-f0-9]{20,34}"),
     # money and shops
     *((f"{kind}_{where}_", r"\w{10,255}") for kind in ("sk", "rk") for where in ("live", "test", "prod")),
-    ("whsec_", r"[A-Za-z0-9+/=]{16,128}"), ("shpat_", r"[A-Fa-f0-9]{32}"), ("shpca_", r"[A-Fa-f0-9]{32}"), ("shppa_", r"[A-Fa-f0-9]{32}"),
+    ("whsec_", r"[A-Za-z0-9+/=]{16,128}"), ("shpat_", r"[A-Fa-f0-9]{32}"), ("shpca_", r"[A-Fa-f0-9]{32}"),
+    ("shppa_", r"[A-Fa-f0-9]{32}"),
     ("shpss_", r"[A-Fa-f0-9]{32}"), ("shippo_", r"(?:live|test)_[a-fA-F0-9]{30,40}"), ("EZAK", r"[A-Za-z0-9]{54}"),
     ("FLWSECK", r"(?:_TEST)?-[A-Za-z0-9]{12,40}(?:-X)?"), ("access_token$production$", r"[a-z0-9]{16}\$[a-f0-9]{32}"),
     # models
-    ("sk-ant-", r"[\w-]{16,255}"), ("hf_", r"[A-Za-z0-9]{20,64}"), ("api_org_", r"[A-Za-z0-9]{30,40}"), ("gsk_", r"[A-Za-z0-9]{20,128}"),
-    ("r8_", r"[A-Za-z0-9]{20,64}"), ("xai-", r"[A-Za-z0-9]{20,128}"), ("pplx-", r"[A-Za-z0-9]{20,128}"), ("nvapi-", r"[\w-]{20,128}"),
+    ("sk-ant-", r"[\w-]{16,255}"), ("hf_", r"[A-Za-z0-9]{20,64}"), ("api_org_", r"[A-Za-z0-9]{30,40}"),
+    ("gsk_", r"[A-Za-z0-9]{20,128}"),
+    ("r8_", r"[A-Za-z0-9]{20,64}"), ("xai-", r"[A-Za-z0-9]{20,128}"), ("pplx-", r"[A-Za-z0-9]{20,128}"),
+    ("nvapi-", r"[\w-]{20,128}"),
     # watching and organising
-    ("glsa_", r"[\w+/=]{20,255}"), ("glc_", r"[\w+/=]{20,400}"), ("sntrys_", r"[\w+/=-]{20,500}"), ("sntryu_", r"[\w+/=-]{20,500}"),
-    ("NRAK-", r"[A-Z0-9]{20,40}"), ("NRII-", r"[\w-]{20,40}"), ("NRJS-", r"[a-f0-9]{19}"), ("lin_api_", r"[A-Za-z0-9]{20,64}"),
-    ("ntn_", r"[A-Za-z0-9]{20,64}"), ("secret_", r"[A-Za-z0-9]{32,64}"), ("figd_", r"[\w-]{20,64}"), ("phc_", r"\w{20,64}"), ("phx_", r"\w{20,64}"),
-    ("duffel_", r"(?:test|live)_[\w=-]{30,50}"), ("rdme_", r"[a-z0-9]{40,70}"), ("p8e-", r"[A-Za-z0-9]{32}"), ("sm_pat_", r"[A-Za-z0-9]{16}"),
-    ("sm_aat_", r"[A-Za-z0-9]{16}"), ("sm_sat_", r"[A-Za-z0-9]{16}"), ("ico-", r"[A-Za-z0-9]{32}"), ("API-", r"[A-Z0-9]{26}(?![A-Z0-9])"),
+    ("glsa_", r"[\w+/=]{20,255}"), ("glc_", r"[\w+/=]{20,400}"), ("sntrys_", r"[\w+/=-]{20,500}"),
+    ("sntryu_", r"[\w+/=-]{20,500}"),
+    ("NRAK-", r"[A-Z0-9]{20,40}"), ("NRII-", r"[\w-]{20,40}"), ("NRJS-", r"[a-f0-9]{19}"),
+    ("lin_api_", r"[A-Za-z0-9]{20,64}"),
+    ("ntn_", r"[A-Za-z0-9]{20,64}"), ("secret_", r"[A-Za-z0-9]{32,64}"), ("figd_", r"[\w-]{20,64}"),
+    ("phc_", r"\w{20,64}"), ("phx_", r"\w{20,64}"),
+    ("duffel_", r"(?:test|live)_[\w=-]{30,50}"), ("rdme_", r"[a-z0-9]{40,70}"), ("p8e-", r"[A-Za-z0-9]{32}"),
+    ("sm_pat_", r"[A-Za-z0-9]{16}"),
+    ("sm_aat_", r"[A-Za-z0-9]{16}"), ("sm_sat_", r"[A-Za-z0-9]{16}"), ("ico-", r"[A-Za-z0-9]{32}"),
+    ("API-", r"[A-Z0-9]{26}(?![A-Z0-9])"),
     ("tk-us-", r"[\w-]{40,48}"), ("fio-u-", r"[\w=-]{40,64}"), ("4b1d", r"[A-Za-z0-9]{38}(?![A-Za-z0-9])"),
 )  # fmt: skip
 # Others say what they are by something in their middle: what a text must hold, the expression, an example.
@@ -111,7 +133,8 @@ _SHAPES: tuple[tuple[str, str, str], ...] = (
     (".atlasv1.", r"(?<![A-Za-z0-9])[A-Za-z0-9]{14}\.atlasv1\.[\w=-]{20,80}", "abcdefghijklmn.atlasv1." + "a1" * 30),
     ("_mmk", r"(?<![A-Za-z0-9])[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk(?![A-Za-z0-9])", "abcdef_" + "a" * 29 + "_mmk"),
     ("pat", r"(?<![A-Za-z0-9])pat[A-Za-z0-9]{14}\.[a-f0-9]{64}", "pat" + "a" * 14 + "." + "0a" * 32),
-    ("sat.", r"(?<![A-Za-z0-9])[ps]at\.[\w-]{22}\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{20}", "sat." + "a" * 22 + "." + "b" * 24 + "." + "c" * 20),
+    ("sat.", r"(?<![A-Za-z0-9])[ps]at\.[\w-]{22}\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{20}",
+    "sat." + "a" * 22 + "." + "b" * 24 + "." + "c" * 20),
     ("zxlk", r"(?<![A-Za-z0-9+/])ZXlK[A-Za-z0-9+/]{40,4000}={0,2}", "ZXlK" + "aGJHY2lP" * 6),
 )  # fmt: skip
 

@@ -15,13 +15,17 @@ _NOTHING = {
     "", "null", "none", "nil", "undefined", "unset", "empty", "true", "false", "yes", "no", "redacted", "hidden",
     "masked", "filtered", "removed", "omitted", "str", "string", "bytes", "text", "varchar", "secretstr", "optional",
     "any", "object", "nan", "n/a", "missing", "invalid", "expired", "required", "incorrect", "unknown", "wrong",
-    "revoked", "denied", "mismatch", "failed", "ok", "integer", "boolean", "blob", "password", "passwd", "secret", "token",
-    "passphrase", "credentials", "api_key", "apikey", "default", "disabled", "enabled", "basic", "bearer", "plain", "login",
+    "revoked", "denied", "mismatch", "failed", "ok", "integer", "boolean", "blob", "password", "passwd", "secret",
+    "token",
+    "passphrase", "credentials", "api_key", "apikey", "default", "disabled", "enabled", "basic", "bearer", "plain",
+    "login",
 }  # fmt: skip
 # Words with which a sentence goes on behind "password:" or "token": it tells of the secret and does not hold it.
 SENTENCE = _NOTHING | {
-    "active", "added", "available", "cleared", "complete", "completed", "created", "deleted", "done", "finished", "inactive",
-    "installed", "pending", "present", "ready", "refreshed", "removed", "renewed", "retry", "retrying", "rotated", "saved",
+    "active", "added", "available", "cleared", "complete", "completed", "created", "deleted", "done", "finished",
+    "inactive",
+    "installed", "pending", "present", "ready", "refreshed", "removed", "renewed", "retry", "retrying", "rotated",
+    "saved",
     "skipped", "started", "stopped", "succeeded", "successful", "successfully", "unchanged", "verified", "warning",
     "a", "access", "after", "all", "already", "also", "always", "an", "and", "are", "as", "at", "audience",
     "authentication", "authorization", "auth", "bad", "be", "because", "been", "before", "being", "blank", "but", "by",
@@ -47,7 +51,7 @@ _PREPOSITIONS = {
 _PLACEHOLDER = late(
     r"<(?:secret(?::\d{1,9})?|[A-Za-z][A-Za-z _:-]{0,30})>|\$\{[A-Za-z_]\w{0,60}\}"
     r"|\$[A-Z_][A-Z0-9_]{0,60}(?![A-Za-z0-9])"
-    r"|\$\(|\{\{|\{[A-Za-z_.]{0,40}\}|%[sdrv]\b|%\([a-z_]{1,40}\)s|[*•]{3,}|[xX]{3,}(?!\w)|\w{0,30}?\W?\w{0,3}?[xX]{10,}(?![\w.-])|\w{3,20}\.\w{3,20}\.[xX]{10,}(?!\w)|\.{3}"
+    r"|\$\(|\{\{|\{[A-Za-z_.]{0,40}\}|%[sdrv]\b|%\([a-z_]{1,40}\)s|\$2[abxy]?\$\d\d\$\.{3}|[*•]{3,}|[xX]{3,}(?!\w)|\w{0,30}?\W?\w{0,3}?[xX]{10,}(?![\w.-])|\w{3,20}\.\w{3,20}\.[xX]{10,}(?!\w)|\.{3}"
     r"|\[(?:redacted|filtered|hidden|masked|removed|omitted|secret)[^\]\n]{0,20}\]|\((?:redacted|hidden|masked|none)\)",
     re.IGNORECASE,
 )
@@ -149,9 +153,13 @@ def secret_at(text: str, begin: int, kind: Kind, name: str, direct: bool) -> Spa
         return (begin, begin + len(word)) if _is_pin(word) else None
     if word.isalpha() and word == word.lower() and kind_of(word) is not None:  # key=password names a field
         return None
+    if (
+        not direct and "_" in word and word.isupper() and word.replace("_", "").isalpha()
+    ):  # "credentials: DB_PASSWORD ..."
+        return None
     if kind is Kind.TOKEN and word.replace("_", "").isalpha() and word.isupper():  # token=IDENTIFIER, as parsers say
         return None
-    if word in ("0", "1") or kind is Kind.PASSWORD and direct and len(word) == 1:
+    if word in ("0", "1") or (kind is Kind.PASSWORD and direct and len(word) == 1):
         return None
     if direct and re.fullmatch(r"[ug]id[:=]\d{1,10}", word):
         return None
@@ -216,11 +224,13 @@ def _quoted_secret(text: str, begin: int, end: int, kind: Kind) -> bool:
 # What stands between a separator and a value: a type, a tag, a call that only wraps it.
 _WRAPPED = late(
     r"""(?:!!?[\w/!-]{1,30}[ \t]+|&\w{1,30}[ \t]+(?=["'\w])|"""
-    r"""(?:&?(?:'?static[ \t])?(?:mut[ \t])?(?:str|string|text|bytes|char|varchar|SecretStr|Optional\[str\]|String|Vec<u8>)"""
+    r"""(?:&?(?:'?static[ \t])?(?:mut[ \t])?(?:str|string|text|bytes|char|varchar|SecretStr|Optional\[str\]|"""
+    r"""String|Vec<u8>)"""
     r"""(?:\(\d{1,6}\)|\[\])?[ \t\n]{0,8}=?[ \t]?(?=["'\\]|<<))|"""
     r"""\s{0,40}string\(\d{1,6}\)\s(?=")|"""
     r"""(?!(?i:[\w.:]*(?:get|env|read|load|fetch|find|lookup|open|file|input|prompt|raise|error|config|request|param|print"""
-    r"""|log|format|exception|valid|requir)\w*)\()(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\([ \t]?(?=[brN]?\\{0,7}["']|Some\()){1,3}"""
+    r"""|log|format|exception|valid|requir)\w*)\()(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\([ \t]?(?=[brN]?\\{0,7}["']|"""
+    r"""Some\()){1,3}"""
 )
 _TRIPLE = late(r"""(\"\"\"|\'\'\')(.{1,2000}?)\1""", re.DOTALL)
 _BETWEEN = late(
@@ -229,7 +239,8 @@ _BETWEEN = late(
 )
 _BLOCK = late(r"[|>][+-]?\d?[ \t]*\r?\n")
 _NEXT_LINE = late(
-    r"[ \t]*\r?\n(?:[ \t]*\r?\n){0,2}([ \t]*)(?:[|>$#*-]{1,2}[ \t]+)?([^\s\"'`{}\[\]<>:=,;]\S{2,300}|[\"'][^\n\"']{3,300}[\"'])[ \t]*(?=\r?\n|$)"
+    r"[ \t]*\r?\n(?:[ \t]*\r?\n){0,2}([ \t]*)(?:[|>$#*-]{1,2}[ \t]+)?([^\s\"'`{}\[\]<>:=,;]\S{2,300}|"
+    r"[\"'][^\n\"']{3,300}[\"'])[ \t]*(?=\r?\n|$)"
 )
 _ITEM = late(
     r"""(?:["']?([\w.-]{1,60})["']?\s?(?:=>|[:=])\s?)?(?:[bruN]?(\\{0,7}["'])((?:(?!\2)[^\\\n]|\\(?!["'])|\\.){0,500}?)\2|([^\s"'\[\]{}(),:=]{1,200}))"""
@@ -307,10 +318,9 @@ def value_at(
         and not direct
         and name.lower().startswith("cred")
         and (user := _CREDENTIALS.match(text, begin))
-    ):
-        if not is_harmless(text, *user.span(1)):
-            yield user.span(1)
-            return
+    ) and not is_harmless(text, *user.span(1)):
+        yield user.span(1)
+        return
     span = secret_at(text, begin, kind, name, direct)
     if span is None:
         return
@@ -323,7 +333,8 @@ def value_at(
         yield span[0], span[0] + len(word)
         return
     if at_line_start and kind in (Kind.PASSWORD, Kind.SECRET) and not QUOTE.match(text, begin):
-        span = span[0], _line(text, span[1])
+        first_word = BARE.match(text, span[0])
+        span = span[0], _line(text, first_word.end() if first_word else span[1])
     if kind is Kind.PASSWORD and not direct and (pair := _USER_THEN.match(text, span[0])):
         span = pair.span(1)
     yield span
@@ -378,7 +389,7 @@ def _contained(text: str, begin: int, kind: Kind, name: str) -> Iterator[Span]:
     closing = text.find({"{": "}", "[": "]", "(": ")"}[opening], begin + 1, begin + _MAX_CONTAINER)
     if closing < 0:
         return
-    many = name.lower().rstrip("\"'").endswith("s") and kind is not Kind.WEAK
+    many = name.lower().endswith(("passwords", "secrets", "tokens", "keys")) and kind is not Kind.WEAK
     items = list(_ITEM.finditer(text, begin + 1, closing))
     if opening == "(" and len(items) == 2 and all(each[2] and not each[1] for each in items):
         items = items[1:]
