@@ -19,6 +19,9 @@ from dm_tools.collect.environment import secrets
 from tests.conftest import ROOT
 
 FOLDER = ROOT / "tests/data/secrets"
+FOLDERS = (FOLDER, FOLDER / "fresh")
+# What is announced and not found: nothing in the text itself says which of the statement's values is the password.
+STILL_OPEN = {"""cursor.execute("ALTER USER x IDENTIFIED BY %s", ('pyParam1',))"""}
 PIECE = 6  # so many characters of a secret that stand together are a leak
 
 
@@ -33,7 +36,7 @@ class Announced:
 
     def leaked(self, redacted: str) -> list[str]:
         """The secrets of which a piece came out."""
-        return [secret for secret in self.secrets if _comes_out(secret, redacted, self.rest)]
+        return [secret for secret in self.secrets if comes_out(secret, redacted, self.rest)]
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,11 @@ class Known:
     def leaked(self) -> bool:
         """Whether a piece of the secret came out, in the form that it had in the text."""
         redactor = redact.Redactor(known=secrets(self.container))
-        return _comes_out(self.form, redactor.redact(self.text), "")
+        return comes_out(self.form, redactor.redact(self.text), "")
 
 
-def _comes_out(secret: str, redacted: str, rest: str) -> bool:
+def comes_out(secret: str, redacted: str, rest: str) -> bool:
+    """Whether a piece of a secret stands in a redacted text, that does not stand in the rest of what it was made of."""
     redacted = re.sub(r"<secret(?::\d+)?>", "<>", redacted)
     size = min(len(secret), max(PIECE, len(secret) // 3))
     pieces = {secret[at : at + size] for at in range(len(secret) - size + 1)}

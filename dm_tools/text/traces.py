@@ -22,6 +22,14 @@ THROWN = re.compile(r"^(?:[a-z_]\w*\.)+[A-Z]\w*(?:Exception|Error|Throwable)\b")
 _ERROR = re.compile(r"error|exception|critical|fatal|fail", re.IGNORECASE)
 
 
+# A line that announces a secret and ends there: what stands alone in the next line is it, and must be masked with it.
+ANNOUNCES = re.compile(
+    r"(?i:pass(?:word|phrase|code|wort)?|pwd|kennwort|secret|token|key|code)\b[^\n:]{0,60}:\s*(?:</\w{1,6}>)?$"
+)
+ANNOUNCE_ENDS = (":", *(f":</{tag}>" for tag in ("dt", "b", "th", "td", "label", "strong")))
+_ALONE = re.compile(r"^\s*(?:[|>$#*-]{1,2}\s+)?[^\s:=]{4,300}\s*$")
+
+
 class Grouper:
     """Tells for one line after another whether it begins a new item or goes on with the one before."""
 
@@ -32,11 +40,12 @@ class Grouper:
         self.after_thrown = False
         self.chained = False
         self.key: KeyLines | None = None  # in the middle of a private key: it must be in one piece to be masked
+        self.announced = 0  # lines, blank ones too, in which the secret may come that a line announced
 
     @property
     def inside(self) -> bool:
         """Whether the next line may belong to this item whatever it looks like."""
-        return self.in_trace or self.after_trace or self.key is not None
+        return self.in_trace or self.after_trace or self.key is not None or self.announced > 0
 
     def continues(self, line: str) -> bool:
         """Whether `line` belongs to the item of the line before it."""
@@ -44,6 +53,11 @@ class Grouper:
         joins = self._in_trace(line) or in_key
         if not in_key or (self.key is not None and self.key.ended):
             self.key = None
+        if self.announced:
+            self.announced = self.announced - 1 if not line.strip() else 0
+            joins |= not line.strip() or _ALONE.match(line) is not None
+        if line.rstrip().endswith(ANNOUNCE_ENDS) and len(line) < 300 and ANNOUNCES.search(line):
+            self.announced = 3
         if KEY in line and begins(line) >= 0:
             self.key = KeyLines(line)
         return joins

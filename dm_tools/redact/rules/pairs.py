@@ -26,7 +26,7 @@ from dm_tools.redact.rules.values import (
 _NAME_BEFORE = late(r"[\w.-]{0,100}$")
 _NAME_AFTER = late(r"[\w.-]{1,120}")
 _OWNER = late(r"([A-Za-z2]{2,16})[ _-]$")
-_OWNED = {"key", "keys", "token", "phrase", "code", "answer", "string", "pin"}
+_OWNED = {"key", "keys", "token", "phrase", "code", "codes", "answer", "string", "pin"}
 _AFTER_NAME = late(
     r"[ \t]#?\d{1,2}(?=[ \t]?:)|[ \t]\([^()\n]{1,60}\)(?=[ \t]?:)|[ \t](?:provided|given|is|supplied|value)"
     r"(?=[ \t]?:[ \t])"
@@ -199,7 +199,7 @@ def _sibling(text: str, start: int, end: int, kind: Kind) -> Span | None:
     if after:
         return next(value_at(text, after.end(), kind, "", direct=True), None)
     first = max(0, start - 400)
-    opening = max(text.rfind("{", first, start), text.rfind("}", first, start), text.rfind("\n\n", first, start))
+    opening = max(text.rfind(each, first, start) for each in ("{", "}", "<", ">", "\n\n"))
     for match in _VALUE_KEY.finditer(text, max(first, opening), start):
         return next(value_at(text, match.end(), kind, "", direct=True), None)
     return None

@@ -321,9 +321,13 @@ def value_at(
     ) and not is_harmless(text, *user.span(1)):
         yield user.span(1)
         return
-    span = secret_at(text, begin, kind, name, direct)
-    if span is None:
+    found_at = secret_at(text, begin, kind, name, direct)
+    if found_at is None:
         return
+    span = found_at
+    if name.lower() == "codes":  # one after the other
+        more = _MORE_CODES.match(text, span[1])
+        span = span[0], more.end() if more else span[1]
     if told and not QUOTE.match(text, begin):
         bare = BARE.match(text, span[0])
         end = bare.end() if bare else span[1]
@@ -343,6 +347,9 @@ def value_at(
 _USER_THEN = late(r"[A-Za-z][\w.@-]{0,60}(?:[ ]/[ ]|/(?=\S))(\S{4,200})")
 _CREDENTIALS = late(r"[A-Za-z][\w.@-]{0,60}(?: / |/|:)(?!//)([^\s\"'/,;]{4,200})(?=[\s\"',;]|$)")
 _REST = late(r"(?: [^\s=:,;|\"'(){}\[\]]{1,64}){1,7}(?=[ \t]*(?:$|\n|[ \t][#;]))")
+
+
+_MORE_CODES = late(r"(?:[ ,]{1,3}[A-Za-z0-9-]{4,20}(?![\w-])){0,20}")
 
 
 def _line(text: str, end: int) -> int:
