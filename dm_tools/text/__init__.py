@@ -5,4 +5,4 @@ from dm_tools.text.keys import begins as key_begins
 from dm_tools.text.plain import clean
 from dm_tools.text.traces import ANNOUNCE_ENDS, ANNOUNCES, THROWN, Grouper
 
-__all__ = ["ANNOUNCE_ENDS", "ANNOUNCES", "KEY", "THROWN", "Grouper", "KeyLines", "clean", "key_begins"]
+__all__ = ["ANNOUNCES", "ANNOUNCE_ENDS", "KEY", "THROWN", "Grouper", "KeyLines", "clean", "key_begins"]

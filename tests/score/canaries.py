@@ -31,7 +31,6 @@ def score() -> tuple[int, list[str]]:
         written = [path for path in folder.rglob("*") if path.is_file() and path.name != "app.log"]
         out = done.stdout + done.stderr + "".join(path.read_text(errors="replace") for path in written)
     rest = "\n".join([*LOGGED, *(shape.rest for shape in announced)])
-    came_out = {secret for shape in announced for secret in shape.secrets if shapes.comes_out(secret, out, rest)}
-    open_still = {secret for shape in announced if shape.text in shapes.STILL_OPEN for secret in shape.secrets}
-    planted = len(leaks(text)) + sum(len(shape.secrets) for shape in announced)
-    return planted, sorted(leaks(out) | (came_out - open_still))
+    planted = {secret for shape in announced for secret in shape.secrets}
+    came_out = {secret for secret in planted if shapes.comes_out(secret, out, rest, least=9)}
+    return len(leaks(text)) + len(planted), sorted(leaks(out) | came_out)

@@ -52,6 +52,11 @@ RULES: tuple[Rule, ...] = (
     *(Rule(find, each, example) for find, each, example in programs.COMMANDS),
     Rule(programs.statements, ("identified ", "set password", "crypt("), "CREATE USER a IDENTIFIED BY 'b'"),
     Rule(programs.inserts, ("insert ", "replace into"), "INSERT INTO users (name, password) VALUES ('bob', 'abc')"),
+    Rule(
+        programs.parameters,
+        ("identified by", "password=%s", "password = %s", "password=?", "password = ?", "password=$", "password = $"),
+        'execute("UPDATE users SET password=%s", ("abc",))',
+    ),
     Rule(addresses.queries, addresses.QUERY_NEEDLES, "/?sig=abc123"),
     Rule(addresses.nested_queries, ("%3f", "%26"), "/?next=%2F%3Ftoken%3Dabc12345"),
     Rule(addresses.urls, ("://",), "redis://:abc@cache/0"),

@@ -14,7 +14,7 @@ class _Late:
 
     def __getattr__(self, name: str) -> Any:
         compiled = re.compile(self._source, self._flags)
-        for each in ("match", "search", "fullmatch", "finditer", "sub", "split", "pattern"):
+        for each in ("match", "search", "fullmatch", "finditer", "findall", "sub", "split", "pattern"):
             setattr(self, each, getattr(compiled, each))
         return getattr(compiled, name)
 

@@ -320,3 +320,20 @@ def inserts(text: str, lowered: str) -> Iterator[Span]:
                 if hidden and group != 3 and end > begin and not is_harmless(text, begin, end):
                     yield begin, end
             at = row.end()
+
+
+_PARAMETERS = late(
+    r"""["']([^"'\n]{0,1000}?(?i:identified by|password|passwd)["`]?[ ]?(?:=[ ]?)?)(?:%s|\?|\$\d{1,2})"""
+    r"""[^"'\n]{0,300}["'],[ ]?[(\[]([^()\[\]\n]{1,1000})[)\]]"""
+)
+_PLACE = late(r"%s|\?|\$\d{1,2}")
+_PARAMETER = late(r"""["']([^"'\n]{0,500})["']|[^,"'\n]{1,100}(?=,|$)""")
+
+
+def parameters(text: str, lowered: str) -> Iterator[Span]:
+    """execute("ALTER USER x IDENTIFIED BY %s", ("foo",)): the parameter of the place that is the password's"""
+    for match in _PARAMETERS.finditer(text):
+        before = len(_PLACE.findall(match[1]))
+        for number, parameter in enumerate(_PARAMETER.finditer(match[2])):
+            if number == before and parameter[1]:
+                yield match.start(2) + parameter.start(1), match.start(2) + parameter.end(1)

@@ -57,7 +57,7 @@ def other_hashes(text: str, lowered: str) -> Iterator[Span]:
 # little, an example. After the makers' documentation and the rules of gitleaks (MIT licence,
 # https://github.com/gitleaks/gitleaks/blob/b58d3f102cf3a2c84cb7f923d05c25c9b1aed84b/config/gitleaks.toml), with fewer
 # characters asked for: a log may cut a key. `detect-secrets` (Apache 2.0) knows 20 of these, and brings two packages.
-_MAKERS: tuple[tuple[str, str], ...] = (
+MAKERS: tuple[tuple[str, str], ...] = (
     # clouds
     ("AKIA", r"[0-9A-Z]{16}(?![0-9A-Za-z])"), ("ASIA", r"[0-9A-Z]{16}(?![0-9A-Za-z])"),
     ("ABIA", r"[0-9A-Z]{16}(?![0-9A-Za-z])"), ("ACCA", r"[0-9A-Z]{16}(?![0-9A-Za-z])"),
@@ -152,7 +152,7 @@ def whole(source: str) -> Callable[[str, str], Iterator[Span]]:
 
 # Each maker's rule: the function, what a text must hold, an example.
 VENDORS = [
-    *((whole(rf"(?<![A-Za-z0-9]){re.escape(begin)}{rest}"), (begin.lower(),), "") for begin, rest in _MAKERS),
+    *((whole(rf"(?<![A-Za-z0-9]){re.escape(begin)}{rest}"), (begin.lower(),), "") for begin, rest in MAKERS),
     *((whole(shape), (needle,), example) for needle, shape, example in _SHAPES),
 ]
 
