@@ -13,9 +13,9 @@ from functools import cache
 from itertools import accumulate, islice
 
 import re2
-from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 from dm_tools.patterns.literals import LONGEST, literals
+from dm_tools.text import needles
 
 PIECE_BYTES = 32 * 1024
 FEW = 16  # places in a piece up to which looking at each is quicker than searching all of it
@@ -92,7 +92,7 @@ class Searcher:
         self._scanned = 0
         self._everywhere: frozenset[str] = frozenset()
         self._by_literal: list[frozenset[str]] = []
-        self._automaton: BytesAhoCorasick | None = None
+        self._automaton: needles.InBytes | None = None
 
     def add(self, text: str) -> None:
         """One more expression that logs are searched for."""
@@ -122,10 +122,10 @@ class Searcher:
     def possible(self, piece: bytes) -> dict[str, list[int]]:
         """The expressions that may match in a text, each with where its literals stand; the others cannot."""
         if self._automaton is None:
-            self._prepare(Implementation.ContiguousNFA)
+            self._prepare()
         elif 0 < LARGE < self._scanned:
             self._scanned = -1  # once
-            self._prepare(Implementation.DFA)
+            self._prepare(fast=True)
         if self._scanned >= 0:
             self._scanned += len(piece)
         assert self._automaton is not None
@@ -140,7 +140,7 @@ class Searcher:
                         places.append(begin + start)
         return found
 
-    def _prepare(self, implementation: Implementation) -> None:
+    def _prepare(self, fast: bool = False) -> None:
         wanting: dict[bytes, set[str]] = {}
         everywhere = set()
         for text in self._known:
@@ -151,7 +151,7 @@ class Searcher:
                 wanting.setdefault(each.encode(), set()).add(text)
         self._everywhere = frozenset(everywhere)
         self._by_literal = [frozenset(each) for each in wanting.values()]
-        self._automaton = BytesAhoCorasick(list(wanting) or [b"\0"], implementation=implementation)
+        self._automaton = needles.in_bytes(wanting, fast)
 
     def _literals(self, text: str) -> list[str]:
         if text not in self._table:
