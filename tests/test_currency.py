@@ -165,3 +165,33 @@ def test_a_project_that_was_stopped_as_a_whole_is_one_event() -> None:
 def test_a_part_of_a_project_that_was_stopped_is_not() -> None:
     found = judge(stopped("web", 1), stopped("app", 2), service("db"))
     assert sorted(roots(found)) == [("app", "stopped"), ("web", "stopped")]
+
+
+def test_requests_that_fail_for_no_known_reason_fail_because_of_whoever_has_one() -> None:
+    """The proxy's configuration is in no environment: nothing but the requests tells whom it asks."""
+    front = service("front", "healthy", ('"GET /orders/7 HTTP/1.1" 500 1',) * 4, health="healthy")
+    damaged = ("sqlite3.DatabaseError: database disk image is malformed",) * 4
+    orders = service("orders", "healthy", damaged, health="healthy", observed_at="2026-01-01T00:09:09Z")
+    found = judge(front, orders, service("other"))
+    assert roots(found) == [("orders", "data_corruption")]
+    assert [each.path for each in found["orders"].symptoms] == [["front", "orders"]]
+
+
+def test_who_asks_another_is_known_from_the_access_log_of_the_one_that_is_asked() -> None:
+    failing = tuple(f'10.0.0.9, 10.0.0.7 - - [x] "GET /{n} HTTP/1.1" 500 1' for n in range(4))
+    back = service("back", "failed", failing, state="exited", exit_code=137, restart_policy="no")
+    proxy = service("proxy", "healthy", ('"GET / HTTP/1.1" 502 1',) * 4, health="healthy")
+    proxy["inspect"]["networks"] = [{"name": "shop_default", "ip": "10.0.0.7", "aliases": ["proxy"]}]
+    found = judge(proxy, back, service("x"), service("y"))
+    assert found["proxy"].peers == ["back"]
+    assert [each.service for each in found["back"].symptoms] == ["proxy"]
+
+
+def test_a_container_that_has_outlived_its_earlier_runs_does_not_loop_any_more() -> None:
+    events = [
+        {"ts": f"2026-01-01T00:08:{second:02d}Z", "action": action, "exit_code": None}
+        for second, action in ((0, "start"), (2, "die"), (3, "start"), (5, "die"), (6, "start"))
+    ]
+    ran = {"restart_count": 2, "started_at": "2026-01-01T00:08:06Z", "events": events}
+    assert roots(judge(service("job", **ran, observed_at="2026-01-01T00:09:00Z"))) == []
+    assert roots(judge(service("job", **ran, observed_at="2026-01-01T00:08:09Z"))) == [("job", "crash_loop")]

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "dm_tools"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # Where each outside package is at home: no other module imports it. Those marked heavy only inside a function.
 AT_HOME = {
-    "ahocorasick_rs": "patterns/haystack.py",
+    "ahocorasick_rs": "text/needles.py",
     "re2": "patterns/haystack.py",
     "cryptography": "collect/http.py",
     "docker": "engine/",

@@ -261,6 +261,10 @@ STATES: dict[str, tuple[Record, Record]] = {
         health("curl: (7) Failed to connect to 127.0.0.1 port 8080", 1) | {"probe": None},
     ),
     "container.exited": (container(state="exited", exit_code=1), container(state="exited", exit_code=0)),
+    "container.job_failed": (
+        container(state="exited", exit_code=1, restart_policy="no"),
+        container(state="exited", exit_code=1, restart_policy="always"),
+    ),
     "container.never_started": (container(state="created"), container(state="created", error=NOT_FOUND)),
     "container.start_failed": (container(state="created", error="something new"), container(state="created")),
     "container.crash_loop": (

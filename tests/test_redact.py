@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import re
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from string import ascii_letters, digits
 
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies
 
 from dm_tools import redact
-from dm_tools.collect import logs
-from dm_tools.redact import Redactor
+from dm_tools.collect import environment, logs
+from dm_tools.redact import Redactor, rules
 from dm_tools.redact.redactor import MAX_REMEMBERED
+from dm_tools.redact.rules import tokens
+from tests import shapes
 from tests.conftest import SEALED, Run, records
 
 # What comes, and what is left of it. The secret is always hunter2.
@@ -299,10 +306,10 @@ def test_an_imitation_cannot_join_a_secret() -> None:
 
 
 def test_known_secrets_are_masked_wherever_they_stand() -> None:
-    known = redact.secrets_in(["DB_PASSWORD=s3cr3tvalue", "BACKEND_SECRET=kubernetes", "URL=redis://:p4ssw0rd9@r/0"])
-    redactor = Redactor(known=known)
-    assert redactor.redact("ValueError: 's3cr3tvalue' on kubernetes p4ssw0rd9") == (
-        "ValueError: '<secret:1>' on kubernetes <secret:2>"
+    pairs = [("DB_PASSWORD", "s3cr3tvalue"), ("POSTGRES_PASSWORD", "postgres"), ("URL", "redis://:p4ssw0rd9@r/0")]
+    redactor = Redactor(known=redact.in_pairs([*pairs, ("DB_USER", "shop"), ("SHOP_SECRET", "shop")]))
+    assert redactor.redact("ValueError: 's3cr3tvalue' of shop on postgres p4ssw0rd9") == (
+        "ValueError: '<secret:1>' of shop on postgres <secret:2>"
     )
 
 
@@ -387,6 +394,135 @@ def test_numbers_go_on_after_those_of_the_record() -> None:
     record = {"service": "a", "probe": {"checks": [{"url": "http://u:<secret:1>@x/ <secret:12>"}]}}
     assert redact.following(record) == 13
     assert Redactor(redact.following(record)).redact("token=abc12345") == "token=<secret:13>"
+
+
+# The corpus of tests/data/secrets/, each kind by itself
+
+ANNOUNCED = {
+    f"{folder.name}/{kind}": [shape for shape in shapes.announced(folder / "announced.toml") if shape.kind == kind]
+    for folder in shapes.FOLDERS
+    for kind in {shape.kind for shape in shapes.announced(folder / "announced.toml")}
+}
+KNOWN = {
+    f"{folder.name}/{name}": [value for value in shapes.known(folder / "known.toml") if value.name.startswith(name)]
+    for folder in shapes.FOLDERS
+    for name in {value.name.partition(": ")[0] for value in shapes.known(folder / "known.toml")}
+}
+PLAIN = [text for folder in shapes.FOLDERS for text in shapes.plain(folder / "plain.toml")]
+
+
+@pytest.mark.parametrize("kind", sorted(ANNOUNCED))
+@pytest.mark.parametrize("read", [redact.redact, shapes.by_line], ids=["whole", "by line"])
+def test_what_is_announced_is_masked(kind: str, read: Callable[[str], str]) -> None:
+    assert [shape.text for shape in ANNOUNCED[kind] if shape.leaked(read(shape.text))] == []
+
+
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_what_is_known_is_masked_in_every_form(name: str) -> None:
+    assert [value.name for value in KNOWN[name] if value.leaked()] == []
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_plain_text_stays(text: str) -> None:
+    assert redact.redact(text) == text
+    assert shapes.by_line(text) == text
+
+
+# The table of rules
+
+
+@pytest.mark.parametrize("rule", [rule for rule in rules.RULES if rule.example], ids=lambda rule: rule.example[:40])
+def test_each_rule_finds_its_example_and_is_led_to(rule: rules.Rule) -> None:
+    found = list(rule.find(rule.example, rule.example.lower()))
+    assert found
+    assert any(needle in rule.example.lower() for needle in rule.needles)
+    assert set(found) <= set(rules.spans(rule.example))
+
+
+@pytest.mark.parametrize(("begin", "rest"), tokens.MAKERS)
+@settings(max_examples=5, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=strategies.data())
+def test_each_makers_key_is_found(begin: str, rest: str, data: strategies.DataObject) -> None:
+    key = begin + data.draw(strategies.from_regex(re.compile(rest, re.ASCII), fullmatch=True))
+    assert redact.redact(f"got {key}") == "got <secret:1>"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["jwt", "ticket", "otp", "hmac", "csrf", "sid", "salt", "mnemonic", "session", "pin", "cookie", "signature"],
+)
+@pytest.mark.parametrize("around", ['{"%s":"%s"}', "%s=%s", "%s: %s", "GET /?a=1&%s=%s HTTP/1.1"])
+def test_no_name_is_dead(name: str, around: str) -> None:
+    assert redact.redact(around % (name, "x7Kq92mLp4Zt")) == around % (name, "<secret:1>")
+
+
+# A line of a request cannot hide a cause
+
+HEADERS = [
+    'GET /?q=-----BEGIN RSA PRIVATE KEY----- HTTP/1.1" 200',
+    "-----BEGIN PRIVATE KEY-----",
+    "app-1  | -----BEGIN OPENSSH PRIVATE KEY-----",
+    'user-agent="-----BEGIN PRIVATE KEY-----"',
+]
+CAUSES = [
+    "Error: cannot connect to db:5432",
+    "FATAL: password authentication failed for user shop",
+    "Connecting",
+    "app-1  | Version: 3.4 refused",
+    "app-1  | Fatal: out of memory",
+    "OSError: [Errno 28] No space left on device",
+    "word",
+]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_the_header_of_a_key_hides_no_line_behind_it(header: str) -> None:
+    text = "\n".join([header, *CAUSES])
+    assert redact.redact(text) == text
+    assert shapes.by_line(text) == text
+    items = logs.grouped([(None, "stdout", line) for line in (header, *CAUSES)])
+    assert [item.text for item in items] == [header, *CAUSES]
+
+
+def test_the_header_of_a_key_and_the_end_of_another_hide_no_line_between_them() -> None:
+    text = "\n".join(["-----BEGIN PRIVATE KEY-----", *CAUSES, "-----END PRIVATE KEY-----"])
+    assert redact.redact(text) == text
+    assert shapes.by_line(text) == text
+
+
+# Many secrets
+
+
+@pytest.mark.parametrize("shared", ["", "the-same-beginning-"])
+def test_time_is_linear_in_the_number_of_secrets(shared: str) -> None:
+    """No stopwatch: quadratic time for forty thousand of them would take minutes, and the suite's own limit ends it."""
+    secrets = [f"{shared}va{number}lue{number * 7919 % 100_003}x" for number in range(40_000)]
+    assert redact.redact(" ".join(f"token={secret}" for secret in secrets)).count("token=<secret") == len(secrets)
+    assert Redactor(known=secrets).redact(" ".join(secrets)).count("<secret") == len(secrets)
+
+
+# What is known of a container
+
+
+def test_the_files_with_secrets_of_this_machine_are_known(tmp_path: Path) -> None:
+    (tmp_path / "db_password").write_text("f1leSecret\n")
+    (tmp_path / "other").write_text("notASecret9")
+    (tmp_path / "link").symlink_to(tmp_path / "other")
+    os.mkfifo(tmp_path / "pipe")
+    mounts = [
+        {"Type": "bind", "Source": str(tmp_path / name), "Destination": f"/run/secrets/{name}"}
+        for name in ("db_password", "link", "pipe", "missing")
+    ]
+    elsewhere = {"Type": "bind", "Source": str(tmp_path / "other"), "Destination": "/etc/other"}
+    raw = {"Config": {"Env": ["A_FILE=/x"], "Labels": {}}, "Mounts": [*mounts, elsewhere]}
+    assert environment.secrets(raw) == ["f1leSecret"]
+
+
+def test_what_is_said_anyway_is_no_secret() -> None:
+    """A password that is also the user's, the service's or a word of every log would hide what the log says."""
+    pairs = ["POSTGRES_USER=shop", "POSTGRES_PASSWORD=shop", "ADMIN_PASSWORD=password", "API_KEY=web", "PIN=true"]
+    raw = {"Name": "/web", "Config": {"Env": pairs, "Labels": {"com.docker.compose.service": "web"}}}
+    assert environment.secrets(raw) == []
 
 
 # dm-redact

@@ -1,9 +1,13 @@
-"""What a container's environment says of the services that it needs: hosts and ports, and never a value."""
+"""What a container's settings say: the hosts and ports that it needs, never a value; and which values are secret."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import stat
 from collections.abc import Iterator
+from typing import Any
 
 from dm_tools import redact
 
@@ -139,3 +143,59 @@ def virtual_hosts(environment: dict[str, str]) -> list[tuple[str, bool | None]]:
     tls = True if environment.get("LETSENCRYPT_HOST") or environment.get("CERT_NAME") else None
     names = [name.strip().partition(":")[0] for name in environment.get("VIRTUAL_HOST", "").split(",")]
     return [(name, tls) for name in names if _HOSTNAME.match(name)]
+
+
+MAX_SECRET_FILE = 64 * 1024  # bytes
+
+
+def secrets(raw: dict[str, Any]) -> list[str]:
+    """What is secret of an inspected container, to be masked wherever it is said: in its environment, its command
+    line, its labels, and in the files with secrets that this machine mounts into it."""
+    config = raw["Config"]
+    environment = [entry.partition("=")[::2] for entry in config.get("Env") or []]
+    labels = [pair for pair in (config.get("Labels") or {}).items() if not pair[0].startswith("com.docker.compose.")]
+    compose = [("", value) for name, value in (config.get("Labels") or {}).items() if name.startswith("com.docker.")]
+    public = [*_names(raw), *(str(config.get(key) or "") for key in ("Hostname", "User", "Image"))]
+    arguments = [
+        raw.get("Path") or "",
+        *(raw.get("Args") or []),
+        *((config.get("Healthcheck") or {}).get("Test") or []),
+    ]
+    files = [("secret", text) for text in _secret_files(raw, dict(environment))]
+    pairs = [*environment, *labels, *compose, *files]
+    public += [value for name, value in environment if not redact.announces(name)]
+    return sorted({*redact.in_pairs(pairs, public), *redact.in_arguments(arguments, public)})
+
+
+def _names(raw: dict[str, Any]) -> list[str]:
+    labels = raw["Config"].get("Labels") or {}
+    names = [(raw.get("Name") or "").lstrip("/")]
+    names += [labels.get(f"com.docker.compose.{key}") or "" for key in ("service", "project")]
+    for network in ((raw.get("NetworkSettings") or {}).get("Networks") or {}).values():
+        names += [*(network.get("Aliases") or []), *(network.get("DNSNames") or [])]
+    return names
+
+
+def _secret_files(raw: dict[str, Any], environment: dict[str, str]) -> list[str]:
+    """What stands in the files that Compose mounts as secrets, or that a variable such as DB_PASSWORD_FILE names.
+
+    On another machine's engine the files are not here; then nothing is known of them.
+    """
+    named = {value for name, value in environment.items() if name.upper().endswith("_FILE")}
+    texts = []
+    for mount in raw.get("Mounts") or []:
+        inside = mount.get("Destination") or ""
+        if mount.get("Type") == "bind" and (inside.startswith("/run/secrets/") or inside in named):
+            with contextlib.suppress(OSError):
+                texts.append(_read(mount.get("Source") or ""))
+    return [text for text in texts if text]
+
+
+def _read(path: str) -> str:
+    """A small file as text; nothing of what is no file, such as a pipe, and nothing of a large one."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_SECRET_FILE:
+            return ""
+        return file.read(MAX_SECRET_FILE).decode("utf-8", "replace").strip()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dm_tools import records, redact, text
-from dm_tools.collect.environment import env_hosts
+from dm_tools.collect.environment import env_hosts, secrets
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Engine, Engines
 from dm_tools.pipe import clock
@@ -80,14 +80,6 @@ def _network_owner(engine: Engine, container_id: str) -> NetworkOwner | None:
     state = raw.get("State") or {}
     name, stamp = str(raw.get("Name") or "").lstrip("/"), _time(state.get("StartedAt"))
     return NetworkOwner(str(raw.get("Id") or container_id), name=name, state=state.get("Status"), started_at=stamp)
-
-
-def secrets(raw: dict[str, Any]) -> list[str]:
-    """What is secret in an inspected container's environment, command line and labels: to be masked elsewhere, too."""
-    arguments = [raw.get("Path") or "", *(raw.get("Args") or [])]
-    labels = (raw["Config"].get("Labels") or {}).items()
-    texts = [*(raw["Config"].get("Env") or []), " ".join(arguments), *(f"{name}={value}" for name, value in labels)]
-    return redact.secrets_in(texts)
 
 
 def digest(

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from dm_tools import records, redact, text
-from dm_tools.collect.inspect import secrets
+from dm_tools.collect.environment import secrets
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Engines
 from dm_tools.records import LogLine, Logs

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dm_tools import records, redact, text
-from dm_tools.collect import browser, http, inspect, socks, targets
+from dm_tools.collect import browser, environment, http, socks, targets
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Engines
 from dm_tools.evidence import pages as judge
@@ -138,7 +138,7 @@ def _resolver(record: Record, engines: Engines) -> socks.Resolve:
 def _of_container(record: Record, engines: Engines) -> list[str]:
     engine = engines.of(record)
     try:
-        return inspect.secrets(reading.inspect(engine, finding.find(engine, record)["Id"]))
+        return environment.secrets(reading.inspect(engine, finding.find(engine, record)["Id"]))
     except records.Problem:
         return []  # there is no Docker here, or no such container: then secrets are masked by what they look like
 

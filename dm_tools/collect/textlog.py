@@ -162,6 +162,9 @@ class Items:
         more = [at for at, line in enumerate(lines) if text.KEY in line] if text.KEY in whole else []
         if any(word in whole for word in _THROWN):
             more += [at for at, line in enumerate(lines) if text.THROWN.match(line)]
+        if ":\n" in whole or ":</" in whole or whole.endswith(":"):
+            ends = [at for at, line in enumerate(lines) if line.endswith(text.ANNOUNCE_ENDS)]
+            more += [at for at in ends if text.ANNOUNCES.search(lines[at][-300:])]
         if more:
             candidates = sorted({*candidates, *more})
         at = 0

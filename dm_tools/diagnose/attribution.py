@@ -27,6 +27,8 @@ SHARED_RANK = 56  # several services say the same of one that shows nothing itse
 REQUESTS_RANK = 45  # requests fail: true, and not why
 REQUESTS = "requests.failing"  # in the place of a pattern's id
 
+OFTEN = 3  # times that a failure without a name must be told of
+
 WAITING = (Cause.UNRESPONSIVE, Cause.UPSTREAM_TIMEOUT, Cause.SLOW_RESPONSE)  # what who waits for another shows, too
 
 MAX_WAY = 32  # services on a way that is shown: of a longer one the middle is left out
@@ -92,6 +94,17 @@ class Judged:
         ]
 
     @property
+    def keeps_failing(self) -> bool:
+        """Nobody asks whether it works, and it says again and again that something fails, whatever the reason."""
+        return self.facts.unasked and any(
+            each.finding.severity != Severity.INFO
+            and each.rank >= REQUESTS_RANK
+            and each.course.occasions >= OFTEN
+            and not each.course.over
+            for each in self.own + self.blaming
+        )
+
+    @property
     def broken(self) -> bool:
         """It does not work: measured, or its users' requests fail. Where nobody asks, its log alone has to do.
 
@@ -101,7 +114,7 @@ class Judged:
             return any(each.rank >= SPECIFIC_RANK for each in self.own + self.blaming)
         troubles = self.troubles
         told = any(each.agreed for each in troubles) if self.asked else bool(troubles)
-        return self.measured or self.unserved or told
+        return self.measured or self.unserved or told or self.keeps_failing
 
     @property
     def suspect(self) -> bool:
@@ -165,6 +178,7 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
         if each.broken or each.suspect or each.murmurs:
             each.because_of = _because_of(service, each, judged, topology)
     _break_circles(judged)
+    _of_the_same_requests(judged)
     _stopped_together(judged)
     return judged
 
@@ -178,11 +192,19 @@ def _take(judged: Judged, relation: Related) -> None:
     (judged.own if claim.finding.points_to is None else judged.blaming).append(claim)
 
 
+READY_SECONDS = 20.0  # what a program takes from its start until it answers
+
+
 def _outlived(each: Judged, stack: dict[str, Judged]) -> None:
     """What was said of a peer before it started anew is over: it was not there, and now it is."""
     for claim in each.blaming:
         peer = stack[str(claim.finding.points_to)].facts
-        if peer.running and peer.started and claim.course.last is not None and claim.course.last < peer.started:
+        last, now = claim.course.last, each.facts.now
+        if not (peer.running and peer.started and last is not None):
+            continue
+        # One that has just started does not answer yet; if it did not answer later, more would have been said.
+        ready = peer.started + READY_SECONDS if now is not None and now - last > READY_SECONDS else peer.started
+        if last < ready:
             claim.course = replace(claim.course, over=True)
             claim.finding.over = True
 
@@ -390,6 +412,8 @@ def _explained_by_the_map(service: str, claim: Claim, stack: dict[str, Judged], 
         finding.explanation = f"{service} asks {peer} at port {port}, where nothing listens: {peer} has {known}"
         if inner := topology.nodes[peer].inner.get(port):
             finding.explanation += f" (inside the network its port is {inner}; {port} is its port on the machine)"
+    elif guest := _failing_guest(peer, stack, topology):
+        finding.points_to = guest  # who shares the peer's network is reached at the peer's address
     elif _not_listening(service, claim, stack):
         at = f"{peer}:{port}" if port else peer
         finding.explanation = (
@@ -398,6 +422,15 @@ def _explained_by_the_map(service: str, claim: Claim, stack: dict[str, Judged], 
         )
         claim.fixes = [Fix(ActionName.CHECK_CONFIG, Confidence.HIGH, f"see on which address and port {peer} listens")]
         stack[peer].accused_by.append(_said_of(service, claim))
+
+
+def _failing_guest(peer: str, stack: dict[str, Judged], topology: Topology) -> str | None:
+    """A service that shares the network of another one and is at fault itself."""
+    for name, each in stack.items():
+        owner = topology.owner(name)
+        if owner is not None and owner.service == peer and (each.measured or each.best_rank >= FACT_RANK):
+            return name
+    return None
 
 
 def _not_listening(service: str, claim: Claim, stack: dict[str, Judged]) -> bool:
@@ -454,6 +487,34 @@ def _break_circles(stack: dict[str, Judged]) -> None:
             circle = names[names.index(str(here)) :]
             stack[min(circle, key=lambda each: (-stack[each].best_rank, _since(stack[each]), each))].because_of = None
         done |= set(way)
+
+
+def _of_the_same_requests(stack: dict[str, Judged]) -> None:
+    """Requests that fail somewhere for no known reason fail because of whoever has one, or fails at the same ones.
+
+    A proxy's configuration is in no environment, so the map need not know whom it asks.
+    """
+    ways = Ways(stack)
+    nameless = [
+        service
+        for service, each in stack.items()
+        if each.broken and each.because_of is None and not each.measured and each.best_rank <= REQUESTS_RANK
+        and each.unserved and not each.accused_by
+    ]  # fmt: skip
+    for service in nameless:
+        project = stack[service].facts.node.project
+        known = [
+            name
+            for name, each in stack.items()
+            if name not in nameless and each.facts.node.project == project
+            and (each.troubles or (each.broken and ways.root(name) == name))
+        ]  # fmt: skip
+        failing = {kind.path for kind in stack[service].facts.failing}
+        same = [name for name in known if failing & {kind.path for kind in stack[name].facts.failing}]
+        named = [name for name in known if any(name in path.split("/") for path in failing)]
+        found = next((each for each in (same, named, known) if len(each) == 1), None)
+        if found and ways.root(found[0]) != service:
+            stack[service].because_of = found[0]
 
 
 TOGETHER = 3  # services at least that were stopped as one

@@ -52,7 +52,8 @@ class Facts:
     stopped_at: str | None = None  # when somebody had the engine stop or kill it: RFC 3339 UTC
     unasked: bool = False  # it runs, and no healthcheck, URL or page tells whether it works
     running: bool = False
-    started: float | None = None  # seconds since 1970
+    now: float | None = None  # when it was looked at; this and the next in seconds since 1970
+    started: float | None = None
     ended: float | None = None
 
 
@@ -77,7 +78,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     checks = view.probe.checks if view.probe else []
     stops = view.stopped_by
     return Facts(
-        node=node(record, view, library, places.haystack, hits),
+        node=node(record, view, library, places.haystack, hits, log.requests),
         status=view.status,
         hits=hits,
         courses=[log.course(hit.positions, hit.is_state) for hit in hits],
@@ -93,6 +94,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         finished=view.finished,
         stopped_at=stops[0][1].ts if stops else None,
         unasked=view.unasked,
+        now=log.now,
         running=view.inspect is not None and view.inspect.state == "running",
         started=log.started,
         ended=parse_time(view.inspect.finished_at) if view.inspect and view.inspect.state != "running" else None,

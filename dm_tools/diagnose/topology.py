@@ -5,9 +5,11 @@ networks, Compose projects and the peers that logs name.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from dm_tools.evidence.requests import Request
 from dm_tools.evidence.view import View
 from dm_tools.patterns.haystack import Haystack
 from dm_tools.patterns.language import Library
@@ -38,6 +40,7 @@ class Node:
     ports: frozenset[str]  # what it exposes, as far as that is known
     published: frozenset[str]  # ports of the machine that lead to it
     needs: list[str]  # names as written: a service, a host, or host:port
+    clients: frozenset[str]  # the addresses whose requests its access log tells of
     engine: str | None = None  # the Docker host that it runs on, as the record names it
     container_id: str | None = None
     state: str | None = None
@@ -54,8 +57,10 @@ class Node:
     technologies: set[str] = field(default_factory=set)
 
 
-def node(record: dict[str, Any], view: View, library: Library, log: Haystack, hits: list[Hit]) -> Node:
-    """The node of one record."""
+def node(
+    record: dict[str, Any], view: View, library: Library, log: Haystack, hits: list[Hit], asked: Iterable[Request]
+) -> Node:
+    """The node of one record. `asked`: the requests of its access log."""
     inspect = view.inspect
     networks = inspect.networks if inspect else []
     ports = inspect.ports if inspect else []
@@ -93,6 +98,7 @@ def node(record: dict[str, Any], view: View, library: Library, log: Haystack, hi
         conditions=inspect.conditions if inspect else {},
         inner={str(port.host_port): str(port.container_port) for port in ports if port.host_port},
         exposed=frozenset(str(port.container_port) for port in ports),
+        clients=frozenset(each.client for each in asked if each.client),
         technologies=technologies,
     )
 
@@ -145,6 +151,10 @@ class Topology:
                 target = self.resolve(host, each, port)
                 if target and technology:
                     self.nodes[target].technologies.add(technology)
+        for each in nodes:  # who is asked is needed by whoever asks
+            for address in sorted(each.clients):
+                if (client := self.resolve(address, each)) and client != each.service:
+                    self.nodes[client].needs.append(each.service)
         self._peers: dict[str, list[str]] = {}
 
     def resolve(self, name: str, seen_from: Node | str, port: str | None = None) -> str | None:

@@ -30,6 +30,8 @@ _PATTERNS = (
     re.compile(rf'"(?:{_METHOD}) (?P<path>[^\s"]+)(?: HTTP/[\d.]+)?"(?:,|:)? (?P<status>\d{{3}})\b'),
     # morgan and its like: GET /path 200 3.1 ms
     re.compile(rf"\b(?:{_METHOD}) (?P<path>/\S*) (?P<status>\d{{3}}) [\d.]+ ?ms\b"),
+    # Mojolicious and its like: GET /path 500 at the end
+    re.compile(rf"\b(?:{_METHOD}) (?P<path>/\S*) (?P<status>\d{{3}})$"),
     # gin: | 500 | 1.2ms | 10.0.0.1 | GET "/path"
     re.compile(rf'\| +(?P<status>\d{{3}}) +\|.*\| +(?:{_METHOD}) +"(?P<path>[^"]+)"'),
 )
@@ -37,18 +39,22 @@ _JSON_STATUS = re.compile(r'"(?:status|status_code|statusCode|DownstreamStatus)"
 _JSON_PATH = re.compile(r'"(?:uri|path|url|request_uri|RequestPath)": ?"(/[^"\s]*)"')
 _FIELD_STATUS = re.compile(r"\b(?:status|status_code|code)=(\d{3})\b")
 _FIELD_PATH = re.compile(r"\b(?:path|uri|url)=\"?(/[^\s\"]*)")
+_ORIGIN = re.compile(r"^https?://[^/]*")
 _VARIABLE = re.compile(r"\d|[0-9a-f]{8}|%")  # a part of a path that names a thing rather than a kind of thing
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request as an access log tells of it. `server`: whom a proxy sent it to; `at`: seconds since 1970."""
+    """One request as an access log tells of it, `at` seconds since 1970. `server`: whom a proxy sent it to; `client`:
+    the address that it came from.
+    """
 
     line: str
     at: float | None
     status: int
     path: str
     server: str | None
+    client: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -87,7 +93,8 @@ def _request(line: LogLine) -> Request | None:
                 server = found.get("server")
                 if server is not None and server.startswith("<"):  # <NOSRV>: the proxy had nobody to send it to
                     server = None
-                return Request(line.id, parse_time(line.ts), int(found["status"]), _kind(found["path"]), server)
+                kind, client = _kind(found["path"]), _client(text)
+                return Request(line.id, parse_time(line.ts), int(found["status"]), kind, server, client)
     if "tatus" not in text and "code=" not in text:
         return None
     status = _JSON_STATUS.search(text) or _FIELD_STATUS.search(text)
@@ -97,9 +104,18 @@ def _request(line: LogLine) -> Request | None:
     return None
 
 
+_ADDRESSES = re.compile(r"(?:::ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?:, (?:\d{1,3}\.){3}\d{1,3})*")
+
+
+def _client(text: str) -> str | None:
+    """The address at the beginning of a line of an access log; behind a proxy's list of them the last, the proxy."""
+    found = _ADDRESSES.match(text)
+    return found[0].rpartition(", ")[2].removeprefix("::ffff:") if found else None
+
+
 def _kind(path: str) -> str:
     """A path without what differs from request to request: `/isbn/9784?x=1` is `/isbn/…`."""
-    parts = [part for part in path.partition("?")[0].split("/") if part]
+    parts = [part for part in _ORIGIN.sub("", path).partition("?")[0].split("/") if part]
     kept = ["…" if _VARIABLE.search(part) else part for part in parts[:MAX_PARTS]]
     return "/" + "/".join(kept + ["…"] * (len(parts) > MAX_PARTS and kept[-1:] != ["…"]))
 

@@ -31,6 +31,7 @@ ENDINGS = ("die", "died")  # Docker's word and Podman's
 NOT_YET = frozenset((ProbeError.NO_ADDRESS, ProbeError.NOT_RUNNING, ProbeError.REFUSED, ProbeError.RESET))
 KILLED = 137  # 128 and SIGKILL
 
+OUTLIVED_SECONDS = 25.0  # and three times the longest of the runs before: then it does not loop any more
 LOOP_SECONDS = 90.0  # restarted so recently that it may well be dying again (Docker backs off up to a minute)
 
 
@@ -115,7 +116,24 @@ class View:
             return True
         running = self.inspect.state == "running" and self.inspect.restart_count >= 2
         age = seconds_between(self.inspect.started_at, self.inspect.observed_at)
-        return running and age is not None and age < LOOP_SECONDS
+        return bool(running and age is not None and age < LOOP_SECONDS and not self._outlived(age))
+
+    def _outlived(self, age_seconds: float) -> bool:
+        """This run has lasted much longer than those before it, as far as the events tell of them: it is over."""
+        found = self.inspect.events if self.inspect else []
+        started: str | None = None
+        longest: float | None = None
+        for event in found:
+            if event.action == "start":
+                started = event.ts
+            elif event.action in ENDINGS and started is not None:
+                longest = max(longest or 0.0, seconds_between(started, event.ts) or 0.0)
+                started = None
+        pause = 0.1 * float(
+            1 << min(self.inspect.restart_count if self.inspect else 0, 9)
+        )  # the engine waits ever longer
+        known = longest if longest is not None else pause
+        return age_seconds > max(OUTLIVED_SECONDS, 3 * known, 3 * pause)
 
     @property
     def down(self) -> bool:

@@ -42,6 +42,7 @@ CHECKED_PORT = re.compile(
 )
 # `df: write error: ...`: a program says who it is. What a check prints beside it is the page that it was given.
 PROGRAM_SPEAKS = re.compile(r"(?:[\d:T.Z/+ -]{8,40}:? )?(?:/[\w./-]{1,80}|[A-Za-z][\w.+-]{0,40})(?:\[\d+\])?: \S")
+LISTENS = re.compile(r"(?i)\blisten(?:s|ing)\b[^\n]{0,60}?:(\d{2,5})\b")
 NOBODY_THERE = re.compile(r"(?i)refused|failed to connect|couldn.t connect|no response")
 
 MAX_EVIDENCE = 3  # ids per clause: the newest; more of the same proves nothing more
@@ -160,6 +161,7 @@ class Places:
         self.haystack = Haystack(library.searcher, [line.text for line in self.lines])
         self.values: dict[str, list[tuple[str, Any]]] = {}
         self._by_id = {line.id: line for line in self.lines}
+        self.own = {network.ip for network in (view.inspect.networks if view.inspect else []) if network.ip}
 
     def look(self, clause: Clause, cause: Cause | None = None) -> list[Seen]:
         """What makes a clause hold, empty if nothing does; of a log once for every peer that it names.
@@ -187,6 +189,8 @@ class Places:
             if clause.near is not None:
                 captures, beside = self._named(clause, position, captures)
                 ids += beside
+                if captures.get("upstream") in self.own:  # its own end of a connection tells nothing of the other
+                    captures = {name: each for name, each in captures.items() if name not in ("upstream", "port")}
             found.setdefault(captures.get("upstream"), []).append((position, ids, captures))
         if not found:
             return []
@@ -340,6 +344,7 @@ class Places:
     def _unserved_ports(self) -> Iterator[tuple[str, str]]:
         """The ports of its own where its failing healthcheck finds nobody, and which the container does not expose."""
         exposed = {port.container_port for port in (self.view.inspect.ports if self.view.inspect else [])}
+        exposed |= {int(found[1]) for line in self.lines if (found := LISTENS.search(line.text))}
         for id, text in self.view.complaints_of_its_check if exposed else []:
             asked = CHECKED_PORT.search(text)
             if asked and NOBODY_THERE.search(text) and int(asked[1]) not in exposed:

@@ -69,6 +69,9 @@ _CLIENTS = {
 _CALLED |= {client: {technology} for technology, clients in _CLIENTS.items() for client in clients}
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d)?$")  # of a time, what stands before its first colon
+
+
 def usable(captures: Captures) -> Captures:
     """The captures without a host that is none (a source file, a number, a word such as `server`), paths without the
     mark that ends their sentence.
@@ -78,7 +81,10 @@ def usable(captures: Captures) -> Captures:
     }
     host = found.get("upstream")
     nameless = host is not None and (
-        (host.lower() in _NO_NAMES and "port" not in found) or bool(_SOURCE.search(host)) or _is_number(host)
+        (host.lower() in _NO_NAMES and "port" not in found)
+        or bool(_SOURCE.search(host))
+        or bool(_DATE.match(host))
+        or _is_number(host)
     )
     return {key: value for key, value in found.items() if value and not (nameless and key in ("upstream", "port"))}
 

@@ -1,5 +1,6 @@
 """Secrets out of text at the moment it is collected: the redactor, URLs, and the rules that find a secret."""
 
+from dm_tools.redact.announcing import announces, in_arguments, in_pairs
 from dm_tools.redact.redactor import (
     MASK,
     Lines,
@@ -7,7 +8,6 @@ from dm_tools.redact.redactor import (
     cut,
     following,
     redact,
-    secrets_in,
     url,
 )
 from dm_tools.redact.urls import (
@@ -29,13 +29,15 @@ __all__ = [
     "VARIABLE",
     "Lines",
     "Redactor",
+    "announces",
     "cut",
     "following",
     "has_password",
     "has_secret",
+    "in_arguments",
+    "in_pairs",
     "is_secret_name",
     "password",
     "redact",
-    "secrets_in",
     "url",
 ]

@@ -15,22 +15,22 @@ like any other: equal ones stay equal, and none can pass for a secret that was f
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from dm_tools.redact import rules as rules
+from dm_tools.redact.known import Known
 from dm_tools.redact.rules import Span
+from dm_tools.redact.rules.late import late
 from dm_tools.redact.urls import has_password, password
-from dm_tools.text import clean
+from dm_tools.text import KEY, KeyLines, clean, key_begins, needles
 
 MASK = "<secret>"  # a secret without a number: there were too many to remember
 MAX_REMEMBERED = 10_000  # different secrets in one scope
-MAX_KNOWN = 64
-MIN_KNOWN_CHARACTERS = 8  # a shorter value may as well be a word of the text
+MIN_LEARNED_CHARACTERS = 8  # a shorter value may as well be a word of the text
 
 NO_SPANS: list[Span] = []
-_PSEUDONYM = re.compile(r"<secret(?::(\d{1,9}))?>")
+_PSEUDONYM = late(r"<secret(?::(\d{1,9}))?>")
 
 
 class Redactor:
@@ -43,22 +43,21 @@ class Redactor:
     def __init__(self, first: int = 1, known: Iterable[str] = ()) -> None:
         self.next = first
         self.numbers: dict[str | bytes, int] = {}
-        long_enough = {value for value in known if len(value) >= MIN_KNOWN_CHARACTERS}
-        self.known = sorted(long_enough, key=len, reverse=True)[:MAX_KNOWN]
+        self.known = Known(known)
 
     def redact(self, text: str, scope: str = "") -> str:
         """The text without its secrets. `scope`: where the numbers count that it came with.
 
         Escape codes can stand between a name and its secret: a text that holds both loses its codes.
         """
-        if "\x1b" in text and self._found(bare := clean(text)):
+        if "\x1b" in text and self.found(bare := clean(text)):
             text = bare
         if "<secret" not in text:
-            found = self._found(text)
+            found = self.found(text)
             return self.masked(text, found) if found else text
         came_with = [match.span() for match in _PSEUDONYM.finditer(text)]
         hidden = _PSEUDONYM.sub(lambda match: rules.STAND_IN * len(match[0]), text)
-        return self.masked(text, self._found(hidden), came_with, scope)
+        return self.masked(text, self.found(hidden), came_with, scope)
 
     def url(self, text: str) -> str:
         """A URL without its password and its other secrets; a variable in their place stays."""
@@ -91,13 +90,15 @@ class Redactor:
         redacted: dict[str, Any] = self.value(record, scope=str(record.get("service", "")))
         return redacted
 
-    def _found(self, text: str) -> list[Span]:
+    def found(self, text: str) -> list[Span]:
         """What is secret: what a rule finds, wherever else it stands in this text, and what is known to be."""
         found = rules.spans(text)
+        found += self.known.spans(text)
         learned = {text[begin:end] for begin, end in found if text[end : end + 1] != "@" or text[begin - 1] == ":"}
-        for value in (*self.known, *filter(_can_be_looked_for, learned)):
-            if value in text:
-                found += _occurrences(value, text)
+        again = [value for value in learned if _can_be_looked_for(value)]
+        if again:
+            places = needles.InText(again, longest=True).places(text)
+            found += [(begin, end) for _, begin, end in places]
         return found
 
     def masked(self, text: str, found: list[Span], came_with: list[Span] = NO_SPANS, scope: str = "") -> str:
@@ -128,13 +129,6 @@ class Redactor:
         return f"<secret:{number}>"
 
 
-def _occurrences(value: str, text: str) -> Iterator[Span]:
-    at = text.find(value)
-    while at >= 0:
-        yield at, at + len(value)
-        at = text.find(value, at + len(value))
-
-
 def _merged(found: list[Span], came_with: list[Span]) -> list[Span]:
     """The spans in order, overlapping ones as one; what a rule found inside a pseudonym is no secret."""
     merged: list[Span] = []
@@ -149,25 +143,66 @@ def _merged(found: list[Span], came_with: list[Span]) -> list[Span]:
 
 
 class Lines:
-    """Redacts a text that comes line by line: a private key runs over many lines, and each is masked by itself."""
+    """Redacts a text that comes line by line: a private key runs over many lines, and each is masked by itself.
+
+    So does a value that stands alone on the line after its name.
+    """
 
     def __init__(self, redactor: Redactor) -> None:
         self.redactor = redactor
-        self.in_key = False
+        self.key: KeyLines | None = None
+        self.before = ""  # the line before, if it announces something and has nothing behind it
 
     def redact(self, line: str) -> str:
         """The next line without its secrets; the line's end stays."""
         body = line.rstrip("\r\n")
-        if not self.in_key:
-            self.in_key = rules.opens_key(body)
-            return self.redactor.redact(body) + line[len(body) :]
-        spans, self.in_key = rules.key_line(body)
-        if not spans and not self.in_key:
-            return self.redact(line)
-        return self.redactor.masked(body, spans) + line[len(body) :]
+        if self.key is not None:
+            own = self.key.own(body)
+            if self.key.ended or own is None:
+                self.key = None
+            if own is not None and own[0] < own[1]:
+                return self.redactor.masked(body, [own]) + line[len(body) :]
+        if (KEY in body and key_begins(body) >= 0) or body.startswith("Private-Lines:"):
+            self.key = KeyLines(body)
+        if self.before and "\x1b" not in body and "<secret" not in body:
+            masked = self._behind(body)
+        else:
+            masked = self.redactor.redact(body)
+            self.before = body if _is_open(body) else ""
+        return masked + line[len(body) :]
+
+    def _behind(self, body: str) -> str:
+        """A line behind one that announces something, and is open."""
+        whole = f"{self.before}\n{body}"
+        begin = len(self.before) + 1
+        found = self.redactor.found(whole)
+        own = [(max(first, begin) - begin, last - begin) for first, last in found if last > begin]
+        goes_on = bool(own) and self.before.count("\n") < MAX_OPEN_LINES and self.before[-1:] not in ("", " ")
+        if (not body.strip() and self.before.count("\n") < 2) or (goes_on and _BLOCK.search(self.before)):
+            self.before = whole
+        else:
+            self.before = body if _is_open(body) else ""
+        return self.redactor.masked(body, own) if own else body
 
 
-_MAY_ANNOUNCE = re.compile(r"[:=]|pass|secret|token|key|auth|pwd|cred|cookie|bearer|basic")
+MAX_OPEN_LINES = 100  # of a block of YAML
+_BLOCK = late(r"^[^\n]{0,200}[:=][ \t]*[|>][+-]?\d?[ \t]*(?:\n|$)")
+_OPEN = late(
+    r"(?:[:：][ \t]*(?:[|>][+-]?\d?)?|=>|>)\s*$|^\s*-?\s*[\"']?(?:name|key|Name|Key)"
+    r"[\"']?\s?[:=]\s?[\"']?[\w.-]{1,80}[\"']?,?\s*$|^334 "
+)
+
+
+def _is_open(line: str) -> bool:
+    """Whether a line ends where a value would begin: "password:", "- name: DB_PASSWORD"."""
+    return (
+        len(line) < 300
+        and (line[-1:] in ":|>- \t：" or "name" in line or "key" in line.lower() or line.startswith("334 "))
+        and (_OPEN.search(line) is not None)
+    )
+
+
+_MAY_ANNOUNCE = late(r"[:=]|pass|secret|token|key|auth|pwd|cred|cookie|bearer|basic")
 
 
 def cut(text: str) -> int:
@@ -188,15 +223,11 @@ def redact(text: str) -> str:
     return Redactor().redact(text)
 
 
-def secrets_in(texts: Iterable[str]) -> list[str]:
-    """Secrets that can be looked for by themselves (for `known`): a word like "kubernetes" cannot, it has no digit."""
-    found = {value for text in texts for value in rules.values(text)}
-    return sorted(filter(_can_be_looked_for, found))
-
-
 def _can_be_looked_for(value: str) -> bool:
     """Whether a secret is no word or number that stands in a text for other reasons."""
-    return MIN_KNOWN_CHARACTERS <= len(value) <= 1000 and any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+    return (
+        MIN_LEARNED_CHARACTERS <= len(value) <= 1000 and any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+    )
 
 
 def url(text: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from dm_tools.redact import rules
+from dm_tools.redact.rules.late import late
 
 # The password of a URL as a variable, ://user:${NAME}@: a record may carry it, since it is no secret.
-PASSWORD_VARIABLE = re.compile(r"(?<=:)\$\{([A-Za-z_][A-Za-z0-9_]*)\}(?=@)")
+PASSWORD_VARIABLE = late(r"(?<=:)\$\{([A-Za-z_][A-Za-z0-9_]*)\}(?=@)")
 # A variable anywhere in a URL; dm-probe fills in those whose name announces a secret.
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+VARIABLE = late(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 NO_PASSWORDS = "a secret in a URL: write ${NAME} in its place, dm-probe fills it in from the environment"
 NO_DOCKER_PASSWORD = "a password in 'docker_host': it would travel with the record; give it to ssh or in $DOCKER_HOST"
 

@@ -46,7 +46,12 @@ def last_words(lines: list[LogLine], ended: bool) -> Words | None:
     pairs = list(pairwise(run))
     before_usage = {line.id for line, following in pairs if _USAGE.match(_bare(following.text))}
     after_panic = {following.id for line, following in pairs if _PANICKED.search(line.text[-MAX_LINE:])}
+    said: set[str] = set()
     for order, line in enumerate(reversed(run)):
+        signature = _NUMBERS.sub("", line.text[:MAX_LINE])
+        if signature in said:
+            continue  # the newest of those that differ in their numbers stands for all
+        said.add(signature)
         for weight, text in _told(line):
             weight += 3 * (line.id in before_usage and weight > 0) + 5 * (line.id in after_panic)
             if best is None or (weight, order) > best[:2]:
@@ -55,11 +60,7 @@ def last_words(lines: list[LogLine], ended: bool) -> Words | None:
         return None
     if best[0] < 1:  # nothing speaks of a failure: the very last it said, literally
         best = max((each for each in _plain(run)), default=None)
-    if best is None:
-        return None
-    text = best[3]
-    newest = next(line.id for line in reversed(run) if any(text == said for _, said in _told(line)))
-    return Words(newest, short(" ".join(text.split()), MAX_WORDS))
+    return Words(best[2], short(" ".join(best[3].split()), MAX_WORDS)) if best else None
 
 
 def _last_run(lines: list[LogLine]) -> Iterator[LogLine]:
@@ -160,6 +161,7 @@ def quoted(words: Words | None) -> str:
 
 
 _MESSAGES = ("msg", "message", "@m", "event", "log", "error", "err", "exception", "detail")
+_NUMBERS = re.compile(r"\d+")
 _LETTERS = re.compile(r"[^\W\d_]{3}")
 _USAGE = re.compile(r"(?i)usage(?: of \S+)?\s?:")
 # The time, the process, the level and the brackets around them that a logger writes before what is said.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from dm_tools.text.keys import KEY, KeyLines, begins
+
 # A line that goes on with the item before it: indented, or a part of a Python, Java or Go trace.
 _CONTINUES = re.compile(
     r"^(?:\s+\S|Caused by: |\.\.\. \d+ more|During handling of the above|The above exception was|"
@@ -20,10 +22,12 @@ THROWN = re.compile(r"^(?:[a-z_]\w*\.)+[A-Z]\w*(?:Exception|Error|Throwable)\b")
 _ERROR = re.compile(r"error|exception|critical|fatal|fail", re.IGNORECASE)
 
 
-KEY = "PRIVATE KEY-----"
-_KEY_BODY = re.compile(  # a logger may have put its own words before every line of a key
-    r"^(?:[A-Za-z0-9+/=]*|[A-Za-z-]+: .*|(?:[^\n]{0,200}[\s|:\]])?(?:-----END .*|[A-Za-z0-9+/]{16,100}={0,2}))$"
+# A line that announces a secret and ends there: what stands alone in the next line is it, and must be masked with it.
+ANNOUNCES = re.compile(
+    r"(?i:pass(?:word|phrase|code|wort)?|pwd|kennwort|secret|token|key|code)\b[^\n:]{0,60}:\s*(?:</\w{1,6}>)?$"
 )
+ANNOUNCE_ENDS = (":", *(f":</{tag}>" for tag in ("dt", "b", "th", "td", "label", "strong")))
+_ALONE = re.compile(r"^\s*(?:[|>$#*-]{1,2}\s+)?[^\s:=]{4,300}\s*$")
 
 
 class Grouper:
@@ -35,20 +39,27 @@ class Grouper:
         self.after_error = False
         self.after_thrown = False
         self.chained = False
-        self.in_key = False  # in the middle of a private key: it must be in one piece to be masked
+        self.key: KeyLines | None = None  # in the middle of a private key: it must be in one piece to be masked
+        self.announced = 0  # lines, blank ones too, in which the secret may come that a line announced
 
     @property
     def inside(self) -> bool:
         """Whether the next line may belong to this item whatever it looks like."""
-        return self.in_trace or self.after_trace or self.in_key
+        return self.in_trace or self.after_trace or self.key is not None or self.announced > 0
 
     def continues(self, line: str) -> bool:
         """Whether `line` belongs to the item of the line before it."""
-        if self.in_key and not _KEY_BODY.match(line):
-            self.in_key = False
-        joins = self._in_trace(line) or self.in_key
-        if KEY in line:
-            self.in_key = "-----END" not in line
+        in_key = self.key is not None and self.key.own(line) is not None
+        joins = self._in_trace(line) or in_key
+        if not in_key or (self.key is not None and self.key.ended):
+            self.key = None
+        if self.announced:
+            self.announced = self.announced - 1 if not line.strip() else 0
+            joins |= not line.strip() or _ALONE.match(line) is not None
+        if line.rstrip().endswith(ANNOUNCE_ENDS) and len(line) < 300 and ANNOUNCES.search(line):
+            self.announced = 3
+        if KEY in line and begins(line) >= 0:
+            self.key = KeyLines(line)
         return joins
 
     def _in_trace(self, line: str) -> bool:

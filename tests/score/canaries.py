@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from tests import shapes
 from tests.conftest import SEALED
 from tests.test_canaries import LOGGED, leaks
 
@@ -21,11 +22,15 @@ PIPELINE = (
 
 def score() -> tuple[int, list[str]]:
     """How many were planted, and those that came out of any stage."""
+    announced = [shape for folder in shapes.FOLDERS for shape in shapes.announced(folder / "announced.toml")]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        text = "\n".join(LOGGED) + "\nERROR cannot write: No space left on device\n"
-        (folder / "app.log").write_text(text)
+        text = "\n".join([*LOGGED, *(shape.text for shape in announced)])
+        (folder / "app.log").write_text(text + "\nERROR cannot write: No space left on device\n")
         done = subprocess.run(PIPELINE, shell=True, cwd=folder, env=SEALED, capture_output=True, text=True)
         written = [path for path in folder.rglob("*") if path.is_file() and path.name != "app.log"]
-        found = leaks(done.stdout + done.stderr + "".join(path.read_text(errors="replace") for path in written))
-    return len(leaks(text)), sorted(found)
+        out = done.stdout + done.stderr + "".join(path.read_text(errors="replace") for path in written)
+    rest = "\n".join([*LOGGED, *(shape.rest for shape in announced)])
+    planted = {secret for shape in announced for secret in shape.secrets}
+    came_out = {secret for secret in planted if shapes.comes_out(secret, out, rest, least=9)}
+    return len(leaks(text)) + len(planted), sorted(leaks(out) | came_out)

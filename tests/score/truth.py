@@ -129,7 +129,7 @@ def _text(folder: Path, name: str) -> str:
 
 def _truth(case: dict[str, Any], common: list[str]) -> Truth:
     every = case.get("roots_all")
-    roots = [[name] for name in every] if every else [case["roots"]] if case["roots"] else []
+    roots = [name.split("|") for name in every] if every else [case["roots"]] if case["roots"] else []
     line = case.get("causal_line")
     kind = case.get("kind", COMBINATION if every else FAULT if roots else HEALTHY)
     if kind not in (FAULTS if roots else QUIET):

@@ -1,8 +1,9 @@
 """Where the secrets in a text are: names that announce one, keys that say what they are, URLs, headers, hashes.
 
-A rule yields spans (begin, end) of the text and runs only where a cheap test says that it might find something: most
-log lines cost a few substring searches. What a rule leaves alone is as much a part of it as what it takes: a host,
-a user, a path, `password authentication failed for user "shop"`, `KeyError: 'SECRET_KEY'` are the diagnosis.
+Every rule stands in one table, with the texts without which it finds nothing. One automaton looks for all of those at
+once, so most lines of a log cost one pass, and no rule can be there that nothing leads to: `tests/test_redact.py` tries
+each with its example. What a rule leaves alone is as much a part of it as what it takes: a host, a user, a path,
+`password authentication failed for user "shop"`, `KeyError: 'SECRET_KEY'` are the diagnosis.
 
 Every pattern takes time linear in the text: repetitions are possessive or bounded, and begin where a word begins.
 """
@@ -10,54 +11,89 @@ Every pattern takes time linear in the text: repetitions are possessive or bound
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
+from typing import NamedTuple
 
-from dm_tools.redact.rules import addresses, announced, tokens
-from dm_tools.redact.rules.names import Kind, kind_of
-from dm_tools.redact.rules.tokens import key_line, opens_key
+from dm_tools.redact.rules import addresses, announced, programs, tokens
+from dm_tools.redact.rules.names import NEEDLES, WHOLE_WORDS, Kind, kind_of
+from dm_tools.redact.rules.pairs import pairs
 from dm_tools.redact.rules.values import STAND_IN, Span, is_secret
+from dm_tools.text import needles
 
-__all__ = [
-    "STAND_IN",
-    "Kind",
-    "Span",
-    "is_secret",
-    "key_line",
-    "kind_of",
-    "opens_key",
-    "query_secret",
-    "spans",
-    "values",
-]
+__all__ = ["RULES", "STAND_IN", "Kind", "Rule", "Span", "is_secret", "kind_of", "query_secret", "spans", "values"]
 
-Rule = Callable[[str, str], Iterator[Span]]
-# The rules behind what a text must hold, in lower case, for them to find anything. Short on purpose: an ordinary log
-# line costs these searches and no more.
-_RULES: tuple[tuple[tuple[str, ...], tuple[Rule, ...]], ...] = (
-    (
-        ("pass", "secret", "token", "key", "auth", "pwd", "cred", "cookie", "sess"),
-        (
-            announced.assignments, announced.flags, announced.headers, announced.prose, announced.spaced,
-            announced.logins, addresses.queries, tokens.vendor, tokens.other_hashes, tokens.pem,
-        ),
+
+class Rule(NamedTuple):
+    """A rule: what finds secrets in a text (as it is, and in lower case), what it needs, and a text that it is for."""
+
+    find: Callable[[str, str], Iterator[Span]]
+    needles: tuple[str, ...]
+    example: str
+
+
+def _paired(text: str, lowered: str) -> Iterator[Span]:
+    """The pairs of a text, if nobody has looked for their names yet."""
+    return pairs(text, sorted(place for rules, place in _led_to(text, lowered) if _PAIRS in rules))
+
+
+_PAIRS = Rule(_paired, NEEDLES, "password=abc")
+RULES: tuple[Rule, ...] = (
+    _PAIRS,
+    Rule(
+        announced.headers,
+        ("authorization", "cookie", "apikey", "x-api-key", "x-auth-token", "x-access-token", "x-csrf-token"),
+        "Authorization: Hawk a=b12345678",
     ),
-    (("identified by",), (announced.spaced,)),
-    (("bearer", "basic"), (announced.headers,)),
-    ((" -p", '"-p', "redis-cli", "valkey-cli", "curl "), (announced.logins,)),
-    (("sig=", "signature=", "code="), (addresses.queries,)),
-    (("://",), (addresses.urls,)),
-    (("@",), (addresses.connections, addresses.emails)),
-    (("eyj",), (tokens.web_tokens,)),
-    (("$",), (tokens.hashes, tokens.other_hashes)),
-    (("_",), (tokens.underscored,)),
-    ((".",), (tokens.discord,)),
-    (
-        (
-            "sk-", "xox", "akia", "asia", "aiza", "glpat-", "glrt-", ":aa", "ya29.", "xapp-", "gocspx-", "pypi-ag",
-            "sg.", "hvs.", "dapi", "xai-", "pplx-",
-        ),
-        (tokens.vendor,),
+    Rule(announced.bearers, ("bearer", "basic ", "basic%20"), "Bearer abcde.12345"),
+    Rule(announced.defaults, ("getenv(", "environ.get("), 'os.environ.get("SECRET_KEY", "a")'),
+    Rule(announced.new_passwords, ("pass",), "generated password for bob: abc12345"),
+    Rule(programs.options, programs.OPTION_NEEDLES, "mysql -pabc12345"),
+    Rule(programs.places, programs.PLACE_NEEDLES, "htpasswd -b file bob abc12345"),
+    *(Rule(find, each, example) for find, each, example in programs.COMMANDS),
+    Rule(programs.statements, ("identified ", "set password", "crypt("), "CREATE USER a IDENTIFIED BY 'b'"),
+    Rule(programs.inserts, ("insert ", "replace into"), "INSERT INTO users (name, password) VALUES ('bob', 'abc')"),
+    Rule(
+        programs.parameters,
+        ("identified by", "password=%s", "password = %s", "password=?", "password = ?", "password=$", "password = $"),
+        'execute("UPDATE users SET password=%s", ("abc",))',
     ),
+    Rule(addresses.queries, addresses.QUERY_NEEDLES, "/?sig=abc123"),
+    Rule(addresses.nested_queries, ("%3f", "%26"), "/?next=%2F%3Ftoken%3Dabc12345"),
+    Rule(addresses.urls, ("://",), "redis://:abc@cache/0"),
+    Rule(addresses.webhooks, addresses.WEBHOOKS, "https://hooks.slack.com/services/T000/B000/abc"),
+    Rule(addresses.connections, ("@",), "bob:abc@tcp(db:3306)/shop"),
+    Rule(addresses.emails, ("@",), "bob@example.com"),
+    Rule(tokens.web_tokens, ("eyj",), "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"),
+    Rule(tokens.hashes, tokens.HASH_NEEDLES, "$6$rounds=5000$abcdefgh"),
+    Rule(tokens.other_hashes, ("{sha", "{ssha", "pbkdf2", "scram-sha", "scrypt:"), "{SSHA}abcdefghijklmnop"),
+    Rule(tokens.discord, (".",), "MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"),
+    Rule(
+        tokens.pem,
+        ("private key", "private-lines", "private-mac"),
+        "-----BEGIN PRIVATE KEY-----\nMIIEpAIBAAKCAQEA1234abcd\n",
+    ),
+    *(Rule(find, each, example) for find, each, example in tokens.VENDORS),
 )  # fmt: skip
+
+
+@cache
+def _table() -> tuple[needles.InText, list[tuple[bool, tuple[Rule, ...]]]]:
+    """What looks for all needles, and for each whether it counts only where a word begins, and the rules behind it."""
+    behind: dict[str, list[Rule]] = {}
+    for rule in RULES:
+        for needle in rule.needles:
+            behind.setdefault(needle, []).append(rule)
+    return needles.InText(behind), [(needle in WHOLE_WORDS, tuple(rules)) for needle, rules in behind.items()]
+
+
+def _led_to(text: str, lowered: str) -> Iterator[tuple[tuple[Rule, ...], int]]:
+    """The rules that may find something in a text, and the places (of a needle's last character) that say so."""
+    automaton, behind = _table()
+    for index, begin, end in automaton.places(lowered):
+        word, rules = behind[index]
+        if word and begin and text[begin - 1].isalpha() and not (text[begin].isupper() and text[begin - 1].islower()):
+            continue
+        yield rules, end - 1
 
 
 def spans(text: str) -> list[Span]:
@@ -65,25 +101,28 @@ def spans(text: str) -> list[Span]:
     lowered = text.lower()
     if len(lowered) != len(text):  # one capital of Turkish becomes two characters
         lowered = text
-    wanted: list[Rule] = []
-    for needles, rules in _RULES:
-        for needle in needles:
-            if needle in lowered:
-                wanted += rules
-                break
-    found: list[Span] = []
-    for rule in dict.fromkeys(wanted):
-        found += rule(text, lowered)
+    wanted: dict[Rule, None] = {}
+    names: list[int] = []
+    for rules, place in _led_to(text, lowered):
+        for rule in rules:
+            if rule is _PAIRS:
+                names.append(place)
+            else:
+                wanted[rule] = None
+    found = list(pairs(text, sorted(names))) if names else []
+    for rule in wanted:
+        found += rule.find(text, lowered)
     return found
 
 
 def values(text: str) -> set[str]:
     """The secrets that a text holds, without e-mail addresses."""
-    lowered = text.lower()
-    rules = dict.fromkeys(rule for _, rules in _RULES for rule in rules if rule is not addresses.emails)
-    return {text[begin:end] for rule in rules for begin, end in rule(text, lowered)}
+    mails = set(addresses.emails(text, text))
+    return {text[begin:end] for begin, end in spans(text) if (begin, end) not in mails}
 
 
 def query_secret(url: str) -> bool:
     """Whether a URL carries a secret in its query or path: ?token=..., a webhook's address."""
-    return any(True for rule in (addresses.queries, addresses.webhooks) for _ in rule(url, url))
+    lowered = url.lower()
+    rules = (addresses.queries, addresses.nested_queries, addresses.webhooks)
+    return any(True for rule in rules for _ in rule(url, lowered))

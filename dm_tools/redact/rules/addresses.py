@@ -5,18 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
-from dm_tools.redact.rules.values import Span, is_harmless, is_placeholder, looks_random
+from dm_tools.redact.rules.values import Span, is_harmless, is_placeholder, is_weak_secret, looks_random
 
-_USER_INFO = re.compile(r"://([^\s:/@\"'<>]{0,200}):([^\s/?#\"'<>]{1,500})@")
-_SLASHED_USER_INFO = re.compile(
+_USER_INFO = late(r"://([^\s:/@\"'<>]{0,200}):([^\s/?#\"'<>]{1,500})@")
+_SLASHED_USER_INFO = late(
     r"://([^\s:/@\"'<>]{0,200}):(?!\d{1,5}[/?#])([^\s\"'<>]{1,200})@(?=[\w.\[-]{1,253}+(?::\d|[/?#,\s\"']|$))"
 )
-_USER_TOKEN = re.compile(r"://([^\s:/@\"'<>?#]{16,300})@")
-_QUERY = re.compile(r"[?&;]([\w.-]{1,60})=([^&\s\"'<>#;]{1,4000})")
+_USER_TOKEN = late(r"://([^\s:/@\"'<>?#]{12,300})@")
+_QUERY = late(r"[?&;]([\w.-]{1,60})=([^&\s\"'<>#;]{1,4000})")
 _QUERY_SECRETS = {"sig", "signature", "x-amz-signature", "x-goog-signature", "hmac", "jwt", "ticket", "otp"}
-_QUERY_RANDOM = {"key", "code"}
-_WEBHOOK = re.compile(
+_QUERY_RANDOM = {"key", "code", "state"}
+QUERY_NEEDLES = (
+    *(f"{name}=" for name in (*sorted(_QUERY_SECRETS), *sorted(_QUERY_RANDOM))),
+    "token=",
+    "auth=",
+    "session=",
+)
+_WEBHOOK = late(
     r"(?:hooks\.slack\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/\d{1,30}/"
     r"|outlook\.office\.com/webhook/|api\.telegram\.org/bot|chat\.googleapis\.com/v1/spaces/)([\w:/.@-]{8,300})"
 )
@@ -35,10 +42,36 @@ def urls(text: str, lowered: str) -> Iterator[Span]:
                 yield info.span(2)
         else:
             user = _USER_TOKEN.match(text, at)
-            if user and looks_random(user[1]):
+            if user and (looks_random(user[1]) or _mixed(user[1])):
                 yield user.span(1)
         at = text.find("://", at + 3)
-    yield from webhooks(text, lowered)
+    for match in _KEY_AS_HOST.finditer(text):
+        if any(map(str.isdigit, match[1])) or len(match[1]) >= 20:
+            yield match.span(1)
+
+
+def _mixed(user: str) -> bool:
+    """Whether it is made of digits, capitals and small letters, as no person's name is."""
+    return any(map(str.isdigit, user)) and any(map(str.isupper, user[1:])) and any(map(str.islower, user))
+
+
+# Services that notify, as Apprise writes their addresses: what stands where a host would is a key.
+_KEY_AS_HOST = late(
+    r"\b(?:prowl|pover|pbul|tgram|discord|slack|ntfys?|gotifys?|join|ifttt|msteams|pagerduty|opsgenie|sendgrid|mailgun|pushed|spush"
+    r"|simplepush|kumulos|clickatell|d7sms|nexmo|twilio|sns|workflows|signals?|line|bark|apprises?)://([^\s/@?\"'<>]{8,200})"
+)
+
+
+WEBHOOKS = ("hooks.slack.com", "api/webhooks/", "office.com/webhook", "api.telegram.org/bot", "chat.googleapis.com")
+_NESTED = late(r"(?:%3F|%26)([\w.-]{1,60})%3D((?:(?!%26|%23)[^&\s\"'<>#;]){3,2000})", re.IGNORECASE)
+
+
+def nested_queries(text: str, lowered: str) -> Iterator[Span]:
+    """?next=%2F%3Ftoken%3D...: a URL in a URL"""
+    for match in _NESTED.finditer(text):
+        kind = kind_of(match[1])
+        if kind not in (None, Kind.WEAK) or match[1].lower() in _QUERY_SECRETS:
+            yield match.span(2)
 
 
 def webhooks(text: str, lowered: str) -> Iterator[Span]:
@@ -55,15 +88,17 @@ def queries(text: str, lowered: str) -> Iterator[Span]:
         if (kind is None and name not in _QUERY_SECRETS | _QUERY_RANDOM) or is_harmless(text, *match.span(2)):
             continue
         strong = name in _QUERY_SECRETS or kind in (Kind.PASSWORD, Kind.SECRET, Kind.TOKEN)
-        if not (kind is Kind.TOKEN and value.isdigit() and len(value) < 5) if strong else looks_random(value):
+        if not (kind is Kind.TOKEN and value.isdigit() and len(value) < 5) if strong else is_weak_secret(value):
             yield match.span(2)
 
 
-_USER_AT_HOST = re.compile(
+_USER_AT_HOST = late(
     r"""(?<![\w.:@/+-])([A-Za-z_][\w.+-]{0,63}):([^\s:@/"'<>(),;=]{1,100}+)@((?!sha\d)[\w.-]{1,253}+)(:\d{2,5}\b)?(/)?"""
 )
-_APART = re.compile(r"[\s\"'`(]")
-_ORACLE = re.compile(r":thin:[^\s/@\"']{1,64}/([^\s/@\"']{1,100})@")
+_APART = late(r"[\s\"'`(]")
+_ORACLE = late(
+    r"(?::thin:|(?<![\w/.:-]))[A-Za-z]\w{1,30}/([^\s/@\"']{4,100})@(?://)?[\w.-]{1,253}+:\d{2,5}[:/]\w|:thin:[^\s/@\"']{1,64}/([^\s/@\"']{1,100})@"
+)
 
 
 def connections(text: str, lowered: str) -> Iterator[Span]:
@@ -81,13 +116,15 @@ def connections(text: str, lowered: str) -> Iterator[Span]:
         if somewhere and not is_placeholder(match[2]) and match[2].lower() not in _NO_PERSON:
             yield match.span(2)
     for match in _ORACLE.finditer(text):
-        yield match.span(1)
+        span = match.span(match.lastindex or 1)
+        if not is_placeholder(text[slice(*span)]):
+            yield span
 
 
-_EMAIL = re.compile(
+_EMAIL = late(
     r"(?<![\w.+%/:@$-])([A-Za-z0-9_][\w.+%-]{0,63})@([A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8})(?![\w@:-]|\.\w|/)"
 )
-_NO_MAIL = re.compile(
+_NO_MAIL = late(
     r"\.(?:service|socket|timer|target|slice|scope|mount|path|device|swap|local|internal|lan|svc|localdomain|home|arpa"
     r"|png|jpe?g|gif|svg|webp|css|[cm]?js|json|ya?ml|toml|py|so|jar|tgz|gz|zip|map|tsx?|x|\d[\w-]*)$",
     re.IGNORECASE,
@@ -105,11 +142,22 @@ _NO_PERSON = {
     "nobody",
     "www-data",
 }
-_MESSAGE_ID = re.compile(r"message-id[=:]\s?<$", re.IGNORECASE)
+_MESSAGE_ID = late(r"message-id[=:]\s?<$", re.IGNORECASE)
+
+
+# Where addresses are what is spoken of: whoever reads a mail server's log looks for one. And builders' addresses.
+_MAIL_LOG = late(
+    r"postfix/|\b(?:dovecot|exim4?|sendmail|opensmtpd|rspamd|amavis)\b|\brelay=|\bnrcpt=|\bdsn=|\bstatus=(?:sent|bounced|deferred)\b"
+    r"|\bRCPT\b|\bMAIL FROM\b|\b(?:imap|pop3|lmtp|smtpd?)(?:-login)?[(\[:]|\bqueued as\b",
+    re.IGNORECASE,
+)
+_BUILD = late(r"\(MISSING\)|\bgo=go\d|goversion|build_context|\bmaintainer\b", re.IGNORECASE)
 
 
 def emails(text: str, lowered: str) -> Iterator[Span]:
     """The local part of an e-mail address: the domain stays, it is what a mail server's trouble is about."""
+    if _MAIL_LOG.search(text) or _BUILD.search(text):
+        return
     for match in _EMAIL.finditer(text):
         domain = match[2]
         if match[1].lower() in _NO_PERSON or _NO_MAIL.search(domain) or not domain.rpartition(".")[2].isalpha():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from functools import lru_cache
+
+from dm_tools.redact.rules.late import late
 
 
 class Kind(Enum):
@@ -13,26 +14,68 @@ class Kind(Enum):
     PASSWORD = "password"  # any value, also several words
     SECRET = "secret"  # any value, unless it reads like a word of a sentence
     TOKEN = "token"  # the same, but a number may be a count
+    PIN = "pin"  # a short number that is a secret, or what looks random
     WEAK = "weak"  # only a value that looks random: a session, a salt, a signature
 
 
-_WORDS = re.compile(r"[A-Z]++(?![a-z])|[A-Z](?=[a-z])[a-z]++|[A-Z]+?(?=[A-Z][a-z])|[a-z]++|\d++")
-_PASSWORDS = ("password", "passwd", "passphrase", "passcode", "passwort", "requirepass", "masterauth", "dbpass", "pwd")
-_BARE_PASSWORDS = {"pass", "passwords", "userpass", "sshpass", "rootpass", "smtppass"}
-_SECRETS = {"secret", "secrets", "credential", "credentials", "creds", "cred", "mnemonic"}
+_WORDS = late(r"[A-Z]++(?![a-z])|[A-Z](?=[a-z])[a-z]++|[A-Z]+?(?=[A-Z][a-z])|[a-z]++|\d++")
+_PASSWORDS = (
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "passwort",
+    "requirepass",
+    "masterauth",
+    "pwd",
+    "pswd",
+    "psk",
+    "kennwort",
+)
+_BARE_PASSWORDS = {"pass", "passwords", "pw", "rootpw", "bindpw", "userpw", "adminpw", "dbpw"}
+_NO_PASS = {"bypass", "compass", "trespass", "surpass", "overpass", "underpass", "pypass", "multipass", "onepass"}
+_SECRETS = {"secret", "secrets", "credential", "credentials", "creds", "cred"}
+_PHRASES = (
+    "mnemonic",
+    "recoveryphrase",
+    "seedphrase",
+    "securityanswer",
+    "unsealkey",
+    "communitystring",
+    "snmpcommunity",
+    "authstring",
+)
+_PINS = {"pin", "otp", "totp"}
+_CODE_OWNERS = {
+    "verification",
+    "2fa",
+    "fa",
+    "auth",
+    "access",
+    "otp",
+    "mfa",
+    "confirmation",
+    "security",
+    "backup",
+    "recovery",
+    "login",
+    "pin",
+}
 _SECRET_ENDINGS = ("secret", "apikey", "secretkey", "accesskey", "privatekey", "signingkey", "encryptionkey")
 _KEY_OWNERS = {
     "access", "account", "admin", "aes", "api", "app", "auth", "cookie", "deploy", "encryption", "fernet", "hmac",
     "jwt", "license", "master", "private", "root", "secret", "service", "session", "shared", "signing", "ssh",
-    "storage", "subscription", "webhook",
+    "storage", "subscription", "webhook", "unseal", "recovery", "db", "bot", "pre", "preshared", "user", "client",
 }  # fmt: skip
 _WEAK = {
-    "auth", "cookie", "csrf", "hmac", "jsessionid", "jwt", "phpsessid", "salt", "session", "sessionid", "sid", "sig",
-    "signature",
+    "auth", "authenticity", "cookie", "csrf", "hmac", "jsessionid", "jwt", "phpsessid", "salt", "session",
+    "sessionid", "sid", "sig",
+    "signature", "ticket", "xsrf",
 }  # fmt: skip
 # password_file, tokenUrl, secret_name: what is said of a secret is none.
 _ABOUT = {
-    "age", "alg", "algorithm", "arn", "attempt", "attempts", "budget", "changed", "check", "class", "column", "count",
+    "age", "alg", "encryption", "algorithm", "arn", "attempt", "attempts", "budget", "changed", "check", "class",
+    "command", "column", "count",
     "created", "dir", "directory", "disabled", "enabled", "encoder", "encoding", "endpoint", "engine", "env", "error",
     "errors", "exp", "expiration", "expired", "expires", "expiry", "field", "file", "filename", "files", "format",
     "handler", "hint", "host", "id", "ids", "input", "issued", "issuer", "leeway", "len", "length", "lifetime",
@@ -49,9 +92,35 @@ _COUNTED = {
 }  # fmt: skip
 
 
+# The same in other languages: names that are not made of A to Z, or of several words.
+FOREIGN = {
+    "contraseña": Kind.PASSWORD, "contrasena": Kind.PASSWORD, "senha": Kind.PASSWORD, "passe": Kind.PASSWORD,
+    "пароль": Kind.PASSWORD, "密码": Kind.PASSWORD, "密碼": Kind.PASSWORD, "口令": Kind.PASSWORD,
+    "パスワード": Kind.PASSWORD,
+    "비밀번호": Kind.PASSWORD, "wachtwoord": Kind.PASSWORD, "hasło": Kind.PASSWORD, "heslo": Kind.PASSWORD,
+    "lösenord": Kind.PASSWORD, "şifre": Kind.PASSWORD, "parola": Kind.PASSWORD, "motdepasse": Kind.PASSWORD,
+    "mot_de_passe": Kind.PASSWORD,
+}  # fmt: skip
+# Without one of these no name announces a secret: in lower case, as few and as short as can be.
+NEEDLES = (
+    "pass", "pwd", "pswd", "psk", "pw", "kennwort", "masterauth", "secret", "cred", "mnemonic", "phrase", "token",
+    "key",
+    "auth", "cookie", "csrf", "xsrf", "hmac", "jwt", "salt", "session", "sid", "sig", "ticket", "pin", "otp",
+    "authenticity", "community",
+    *(f"{owner}{between}{what}" for what, owners in (("code", _CODE_OWNERS), ("answer", {"security"}))
+      for owner in owners for between in ("", "_", "-", " ", ".")),
+    *(name for name in FOREIGN if "pass" not in name),
+)  # fmt: skip
+# Of these, those that are in the middle of many other words: they count where a word begins.
+WHOLE_WORDS = frozenset({"key", "auth", "sid", "sig", "pin", "otp", "salt", "cred", "session"})
+
+
 @lru_cache(4096)
 def kind_of(name: str) -> Kind | None:
     """What an identifier announces: POSTGRES_PASSWORD, clientSecret, X-Api-Key, session.id; None for nothing."""
+    foreign = FOREIGN.get(name.lower())
+    if foreign:
+        return foreign
     words = [word.lower() for word in _WORDS.findall(name)]
     while words and words[-1].isdigit():
         words.pop()
@@ -60,7 +129,7 @@ def kind_of(name: str) -> Kind | None:
     joined = "".join(words)
     for index, word in enumerate(words):
         # camel case that is one word: passWord, passPhrase; and PASSWORDS like dbpassword, mypasswd
-        if word in _BARE_PASSWORDS or word.endswith(_PASSWORDS):
+        if word in _BARE_PASSWORDS or word.endswith(_PASSWORDS) or (word.endswith("pass") and word not in _NO_PASS):
             after = words[index + 1 :]
             if after and after[0] in ("word", "phrase", "code"):
                 after = after[1:]
@@ -71,6 +140,14 @@ def kind_of(name: str) -> Kind | None:
             return None if set(after) & _ABOUT else Kind.PASSWORD
     if set(words[-2:]) & _ABOUT and words[-1] in _ABOUT:
         return None
+    if joined.endswith(_PHRASES):
+        return Kind.PASSWORD
+    if words[-1] == "salt" and len(words) > 1:
+        return Kind.SECRET
+    if words[-1] in _PINS or (words[-1] in ("code", "codes") and set(words[:-1]) & _CODE_OWNERS):
+        return Kind.PIN
+    if words[-1] == "community" and len(words) == 1:
+        return Kind.WEAK
     if set(words) & _SECRETS or joined.endswith(_SECRET_ENDINGS):
         return Kind.SECRET
     if words[-1] in ("key", "keys") and set(words[:-1]) & _KEY_OWNERS:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
+from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 
 Span = tuple[int, int]
@@ -13,10 +15,18 @@ _NOTHING = {
     "", "null", "none", "nil", "undefined", "unset", "empty", "true", "false", "yes", "no", "redacted", "hidden",
     "masked", "filtered", "removed", "omitted", "str", "string", "bytes", "text", "varchar", "secretstr", "optional",
     "any", "object", "nan", "n/a", "missing", "invalid", "expired", "required", "incorrect", "unknown", "wrong",
-    "revoked", "denied", "mismatch", "failed", "ok",
+    "revoked", "denied", "mismatch", "failed", "ok", "integer", "boolean", "blob", "password", "passwd", "secret",
+    "token",
+    "passphrase", "credentials", "api_key", "apikey", "default", "disabled", "enabled", "basic", "bearer", "plain",
+    "login",
 }  # fmt: skip
 # Words with which a sentence goes on behind "password:" or "token": it tells of the secret and does not hold it.
 SENTENCE = _NOTHING | {
+    "active", "added", "available", "cleared", "complete", "completed", "created", "deleted", "done", "finished",
+    "inactive",
+    "installed", "pending", "present", "ready", "refreshed", "removed", "renewed", "retry", "retrying", "rotated",
+    "saved",
+    "skipped", "started", "stopped", "succeeded", "successful", "successfully", "unchanged", "verified", "warning",
     "a", "access", "after", "all", "already", "also", "always", "an", "and", "are", "as", "at", "audience",
     "authentication", "authorization", "auth", "bad", "be", "because", "been", "before", "being", "blank", "but", "by",
     "can", "can't", "cannot", "changed", "check", "claims", "config", "configuration", "connect", "connection",
@@ -38,35 +48,35 @@ _PREPOSITIONS = {
     "is", "of", "on", "or", "port", "rejected", "to", "user", "using", "via", "was", "when", "while", "with",
 }  # fmt: skip
 
-_PLACEHOLDER = re.compile(
-    r"<(?:secret(?::\d{1,9})?|[A-Za-z][A-Za-z _-]{0,30})>|\$\{[A-Za-z_]\w{0,60}\}"
+_PLACEHOLDER = late(
+    r"<(?:secret(?::\d{1,9})?|[A-Za-z][A-Za-z _:-]{0,30})>|\$\{[A-Za-z_]\w{0,60}\}"
     r"|\$[A-Z_][A-Z0-9_]{0,60}(?![A-Za-z0-9])"
-    r"|\$\(|\{\{|\{[A-Za-z_.]{0,40}\}|%[sdrv]\b|%\([a-z_]{1,40}\)s|[*•]{3,}|[xX]{3,}(?!\w)|\.{3}"
+    r"|\$\(|\{\{|\{[A-Za-z_.]{0,40}\}|%[sdrv]\b|%\([a-z_]{1,40}\)s|\$2[abxy]?\$\d\d\$\.{3}|[*•]{3,}|[xX]{3,}(?!\w)|\w{0,30}?\W?\w{0,3}?[xX]{10,}(?![\w.-])|\w{3,20}\.\w{3,20}\.[xX]{10,}(?!\w)|\.{3}"
     r"|\[(?:redacted|filtered|hidden|masked|removed|omitted|secret)[^\]\n]{0,20}\]|\((?:redacted|hidden|masked|none)\)",
     re.IGNORECASE,
 )
-_CODE = re.compile(
+_CODE = late(
     r"(?:os|process|system|env|self|this|cls|config|conf|cfg|settings|request|req|args|opts|options|ctx|context|kwargs"
     r"|params|data|deno|import|secrets|vault|props|state|app|module|boto3)[.\[(?]"
     r"|(?:await|new|async|lambda)\s|ENV\[|getenv\(|[A-Za-z_][A-Za-z_.]{2,60}\(",
     re.IGNORECASE,
 )
-_PATH = re.compile(
+_PATH = late(
     r"(?:~?/(?:run|var|etc|home|root|app|opt|usr|tmp|srv|mnt|data|secrets?|dev|proc|certs?|keys?|config)\b|\.{1,2}/|[A-Z]:\\)",
     re.IGNORECASE,
 )
-_URL_VALUE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}:(?://|\\/\\/)")
-QUOTE = re.compile(r"[bru]?(\\{0,7}[\"'`])")
-BARE = re.compile(
+_URL_VALUE = late(r"[A-Za-z][A-Za-z0-9+.-]{0,20}:(?://|\\/\\/)")
+QUOTE = late(r"[bruNE]?(\\{0,7}[\"'`])")
+BARE = late(
     r"""(?:[^\s"'`,;&|<>()\[\]{}\\]"""
     r"""|[,;&|](?![\s"'`]|$|[\w.-]{1,40}+[=:])"""
     r"""|[()\[\]{}<>](?![\s,;:.)\]}>"'`]|$)"""
     r"""|\\(?![nrt"'\\]))++"""
 )
-_RANDOM = re.compile(r"[\w.+/=%~:|-]{1,500}+")
-ALONE = re.compile(r"[ \t.!]*(?:$|[\r\n])")
-_FAILURE = re.compile(r"(?:error|exception|failure|invalid|expired)\w{0,20}$", re.IGNORECASE)
-_NEXT_WORD = re.compile(r"[ \t]([^\s\"'`=:,;()\[\]{}<>|]{1,64})(?![^\s,;.!)\]}])")
+_RANDOM = late(r"[\w.+/=%~:|-]{1,500}+")
+ALONE = late(r"[ \t.!]*(?:$|[\r\n])")
+_FAILURE = late(r"(?:error|exception|failure|invalid|expired)\w{0,20}$", re.IGNORECASE)
+_NEXT_WORD = late(r"[ \t]([^\s\"'`=:,;()\[\]{}<>|]{1,64})(?![^\s,;.!)\]}])")
 MAX_VALUE = 4000  # of a quoted value without its closing quote, the line ends it, or this
 
 
@@ -133,12 +143,26 @@ def secret_at(text: str, begin: int, kind: Kind, name: str, direct: bool) -> Spa
         return None
     if kind is Kind.WEAK:
         random = _RANDOM.match(text, begin)
-        return random.span() if random and looks_random(random[0]) else None
+        return random.span() if random and is_weak_secret(random[0].rstrip(".,:;")) else None
     bare = BARE.match(text, begin)
     if not bare:
         return None
     end = bare.end()
     word = bare[0].rstrip(".,:!?")
+    if kind is Kind.PIN:
+        return (begin, begin + len(word)) if _is_pin(word) else None
+    if word.isalpha() and word == word.lower() and kind_of(word) is not None:  # key=password names a field
+        return None
+    if (
+        not direct and "_" in word and word.isupper() and word.replace("_", "").isalpha()
+    ):  # "credentials: DB_PASSWORD ..."
+        return None
+    if kind is Kind.TOKEN and word.replace("_", "").isalpha() and word.isupper():  # token=IDENTIFIER, as parsers say
+        return None
+    if word in ("0", "1") or (kind is Kind.PASSWORD and direct and len(word) == 1):
+        return None
+    if direct and re.fullmatch(r"[ug]id[:=]\d{1,10}", word):
+        return None
     if bare[0] == name or is_harmless(text, begin, end):  # password=password in a trace's source line
         return None
     if kind is Kind.TOKEN and direct and word.isdigit() and len(word) < 5:
@@ -155,6 +179,11 @@ def secret_at(text: str, begin: int, kind: Kind, name: str, direct: bool) -> Spa
     elif kind is Kind.TOKEN and not any(map(str.isalnum, word)):
         return None
     return begin, end
+
+
+def _is_pin(value: str) -> bool:
+    """A number that is typed in once, or a short secret with digits."""
+    return (value.isdigit() and 4 <= len(value) <= 10) or is_weak_secret(value) or looks_like_token(value)
 
 
 def _quoted(text: str, begin: int, quote: str, kind: Kind) -> Span | None:
@@ -184,10 +213,219 @@ def _quoted_secret(text: str, begin: int, end: int, kind: Kind) -> bool:
     if not value or is_harmless(text, begin, end) or (" " in value and first in SENTENCE):
         return False
     if kind is Kind.WEAK:
-        return looks_random(value)
+        return is_weak_secret(value)
+    if kind is Kind.PIN:
+        return _is_pin(value)
     if kind is Kind.TOKEN:
         return " " not in value and any(map(str.isalnum, value)) and not (value.isdigit() and len(value) < 5)
     return True
+
+
+# What stands between a separator and a value: a type, a tag, a call that only wraps it.
+_WRAPPED = late(
+    r"""(?:!!?[\w/!-]{1,30}[ \t]+|&\w{1,30}[ \t]+(?=["'\w])|"""
+    r"""(?:&?(?:'?static[ \t])?(?:mut[ \t])?(?:str|string|text|bytes|char|varchar|SecretStr|Optional\[str\]|"""
+    r"""String|Vec<u8>)"""
+    r"""(?:\(\d{1,6}\)|\[\])?[ \t\n]{0,8}=?[ \t]?(?=["'\\]|<<))|"""
+    r"""\s{0,40}string\(\d{1,6}\)\s(?=")|"""
+    r"""(?!(?i:[\w.:]*(?:get|env|read|load|fetch|find|lookup|open|file|input|prompt|raise|error|config|request|param|print"""
+    r"""|log|format|exception|valid|requir)\w*)\()(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\([ \t]?(?=[brN]?\\{0,7}["']|"""
+    r"""Some\()){1,3}"""
+)
+_TRIPLE = late(r"""(\"\"\"|\'\'\')(.{1,2000}?)\1""", re.DOTALL)
+_BETWEEN = late(
+    r"""(?:<!\[CDATA\[(.{1,2000}?)\]\]>|<<(?:"|')(.{1,500}?)(?:"|')(?:/utf8)?>>|(?:&quot;|&#0?3[49];|&#x2[27];)(.{1,500}?)(?:&quot;|&#0?3[49];|&#x2[27];)|\$\$(.{1,500}?)\$\$)""",
+    re.DOTALL,
+)
+_BLOCK = late(r"[|>][+-]?\d?[ \t]*\r?\n")
+_NEXT_LINE = late(
+    r"[ \t]*\r?\n(?:[ \t]*\r?\n){0,2}([ \t]*)(?:[|>$#*-]{1,2}[ \t]+)?([^\s\"'`{}\[\]<>:=,;]\S{2,300}|"
+    r"[\"'][^\n\"']{3,300}[\"'])[ \t]*(?=\r?\n|$)"
+)
+_ITEM = late(
+    r"""(?:["']?([\w.-]{1,60})["']?\s?(?:=>|[:=])\s?)?(?:[bruN]?(\\{0,7}["'])((?:(?!\2)[^\\\n]|\\(?!["'])|\\.){0,500}?)\2|([^\s"'\[\]{}(),:=]{1,200}))"""
+)
+_INNER = {
+    "value",
+    "val",
+    "v",
+    "data",
+    "string",
+    "plain",
+    "plaintext",
+    "raw",
+    "text",
+    "content",
+    "secret",
+    "password",
+    "current",
+    "new",
+    "old",
+    "primary",
+    "secondary",
+    "id",
+    "hash",
+}
+_MAX_CONTAINER = 1000
+
+
+def is_weak_secret(value: str) -> bool:
+    """Whether it is made at random, as far as so few characters tell: what stands behind "salt" or "session"."""
+    core = value.strip("\"'<>")
+    core = core.partition("=")[2] if core.lower().startswith(("sha1=", "sha256=", "sha512=", "v0=", "t=")) else core
+    if looks_random(core):
+        return True
+    letters, digits = any(map(str.isalpha, core)), any(map(str.isdigit, core))
+    plain = re.fullmatch(
+        r"[A-Za-z]+[-_.:/]?\d{1,3}|v?\d[\d.:TZ+-]*|0x[0-9a-f]{1,8}|(?i:sha|md|rs|hs|es|ps)-?\d+.*|\d+(?:ms|s|m|h|d|kb|mb|gb|%)",
+        core,
+    )
+    return len(core) >= 6 and letters and digits and not plain and re.fullmatch(r"[\w.+/=%~:|$;&!-]+", core) is not None
+
+
+def value_at(
+    text: str, begin: int, kind: Kind, name: str, direct: bool, *, at_line_start: bool = False, told: bool = False
+) -> Iterator[Span]:
+    """The spans of the secrets of the value that begins here, in whatever it is wrapped.
+
+    `at_line_start`: NAME=value is a line of a file of settings, so the value goes on to its end. `told`: a sentence
+    leads here ("password is x"), so an ordinary word may follow for other reasons.
+    """
+    wrapped = _WRAPPED.match(text, begin)
+    if wrapped:
+        begin = wrapped.end()
+    between = _TRIPLE.match(text, begin) or _BETWEEN.match(text, begin)
+    if between:
+        span = between.span(between.lastindex or 0)
+        if not is_harmless(text, *span) and (kind is not Kind.WEAK or is_weak_secret(text[slice(*span)])):
+            yield span
+        return
+    first = text[begin : begin + 1]
+    if first and first in "|>" and (block := _BLOCK.match(text, begin)):
+        yield from _block(text, begin, block.end())
+        return
+    if first and first in "\r\n":
+        if not direct:
+            yield from _below(text, begin, kind)
+        return
+    if first and first in "{[(" and not _PLACEHOLDER.match(text, begin):
+        found = list(_contained(text, begin, kind, name))
+        if found or first == "{":
+            yield from found
+            return
+    if (
+        kind is Kind.SECRET
+        and not direct
+        and name.lower().startswith("cred")
+        and (user := _CREDENTIALS.match(text, begin))
+    ) and not is_harmless(text, *user.span(1)):
+        yield user.span(1)
+        return
+    found_at = secret_at(text, begin, kind, name, direct)
+    if found_at is None:
+        return
+    span = found_at
+    if name.lower() == "codes":  # one after the other
+        more = _MORE_CODES.match(text, span[1])
+        span = span[0], more.end() if more else span[1]
+    if told and not QUOTE.match(text, begin):
+        bare = BARE.match(text, span[0])
+        end = bare.end() if bare else span[1]
+        word = text[span[0] : end].rstrip(".,:!?")
+        if word.lower() in SENTENCE or not (looks_like_token(word) or ALONE.match(text, end)):
+            return
+        yield span[0], span[0] + len(word)
+        return
+    if at_line_start and kind in (Kind.PASSWORD, Kind.SECRET) and not QUOTE.match(text, begin):
+        first_word = BARE.match(text, span[0])
+        span = span[0], _line(text, first_word.end() if first_word else span[1])
+    if kind is Kind.PASSWORD and not direct and (pair := _USER_THEN.match(text, span[0])):
+        span = pair.span(1)
+    yield span
+
+
+_USER_THEN = late(r"[A-Za-z][\w.@-]{0,60}(?:[ ]/[ ]|/(?=\S))(\S{4,200})")
+_CREDENTIALS = late(r"[A-Za-z][\w.@-]{0,60}(?: / |/|:)(?!//)([^\s\"'/,;]{4,200})(?=[\s\"',;]|$)")
+_REST = late(r"(?: [^\s=:,;|\"'(){}\[\]]{1,64}){1,7}(?=[ \t]*(?:$|\n|[ \t][#;]))")
+
+
+_MORE_CODES = late(r"(?:[ ,]{1,3}[A-Za-z0-9-]{4,20}(?![\w-])){0,20}")
+
+
+def _line(text: str, end: int) -> int:
+    """The end of a value that goes on to its line's end, unless more than a value stands there."""
+    rest = _REST.match(text, end)
+    return rest.end() if rest and rest[0].split(" ")[1].lower() not in _PREPOSITIONS else _phrase(text, end)
+
+
+def _block(text: str, line: int, begin: int) -> Iterator[Span]:
+    """The lines of a block of YAML: those that are indented more than the line with its name."""
+    start = text.rfind("\n", 0, line) + 1
+    outer = len(text[start:line]) - len(text[start:line].lstrip(" "))
+    at = begin
+    for _ in range(200):
+        end = text.find("\n", at)
+        end = len(text) if end < 0 else end
+        value = text[at:end]
+        bare = value.strip()
+        if bare:
+            if len(value) - len(value.lstrip(" ")) <= outer:
+                return
+            yield at + value.index(bare[0]), at + len(value.rstrip())
+        at = end + 1
+        if at > len(text):
+            return
+
+
+def _below(text: str, begin: int, kind: Kind) -> Iterator[Span]:
+    """The value on the next line, alone there."""
+    below = _NEXT_LINE.match(text, begin)
+    if not below:
+        return
+    value = below[2].strip("\"'")
+    at = below.start(2) + below[2].index(value)
+    if value.lower().rstrip(".:!?") in SENTENCE or is_harmless(text, at, at + len(value)):
+        return
+    if looks_like_token(value) or (kind is Kind.PASSWORD and below[1] and "\n\n" not in below[0]):
+        yield at, at + len(value)
+
+
+def _contained(text: str, begin: int, kind: Kind, name: str) -> Iterator[Span]:
+    """The secrets of an object or a list behind a name: {"value": "x"}, ["x", "y"], ('user', 'x')."""
+    opening = text[begin]
+    closing = text.find({"{": "}", "[": "]", "(": ")"}[opening], begin + 1, begin + _MAX_CONTAINER)
+    if closing < 0:
+        return
+    many = name.lower().endswith(("passwords", "secrets", "tokens", "keys")) and kind is not Kind.WEAK
+    items = list(_ITEM.finditer(text, begin + 1, closing))
+    if opening == "(" and len(items) == 2 and all(each[2] and not each[1] for each in items):
+        items = items[1:]
+    elif opening == "(" or (kind is Kind.WEAK and opening != "{") or (opening == "[" and "{" in text[begin:closing]):
+        return
+    for item in items:
+        key, value = item[1], item[3] if item[2] else item[4]
+        span = item.span(3 if item[2] else 4)
+        if not value or is_harmless(text, *span) or value.partition(" ")[0].lower().rstrip(".,:;") in SENTENCE:
+            continue
+        if opening == "{" and not (key and (many or key.lower() in _INNER)):
+            continue
+        if opening == "[" and (
+            (not item[2] and not looks_like_token(value)) or (" " in value and kind is not Kind.PASSWORD)
+        ):
+            continue
+        if (
+            kind in (Kind.WEAK, Kind.TOKEN)
+            and opening == "{"
+            and not (is_weak_secret(value) or looks_like_token(value))
+        ):
+            continue
+        if kind is not Kind.WEAK or opening == "(" or is_weak_secret(value):
+            yield span
+
+
+def is_name(value: str) -> bool:
+    """Whether it is itself a name that announces a secret: the next column, the next option."""
+    return re.fullmatch(r"--?[A-Za-z_.-]+|[A-Za-z_.-]+", value) is not None and kind_of(value) is not None
 
 
 def is_secret(name: str, value: str) -> bool:

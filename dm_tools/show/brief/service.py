@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dm_tools.diagnose.topology import Node, node
+from dm_tools.evidence import requests
 from dm_tools.evidence.telling import Answered, Telling, answered, condensed, telling
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import fine, size, told
@@ -77,7 +78,7 @@ def kept(record: Json) -> Kept:
     return Kept(
         name=view.service,
         host=record.get("docker_host") if isinstance(record.get("docker_host"), str) else None,
-        node=node(record, view, NO_LIBRARY, _NO_LOG, []),
+        node=node(record, view, NO_LIBRARY, _NO_LOG, [], requests.read(lines[-requests.MAX_LINES :])),
         status=status,
         verdict=verdict,
         inspect=inspect,

@@ -1,0 +1,24 @@
+"""Expressions that are compiled when they are needed first: most runs of a command never need most of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+
+class _Late:
+    """Stands for an expression until somebody uses it."""
+
+    def __init__(self, source: str, flags: int) -> None:
+        self._source, self._flags = source, flags
+
+    def __getattr__(self, name: str) -> Any:
+        compiled = re.compile(self._source, self._flags)
+        for each in ("match", "search", "fullmatch", "finditer", "findall", "sub", "split", "pattern"):
+            setattr(self, each, getattr(compiled, each))
+        return getattr(compiled, name)
+
+
+def late(source: str, flags: int = 0) -> re.Pattern[str]:
+    """An expression as `re.compile` makes it, only later: it costs nothing until it is used."""
+    return cast("re.Pattern[str]", _Late(source, flags))
