@@ -137,7 +137,8 @@ def test_a_recorded_fault_opens_in_chromium_and_shows_its_card(run: Run, tmp_pat
         assert all(word in facts for word in ("failed", "high", "2026-11-22 20:20:58 UTC", "rules", "container.ended"))
         fixes = card.locator(".fixes > li").all_inner_texts()
         assert ["start" in fixes[0], "reversible" in fixes[0], "To undo: stop it again" in fixes[0]] == [True] * 3
-        assert ["check logs" in fixes[1], "Changes nothing" in fixes[1]] == [True] * 2
+        assert ["fix config" in fixes[1], "For a person to do" in fixes[1]] == [True] * 2
+        assert ["check logs" in fixes[2], "Changes nothing" in fixes[2]] == [True] * 2
         assert card.locator("svg[role=img] text").all_text_contents() == ["postgres", "app", "web", "worker"]
         assert card.locator("svg[role=img] .arrow").count() == 3
         symptoms = card.locator(".symptoms li").all_inner_texts()

@@ -147,7 +147,7 @@ def test_the_counts_are_right(run: Run) -> None:
     enhanced, stack = diagnosed(run, incident("database-down"))
     counts = {"total": 5, "healthy": 1, "degraded": 1, "failed": 3, "unknown": 0}
     assert stack["summary"] == counts
-    assert enhanced["summary"] == counts | {"issues": 1, "safe_actions": 2, "needs_review": 0}
+    assert enhanced["summary"] == counts | {"issues": 1, "safe_actions": 2, "needs_review": 1}
     assert len(stack["services"]) == 5
     assert enhanced["automated_actions_safe"] == ["postgres: start", "postgres: check_logs"]
     assert enhanced["requires_human_review"] == []
