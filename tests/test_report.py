@@ -150,7 +150,7 @@ def test_the_counts_are_right(run: Run) -> None:
     assert enhanced["summary"] == counts | {"issues": 1, "safe_actions": 2, "needs_review": 1}
     assert len(stack["services"]) == 5
     assert enhanced["automated_actions_safe"] == ["postgres: start", "postgres: check_logs"]
-    assert enhanced["requires_human_review"] == []
+    assert enhanced["requires_human_review"] == ["postgres: fix_config"]
 
 
 def test_every_fix_is_either_safe_or_for_review(run: Run) -> None:
