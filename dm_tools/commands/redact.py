@@ -18,6 +18,8 @@ MAX_LINE_BYTES = 1024 * 1024  # a longer line is masked in pieces
 def cli(services: tuple[str, ...], on_bad: str, text: bool) -> int:
     """Mask passwords, tokens, keys, cookies and the names in e-mail addresses: <secret:1> in place of each.
 
+    In the lines of mail servers addresses stay: they are what is spoken of.
+
     Every text in a record is masked; keys, numbers and the structure stay, and so do hosts, ports, users, paths and
     ids. The same secret has the same number in the whole stream; a number is counted and tells nothing of the secret.
     What was masked before is numbered anew: a collector's number means something within one service's record only.

@@ -148,7 +148,7 @@ _MESSAGE_ID = late(r"message-id[=:]\s?<$", re.IGNORECASE)
 # Where addresses are what is spoken of: whoever reads a mail server's log looks for one. And builders' addresses.
 _MAIL_LOG = late(
     r"postfix/|\b(?:dovecot|exim4?|sendmail|opensmtpd|rspamd|amavis)\b|\brelay=|\bnrcpt=|\bdsn=|\bstatus=(?:sent|bounced|deferred)\b"
-    r"|\bRCPT\b|\bMAIL FROM\b|\b(?:imap|pop3|lmtp|smtpd?)(?:-login)?[(\[:]|\bqueued as\b",
+    r"|\bRCPT\b|\bMAIL FROM\b|\b(?:imap|pop3|lmtp|smtpd?)(?:-login)?[(\[:]",
     re.IGNORECASE,
 )
 _BUILD = late(r"\(MISSING\)|\bgo=go\d|goversion|build_context|\bmaintainer\b", re.IGNORECASE)
