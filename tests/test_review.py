@@ -269,7 +269,8 @@ def test_a_recorded_incident_from_judgement_to_approval(run: Run, sit: Any, proo
     assert person.end() == 0
     wanted = (
         "Issue #1: postgres\nSeverity: CRITICAL\nStatus: failed\n  Also fails because of it: app (app → postgres)\n"
-        "  Also fails because of it: web (web → app → postgres)\n  1. Action: start\n  2. Action: fix_config\n  3. Action: check_logs\n"
+        "  Also fails because of it: web (web → app → postgres)\n  1. Action: start\n  2. Action: fix_config\n"
+        "  3. Action: check_logs\n"
         'Evidence:\n  [inspect:state]\n    state = "exited"\n✓ Approved 3 fix(es) for postgres'
     )
     assert in_order(wanted, person.text) == []
