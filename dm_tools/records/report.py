@@ -13,6 +13,7 @@ import msgspec
 from dm_tools.records.action import ActionName, Confidence, Risk
 from dm_tools.records.base import Section
 from dm_tools.records.evidence import ConsoleEntry, ProbeError, Reason, Request, Status, Verdict
+from dm_tools.records.execution import Identity
 from dm_tools.records.verdict import Cause, Role, Root, Severity
 
 REPORT_VERSION = 1
@@ -107,6 +108,8 @@ class Issue(Section):
     notes: list[str] = msgspec.field(default_factory=list)
     steps: list[ToolCall] = msgspec.field(default_factory=list)
     screenshots: list[IssuePage] = msgspec.field(default_factory=list)
+    identity: Identity | None = None
+    docker_host: str | None = None
 
 
 class ReportedComplaint(Section):
@@ -210,7 +213,7 @@ class EnhancedReport(Head, kw_only=True):
 
 
 class ApprovedAction(Section):
-    """A fix that a person approved."""
+    """A fix that a person approved. `identity`: the container that it was approved for, as it was then."""
 
     issue_id: str
     service: str
@@ -220,6 +223,9 @@ class ApprovedAction(Section):
     parameters: dict[str, Any]
     risk: Risk | None = None
     undo: str | None = None
+    identity: Identity | None = None
+    docker_host: str | None = None
+    approved_at: str | None = None
 
 
 class Approval(Section):
