@@ -28,7 +28,8 @@ Settings come from the environment, then from .env (here, or else beside the REA
 SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME and what the manifest uses. With LLM_BASE_URL a
 model is asked about what the rules leave open (docs/llm.md); --agent lets it look further with read-only tools.
 
-Every stage's records are kept in $PROOFS_DIR/runs/RUN/STAGE.jsonl, of the newest 100 runs. Without a terminal nothing is printed unless
+Every stage's records are kept in $PROOFS_DIR/runs/RUN/STAGE.jsonl, and all of it in short in brief.txt, of the newest 100
+runs. Without a terminal nothing is printed unless
 something is wrong.
 
 Exit status: 0 all healthy, 10 issues found, 4 some evidence is missing, 5 Docker could not be reached,
@@ -108,6 +109,10 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
     source_command=(dm-services ${discover:+--discover} -- ${arguments[@]+"${arguments[@]}"})
 }
 
+brief() { # brief STAGE: its records in short, for a large model or a person
+    dm-brief <"$run/$1.jsonl" >"$run/brief.txt" 2>"$run/brief.err"
+}
+
 finish() { # finish STAGE.status...: tell what the stages had to say; returns the session's exit status
     local status all worst=0
     cat "$run"/*.err >&2
@@ -136,6 +141,7 @@ diagnose() {
         stage probe dm-probe |
         stage inspect dm-inspect |
         stage report dm-report --fail-on unhealthy --run-path "$run" >/dev/null
+    brief inspect
     saved "Diagnostic report saved:"
     finish {services,probe,inspect,report}.status
 }
@@ -159,6 +165,7 @@ diagnose_enhanced() {
         stage analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} |
         stage propose dm-propose |
         stage report dm-report --html --fail-on unhealthy --run-path "$run" >/dev/null
+    brief propose
     if [[ -t 1 || -n ${loud:-} ]]; then
         jq -r 'select((.analysis.status // "healthy") != "healthy") | "Analyzing \(.service) (\(.analysis.status))..."' \
             "$run/propose.jsonl"

@@ -193,6 +193,7 @@ def test_no_canary_comes_out_of_any_stage(planted: dict[str, str], run: Run, tmp
         assert leaks(text) == set(), stage
         assert leaks(said[stage]) == set(), stage
         assert leaks(run(f"dm-show {stage}.jsonl", **planted).stdout) == set(), stage
+        assert leaks(run(f"dm-brief < {stage}.jsonl", **planted).stdout) == set(), stage
 
     # What must be there is there: nothing was masked by not being collected.
     by_name = {record["service"]: record for record in records((tmp_path / "propose.jsonl").read_text())}

@@ -101,6 +101,7 @@ def test_every_stage_is_kept_and_can_be_replayed(shop: dict[str, str], tmp_path:
     run_path = Path(report["run_path"])
     stages = {path.stem for path in run_path.glob("*.jsonl")}
     assert stages == {"services", "probe", "inspect", "logs", "stats", "screenshot", "analyze", "propose", "report"}
+    assert (run_path / "brief.txt").read_text().startswith("# Briefing\n")
     looked_at = records((run_path / "screenshot.jsonl").read_text())
     assert any(page["path"] for record in looked_at for page in record["screenshot"]["pages"])
     replay = subprocess.run(

@@ -98,3 +98,6 @@ def test_a_model_makes_nothing_worse_and_its_prompts_hold_what_matters() -> None
     assert found.long.incidents >= 100
     assert found.long.most_tokens <= 4_000
     assert found.long.held >= 0.95 * found.long.incidents
+    assert found.long.held_without_rules >= 0.95 * found.long.incidents
+    assert found.long.briefed >= 0.95 * found.long.incidents
+    assert found.long.briefing_tokens <= 6_000

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dm_tools.evidence.ids import resolve
+from dm_tools.evidence.telling import GRAVE, SUSPICIOUS, telling
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import quote
 from dm_tools.records import Analysis, Cause, Page, Role, Status, Step, Verdict
-from dm_tools.text import condense
 from dm_tools.text.tokens import tokens
 
 MAX_SERVICES = 8  # of an incident: the root and the symptoms nearest to it
@@ -210,18 +210,11 @@ def _ids(view: View) -> Iterator[tuple[str, int]]:
 
 
 def _log_ids(view: View) -> Iterator[tuple[str, int]]:
-    """One item of every template: errors, then warnings, then what is rare; and the last words."""
-    if view.logs is None or not view.logs.lines:
-        return
-    there = {line.id: line for line in view.logs.lines}
-    kinds = [each for each in view.logs.templates if each.example in there] or condense.templates(view.logs.lines)
-    # What came last explains best what is wrong now.
-    kinds.sort(key=lambda each: each.last or "", reverse=True)
-    for kind in kinds:
-        level = condense.level(there[kind.example].text)
-        rank = {condense.ERROR: ERROR, condense.WARNING: WARNING}.get(level, RARITY if kind.count <= RARE else TALK)
-        yield kind.example, rank
-    for line in reversed(view.logs.lines[-NEWEST_LINES:]):
+    """The items of the log, those that tell most first, and its last words."""
+    for each in telling(view):
+        otherwise = RARITY if each.count <= RARE else TALK
+        yield each.line.id, ERROR if each.weight >= GRAVE else WARNING if each.weight >= SUSPICIOUS else otherwise
+    for line in reversed((view.logs.lines if view.logs else [])[-NEWEST_LINES:]):
         yield line.id, LAST_WORDS
 
 

@@ -17,7 +17,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import eq, itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -75,6 +75,18 @@ _WORDS_OF = {
     ),
 }
 _PARTS_OF = {ERROR: (b"Error", b"xception", b"\x02"), WARNING: (b"timed out", b"\x01")}
+
+
+class Kind(NamedTuple):
+    """The items of one template: how grave, how many, and where in the log they are.
+
+    `variants`: for each way in which they differ in more than numbers the places of its items, the newest way last.
+    """
+
+    level: int  # ERROR, WARNING or OTHER
+    items: int
+    example: LogLine
+    variants: list[list[int]]
 
 
 class _Kind:
@@ -295,9 +307,29 @@ class Condenser:
 
 def templates(lines: list[LogLine]) -> list[Template]:
     """What these items have in common."""
+    return _of(lines).templates()
+
+
+def kinds(lines: list[LogLine]) -> list[Kind]:
+    """What these items have in common, and in what they differ."""
+    condenser = _of(lines)
+    places: dict[bytes, list[int]] = {}
+    for at, signature in enumerate(_signatures([line.text for line in lines])):
+        places.setdefault(signature, []).append(at)
+    variants: dict[_Kind, list[list[int]]] = {}
+    for signature, found in places.items():
+        if (kind := condenser._known.get(signature)) is not None:
+            variants.setdefault(kind, []).append(found)
+    return [
+        Kind(each.level, each.count, each.example, sorted(found, key=itemgetter(-1)))
+        for each, found in variants.items()
+    ]
+
+
+def _of(lines: list[LogLine]) -> Condenser:
     condenser = Condenser()
     condenser.add([line.text for line in lines], lines.__getitem__)
-    return condenser.templates()
+    return condenser
 
 
 _CITED = re.compile(r'"(logs:[A-Za-z0-9_.]{1,80})"')

@@ -195,6 +195,11 @@ def rows(board: Board) -> Iterator[tuple[str, str]]:
     yield "the line that tells why is in it", share(long.held, long.incidents)
     yield "the same if no rule knew the line", share(long.held_without_rules, long.incidents)
     yield (
+        "the line that tells why is in the briefing of `dm-brief`, if no rule knew it",
+        share(long.briefed, long.incidents),
+    )
+    yield "longest briefing, of 6,000 tokens", f"{long.briefing_tokens:,}"
+    yield (
         "tokens saved against reading everything",
         f"{100 * (1 - long.told_tokens / long.raw_tokens):.1f} %" if long.raw_tokens else "none",
     )

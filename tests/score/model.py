@@ -15,6 +15,7 @@ from typing import Any
 from dm_tools.act.propose import propose
 from dm_tools.diagnose.analyze import analyze, resolver
 from dm_tools.diagnose.facts import facts
+from dm_tools.evidence.telling import condensed
 from dm_tools.llm import analyst, prompts
 from dm_tools.llm import brief as briefs
 from dm_tools.llm.client import Client
@@ -22,6 +23,7 @@ from dm_tools.llm.settings import DEFAULT_MODEL, Settings
 from dm_tools.patterns import causes
 from dm_tools.patterns.language import Library
 from dm_tools.records import Analysis, Cause, LogLine, Logs, Proposal, Role, with_section
+from dm_tools.show.brief import stack as brief_stack
 from dm_tools.text.condense import Condenser
 from dm_tools.text.tokens import evidence_tokens, tokens
 from tests import injection, lab, logmaker, scripted
@@ -200,6 +202,8 @@ class Long:
     incidents: int = 0
     held: int = 0
     held_without_rules: int = 0
+    briefed: int = 0  # whose line is in the briefing of the stack, which no rule has judged
+    briefing_tokens: int = 0
     most_tokens: int = 0
     raw_tokens: int = 0
     told_tokens: int = 0
@@ -232,6 +236,10 @@ def long_logs(library: Library) -> Long:
             condenser.add(end, _lines(end, NOISE - AFTER + len(own)))
             logs = Logs([line for _, line in condenser.lines()], NOISE + len(own), False, condenser.templates())
             changed = [with_section(each, "logs", logs) if each is record else each for each in stack]
+            if kind == "none":
+                briefing = brief_stack.text(changed)
+                found.briefed += any(says(briefing, each) for each in cited)
+                found.briefing_tokens = max(found.briefing_tokens, tokens(briefing))
             chosen = library if kind == "rules" else Library()
             verdicts = analyze({each["service"]: facts(each, chosen) for each in changed}, chosen)
             pieces = [piece for each in changed for piece in briefs.pieces(each, service, verdicts)]
@@ -249,6 +257,11 @@ def long_logs(library: Library) -> Long:
             if not held:
                 found.lost.append(name)
     return found
+
+
+def says(briefing: str, line: str) -> bool:
+    """Whether a briefing quotes a line of a log: the beginning of what it says, as far as its quotations go."""
+    return condensed(line, len(line) + 1)[:80] in briefing
 
 
 def _lines(texts: list[str], first: int) -> Callable[[int], LogLine]:
