@@ -216,3 +216,36 @@ def limits(state: ContainerState, resource: str) -> dict[str, int]:
     if resource == "memory":
         return {"Memory": state.memory_bytes, "MemorySwap": state.memory_swap_bytes}
     return {"NanoCpus": state.nano_cpus} if resource == "cpus" else {"PidsLimit": state.pids}
+
+
+def amount(resource: str, value: int) -> str:
+    """A limit as people write it."""
+    if resource == "memory":
+        return f"{value / 2**20:.0f} MiB"
+    return f"{value / 1e9:g}" if resource == "cpus" else str(value)
+
+
+def waits_at_a_gate(raw: Inspected) -> bool:
+    """Whether Compose made a container that it starts only after another one is healthy or has ended well."""
+    label = labels(raw).get("com.docker.compose.depends_on") or ""
+    return any(":service_completed_successfully" in part or ":service_healthy" in part for part in label.split(","))
+
+
+def former_image(raw: Inspected, image: dict[str, Any], images: list[dict[str, Any]]) -> str | None:
+    """The id of the image that the container's image took the name of, None if the engine has none.
+
+    An image that is built or pulled anew takes the name, and leaves its predecessor without one (dangling), but with
+    the repository in its digests. Of several the newest one that is older than today's.
+    """
+    name = (raw["Config"].get("Image") or "").partition("@")[0]
+    repository = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
+    created = int(next((each.get("Created") or 0 for each in images if each["Id"] == raw["Image"]), 0))
+    former = [
+        each
+        for each in images
+        if each["Id"] != raw["Image"]
+        and not [tag for tag in each.get("RepoTags") or [] if tag != "<none>:<none>"]
+        and any(str(found).partition("@")[0] == repository for found in each.get("RepoDigests") or [])
+        and int(each.get("Created") or 0) <= created
+    ]
+    return str(max(former, key=lambda each: int(each.get("Created") or 0))["Id"]) if former else None

@@ -1,0 +1,107 @@
+"""The journal of actions: what is about to be done, and what came of it, one synced line each.
+
+After a kill at any point it tells what was begun. Nothing in it is a secret: states are digests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from dm_tools.pipe import clock
+from dm_tools.records import ApprovedAction, Execution, JournalEntry, Phase
+from dm_tools.store import files
+
+
+class Busy(Exception):
+    """Another program acts on the same engine; the message says which."""
+
+
+class Journal:
+    """`journal/actions.jsonl` in the folder of the reports."""
+
+    def __init__(self, proofs_dir: Path) -> None:
+        self.folder = proofs_dir / "journal"
+        self.path = self.folder / "actions.jsonl"
+
+    def entries(self) -> list[JournalEntry]:
+        """All entries, oldest first; a line that a crash tore is left out, what it told of was not begun."""
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for line in self.path.read_bytes().splitlines():
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    found.append(msgspec.json.decode(line, type=JournalEntry))
+        return found
+
+    def add(
+        self,
+        action_id: str,
+        phase: Phase,
+        action: ApprovedAction | None = None,
+        execution: Execution | None = None,
+        step: str | None = None,
+    ) -> None:
+        """Add an entry for good. Raises files.CannotWrite: then nothing may be done."""
+        files.make_folder(self.folder)
+        entry = JournalEntry(clock.rfc3339(clock.now()), action_id, phase, action, execution, step)
+        files.append(self.path, msgspec.json.encode(entry))
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else acts meanwhile. Raises Busy, files.CannotWrite."""
+        files.make_folder(self.folder)
+        path = self.folder / "lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as failure:
+            raise files.CannotWrite(f"cannot write {str(path)!r}: {(failure.strerror or '').lower()}") from None
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
+                raise Busy(f"another program acts at the moment ({holder or 'unknown'}); wait for it to end") from None
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} since {clock.rfc3339(clock.now())}".encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+class Story:
+    """What the journal tells of one action."""
+
+    def __init__(self, entries: list[JournalEntry]) -> None:
+        self.entries = entries
+
+    @property
+    def action(self) -> ApprovedAction | None:
+        return next((each.action for each in reversed(self.entries) if each.action), None)
+
+    @property
+    def execution(self) -> Execution | None:
+        """The last that is known of it: its outcome, or what was intended."""
+        return next((each.execution for each in reversed(self.entries) if each.execution), None)
+
+    @property
+    def phase(self) -> Phase:
+        """How far it has come; steps are parts of what was intended."""
+        return next(each.phase for each in reversed(self.entries) if each.phase != Phase.STEP)
+
+    @property
+    def unfinished(self) -> bool:
+        """It was begun, and no outcome is known: whoever did it was killed."""
+        return self.phase in (Phase.INTENT, Phase.UNDOING)
+
+
+def stories(entries: list[JournalEntry]) -> dict[str, Story]:
+    """The journal by action, in the order in which they were begun."""
+    found: dict[str, list[JournalEntry]] = {}
+    for entry in entries:
+        found.setdefault(entry.id, []).append(entry)
+    return {action_id: Story(each) for action_id, each in found.items()}
