@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 import orjson
 
 from dm_tools.act import state
-from dm_tools.records import ActionName, ApprovedAction, Identity
+from dm_tools.records import Approval, ApprovedAction, Identity
 
 _LABEL = "com.docker.compose."
-STALE_STATES = {ActionName.UNPAUSE: "paused"}
 
 
 def identify(action: ApprovedAction) -> str:
@@ -68,6 +66,20 @@ def stale(action: ApprovedAction, raw: state.Inspected) -> str | None:
     return None
 
 
-def parameters(action: ApprovedAction) -> dict[str, Any]:
-    """The parameters of an action as plain text and numbers."""
-    return {key: value for key, value in action.parameters.items() if isinstance(value, str | int | float)}
+class Unreadable(Exception):
+    """What was given holds no approved actions; the message says why."""
+
+
+def approved(name: str, data: bytes) -> list[ApprovedAction]:
+    """The approved actions of an approval file, or of JSON Lines. Raises Unreadable."""
+    try:
+        whole = orjson.loads(data)
+    except ValueError:
+        whole = None
+    try:
+        if isinstance(whole, dict) and "approved_actions" in whole:
+            return msgspec.convert(whole, Approval).approved_actions
+        lines = [line for line in data.splitlines() if line.strip()]
+        return [msgspec.json.decode(line, type=ApprovedAction) for line in lines]
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise Unreadable(f"{name}: no approved actions: {wrong}") from None

@@ -71,37 +71,3 @@ class Journal:
             yield
         finally:
             os.close(descriptor)
-
-
-class Story:
-    """What the journal tells of one action."""
-
-    def __init__(self, entries: list[JournalEntry]) -> None:
-        self.entries = entries
-
-    @property
-    def action(self) -> ApprovedAction | None:
-        return next((each.action for each in reversed(self.entries) if each.action), None)
-
-    @property
-    def execution(self) -> Execution | None:
-        """The last that is known of it: its outcome, or what was intended."""
-        return next((each.execution for each in reversed(self.entries) if each.execution), None)
-
-    @property
-    def phase(self) -> Phase:
-        """How far it has come; steps are parts of what was intended."""
-        return next(each.phase for each in reversed(self.entries) if each.phase != Phase.STEP)
-
-    @property
-    def unfinished(self) -> bool:
-        """It was begun, and no outcome is known: whoever did it was killed."""
-        return self.phase in (Phase.INTENT, Phase.UNDOING)
-
-
-def stories(entries: list[JournalEntry]) -> dict[str, Story]:
-    """The journal by action, in the order in which they were begun."""
-    found: dict[str, list[JournalEntry]] = {}
-    for entry in entries:
-        found.setdefault(entry.id, []).append(entry)
-    return {action_id: Story(each) for action_id, each in found.items()}
