@@ -56,7 +56,7 @@ _ALL = (
     Action(ActionName.RECREATE, Risk.DISRUPTIVE, False, "make the container anew from its image and configuration",
            undo="recreate it from the configuration before"),
     Action(ActionName.ROLLBACK_IMAGE, Risk.DISRUPTIVE, False, "go back to the image that ran before",
-           undo="recreate it from the newer image"),
+           undo="recreate it from the newer image", optional={"image": Kind.TEXT}),
     Action(ActionName.RENEW_CERTIFICATE, Risk.MANUAL, False, "get a new certificate and load it"),
     Action(ActionName.FIX_HEALTHCHECK, Risk.MANUAL, False, "correct the healthcheck's command"),
     Action(ActionName.FIX_CONFIG, Risk.MANUAL, False, "correct the configuration",

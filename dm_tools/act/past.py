@@ -35,6 +35,12 @@ class Story:
         """It was begun, and no outcome is known: whoever did it was killed."""
         return self.phase in (Phase.INTENT, Phase.UNDOING)
 
+    @property
+    def asked(self) -> bool:
+        """Whether the engine was asked for anything since it was begun the last time."""
+        last = max(index for index, each in enumerate(self.entries) if each.phase == Phase.INTENT)
+        return any(each.phase == Phase.STEP for each in self.entries[last:])
+
 
 def stories(entries: Iterable[JournalEntry]) -> dict[str, Story]:
     """The journal by action, in the order in which they were begun."""
@@ -49,11 +55,7 @@ def tried(known: dict[str, Story], action: ApprovedAction, now: float) -> int:
     count = 0
     for story in known.values():
         other = story.action
-        if other and (other.service, other.action, other.docker_host) == (
-            action.service,
-            action.action,
-            action.docker_host,
-        ):
+        if other and _kind(other) == _kind(action):
             begun = [parse_time(each.at) for each in story.entries if each.phase == Phase.INTENT]
             count += sum(1 for at in begun if at is not None and now - at < TRIED_SECONDS)
     return count
@@ -69,6 +71,13 @@ def done(story: Story | None) -> Execution | None:
         return None
     found = story.execution
     return found if found is not None and found.status == Outcome.DONE else None
+
+
+def words(story: Story) -> str:
+    """Why an action is none that is done."""
+    if story.unfinished:
+        return "was cut off (dm-execute --resume ends it)"
+    return "was taken back" if story.phase == Phase.UNDONE else "was not carried out"
 
 
 def chosen(known: dict[str, Story], name: str) -> str:

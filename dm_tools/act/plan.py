@@ -58,12 +58,25 @@ def stale(action: ApprovedAction, raw: state.Inspected) -> str | None:
     if raw["Id"] != known.container_id:
         return "another container is there now than the one that it was approved for"
     now = state.captured(raw)
-    if now.started_at != known.started_at:
+    # Its own policy starts it anew again and again, and counts; whoever else starts it sets the count to zero.
+    # While one waits for its restart, that restart is counted already.
+    count = -1 if known.restart_count is None else known.restart_count - (known.state == "restarting")
+    by_policy = known.restart_count is not None and (raw.get("RestartCount") or 0) > count
+    if now.started_at != known.started_at and not by_policy:
         return "the container was started anew since it was approved"
     restarts = ("restarting", "running")  # a crash loop is looked at in either state
     if now.state != known.state and not (now.state in restarts and known.state in restarts):
         return f"it was {known.state} when it was approved, and is {now.state} now"
     return None
+
+
+def only(actions: list[ApprovedAction], services: list[str]) -> list[ApprovedAction]:
+    """The actions of some services. Raises LookupError if one of them has none."""
+    there = {each.service for each in actions}
+    if unknown := [name for name in services if name not in there]:
+        known = ", ".join(sorted(there)) or "nothing"
+        raise LookupError(f"no action was approved for {unknown[0]!r} (there is: {known})")
+    return [each for each in actions if each.service in services]
 
 
 class Unreadable(Exception):

@@ -38,6 +38,7 @@ def captured(raw: Inspected) -> ContainerState:
         pids=host.get("PidsLimit") or 0,
         restart_policy=(host.get("RestartPolicy") or {}).get("Name") or "no",
         digest=digest(raw),
+        restart_retries=(host.get("RestartPolicy") or {}).get("MaximumRetryCount") or 0,
     )
 
 
@@ -67,9 +68,10 @@ def digest(raw: Inspected) -> str:
     that is the id, and that anonymous volumes are named.
     """
     config = {key: value for key, value in raw["Config"].items() if key not in ("Hostname", "Image", "MacAddress")}
+    config["Labels"] = {key: value for key, value in labels(raw).items() if key != "dm-tools.action"}
     if raw["Config"].get("Hostname") != raw["Id"][:12]:
         config["Hostname"] = raw["Config"].get("Hostname")
-    left_out = ("Binds", "Mounts", "NetworkMode", "ContainerIDFile")
+    left_out = ("Binds", "Mounts", "VolumesFrom", "NetworkMode", "ContainerIDFile")
     host = {key: value for key, value in raw["HostConfig"].items() if key not in left_out}
     mounts = sorted(
         [each.get("Type"), each.get("Name") or each.get("Source"), each.get("Destination"), each.get("RW")]
@@ -78,6 +80,20 @@ def digest(raw: Inspected) -> str:
     attached = [[name, sorted(set(aliases(raw, found)))] for name, found in sorted(networks(raw).items())]
     whole = [_plain(config), _plain(host), mounts, attached, raw.get("Image")]
     return hashlib.sha256(orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def difference(before: ContainerState, after: ContainerState) -> str | None:
+    """In what a container differs from what it was, None if in nothing that matters: not in times, nor in health."""
+    alive = ("running", "restarting")
+    same_life = before.state == after.state or (before.state in alive and after.state in alive)
+    ended = ("exited", "dead", "created")
+    same_life |= before.state in ended and after.state in ended
+    if not same_life:
+        return f"it was {before.state} and is {after.state}"
+    for name in ("name", "digest", "networks", "restart_policy", "restart_retries"):
+        if getattr(before, name) != getattr(after, name):
+            return f"its {'configuration' if name == 'digest' else name.replace('_', ' ')}"
+    return None
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:
@@ -130,10 +146,11 @@ def start_obstacle(raw: Inspected, others: list[Inspected], known_networks: set[
     return None
 
 
-def guests(raw: Inspected, others: list[Inspected]) -> list[Inspected]:
-    """The running containers that share the network of this one: they are stranded when it is started anew."""
+def guests(raw: Inspected, others: list[Inspected], running: bool = True) -> list[Inspected]:
+    """The containers that share the network of this one: those that run are stranded when it is started anew."""
     own = raw["Id"], raw["Name"].lstrip("/")
-    return [each for each in others if shares_network_of(each) in own and each["State"].get("Status") == "running"]
+    found = [each for each in others if shares_network_of(each) in own]
+    return [each for each in found if each["State"].get("Running")] if running else found
 
 
 def anew(raw: Inspected, image: dict[str, Any] | None = None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -152,25 +169,41 @@ def anew(raw: Inspected, image: dict[str, Any] | None = None) -> tuple[dict[str,
     host = dict(raw["HostConfig"])
     mode = host.get("NetworkMode") or "default"
     host["NetworkMode"] = "bridge" if mode == "default" else mode
-    bound = {each.split(":")[1] for each in host.get("Binds") or [] if ":" in each}
-    bound |= {each.get("Target") for each in host.get("Mounts") or []}
-    binds = [
-        f"{each['Name']}:{each['Destination']}" + ("" if each.get("RW", True) else ":ro")
-        for each in raw.get("Mounts") or []
-        if each.get("Type") == "volume" and each.get("Name") and each["Destination"] not in bound
-    ]
-    host["Binds"] = [*(host.get("Binds") or []), *binds] or None
+    _carry_mounts(raw, host)
     if mode in ("host", "none") or mode.startswith("container:"):
         config.pop("ExposedPorts", None)
         config.pop("Hostname", None)
         return config | {"HostConfig": host}, {}
     endpoints = {name: _endpoint(raw, found) for name, found in networks(raw).items()}
-    first = mode if mode in endpoints else next(iter(endpoints), None)
+    own = "bridge" if mode == "default" else mode
+    first = own if own in endpoints else next(iter(endpoints), None)
     body = config | {"HostConfig": host}
     if first is not None:
-        host["NetworkMode"] = first if mode not in endpoints and mode != "default" else host["NetworkMode"]
+        host["NetworkMode"] = first
         body["NetworkingConfig"] = {"EndpointsConfig": {first: endpoints[first]}}
     return body, {name: each for name, each in endpoints.items() if name != first}
+
+
+def _carry_mounts(raw: Inspected, host: dict[str, Any]) -> None:
+    """Every volume by its name, those that nobody named and those taken from others, too: a new one would be empty."""
+    there = {_plain_path(each["Destination"]): each for each in raw.get("Mounts") or []}
+    mounts = []
+    for each in host.get("Mounts") or []:
+        found = there.get(_plain_path(each.get("Target") or ""), {})
+        unnamed = each.get("Type") == "volume" and not each.get("Source") and found.get("Name")
+        mounts.append(each | {"Source": found["Name"]} if unnamed else each)
+    binds = [each for each in host.get("Binds") or [] if ":" in each]
+    bound = {_plain_path(each.split(":")[1]) for each in binds}
+    bound |= {_plain_path(each.get("Target") or "") for each in mounts}
+    for destination, each in there.items():
+        source = each.get("Name") if each.get("Type") == "volume" else each.get("Source")
+        if source and each.get("Type") in ("volume", "bind") and destination not in bound:
+            binds.append(f"{source}:{destination}" + ("" if each.get("RW", True) else ":ro"))
+    host |= {"Mounts": mounts or None, "Binds": binds or None, "VolumesFrom": None}
+
+
+def _plain_path(path: str) -> str:
+    return path.rstrip("/") or "/"
 
 
 def _leave_to_image(config: dict[str, Any], image: dict[str, Any]) -> None:
@@ -182,7 +215,7 @@ def _leave_to_image(config: dict[str, Any], image: dict[str, Any]) -> None:
 
 
 def _endpoint(raw: Inspected, found: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: found.get(key) for key in ("IPAMConfig", "Links", "DriverOpts") if found.get(key)}
+    kept = {key: found.get(key) for key in ("IPAMConfig", "Links", "DriverOpts", "GwPriority") if found.get(key)}
     if raw["Config"].get("MacAddress"):  # a person chose it; a generated one would be there twice
         kept["MacAddress"] = found.get("MacAddress")
     return kept | {"Aliases": aliases(raw, found)}
@@ -231,12 +264,13 @@ def waits_at_a_gate(raw: Inspected) -> bool:
     return any(":service_completed_successfully" in part or ":service_healthy" in part for part in label.split(","))
 
 
-def former_image(raw: Inspected, image: dict[str, Any], images: list[dict[str, Any]]) -> str | None:
+def former_image(raw: Inspected, images: list[dict[str, Any]]) -> str | None:
     """The id of the image that the container's image took the name of, None if the engine has none.
 
-    An image that is built or pulled anew takes the name, and leaves its predecessor without one (dangling), but with
-    the repository in its digests. Of several the newest one that is older than today's.
+    An image that is pulled or built anew takes the name, and leaves its predecessor without one (dangling), but with
+    the repository in its digests, or with Compose's labels. Of several the newest one that is older than today's.
     """
+    built = [(key, labels(raw).get(key)) for key in ("com.docker.compose.project", "com.docker.compose.service")]
     name = (raw["Config"].get("Image") or "").partition("@")[0]
     repository = name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
     created = int(next((each.get("Created") or 0 for each in images if each["Id"] == raw["Image"]), 0))
@@ -245,7 +279,10 @@ def former_image(raw: Inspected, image: dict[str, Any], images: list[dict[str, A
         for each in images
         if each["Id"] != raw["Image"]
         and not [tag for tag in each.get("RepoTags") or [] if tag != "<none>:<none>"]
-        and any(str(found).partition("@")[0] == repository for found in each.get("RepoDigests") or [])
+        and (
+            any(str(found).partition("@")[0] == repository for found in each.get("RepoDigests") or [])
+            or (all(value for _, value in built) and set(built) <= set((each.get("Labels") or {}).items()))
+        )
         and int(each.get("Created") or 0) <= created
     ]
     return str(max(former, key=lambda each: int(each.get("Created") or 0))["Id"]) if former else None

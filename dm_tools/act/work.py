@@ -5,29 +5,49 @@ Each yields what a command prints: the action with its section `execution`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from dm_tools.act import past, plan
+from dm_tools.act.catalogue import CATALOGUE
 from dm_tools.act.execute import Executor
 from dm_tools.act.past import Story
-from dm_tools.records import ApprovedAction, Execution, Phase
+from dm_tools.records import ApprovedAction, Execution, Outcome, Risk
 
 Record = dict[str, Any]
+_CHANGED = (Outcome.DONE, Outcome.ALREADY_DONE, Outcome.FAILED, Outcome.PLANNED)
 
 
 def carry_out(
-    executor: Executor, known: dict[str, Story], actions: list[ApprovedAction], only_plan: bool, now: float
+    executor: Executor,
+    stories: Callable[[], dict[str, Story]],
+    actions: list[ApprovedAction],
+    only_plan: bool,
+    now: float,
 ) -> Iterator[Record]:
-    """Carry actions out, what others need first. What a killed run left half done is ended before anything else."""
-    half = [story for story in known.values() if story.unfinished]
-    if half and not only_plan:
-        yield from resume(executor, known)
+    """Carry actions out, what others need first. What a killed run left half done is ended before anything else.
+
+    `stories` reads the journal. Of several actions that change one service only the first is done: whether it helped
+    has to be seen before more is done.
+    """
+    if not only_plan:
+        yield from resume(executor, stories())
+    known = stories()
+    changed: dict[tuple[str | None, str], ApprovedAction] = {}
     for action in executor.in_turn(actions):
-        story = known.get(plan.identify(action))
-        ended = executor.carry_out(action, past.tried(known, action, now), past.done(story), only_plan)
+        place = action.docker_host, action.service
+        changes = CATALOGUE[action.action].risk not in (Risk.READ_ONLY, Risk.MANUAL)
+        if changes and place in changed:
+            first = changed[place].action
+            words = f"one change of a service at a time, and {first} comes first: see whether it helps, diagnose again"
+            yield _record(action, Execution(plan.identify(action), Outcome.STALE, words))
+            continue
+        done = past.done(known.get(plan.identify(action)))
+        ended = executor.carry_out(action, past.tried(known, action, now), done, only_plan)
+        if changes and ended.status in _CHANGED:
+            changed[place] = action
         yield _record(action, ended)
 
 
@@ -35,8 +55,7 @@ def resume(executor: Executor, known: dict[str, Story]) -> Iterator[Record]:
     """End what was begun and has no outcome."""
     for story in known.values():
         if story.unfinished and story.action and story.execution:
-            ended = executor.resume(story.action, story.execution, story.phase == Phase.UNDOING)
-            yield _record(story.action, ended)
+            yield _record(story.action, executor.resume(story))
 
 
 def settle(executor: Executor, known: dict[str, Story], names: Iterable[str]) -> Iterator[Record]:
@@ -51,14 +70,15 @@ def take_back(executor: Executor, known: dict[str, Story], names: Iterable[str],
         yield _record(action, executor.take_back(action, done, only_plan))
 
 
-def _chosen(known: dict[str, Story], names: Iterable[str]) -> Iterator[tuple[ApprovedAction, Execution]]:
-    for name in names:
-        story = known[past.chosen(known, name)]
+def _chosen(known: dict[str, Story], names: Iterable[str]) -> list[tuple[ApprovedAction, Execution]]:
+    found = []
+    for name in dict.fromkeys(past.chosen(known, name) for name in names):
+        story = known[name]
         action, done = story.action, past.done(story)
         if action is None or done is None:
-            state = "was taken back" if story.phase == Phase.UNDONE else "was not carried out"
-            raise LookupError(f"the action {name!r} {state}: there is nothing to do")
-        yield action, done
+            raise LookupError(f"the action {name!r} {past.words(story)}: there is nothing to do")
+        found.append((action, done))
+    return found
 
 
 def _record(action: ApprovedAction, ended: Execution) -> Record:

@@ -124,7 +124,9 @@ def discover(engine: Engine) -> list[Record]:
     listing = [
         each
         for each in reading.containers(engine)
-        if not finding.is_one_off(each) and project in (None, "", finding.project_of(each))
+        if not finding.is_one_off(each)
+        and not finding.is_kept(each)
+        and project in (None, "", finding.project_of(each))
     ]
     services = [finding.compose_service(each) for each in listing]
     taken = [name for each in listing for name in finding.names(each)] + services

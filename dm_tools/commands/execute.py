@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,27 +64,32 @@ def cli(
     from dm_tools.engine.connection import Engines
     from dm_tools.store import files, journal
 
-    written = journal.Journal(proofs_dir)
-    executor = Executor(Engines(ENGINE_SECONDS), written, deadline, wait == "healthy")
-    wanted = set(services.split(",")) if services else None
-    writer, status = stream.Writer(), exits.DONE
+    written, writer, status = journal.Journal(proofs_dir), stream.Writer(), exits.DONE
+
+    def stories() -> dict[str, past.Story]:
+        return past.stories(written.entries())
+
     try:
-        with written.alone():
-            known = past.stories(written.entries())
+        actions = [] if settle or resume else [each for given in _given(approvals) for each in plan.approved(*given)]
+        actions = plan.only(actions, services.split(",")) if services else actions
+        if not (actions or settle or resume):
+            return exits.DONE
+        with contextlib.ExitStack() as held:
+            if not only_plan:
+                held.enter_context(written.alone())
+            executor = Executor(Engines(ENGINE_SECONDS), written, deadline, wait == "healthy", journal.holder(held))
             if settle:
-                found = work.settle(executor, known, settle)
+                found = work.settle(executor, stories(), settle)
             elif resume:
-                found = work.resume(executor, known)
+                found = work.resume(executor, stories())
             else:
-                actions = [each for name, data in _given(approvals) for each in plan.approved(name, data)]
-                actions = [each for each in actions if wanted is None or each.service in wanted]
-                found = work.carry_out(executor, known, actions, only_plan, clock.now())
+                found = work.carry_out(executor, stories, actions, only_plan, clock.now())
             for record in found:
                 writer.write(stream.dumps(record), flush=True)
                 bad = record["execution"]["status"] in ("refused", "stale", "failed")
                 status = exits.worst(status, exits.ERRORS if bad else exits.DONE)
     except (journal.Busy, plan.Unreadable, LookupError) as wrong:
-        raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
+        raise exits.Stop(exits.BAD_INPUT, str(wrong.args[0])) from None
     except files.CannotWrite as failure:
         raise exits.Stop(exits.CANNOT_WRITE, f"{failure}; nothing is done without the journal") from None
     return status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -33,16 +34,19 @@ def cli(actions: tuple[str, ...], proofs_dir: Path, only_plan: bool) -> int:
     from dm_tools.store import files, journal
 
     written = journal.Journal(proofs_dir)
-    executor = Executor(Engines(ENGINE_SECONDS), written, DEADLINE_SECONDS, healthy=False)
     writer, status = stream.Writer(), exits.DONE
     try:
-        with written.alone():
+        with contextlib.ExitStack() as held:
+            if not only_plan:
+                held.enter_context(written.alone())
+            executor = Executor(Engines(ENGINE_SECONDS), written, DEADLINE_SECONDS, False, journal.holder(held))
             for record in work.take_back(executor, past.stories(written.entries()), actions, only_plan):
                 writer.write(stream.dumps(record), flush=True)
-                bad = record["execution"]["status"] in ("refused", "failed")
+                ended = record["execution"]
+                bad = ended["status"] in ("refused", "failed") or (ended["status"] == "undone" and ended["reason"])
                 status = exits.worst(status, exits.ERRORS if bad else exits.DONE)
     except (journal.Busy, LookupError) as wrong:
-        raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
+        raise exits.Stop(exits.BAD_INPUT, str(wrong.args[0])) from None
     except files.CannotWrite as failure:
         raise exits.Stop(exits.CANNOT_WRITE, f"{failure}; nothing is done without the journal") from None
     return status

@@ -141,6 +141,6 @@ def images(engine: Engine) -> list[dict[str, Any]]:
     return engine.ask("list of images", lambda client: [_object(each) for each in client.images()])
 
 
-def memory_bytes(engine: Engine) -> int:
-    """The memory of the engine's machine."""
-    return int(engine.ask("info", lambda client: _object(client.info())).get("MemTotal") or 0)
+def machine(engine: Engine) -> dict[str, Any]:
+    """The engine's machine: `MemTotal` in bytes, `NCPU`, `Name` and `DockerRootDir`, which together name the engine."""
+    return engine.ask("info", lambda client: _object(client.info()))

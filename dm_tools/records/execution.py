@@ -11,11 +11,12 @@ from dm_tools.records.base import Section
 
 class Identity(Section):
     """Which container an action was approved against; if another is there, or it was started anew, the approval is
-    stale."""
+    stale. `restart_count`: how often its policy had restarted it; a crash loop starts it anew all the time."""
 
     container_id: str
     started_at: str | None
     state: str
+    restart_count: int | None = None
 
 
 class Attachment(Section):
@@ -50,6 +51,7 @@ class ContainerState(Section):
     pids: int
     restart_policy: str
     digest: str
+    restart_retries: int = 0
 
 
 class Outcome(StrEnum):
@@ -70,7 +72,8 @@ class Execution(Section):
     """Section `execution`. `id` names the action in the journal; `steps` are sentences, in the order of what was done.
 
     `undo` says how to take it back, null where there is nothing to take back; `kept` is the container that was there
-    before and is kept until the proof. Times are RFC 3339 UTC.
+    before and is kept until the proof, `others` are those that were made anew with it, as they were. Times are RFC 3339
+    UTC.
     """
 
     id: str
@@ -81,6 +84,7 @@ class Execution(Section):
     after: ContainerState | None = None
     undo: str | None = None
     kept: str | None = None
+    others: list[ContainerState] = msgspec.field(default_factory=list)
     begun_at: str | None = None
     ended_at: str | None = None
 

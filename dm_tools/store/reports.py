@@ -186,7 +186,7 @@ def _issue(record: Record, view: View, verdict: Analysis) -> Issue:
 
 def _identity(inspect: Inspect | None) -> Identity | None:
     """The container that a fix is proposed for, as it was looked at."""
-    return Identity(inspect.id, inspect.started_at, inspect.state) if inspect else None
+    return Identity(inspect.id, inspect.started_at, inspect.state, inspect.restart_count) if inspect else None
 
 
 def _complaints(view: View, verdict: Analysis | None) -> list[ReportedComplaint]:
