@@ -18,9 +18,10 @@ from dm_tools.act.world import Declined, Prepared, World
 from dm_tools.engine import changing, finding, reading
 from dm_tools.engine.connection import Engine, Engines
 from dm_tools.pipe import clock
-from dm_tools.records import ApprovedAction, ContainerState, Execution, Outcome, Phase, Problem, Risk
+from dm_tools.records import ActionName, ApprovedAction, ContainerState, Execution, Outcome, Phase, Problem, Risk
 
 POLL_SECONDS = 0.1
+RESTARTS = 3
 STEADY_SECONDS = 0.5  # a container without a healthcheck that runs for so long has survived its start
 # After these it is not known whether the engine did what it was asked for.
 AWAY = ("docker_unreachable", "docker_timeout")
@@ -88,7 +89,8 @@ class Executor:
             return Execution(action_id, declined.outcome, declined.reason)
         except Problem as failure:
             return Execution(action_id, Outcome.FAILED, failure.message)
-        said = [each.says for each in ready.steps] + ready.told
+        more = [f"if it still does not run: {each.says}" for stage in ready.more for each in stage]
+        said = [each.says for each in ready.steps] + more + ready.told
         if CATALOGUE[action.action].risk == Risk.READ_ONLY:
             return Execution(action_id, Outcome.LOOKED, None, said, ready.before)
         intended = Execution(
@@ -98,18 +100,22 @@ class Executor:
             return intended
         intended.begun_at = _now()
         self.journal.add(action_id, Phase.INTENT, action, intended)
-        return self._carried_out(engine, ready, intended)
+        return self._carried_out(engine, action, ready, intended)
 
-    def _carried_out(self, engine: Engine, ready: Prepared, intended: Execution) -> Execution:
+    def _carried_out(self, engine: Engine, action: ApprovedAction, ready: Prepared, intended: Execution) -> Execution:
         steps: list[str] = []
         container, known = ready.before.container_id, True
+        reason: str | None = None
         try:
-            for step in ready.steps:
-                self.journal.add(intended.id, Phase.STEP, step=step.says)
-                step.do()
-                steps.append(step.says)
-            container = ready.container() if ready.container else container
-            reason = self._not_settled(engine, container, ready.before)
+            for number, stage in enumerate([ready.steps, *ready.more]):
+                for step in stage:
+                    self.journal.add(intended.id, Phase.STEP, step=step.says)
+                    step.do()
+                    steps.append(step.says)
+                container = ready.container() if ready.container else container
+                reason = self._not_settled(engine, action, container, ready.before, number == len(ready.more))
+                if reason is None:
+                    break
         except Problem as failure:
             reason, known = failure.message, failure.code not in AWAY
         except BaseException:  # Ctrl-C, or the journal cannot be written any more
@@ -153,8 +159,17 @@ class Executor:
             ended = Execution(intended.id, Outcome.FAILED, reason, steps, ready.before, begun_at=intended.begun_at)
             self.journal.add(intended.id, Phase.OUTCOME, execution=ended)
 
-    def _not_settled(self, engine: Engine, container_id: str, before: ContainerState) -> str | None:
+    def _not_settled(
+        self,
+        engine: Engine,
+        action: ApprovedAction,
+        container_id: str,
+        before: ContainerState,
+        patient: bool = True,
+    ) -> str | None:
         """Wait until the container runs steadily; why it does not, None if it does.
+
+        Not `patient`: a few restarts by its policy are enough to see that it does not.
 
         That the engine answered 204 proves nothing: a start can fail afterwards, and on the newest engine one that
         follows a port conflict runs with loopback only.
@@ -162,11 +177,16 @@ class Executor:
         until = time.monotonic() + self.deadline_seconds
         steady_since: float | None = None
         while True:
-            now = state.captured(reading.inspect(engine, container_id))
+            raw = reading.inspect(engine, container_id)
+            now = state.captured(raw)
+            if not patient and (raw.get("RestartCount") or 0) >= RESTARTS:
+                return f"it was restarted {RESTARTS} times"
             if now.state in ("exited", "dead", "created"):
                 return f"it does not run: {now.error or f'it is {now.state} with exit code {now.exit_code}'}"
             if before.networks and not now.networks:
                 return "it runs, but hangs at no network any more: connect it again once what hinders it is gone"
+            if now.state == before.state == "paused" and action.action != ActionName.UNPAUSE:
+                return None
             steady_since = (steady_since or time.monotonic()) if now.state == "running" else None
             steady = steady_since is not None and time.monotonic() - steady_since >= STEADY_SECONDS
             if now.health == "healthy" or (steady and (now.health is None or not self.healthy)):
@@ -252,7 +272,7 @@ class Executor:
             elif not (steps := back.finished(engine, action, begun)):
                 reason = "the program was killed before it was done"
             else:
-                reason = self._not_settled(engine, before.container_id, before)
+                reason = self._not_settled(engine, action, before.container_id, before)
                 status, undo = (Outcome.DONE, begun.undo) if reason is None else (Outcome.FAILED, None)
         except Problem as failure:
             reason = failure.message

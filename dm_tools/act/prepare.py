@@ -20,10 +20,13 @@ from dm_tools.act.swap import swapped
 from dm_tools.act.world import Declined, Prepared, Step, World
 from dm_tools.engine import changing, reading
 from dm_tools.engine.connection import Engine
+from dm_tools.pipe import clock
 from dm_tools.records import ActionName, ApprovedAction, ContainerState, Outcome, Problem, Risk
+from dm_tools.text.times import parse_time
 
 ATTEMPTS = 3  # so often one action on one service within the hour; more of the same does not help
-FACTOR = 2.0  # what a limit is raised by
+FACTORS = (2.0, 4.0, 8.0)  # what a limit is raised by: more only while it does not even run
+LOOP_SECONDS = 120.0  # the engine waits up to a minute before it restarts a container once more
 MEMORY_SHARE = 0.8  # of the machine, at most for one container
 
 
@@ -186,21 +189,25 @@ def _scale_up(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:
         "memory": int((machine.get("MemTotal") or 0) * MEMORY_SHARE) or None,
         "cpus": int((machine.get("NCPU") or 0) * 1e9) or None,
     }.get(resource)
-    change = state.raised(before, resource, FACTOR, most)
-    if isinstance(change, str):
-        raise Declined(Outcome.REFUSED, change)
-    back = state.limits(before, resource)
-    old, new = (state.amount(resource, next(iter(each.values()))) for each in (back, change))
-    says = f"raise the limit of {resource} of {before.name} from {old} to {new}"
-    steps = [Step(says, partial(changing.update, engine, before.container_id, change))]
-    if before.state in ("exited", "dead", "created"):
+    old = state.amount(resource, next(iter(state.limits(before, resource).values())))
+    down = before.state in ("exited", "dead", "created", "restarting") or _looping(raw)
+    if down:
         _can_start(world, raw, "it could not be started with the new limit")
-        steps.append(Step(f"start {before.name}", partial(changing.start, engine, before.container_id)))
-    elif before.state == "restarting":
-        # The engine waits longer before each restart, up to a minute, and only then the new limit counts.
-        _can_start(world, raw, "it could not be started with the new limit")
-        again = partial(changing.restart, engine, before.container_id, raw["Config"].get("StopTimeout"))
-        steps.append(Step(f"restart {before.name} now, with the new limit", again))
+    stages: list[list[Step]] = []
+    wanted = action.parameters.get("limit")
+    for factor in FACTORS[: len(FACTORS) if down and wanted is None else 1]:
+        change = state.raised(before, resource, state.amount_of(resource, wanted) if wanted else factor, most)
+        if isinstance(change, str):
+            raise Declined(Outcome.REFUSED, change)
+        new = state.amount(resource, next(iter(change.values())))
+        says = f"raise the limit of {resource} of {before.name} from {old} to {new}"
+        if any(each[0].says == says for each in stages):
+            break  # it is all that may be given
+        stages.append([Step(says, partial(changing.update, engine, before.container_id, change))])
+        if down:
+            # The engine waits longer before each restart, up to a minute, and only then the new limit counts.
+            again = partial(changing.restart, engine, before.container_id, raw["Config"].get("StopTimeout"))
+            stages[-1].append(Step(f"start {before.name} anew with {new}", again))
 
     def lower() -> list[str]:
         lowered(engine, before, resource)
@@ -208,11 +215,18 @@ def _scale_up(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:
 
     return Prepared(
         before,
-        steps,
+        stages[0],
+        more=stages[1:],
         undo=f"set the limit of {resource} of {before.name} back to {old}",
         put_back=lower,
         told=["the next `docker compose up` that makes it anew takes the old limit: write the new one into the file"],
     )
+
+
+def _looping(raw: Inspected) -> bool:
+    """Whether a container that seems to run is between two ends: its policy restarted it a moment ago."""
+    since = parse_time(raw["State"].get("StartedAt"))
+    return bool(raw.get("RestartCount")) and since is not None and clock.now() - since < LOOP_SECONDS
 
 
 def lowered(engine: Engine, before: ContainerState, resource: str) -> None:

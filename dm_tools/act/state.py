@@ -224,19 +224,29 @@ def _endpoint(raw: Inspected, found: dict[str, Any]) -> dict[str, Any]:
 RESOURCE_KEYS = {"memory": "Memory", "cpus": "NanoCpus", "pids": "PidsLimit"}
 
 
-def raised(state: ContainerState, resource: str, factor: float, most: int | None) -> dict[str, int] | str:
-    """The change that raises a limit, as the engine wants it; or why it cannot be raised.
+def amount_of(resource: str, text: str) -> int:
+    """A limit as people write it (512m, 1.5, 200), as a number of what the engine counts; 0 if it is none."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kmg]?)i?b?", text.strip().lower())
+    if found is None or (found[2] and resource != "memory"):
+        return 0
+    unit = {"": 1e9 if resource == "cpus" else 1, "k": 2**10, "m": 2**20, "g": 2**30}[found[2]]
+    return int(float(found[1]) * unit)
+
+
+def raised(state: ContainerState, resource: str, by: float | int, most: int | None) -> dict[str, int] | str:
+    """The change that raises a limit, as the engine wants it; or why it cannot be raised. `by`: a factor, or (an int)
+    the new limit itself.
 
     Memory is sent together with swap, whose relation to it stays (the engine refuses one alone).
     """
     old = {"memory": state.memory_bytes, "cpus": state.nano_cpus, "pids": state.pids}[resource]
     if old <= 0:
         return f"it has no limit of {resource} that could be raised"
-    new = int(old * factor)
+    new = by if isinstance(by, int) else int(old * by)
     if most is not None and new > most:
         new = most
     if new <= old:
-        return f"its limit of {resource} is already all that may be given ({old})"
+        return f"its limit of {resource} cannot be raised from {amount(resource, old)} to {amount(resource, new)}"
     change = {RESOURCE_KEYS[resource]: new}
     if resource == "memory":
         swap = state.memory_swap_bytes

@@ -24,6 +24,7 @@ class Step:
 class Prepared:
     """An action that can be carried out.
 
+    `more`: what is done next as long as the container does not run steadily after the steps before.
     `put_back` makes it as it was after a step has failed, and says what it did. `kept`: under which name the container
     from before is kept; `others`: those that are made anew with it, as they are. `told`: what else a person should
     know. `container` gives the id of the container afterwards.
@@ -31,6 +32,7 @@ class Prepared:
 
     before: ContainerState
     steps: list[Step]
+    more: list[list[Step]] = field(default_factory=list)
     undo: str | None = None
     put_back: Callable[[], list[str]] | None = None
     kept: str | None = None
