@@ -104,12 +104,13 @@ class Executor:
 
     def _carried_out(self, engine: Engine, action: ApprovedAction, ready: Prepared, intended: Execution) -> Execution:
         steps: list[str] = []
-        container, known = ready.before.container_id, True
+        container, known, asked = ready.before.container_id, True, False
         reason: str | None = None
         try:
             for number, stage in enumerate([ready.steps, *ready.more]):
                 for step in stage:
                     self.journal.add(intended.id, Phase.STEP, step=step.says)
+                    asked = True
                     step.do()
                     steps.append(step.says)
                 container = ready.container() if ready.container else container
@@ -119,7 +120,8 @@ class Executor:
         except Problem as failure:
             reason, known = failure.message, failure.code not in AWAY
         except BaseException:  # Ctrl-C, or the journal cannot be written any more
-            self._given_up(ready, intended, steps)
+            if asked:
+                self._given_up(ready, intended, steps)
             raise
         if reason is not None and ready.put_back:
             container = ready.before.container_id

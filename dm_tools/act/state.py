@@ -71,7 +71,8 @@ def digest(raw: Inspected) -> str:
     config["Labels"] = {key: value for key, value in labels(raw).items() if key != "dm-tools.action"}
     if raw["Config"].get("Hostname") != raw["Id"][:12]:
         config["Hostname"] = raw["Config"].get("Hostname")
-    left_out = ("Binds", "Mounts", "VolumesFrom", "NetworkMode", "ContainerIDFile")
+    # the restart policy is told beside it: an engine writes none as "no" or as nothing
+    left_out = ("Binds", "Mounts", "VolumesFrom", "NetworkMode", "ContainerIDFile", "RestartPolicy")
     host = {key: value for key, value in raw["HostConfig"].items() if key not in left_out}
     mounts = sorted(
         [each.get("Type"), each.get("Name") or each.get("Source"), each.get("Destination"), each.get("RW")]
