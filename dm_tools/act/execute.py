@@ -88,13 +88,19 @@ class Executor:
         except Declined as declined:
             return Execution(action_id, declined.outcome, declined.reason)
         except Problem as failure:
-            return Execution(action_id, Outcome.FAILED, failure.message)
+            return Execution(action_id, Outcome.FAILED, failure.message, failure.code)
         more = [f"if it still does not run: {each.says}" for stage in ready.more for each in stage]
         said = [each.says for each in ready.steps] + more + ready.told
         if CATALOGUE[action.action].risk == Risk.READ_ONLY:
-            return Execution(action_id, Outcome.LOOKED, None, said, ready.before)
+            return Execution(action_id, Outcome.LOOKED, None, None, said, ready.before)
         intended = Execution(
-            action_id, Outcome.PLANNED, None, said, ready.before, None, ready.undo, ready.kept, ready.others
+            action_id,
+            Outcome.PLANNED,
+            steps=said,
+            before=ready.before,
+            undo=ready.undo,
+            kept=ready.kept,
+            others=ready.others,
         )
         if only_plan:
             return intended
@@ -132,7 +138,13 @@ class Executor:
                 reason, known = f"{reason}; and it could not be put back: {failure.message}", False
         if not known:  # the intention stands in the journal, without an outcome
             return Execution(
-                intended.id, Outcome.FAILED, f"{reason}; {RESUME}", steps, ready.before, begun_at=intended.begun_at
+                intended.id,
+                Outcome.FAILED,
+                f"{reason}; {RESUME}",
+                "docker_unreachable",
+                steps,
+                ready.before,
+                begun_at=intended.begun_at,
             )
         well = reason is None
         ended = Execution(
@@ -158,7 +170,9 @@ class Executor:
         with contextlib.suppress(Exception):
             steps += ready.put_back()
             reason = "it was interrupted: everything is as it was before"
-            ended = Execution(intended.id, Outcome.FAILED, reason, steps, ready.before, begun_at=intended.begun_at)
+            ended = Execution(
+                intended.id, Outcome.FAILED, reason, None, steps, ready.before, begun_at=intended.begun_at
+            )
             self.journal.add(intended.id, Phase.OUTCOME, execution=ended)
 
     def _not_settled(
@@ -206,9 +220,9 @@ class Executor:
         except Declined as declined:
             return Execution(done.id, declined.outcome, declined.reason)
         except Problem as failure:
-            return Execution(done.id, Outcome.FAILED, failure.message)
+            return Execution(done.id, Outcome.FAILED, failure.message, failure.code)
         if only_plan:
-            return Execution(done.id, Outcome.PLANNED, None, [each.says for each in way], done.after)
+            return Execution(done.id, Outcome.PLANNED, None, None, [each.says for each in way], done.after)
         self.journal.add(done.id, Phase.UNDOING, action, done)
         return self._taken_back(engine, action, done)
 
@@ -224,12 +238,12 @@ class Executor:
         except Problem as failure:
             reason = failure.message
             if failure.code in AWAY:
-                return Execution(done.id, Outcome.FAILED, f"{reason}; {RESUME}", said, begun_at=begun)
+                return Execution(done.id, Outcome.FAILED, f"{reason}; {RESUME}", failure.code, said, begun_at=begun)
         after = _seen(engine, done.before.container_id)
         status = Outcome.FAILED if reason else Outcome.UNDONE
         if reason is None and (differs := after and state.difference(done.before, after)):
             reason = f"it is not quite as it was: {differs}"
-        ended = Execution(done.id, status, reason, said, done.after, after, begun_at=begun, ended_at=_now())
+        ended = Execution(done.id, status, reason, None, said, done.after, after, begun_at=begun, ended_at=_now())
         if status == Outcome.UNDONE:
             self.journal.add(done.id, Phase.UNDONE, execution=ended)
         else:
@@ -252,9 +266,9 @@ class Executor:
                     changing.remove(engine, before.container_id)
                     removed.append(f"remove {kept}; its volumes stay")
         except Problem as failure:
-            return Execution(done.id, Outcome.FAILED, failure.message)
+            return Execution(done.id, Outcome.FAILED, failure.message, failure.code)
         self.journal.add(done.id, Phase.SETTLED)
-        return Execution(done.id, Outcome.DONE, None, removed)
+        return Execution(done.id, Outcome.DONE, None, None, removed)
 
     def resume(self, story: Story) -> Execution:
         """End what was begun when the program was killed; what is done already is not done twice."""
@@ -279,10 +293,10 @@ class Executor:
         except Problem as failure:
             reason = failure.message
             if failure.code != "container_gone":  # still not ended: the next one tries again
-                return Execution(begun.id, Outcome.FAILED, f"{reason}; {RESUME}", before=before)
+                return Execution(begun.id, Outcome.FAILED, f"{reason}; {RESUME}", failure.code, before=before)
         after = _seen(self._engine(action), before.container_id)
         ended = Execution(
-            begun.id, status, reason, steps, before, after, undo, begun_at=begun.begun_at, ended_at=_now()
+            begun.id, status, reason, None, steps, before, after, undo, begun_at=begun.begun_at, ended_at=_now()
         )
         self.journal.add(begun.id, Phase.OUTCOME, execution=ended)
         return ended

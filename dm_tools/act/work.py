@@ -14,6 +14,7 @@ from dm_tools.act import past, plan
 from dm_tools.act.catalogue import CATALOGUE
 from dm_tools.act.execute import Executor
 from dm_tools.act.past import Story
+from dm_tools.pipe import exits
 from dm_tools.records import ApprovedAction, Execution, Outcome, Risk
 
 Record = dict[str, Any]
@@ -68,6 +69,16 @@ def take_back(executor: Executor, known: dict[str, Story], names: Iterable[str],
     """Undo actions. Raises LookupError."""
     for action, done in _chosen(known, names):
         yield _record(action, executor.take_back(action, done, only_plan))
+
+
+def status(record: Record) -> int:
+    """The exit status that a printed record asks for."""
+    ended = record["execution"]
+    if ended["code"] == "docker_unreachable":
+        return exits.UNREACHABLE
+    bad = ended["status"] in (Outcome.REFUSED, Outcome.STALE, Outcome.FAILED)
+    not_quite = ended["status"] == Outcome.UNDONE and ended["reason"]
+    return exits.ERRORS if bad or not_quite else exits.DONE
 
 
 def _chosen(known: dict[str, Story], names: Iterable[str]) -> list[tuple[ApprovedAction, Execution]]:

@@ -56,7 +56,7 @@ def cli(
 
     \b
     Examples:
-      dm-execute --plan proofs/approved_fixes_20260101_030000.json | jq -r '.execution.steps[]'
+      dm-execute --plan volumes/proofs/approved_fixes_20260101_030000.json | jq -r '.execution.steps[]'
       dm-review | dm-execute --wait healthy | jq -c '[.service, .action, .execution.status]'
     """
     from dm_tools.act import past, plan, work
@@ -86,8 +86,7 @@ def cli(
                 found = work.carry_out(executor, stories, actions, only_plan, clock.now())
             for record in found:
                 writer.write(stream.dumps(record), flush=True)
-                bad = record["execution"]["status"] in ("refused", "stale", "failed")
-                status = exits.worst(status, exits.ERRORS if bad else exits.DONE)
+                status = exits.worst(status, work.status(record))
     except (journal.Busy, plan.Unreadable, LookupError) as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong.args[0])) from None
     except files.CannotWrite as failure:

@@ -26,7 +26,7 @@ def cli(actions: tuple[str, ...], proofs_dir: Path, only_plan: bool) -> int:
     \b
     Examples:
       dm-undo --plan last | jq -r '.execution.steps[]'
-      dm-undo 3f2a | jq .execution.status
+      dm-undo last | jq -c '[.service, .execution.status, .execution.after.state]'
     """
     from dm_tools.act import past, work
     from dm_tools.act.execute import Executor
@@ -42,9 +42,7 @@ def cli(actions: tuple[str, ...], proofs_dir: Path, only_plan: bool) -> int:
             executor = Executor(Engines(ENGINE_SECONDS), written, DEADLINE_SECONDS, False, journal.holder(held))
             for record in work.take_back(executor, past.stories(written.entries()), actions, only_plan):
                 writer.write(stream.dumps(record), flush=True)
-                ended = record["execution"]
-                bad = ended["status"] in ("refused", "failed") or (ended["status"] == "undone" and ended["reason"])
-                status = exits.worst(status, exits.ERRORS if bad else exits.DONE)
+                status = exits.worst(status, work.status(record))
     except (journal.Busy, LookupError) as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong.args[0])) from None
     except files.CannotWrite as failure:

@@ -37,7 +37,7 @@ def cli(services: tuple[str, ...], on_bad: str, before: Path, executed: Path | N
     \b
     Examples:
       dm-verify --before before.jsonl < after.jsonl | jq -r '[.service, .verification.proof] | @tsv'
-      dm-verify --before before.jsonl --executed done.jsonl --fail-on not-recovered < after.jsonl
+      dm-verify --before before.jsonl --executed done.jsonl --fail-on not-recovered < after.jsonl || dm-undo last
     """
     from dm_tools.act import verify
 

@@ -71,6 +71,7 @@ class Outcome(StrEnum):
 class Execution(Section):
     """Section `execution`. `id` names the action in the journal; `steps` are sentences, in the order of what was done.
 
+    `code`: which problem it failed for, where there is a stable one (docker_unreachable, docker_error, ...).
     `undo` says how to take it back, null where there is nothing to take back; `kept` is the container that was there
     before and is kept until the proof, `others` are those that were made anew with it, as they were. Times are RFC 3339
     UTC.
@@ -79,6 +80,7 @@ class Execution(Section):
     id: str
     status: Outcome
     reason: str | None = None
+    code: str | None = None
     steps: list[str] = msgspec.field(default_factory=list)
     before: ContainerState | None = None
     after: ContainerState | None = None
