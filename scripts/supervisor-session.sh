@@ -225,7 +225,9 @@ report() {
 review() {
     settings
     if [[ -t 1 ]]; then
-        dm-review "$@" >/dev/null # the approval file has the actions; here a person reads
+        local approved # the approval file has the actions; here a person reads
+        approved=$(dm-review "$@") || return
+        [[ -z $approved ]] || say "To carry it out: $root/scripts/supervisor-session.sh execute"
     else
         dm-review "$@"
     fi

@@ -1,4 +1,4 @@
-"""The faults of the lab that an action of the catalogue can heal: healed by the session, and proved, in real containers.
+"""The faults of the lab that an action can heal: healed by the session, and proved, in real containers.
 
 python -m tests.score.healing [FAULT]...     (scripts/heal-score)
 """
@@ -143,8 +143,10 @@ def page(found: list[Healing]) -> Iterator[str]:
     yield "| --- | --- |"
     yield f"| faults of the lab whose remedy can be carried out, of {_all()} | {len(found)} |"
     yield f"| healed and proved | {len(healed)} of {len(found)} ({100 * len(healed) // max(len(found), 1)} %) |"
-    yield f"| not recovered, and as they were after it was taken back | {sum(bool(x.as_it_was) for x in rest)} of {len(rest)} |"
-    yield f"| from the approval to the proof, median and longest | {statistics.median(times):.1f} s, {times[-1]:.1f} s |"
+    as_they_were = sum(bool(each.as_it_was) for each in rest)
+    yield f"| not recovered, and as they were after it was taken back | {as_they_were} of {len(rest)} |"
+    median, longest = statistics.median(times), times[-1]
+    yield f"| from the approval to the proof, median and longest | {median:.1f} s, {longest:.1f} s |"
     yield ""
     yield "| Fault | Carried out | Proof |"
     yield "| --- | --- | --- |"
