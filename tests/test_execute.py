@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -16,7 +17,7 @@ import docker.errors
 import msgspec
 import pytest
 
-from dm_tools.act import past, plan, prepare, state
+from dm_tools.act import past, plan, prepare, state, work
 from dm_tools.records import ApprovedAction, Execution, Identity, Outcome, Phase
 from dm_tools.store import files, journal
 from tests import acting
@@ -125,6 +126,67 @@ def test_a_container_that_needs_eight_times_its_memory_to_run_gets_it(bench: Ben
     assert bench.now("box").memory_bytes == 128 << 20
     assert bench.undo().status in (Outcome.UNDONE, Outcome.FAILED)  # it is killed again, and that is how it was
     assert bench.now("box").memory_bytes == 16 << 20
+
+
+def insatiable(bench: Bench) -> ApprovedAction:
+    bench.make(
+        "box",
+        "python3",
+        "-c",
+        "kept = bytearray(b'x') * (300 << 20)",
+        mem_limit="16m",
+        memswap_limit="16m",
+        restart_policy={"Name": "always"},
+    )
+    while bench.raw("box")["RestartCount"] < 2:
+        time.sleep(0.05)
+    return bench.approved("box", "scale_up", resource="memory")
+
+
+def test_a_limit_that_does_not_help_is_set_back(bench: Bench) -> None:
+    failed = only(bench.do(insatiable(bench), deadline=3))
+    assert failed.status == Outcome.FAILED
+    assert failed.steps[-1] == "set the limit of memory back to 16 MiB"
+    assert [each for each in failed.steps if each.endswith("to 128 MiB")]
+    assert bench.now("box").memory_bytes == 16 << 20
+
+
+def test_killed_while_a_limit_was_raised_step_by_step_it_is_set_back(bench: Bench) -> None:
+    assert bench.killed(5, insatiable(bench))
+    assert bench.now("box").memory_bytes > 16 << 20
+    (ended,) = work_resume(bench)
+    assert ended.status == Outcome.FAILED
+    assert bench.now("box").memory_bytes == 16 << 20
+
+
+def work_resume(bench: Bench) -> list[Execution]:
+    executor = bench.executor(deadline=2)
+    return [acting.execution(each) for each in work.resume(executor, bench.stories())]
+
+
+def test_interrupted_it_is_put_back_at_once(bench: Bench, tmp_path: Path) -> None:
+    slow = "trap 'sleep 2; exit 0' TERM; while :; do sleep 0.1; done"
+    bench.make("box", "sh", "-c", slow)
+    before = bench.now("box")
+    line = msgspec.json.encode(bench.approved("box", "recreate"))
+    variables = SEALED | COLD | {"DOCKER_HOST": bench.host, "PROOFS_DIR": str(tmp_path / "own")}
+    with subprocess.Popen(["dm-execute"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables) as process:
+        assert process.stdin is not None
+        process.stdin.write(line)
+        process.stdin.close()
+        path = tmp_path / "own" / "journal" / "actions.jsonl"
+        while not path.exists() or b'"step"' not in path.read_bytes():
+            time.sleep(0.02)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert state.difference(before, bench.now("box")) is None
+    assert len(bench.all()) == 1
+    ended = journal.Journal(tmp_path / "own").entries()[-1]
+    assert (ended.phase, ended.execution and ended.execution.reason) == (
+        Phase.OUTCOME,
+        "it was interrupted: everything is as it was before",
+    )
 
 
 def test_a_limit_that_the_program_has_outgrown_is_taken_back_by_a_stop(bench: Bench) -> None:

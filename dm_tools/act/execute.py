@@ -13,7 +13,7 @@ from typing import Protocol
 from dm_tools.act import back, plan, state
 from dm_tools.act.catalogue import CATALOGUE
 from dm_tools.act.past import Story
-from dm_tools.act.prepare import prepared
+from dm_tools.act.prepare import lowered, prepared
 from dm_tools.act.world import Declined, Prepared, World
 from dm_tools.engine import changing, finding, reading
 from dm_tools.engine.connection import Engine, Engines
@@ -114,13 +114,19 @@ class Executor:
         reason: str | None = None
         try:
             for number, stage in enumerate([ready.steps, *ready.more]):
-                for step in stage:
-                    self.journal.add(intended.id, Phase.STEP, step=step.says)
-                    asked = True
-                    step.do()
-                    steps.append(step.says)
-                container = ready.container() if ready.container else container
-                reason = self._not_settled(engine, action, container, ready.before, number == len(ready.more))
+                last = number == len(ready.more)
+                try:
+                    for step in stage:
+                        self.journal.add(intended.id, Phase.STEP, step=step.says)
+                        asked = True
+                        step.do()
+                        steps.append(step.says)
+                    container = ready.container() if ready.container else container
+                    reason = self._not_settled(engine, action, container, ready.before, patient=last)
+                except Problem as failure:  # the engine refuses to start what is killed at once
+                    if last or failure.code != "docker_error":
+                        raise
+                    reason = failure.message
                 if reason is None:
                     break
         except Problem as failure:
@@ -289,7 +295,11 @@ class Executor:
                 reason = "the program was killed before it was done"
             else:
                 reason = self._not_settled(engine, action, before.container_id, before)
-                status, undo = (Outcome.DONE, begun.undo) if reason is None else (Outcome.FAILED, None)
+                if reason is None:
+                    status, undo = Outcome.DONE, begun.undo
+                elif action.action == ActionName.SCALE_UP:
+                    lowered(engine, before, str(action.parameters.get("resource")))
+                    steps.append(f"{begun.undo}")
         except Problem as failure:
             reason = failure.message
             if failure.code != "container_gone":  # still not ended: the next one tries again

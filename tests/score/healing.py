@@ -5,6 +5,7 @@ python -m tests.score.healing [FAULT]...     (scripts/heal-score)
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -123,7 +124,7 @@ def _taken_back(session: Any, record: dict[str, Any]) -> bool:
     import msgspec
 
     before = msgspec.convert(execution["before"], ContainerState)
-    with lab.engine.connect(lab.environment()["DOCKER_HOST"]) as client:
+    with contextlib.closing(lab.engine.connect(lab.environment()["DOCKER_HOST"])) as client:
         return state.difference(before, state.captured(client.api.inspect_container(before.container_id))) is None
 
 
