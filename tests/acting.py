@@ -121,6 +121,7 @@ class Bench:
             labels={lab.settings.LABEL: "1", RUN_LABEL: self.run_id},
             volumes=["/unnamed"],
             host_config=settings,
+            stop_timeout=2,
         )
         container = self.client.containers.get(made["Id"])
         container.start()

@@ -483,12 +483,12 @@ def test_killed_while_it_was_taken_back_it_is_taken_back(bench: Bench, action: s
     assert bench.orphans() == []
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_killed_at_a_random_time(_lab_up: dict[str, str], seed: int) -> None:
     assert acting.kill(_lab_up["DOCKER_HOST"], seed) == []
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_random_sequences_of_actions_never_lose_data(_lab_up: dict[str, str], seed: int) -> None:
     assert acting.sequence(_lab_up["DOCKER_HOST"], seed, 4) == []
 

@@ -130,8 +130,10 @@ def _taken_back(session: Any, record: dict[str, Any]) -> bool:
 
 def page(found: list[Healing]) -> Iterator[str]:
     """The section of the scoreboard."""
-    healed = [each for each in found if each.healed]
-    rest = [each for each in found if not each.healed]
+    acted = [each for each in found if each.actions]
+    healed = [each for each in acted if each.healed]
+    rest = [each for each in acted if not each.healed]
+    without = ", ".join(f"`{each.name}`" for each in found if not each.actions)
     times = sorted(each.seconds for each in healed) or [0.0]
     yield HEADING
     yield ""
@@ -142,16 +144,19 @@ def page(found: list[Healing]) -> Iterator[str]:
     yield ""
     yield "| What | Figure |"
     yield "| --- | --- |"
-    yield f"| faults of the lab whose remedy can be carried out, of {_all()} | {len(found)} |"
-    yield f"| healed and proved | {len(healed)} of {len(found)} ({100 * len(healed) // max(len(found), 1)} %) |"
+    yield f"| faults of the lab with a proposed remedy that can be carried out, of {_all()} | {len(acted)} |"
+    yield f"| healed and proved | {len(healed)} of {len(acted)} ({100 * len(healed) // max(len(acted), 1)} %) |"
     as_they_were = sum(bool(each.as_it_was) for each in rest)
     yield f"| not recovered, and as they were after it was taken back | {as_they_were} of {len(rest)} |"
     median, longest = statistics.median(times), times[-1]
     yield f"| from the approval to the proof, median and longest | {median:.1f} s, {longest:.1f} s |"
     yield ""
+    if without:
+        yield f"An action could help, and none is proposed, of {without}."
+        yield ""
     yield "| Fault | Carried out | Proof |"
     yield "| --- | --- | --- |"
-    for each in found:
+    for each in acted:
         proofs = ", ".join(f"{service}: {proof}" for service, proof in each.proofs.items()) or each.why
         yield f"| `{each.name}` | {', '.join(each.actions) or 'nothing'} | {proofs} |"
 
@@ -182,7 +187,7 @@ def main() -> int:
         after = rest.partition("\n## ")
         tail = f"\n## {after[2]}" if there and after[1] else ""
         PAGE.write_text(f"{before.rstrip()}\n\n{section}\n{tail}")
-    return 0 if all(each.healed or each.as_it_was for each in found) else 1
+    return 0 if all(each.healed or each.as_it_was for each in found if each.actions) else 1
 
 
 if __name__ == "__main__":
