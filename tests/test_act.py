@@ -238,6 +238,8 @@ def test_of_another_image_it_keeps_only_what_was_its_own() -> None:
         ({}, "pids", 2.0, None, None),
         ({"pids": 10}, "pids", 2.0, None, {"PidsLimit": 20}),
         ({"nano_cpus": 500_000_000}, "cpus", 4.0, 1_000_000_000, {"NanoCpus": 1_000_000_000}),
+        ({"nano_cpus": 100_000_000}, "cpus", 2.0, None, {"NanoCpus": 1_000_000_000}),
+        ({"nano_cpus": 100_000_000}, "cpus", 150_000_000, None, {"NanoCpus": 150_000_000}),
     ],
 )
 def test_how_a_limit_is_raised(

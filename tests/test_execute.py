@@ -304,6 +304,25 @@ def test_there_is_no_image_to_go_back_to(bench: Bench) -> None:
     assert "is not on this machine" in str(refused.reason)
 
 
+def test_of_two_networks_it_comes_back_to_the_one_where_those_are_that_it_needs(bench: Bench) -> None:
+    first, second = bench.network("front"), bench.network("back")
+
+    def labels(service: str, needs: str = "") -> dict[str, str]:
+        names = {"project": bench.run_id, "service": service, "depends_on": needs}
+        return {f"com.docker.compose.{key}": value for key, value in names.items()}
+
+    bench.make("app", network=second, labels=labels("app"))
+    web = bench.make("web", network=first, labels=labels("web", "app:service_healthy:false"))
+    assert [each.network for each in bench.now("web").networks] == [first]
+    done = only(bench.do(bench.approved("web", "reconnect_network")))
+    assert done.status == Outcome.DONE
+    assert [each.network for each in bench.now("web").networks] == sorted([first, second])
+    assert "web" in bench.raw("web")["NetworkSettings"]["Networks"][second]["Aliases"]
+    assert bench.undo().status == Outcome.UNDONE
+    assert list(bench.raw(web.name.rpartition("-")[2])["NetworkSettings"]["Networks"]) == [first]
+    assert only(bench.do(bench.approved("app", "reconnect_network"))).status == Outcome.ALREADY_DONE
+
+
 def test_a_removed_network_that_is_there_again(bench: Bench) -> None:
     network = bench.network("net")
     container = bench.make("box", network=network)

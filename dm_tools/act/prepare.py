@@ -158,6 +158,12 @@ def _reconnect_network(action: ApprovedAction, world: World, raw: Inspected) -> 
     mode = raw["HostConfig"].get("NetworkMode") or "default"
     network = str(action.parameters.get("network") or ("bridge" if mode == "default" else mode))
     network = world.networks.get(network, network)
+    if "network" not in action.parameters and network in {each.network for each in before.networks}:
+        # It hangs at its first one. Where those hang that it needs is the one that it lost.
+        lost = sorted(state.networks_of_needed(raw, world.others(raw)))
+        if len(lost) > 1:
+            raise Declined(Outcome.REFUSED, f"it may be any of {', '.join(lost)}: say which by the parameter network")
+        network = lost[0] if lost else network
     if network in ("host", "none") or network.startswith("container:"):
         raise Declined(Outcome.REFUSED, f"it has no network of its own (its mode is {mode})")
     if network not in world.networks.values():

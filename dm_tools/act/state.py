@@ -147,6 +147,20 @@ def start_obstacle(raw: Inspected, others: list[Inspected], known_networks: set[
     return None
 
 
+def networks_of_needed(raw: Inspected, others: list[Inspected]) -> set[str]:
+    """The networks at which those hang that a container needs, by Compose's label, and it does not."""
+    project = labels(raw).get("com.docker.compose.project")
+    needed = {part.split(":")[0] for part in (labels(raw).get("com.docker.compose.depends_on") or "").split(",")}
+    found: set[str] = set()
+    for each in others:
+        own = labels(each)
+        if own.get("com.docker.compose.project") == project and own.get("com.docker.compose.service") in needed - {""}:
+            if set(networks(each)) & set(networks(raw)):
+                continue  # they meet somewhere
+            found |= set(networks(each))
+    return found
+
+
 def guests(raw: Inspected, others: list[Inspected], running: bool = True) -> list[Inspected]:
     """The containers that share the network of this one: those that run are stranded when it is started anew."""
     own = raw["Id"], raw["Name"].lstrip("/")
@@ -222,6 +236,7 @@ def _endpoint(raw: Inspected, found: dict[str, Any]) -> dict[str, Any]:
     return kept | {"Aliases": aliases(raw, found)}
 
 
+ONE_PROCESSOR = 1_000_000_000
 RESOURCE_KEYS = {"memory": "Memory", "cpus": "NanoCpus", "pids": "PidsLimit"}
 
 
@@ -244,6 +259,8 @@ def raised(state: ContainerState, resource: str, by: float | int, most: int | No
     if old <= 0:
         return f"it has no limit of {resource} that could be raised"
     new = by if isinstance(by, int) else int(old * by)
+    if resource == "cpus" and not isinstance(by, int):
+        new = max(new, ONE_PROCESSOR)  # twice a tenth of a processor is still next to nothing
     if most is not None and new > most:
         new = most
     if new <= old:
