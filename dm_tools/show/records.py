@@ -37,10 +37,10 @@ def lines(value: Any) -> Iterator[Line]:
     elif "report_path" in value:
         yield Line(_summary(value))
         yield Line(f"Report: {value['report_path']}")
-    elif "execution" in value:
-        yield from _executed(value)
     elif "phase" in value and "id" in value:
         yield from _journal_entry(value)
+    elif "execution" in value:
+        yield from _executed(value)
     elif "issue_id" in value:
         yield Line(f"  {value.get('service')}: {_action(value)}")
     else:
