@@ -144,7 +144,7 @@ def insatiable(bench: Bench) -> ApprovedAction:
 
 
 def test_a_limit_that_does_not_help_is_set_back(bench: Bench) -> None:
-    failed = only(bench.do(insatiable(bench), deadline=3))
+    failed = only(bench.do(insatiable(bench), deadline=8))
     assert failed.status == Outcome.FAILED
     assert failed.steps[-1] == "set the limit of memory back to 16 MiB"
     assert [each for each in failed.steps if each.endswith("to 128 MiB")]
@@ -160,7 +160,7 @@ def test_killed_while_a_limit_was_raised_step_by_step_it_is_set_back(bench: Benc
 
 
 def work_resume(bench: Bench) -> list[Execution]:
-    executor = bench.executor(deadline=2)
+    executor = bench.executor(deadline=4)
     return [acting.execution(each) for each in work.resume(executor, bench.stories())]
 
 

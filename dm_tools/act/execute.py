@@ -23,6 +23,7 @@ from dm_tools.records import ActionName, ApprovedAction, ContainerState, Executi
 POLL_SECONDS = 0.1
 RESTARTS = 3
 STEADY_SECONDS = 0.5  # a container without a healthcheck that runs for so long has survived its start
+FED_SECONDS = 3.0  # one that was killed for what it used takes a while to use it again
 # After these it is not known whether the engine did what it was asked for.
 AWAY = ("docker_unreachable", "docker_timeout")
 RESUME = "what was begun is ended by dm-execute --resume, once the engine answers"
@@ -198,6 +199,7 @@ class Executor:
         """
         until = time.monotonic() + self.deadline_seconds
         steady_since: float | None = None
+        needed = FED_SECONDS if action.action == ActionName.SCALE_UP else STEADY_SECONDS
         while True:
             raw = reading.inspect(engine, container_id)
             now = state.captured(raw)
@@ -210,7 +212,7 @@ class Executor:
             if now.state == before.state == "paused" and action.action != ActionName.UNPAUSE:
                 return None
             steady_since = (steady_since or time.monotonic()) if now.state == "running" else None
-            steady = steady_since is not None and time.monotonic() - steady_since >= STEADY_SECONDS
+            steady = steady_since is not None and time.monotonic() - steady_since >= needed
             if now.health == "healthy" or (steady and (now.health is None or not self.healthy)):
                 return None
             if time.monotonic() > until:
