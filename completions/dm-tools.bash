@@ -7,6 +7,7 @@ _dm_tools() {
     dm-analyze) words='--agent --engine --explain --fail-on --help --max-steps --on-bad --patterns --version' ;;
     dm-brief) words='--help --on-bad --tokens --version' ;;
     dm-condense) words='--help --on-bad --patterns --service --text --version' ;;
+    dm-execute) words='--deadline --help --plan --proofs-dir --resume --services --settle --version --wait' ;;
     dm-inspect) words='--help --jobs --keep-order --on-bad --timeout --version --when --window' ;;
     dm-llm) words='--context --help --model --parallel --port --template --version' ;;
     dm-logs) words='--help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --version --when' ;;
@@ -20,9 +21,11 @@ _dm_tools() {
     dm-services) words='--discover --docker-host --help --manifest --timeout --version' ;;
     dm-show) words='--cost --help --overview --version --why' ;;
     dm-stats) words='--help --jobs --keep-order --on-bad --timeout --version --when' ;;
+    dm-undo) words='--help --plan --proofs-dir --version' ;;
+    dm-verify) words='--before --executed --fail-on --help --on-bad --version' ;;
     supervisor-session.sh) words='diagnose diagnose-enhanced report review demo test help --discover' ;;
     esac
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))
 }
-complete -o default -F _dm_tools dm-analyze dm-brief dm-condense dm-inspect dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-services dm-show dm-stats supervisor-session.sh
+complete -o default -F _dm_tools dm-analyze dm-brief dm-condense dm-execute dm-inspect dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-services dm-show dm-stats dm-undo dm-verify supervisor-session.sh

@@ -17,13 +17,21 @@ Commands:
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
   report [FILE]                                show the newest report, or FILE
   review [FILE]                                approve fixes of the newest report, or of FILE
-  demo [FAULT]                                 break a small real stack and diagnose it (default: database-down)
+  execute [--yes] [--undo-if-worse] [FILE]     carry out what was approved (the newest approval, or FILE), look again, and
+                                               say whether it helped; without --yes it shows the plan and asks once
+  verify                                       look again, and say whether what was executed last has helped
+  rollback [--yes] [ID|last]                   take an action back
+  demo [--heal] [FAULT]                        break a small real stack and diagnose it (default: database-down); with
+                                               --heal also approve the first reversible fix, carry it out and prove it
   test [--all] [PYTEST ARGUMENT]...            install what is missing and run the tests, as CI does; with --all also the
                                                slow ones: every fault of the lab in real containers, a LiteLLM proxy
   help                                         this text
 
 --discover asks Docker for its containers. Without it the services manifest is read ($SERVICES_MANIFEST_PATH, default
 configs/probe-orchestrator/services_manifest.json); if there is none, Docker is asked.
+
+After an execution it waits $HEAL_SOAK seconds (default 5), looks again with the same stages, and does so until all has
+recovered or $HEAL_DEADLINE seconds (default 60) are over. What each action does and takes back: docs/execute.md.
 
 Settings come from the environment, then from our own file ($DM_ENV_FILE, or ~/.config/dm-tools/env and .env beside the
 README): PROOFS_DIR, SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME. A .env here is not ours: it
@@ -34,7 +42,7 @@ Every stage's records are kept in $PROOFS_DIR/runs/RUN/STAGE.jsonl, and all of i
 runs. Without a terminal nothing is printed unless
 something is wrong.
 
-Exit status: 0 all healthy, 10 issues found, 4 some evidence is missing, 5 Docker could not be reached,
+Exit status: 0 all healthy (execute, verify: all recovered), 10 issues found (not all recovered), 4 some evidence is missing, 5 Docker could not be reached,
 2 wrong usage, 3 unusable manifest, 6 cannot write, 130 interrupted; see dm-tools(7).
 TXT
 }
@@ -315,10 +323,160 @@ report() {
 review() {
     settings
     if [[ -t 1 ]]; then
-        dm-review "$@" >/dev/null # the approval file has the actions; here a person reads
+        local approved # the approval file has the actions; here a person reads
+        approved=$(dm-review "$@") || return
+        [[ -z $approved ]] || say "To carry it out: $root/scripts/supervisor-session.sh execute"
     else
         dm-review "$@"
     fi
+}
+
+asked() { # asked QUESTION: whether a person on the terminal says yes
+    local answer
+    [[ -t 0 ]] || {
+        complain "no terminal to ask on: give --yes to carry it out without asking"
+        exit 2
+    }
+    read -r -p "$1 [y/N] " answer
+    [[ $answer == [yY] || $answer == [yY]es ]]
+}
+
+plan() { # what would be done, from the records of --plan
+    jq -r '"\(.service): \(.action)" + (if .execution.status == "planned" then "" else " (\(.execution.status): \(.execution.reason))" end),
+        (.execution.steps[] | "    \(.)"), (.execution.undo | values | "    way back: \(.)")'
+}
+
+look() { # look again at the services of a run: the same stages as diagnose-enhanced
+    local eyes=(dm-screenshot)
+    PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser >/dev/null || eyes=(cat)
+    stage probe dm-probe <"$run/services.jsonl" |
+        stage inspect dm-inspect |
+        stage logs dm-logs |
+        stage stats dm-stats |
+        stage screenshot "${eyes[@]}" |
+        stage analyze dm-analyze |
+        stage propose dm-propose >/dev/null
+}
+
+prove() { # look until all has recovered or the time is over, and say so; 0: all that was acted on has recovered
+    local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60}))
+    while :; do
+        sleep "$soak"
+        look
+        stage verify dm-verify --before "$run/before.jsonl" --executed "$run/execute.jsonl" <"$run/propose.jsonl" >/dev/null
+        if healed || ((SECONDS >= until)); then break; fi
+    done
+    cat "$run"/verify.err "$run"/propose.err >&2
+    jq -r '.service as $service | .verification
+        | if .proof == "recovered" then
+            "\($service): recovered, proved by what is gone: \(.gone[:3] | join("; "))"
+            + (if (.gone | length) > 3 then "; and \((.gone | length) - 3) more" else "" end)
+            + (if .reason then " (\(.reason))" else "" end)
+        elif .action_ids == [] then "\($service): nothing was approved for it; \(.proof)"
+        else "\($service): \(.proof | gsub("_"; " ")): \(.reason // "")"
+            + ([(.stays[:3][] | "; still: \(.)"), (.new[:3][] | "; new: \(.)")] | join("")) end' "$run/verify.jsonl"
+    healed
+}
+
+healed() { # whether each root that something was done about has recovered, and there was one
+    jq -se 'map(select(.verification.action_ids != []) | .verification.proof == "recovered") | length > 0 and all' \
+        "$run/verify.jsonl" >/dev/null
+}
+
+carry_out() { # carry_out FILE RUN: what was approved of that run; a new run holds what was done and seen
+    local file=$1 from=$2 ids=()
+    begin
+    cp -- "$from/services.jsonl" "$run/services.jsonl" && cp -- "$from/propose.jsonl" "$run/before.jsonl" || exit 6
+    stage execute dm-execute --wait healthy "$file" >/dev/null
+    local status=$?
+    cat "$run/execute.err" >&2
+    ((status == 0 || status == 4)) || return "$status"
+    jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
+        + (if .execution.reason then ": \(.execution.reason)" else "" end)
+        + (if .execution.undo then " (take it back: supervisor-session.sh rollback \(.execution.id[:8]))" else "" end)' \
+        "$run/execute.jsonl"
+    prove
+    status=$?
+    mapfile -t ids < <(jq -r --slurpfile seen "$run/verify.jsonl" 'select(.execution.kept) | .execution.id as $id
+        | select(any($seen[].verification; .proof == "recovered" and any(.action_ids[]; . == $id))) | $id' "$run/execute.jsonl")
+    if ((${#ids[@]})); then
+        dm-execute "${ids[@]/#/--settle=}" | jq -r '.execution | (.steps[] | "[supervisor] \(.)"), (.reason | values)'
+    fi
+    if [[ -n ${undo_if_worse:-} ]]; then
+        mapfile -t ids < <(jq -r --slurpfile seen "$run/verify.jsonl" 'select(.execution.undo) | .execution.id as $id
+            | select(any($seen[].verification; .proof == "worse" and any(.action_ids[]; . == $id))) | $id' "$run/execute.jsonl")
+        ((${#ids[@]} == 0)) || taken_back "${ids[@]}"
+    fi
+    return $((status == 0 ? 0 : 10))
+}
+
+taken_back() { # taken_back ID...: by dm-undo, and what came of it in words
+    dm-undo "$@" | jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
+        + (if .execution.reason then ": \(.execution.reason)" else "" end)'
+    return "${PIPESTATUS[0]}"
+}
+
+execute() {
+    local argument file='' yes='' undo_if_worse='' from loud=1
+    for argument; do
+        case $argument in
+        --yes) yes=1 ;;
+        --undo-if-worse) undo_if_worse=1 ;;
+        -*)
+            complain "unknown option '$argument'"
+            exit 2
+            ;;
+        *) file=$argument ;;
+        esac
+    done
+    settings
+    if [[ -z $file ]]; then
+        local all=("$PROOFS_DIR"/approved_fixes_*.json) # the names hold the time
+        file=${all[-1]}
+        [[ -e $file ]] || {
+            complain "nothing is approved in '$PROOFS_DIR'; run review first"
+            exit 3
+        }
+    fi
+    from=$(jq -r '.source_report // empty' "$file" 2>/dev/null)
+    [[ -z $from ]] || from=$(jq -r '.run_path // empty' "$from" 2>/dev/null)
+    [[ -n $from && -e $from/services.jsonl && -e $from/propose.jsonl ]] || {
+        complain "the run that '$file' was approved of is not there: without it nothing can be proved; diagnose again, or use dm-execute"
+        exit 3
+    }
+    if [[ -z $yes ]]; then
+        dm-execute --plan "$file" | plan
+        ((PIPESTATUS[0] == 0 || PIPESTATUS[0] == 4)) || exit 3
+        asked "Carry this out?" || return 0
+    fi
+    carry_out "$file" "$from"
+}
+
+verify() {
+    local loud=1 all=()
+    settings
+    mapfile -t all < <(find "$PROOFS_DIR/runs" -mindepth 2 -maxdepth 2 -name before.jsonl 2>/dev/null | sort)
+    ((${#all[@]})) || {
+        complain "nothing was executed in '$PROOFS_DIR'"
+        exit 3
+    }
+    local from=${all[-1]%/*}
+    begin
+    cp -- "$from"/{services,before,execute}.jsonl "$run/" || exit 6
+    HEAL_SOAK=0 HEAL_DEADLINE=0 prove || return 10
+}
+
+rollback() {
+    local yes='' loud=1
+    [[ ${1:-} != --yes ]] || { yes=1 && shift; }
+    settings
+    if [[ -z $yes ]]; then
+        local planned
+        planned=$(dm-undo --plan "${1:-last}") || exit
+        plan <<<"$planned"
+        asked "Take this back?" || return 0
+    fi
+    taken_back "${1:-last}"
 }
 
 with_root() { # an engine of our own and its image need root: the same session again, by sudo
@@ -345,6 +503,8 @@ free_port() { # a port for the demo's shop, and the one 363 above it for HTTPS
 
 demo() {
     with_root demo "$@"
+    local heal=''
+    [[ ${1:-} != --heal ]] || { heal=1 && shift; }
     local fault=${1:-database-down} loud=1 expected report status engine=--engine
     "$root/scripts/setup" lab || exit
     cd "$root" || exit
@@ -364,11 +524,30 @@ demo() {
     report=$(jq -r '.report_path // empty' "$run/report.jsonl")
     if [[ -n $report ]] && jq -e --argjson expected "$expected" \
         '[.issues[] | [.service, .cause]] == [$expected | select(.root) | [.root, .cause]]' "$report" >/dev/null; then
+        if [[ -n $heal ]]; then
+            heal "$report"
+            return
+        fi
         say "[demo] Right: that is what was broken. Next: $root/scripts/supervisor-session.sh review"
         return 0
     fi
     say "[demo] Wrong: this was injected: $expected (the diagnosis ended with status $status)"
     return 1
+}
+
+heal() { # heal REPORT: approve the first reversible fix of each issue, carry it out, prove it
+    local approved=$run/approved.jsonl from=$run
+    say "[demo] Right: that is what was broken. Approving the first reversible fix of each issue:"
+    jq -c --arg now "$(date -u +%FT%TZ)" '.issues[] | . as $issue
+        | first(.proposed_fixes[] | select(.risk == "reversible"))
+        | {issue_id: $issue.id, service: $issue.service, action, confidence, reasoning, parameters, risk, undo,
+           identity: $issue.identity, docker_host: $issue.docker_host, approved_at: $now}' "$1" >"$approved"
+    [[ -s $approved ]] || {
+        say "[demo] No fix of it is reversible: it is for a person"
+        return 10
+    }
+    dm-execute --plan "$approved" | plan
+    carry_out "$approved" "$from"
 }
 
 run_tests() {
@@ -399,6 +578,9 @@ diagnose) diagnose "$@" ;;
 diagnose-enhanced) diagnose_enhanced "$@" ;;
 report) report "$@" ;;
 review) review "$@" ;;
+execute) execute "$@" ;;
+verify) verify "$@" ;;
+rollback) rollback "$@" ;;
 demo) demo "$@" ;;
 test) run_tests "$@" ;;
 help | -h | --help) usage ;;

@@ -15,6 +15,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from dm_tools.act import catalogue
+from dm_tools.records import Risk
 from tests.conftest import BROWSER, COMMANDS, ROOT, SEALED
 
 README = (ROOT / "README.md").read_text()
@@ -48,6 +50,16 @@ def recorded(_lab_up: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
     )
     variables = SEALED | _lab_up | {"PROOFS_DIR": "volumes/proofs"}
     (folder / "app.log").write_text("2026-11-22 10:00:00,000 INFO app: started\n" * 3)
+    # a small action was approved and carried out: there is something to plan, to verify and to take back
+    approve = """select(.service == "worker") | {issue_id: "1", service, action: "scale_up", confidence: "high",
+        reasoning: "it starts threads", parameters: {resource: "pids"}, docker_host,
+        identity: (.inspect | {container_id: .id, started_at, state, restart_count})}"""
+    line += (
+        f" && jq -c '{approve}' judged.jsonl > approved.jsonl && dm-execute approved.jsonl > done.jsonl"
+        ' && jq -s \'{generated_at: "", source_report: "", approved_actions: .}\' approved.jsonl'
+        " > volumes/proofs/approved_fixes_20260101_030000.json"
+        " && cp judged.jsonl before.jsonl && cp judged.jsonl after.jsonl"
+    )
     subprocess.run(["bash", "-c", line], cwd=folder, env=variables, check=True, capture_output=True)
     return folder
 
@@ -103,11 +115,31 @@ def test_the_readme_names_what_there_is() -> None:
         assert f"\n  {session} " in sessions
 
 
+def test_what_may_change_an_engine_is_in_the_document_call_by_call() -> None:
+    """A proxy's configuration is made from that list."""
+    source = (ROOT / "dm_tools/engine/changing.py").read_text()
+    text = (ROOT / "docs/execute.md").read_text()
+    verbs = set(re.findall(r'_post\(engine, container_id, "(\w+)"', source))
+    verbs |= set(re.findall(r'_network\(engine, network, "(\w+)"', source))
+    assert len(verbs) == 9
+    for verb in verbs:
+        assert re.search(rf"POST   /(containers|networks)/ID/{verb}\b", text), verb
+    listed = re.findall(r"(?:POST|DELETE) +/\S+", text)
+    assert len(listed) == len(verbs) + source.count("/containers/create") + source.count("client.delete")
+
+
+def test_every_action_that_changes_something_is_explained() -> None:
+    text = (ROOT / "docs/execute.md").read_text()
+    for action in catalogue.CATALOGUE.values():
+        if action.risk in (Risk.REVERSIBLE, Risk.DISRUPTIVE):
+            assert f"| `{action.name}` |" in text
+
+
 def test_the_architecture_names_every_part_of_the_tree() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     for path in (ROOT / "dm_tools").rglob("*.py"):
         folder = path.parent.name
-        if path.name != "__init__.py" and folder in ("pipe", "collect", "diagnose", "llm"):
+        if path.name != "__init__.py" and folder in ("act", "pipe", "collect", "diagnose", "llm"):
             assert path.name in text, path.name
     there = {path.name for folder in ("dm_tools", "tests") for path in (ROOT / folder).rglob("*.py")}
     assert set(re.findall(r"\b(\w+\.py)\b", text)) <= there

@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "": set(),
     "commands": {"act", "collect", "engine", "llm", "show", "store", "tools"} | JUDGEMENT | FOUNDATION,
     # what acts, looks and shows
-    "act": JUDGEMENT | FOUNDATION,
+    "act": {"engine"} | JUDGEMENT | FOUNDATION,
     "collect": {"engine"} | JUDGEMENT | FOUNDATION,
     "llm": {"tools"} | JUDGEMENT | FOUNDATION,
     "show": {"store"} | JUDGEMENT | FOUNDATION,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from dm_tools.store import approvals
 from tests import lab as fault_lab
 from tests.browser import chromium, opened
 from tests.conftest import BROWSER, ROOT, SEALED
@@ -262,3 +263,74 @@ def test_the_demo_ends_well_and_names_the_next_command(shop: dict[str, str], tmp
         assert shown.locator(".shot img").count() >= 1
         assert [*seen.console, *seen.dialogs, *seen.popups] == []
     assert done.stdout.rstrip().endswith("supervisor-session.sh review")
+
+
+def approve_everything(folder: Path) -> list[str]:
+    """What a person does in a review who approves all; returns the actions."""
+    path = approvals.newest(folder)
+    review = approvals.Review(path, approvals.read(path))
+    for issue in review.undecided():
+        review.decide(issue, "approve", list(range(len(issue.proposed_fixes))))
+    return [each.action for each in review.approved()]
+
+
+def test_what_is_approved_is_carried_out_proved_and_taken_back(shop: dict[str, str], tmp_path: Path) -> None:
+    quick = shop | {"HEAL_SOAK": "2", "HEAL_DEADLINE": "40"}
+    assert supervisor(tmp_path, "execute", "--yes", environment=quick).returncode == 3
+    assert supervisor(tmp_path, "verify", environment=quick).returncode == 3
+    fault_lab.inject("paused")
+    assert supervisor(tmp_path, "diagnose-enhanced", environment=quick).returncode == 10
+    assert approve_everything(tmp_path) == ["unpause"]
+
+    unasked = supervisor(tmp_path, "execute", environment=quick)
+    assert unasked.returncode == 2
+    assert "redis: unpause\n    let " in unasked.stdout
+    assert "way back: pause " in unasked.stdout
+    assert "--yes" in unasked.stderr
+
+    asked = terminal(tmp_path, quick, "execute")
+    asked.expect_exact("Carry this out? [y/N] ")
+    asked.sendline("n")
+    asked.expect(pexpect.EOF)
+    asked.close()
+    assert asked.exitstatus == 0
+    assert fault_lab.status()["redis"] == "paused"
+
+    asked = terminal(tmp_path, quick, "execute")
+    asked.expect_exact("Carry this out? [y/N] ")
+    asked.sendline("y")
+    asked.expect_exact("[supervisor] redis: unpause: done (take it back: supervisor-session.sh rollback ")
+    asked.expect_exact("redis: recovered, proved by what is gone: ")
+    asked.expect(pexpect.EOF)
+    asked.close()
+    assert asked.exitstatus == 0
+    assert supervisor(tmp_path, "verify", environment=quick).returncode == 0
+
+    again = supervisor(tmp_path, "execute", "--yes", environment=quick)
+    assert (again.returncode, "already_done: this approval was carried out at" in again.stdout) == (0, True)
+    undone = supervisor(tmp_path, "rollback", "--yes", environment=quick)
+    assert (undone.returncode, undone.stdout) == (0, "[supervisor] redis: unpause: undone\n")
+    assert fault_lab.status()["redis"] == "paused"
+    broken = supervisor(tmp_path, "verify", environment=quick)
+    assert broken.returncode == 10
+    assert "redis: not recovered: what showed the trouble is still there; still: " in broken.stdout
+
+
+def test_an_edited_approval_is_checked_and_carried_out_and_the_journal_is_shown(
+    shop: dict[str, str], tmp_path: Path
+) -> None:
+    quick = shop | {"HEAL_SOAK": "2", "HEAL_DEADLINE": "40"}
+    fault_lab.inject("stopped")
+    assert supervisor(tmp_path, "diagnose-enhanced", environment=quick).returncode == 10
+    assert approve_everything(tmp_path)[0] == "start"
+    (approved,) = tmp_path.glob("approved_fixes_*.json")
+    content = json.loads(approved.read_text())
+    content["approved_actions"][0] |= {"action": "restart"}  # edited by a person: what helps as well
+    approved.write_text(json.dumps(content))
+    done = supervisor(tmp_path, "execute", "--yes", environment=quick)
+    assert (done.returncode, "worker: recovered, proved by" in done.stdout) == (0, True)
+    journal = (tmp_path / "journal" / "actions.jsonl").read_text()
+    shown = supervisor(tmp_path, "report", str(tmp_path / "journal" / "actions.jsonl")).stdout
+    assert shown.count("\n") == journal.count("\n")
+    assert "intent   worker: restart" in shown
+    assert "outcome  done" in shown

@@ -157,7 +157,9 @@ def discover(engine: Engine) -> list[Record]:
     $COMPOSE_PROJECT_NAME limits it to one project. Raises NothingFoundError.
     """
     project = os.environ.get("COMPOSE_PROJECT_NAME")
-    everything = [each for each in reading.containers(engine) if not finding.is_one_off(each)]
+    everything = [
+        each for each in reading.containers(engine) if not finding.is_one_off(each) and not finding.is_kept(each)
+    ]
     listing = [each for each in everything if project in (None, "", finding.project_of(each))]
     if not listing:
         others = sorted({name for each in everything if (name := finding.project_of(each))})

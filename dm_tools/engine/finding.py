@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,8 @@ from dm_tools.engine import reading
 from dm_tools.engine.connection import Container, Engine
 
 RUNNING = ("running", "paused", "restarting")
+# A container that was made anew is kept beside the new one until that is proved: stopped, with all its labels.
+_KEPT = re.compile(r".+\.before-[0-9a-f]{8}\Z")
 
 
 def find(engine: Engine, record: dict[str, Any], fresh: bool = False) -> Container:
@@ -40,7 +43,11 @@ def of_service(
             return candidate
     if container is not None:
         return None
-    found = [each for each in listing if compose_service(each) == service and project in (None, "", project_of(each))]
+    found = [
+        each
+        for each in listing
+        if compose_service(each) == service and project in (None, "", project_of(each)) and not is_kept(each)
+    ]
     projects = {project_of(each) for each in found}
     if len(projects) > 1:
         listed = ", ".join(sorted(str(name) for name in projects))
@@ -57,7 +64,7 @@ def named(listing: list[Container], name: str, home: Container | None) -> Contai
     `home` is the container of the service that is asked about: among several with the name (two projects with
     a `db` each), itself or the one in its project is meant. A running one comes before a stopped one.
     """
-    found = [each for each in listing if _answers_to(each, name)]
+    found = [each for each in listing if _answers_to(each, name) and not is_kept(each)]
     if home is not None and len(found) > 1:
         same = [each for each in found if project_of(each) == project_of(home)]
         found = [home] if home in found else same or found
@@ -97,6 +104,16 @@ def is_local(engine_label: str) -> bool:
 def names(container: Container) -> list[str]:
     """A container's own names (a name with a second slash is a link of another container)."""
     return [name[1:] for name in container.get("Names") or [] if name.count("/") == 1]
+
+
+def kept_name(name: str, action_id: str) -> str:
+    """What a container is called that is kept from before an action."""
+    return f"{name}.before-{action_id[:8]}"
+
+
+def is_kept(container: Container) -> bool:
+    """Whether it is only kept from before an action; one that somebody starts is a container like any other."""
+    return container.get("State") not in RUNNING and any(_KEPT.match(name) for name in names(container))
 
 
 def labels(container: Container) -> dict[str, str]:

@@ -235,3 +235,23 @@ def _object(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise ValueError("no JSON object")
     return answer
+
+
+def networks(engine: Engine) -> list[dict[str, Any]]:
+    """The networks that there are, with `Id` and `Name`."""
+    return engine.ask("list of networks", lambda client: [_object(each) for each in client.networks()])
+
+
+def image(engine: Engine, image_id: str) -> dict[str, Any]:
+    """Everything the engine knows of an image."""
+    return engine.ask(image_id[:19], lambda client: _object(client.inspect_image(image_id)))
+
+
+def images(engine: Engine) -> list[dict[str, Any]]:
+    """The images that there are, those without a name included."""
+    return engine.ask("list of images", lambda client: [_object(each) for each in client.images()])
+
+
+def machine(engine: Engine) -> dict[str, Any]:
+    """The engine's machine: `MemTotal` in bytes, `NCPU`, `Name` and `DockerRootDir`, which together name the engine."""
+    return engine.ask("info", lambda client: _object(client.info()))

@@ -6,6 +6,7 @@ so that a report in the seed's own words can be read.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from dm_tools.records.action import ActionName, Confidence, Risk
 from dm_tools.records.base import Section
 from dm_tools.records.evidence import ConsoleEntry, ProbeError, Reason, Request, Status, Verdict
+from dm_tools.records.execution import Execution, Identity
 from dm_tools.records.verdict import Cause, Role, Root, Severity
 
 REPORT_VERSION = 1
@@ -107,6 +109,8 @@ class Issue(Section):
     notes: list[str] = msgspec.field(default_factory=list)
     steps: list[ToolCall] = msgspec.field(default_factory=list)
     screenshots: list[IssuePage] = msgspec.field(default_factory=list)
+    identity: Identity | None = None
+    docker_host: str | None = None
 
 
 class ReportedComplaint(Section):
@@ -213,7 +217,7 @@ class EnhancedReport(Head, kw_only=True):
 
 
 class ApprovedAction(Section):
-    """A fix that a person approved."""
+    """A fix that a person approved. `identity`: the container that it was approved for, as it was then."""
 
     issue_id: str
     service: str
@@ -223,6 +227,31 @@ class ApprovedAction(Section):
     parameters: dict[str, Any]
     risk: Risk | None = None
     undo: str | None = None
+    identity: Identity | None = None
+    docker_host: str | None = None
+    approved_at: str | None = None
+
+
+class Phase(StrEnum):
+    """What an entry of the journal of actions says."""
+
+    INTENT = "intent"  # before the engine is asked for anything
+    STEP = "step"  # before each step of several
+    OUTCOME = "outcome"
+    SETTLED = "settled"  # proved: what was kept of before is gone
+    UNDOING = "undoing"
+    UNDONE = "undone"
+
+
+class JournalEntry(Section):
+    """One line of the journal of actions: it is on the disk before what it tells of is done. `at` is RFC 3339 UTC."""
+
+    at: str
+    id: str
+    phase: Phase
+    action: ApprovedAction | None = None
+    execution: Execution | None = None
+    step: str | None = None
 
 
 class Approval(Section):

@@ -37,6 +37,10 @@ def lines(value: Any) -> Iterator[Line]:
     elif "report_path" in value:
         yield Line(_summary(value))
         yield Line(f"Report: {value['report_path']}")
+    elif "phase" in value and "id" in value:
+        yield from _journal_entry(value)
+    elif "execution" in value:
+        yield from _executed(value)
     elif "issue_id" in value:
         yield Line(f"  {value.get('service')}: {_action(value)}")
     else:
@@ -50,7 +54,12 @@ def text(value: Any) -> str:
 
 def is_record(value: Any) -> bool:
     """Whether the value is a service record: those share one table."""
-    return isinstance(value, dict) and ("service" in value or "errors" in value) and "issue_id" not in value
+    return (
+        isinstance(value, dict)
+        and ("service" in value or "errors" in value)
+        and "issue_id" not in value
+        and "phase" not in value
+    )
 
 
 def as_dict(value: Any) -> Json:
@@ -76,11 +85,58 @@ def _record(record: Json) -> Iterator[Line]:
     mark = MARKS.get(status, "?")
     colour = COLOURS.get(status)
     yield Line(f"{mark} {name:<24} {status:<9} {cause:<20} {detail}".rstrip(), colour, role == "root")
+    yield from _verified(as_dict(record.get("verification")))
     for note in as_list(analysis.get("notes")):
         yield Line(f"{'':<36}model: {note}", "cyan")
     for proposal in as_list(record.get("proposals")) if role == "root" else []:
         yield Line(f"{'':<36}do: {_action(as_dict(proposal))}")
     yield from _errors(record.get("errors"))
+
+
+OUTCOMES = {"done": "green", "undone": "green", "already_done": "green", "failed": "red", "refused": "red"}
+
+
+def _executed(value: Json) -> Iterator[Line]:
+    """An action with what was done of it."""
+    ended = as_dict(value.get("execution"))
+    status = str(ended.get("status"))
+    reason = f": {ended['reason']}" if ended.get("reason") else ""
+    head = f"{value.get('service')}: {value.get('action')} {status.replace('_', ' ')}{reason}"
+    when = f"{ended['begun_at']}  " if ended.get("begun_at") else ""
+    yield Line(f"{when}{head}", OUTCOMES.get(status, "yellow"), bold=True)
+    for step in as_list(ended.get("steps")):
+        yield Line(f"  {step}")
+    before, after = as_dict(ended.get("before")), as_dict(ended.get("after"))
+    if before and after:
+        yield Line(f"  before: {before.get('state')}; after: {after.get('state')}")
+    if ended.get("undo"):
+        yield Line(f"  way back (dm-undo {str(ended.get('id'))[:8]}): {ended['undo']}")
+
+
+def _journal_entry(entry: Json) -> Iterator[Line]:
+    """A line of the journal of actions."""
+    action, ended = as_dict(entry.get("action")), as_dict(entry.get("execution"))
+    words = str(entry.get("step") or "")
+    if entry.get("phase") == "intent":
+        words = f"{action.get('service')}: {action.get('action')}"
+    elif entry.get("phase") == "outcome":
+        words = f"{ended.get('status')}" + (f": {ended['reason']}" if ended.get("reason") else "")
+    yield Line(f"{entry.get('at')}  {str(entry.get('id'))[:8]}  {entry.get('phase')!s:<8} {words}".rstrip())
+
+
+PROOFS = {"recovered": "green", "unproven": "yellow"}
+
+
+def _verified(verification: Json) -> Iterator[Line]:
+    """Whether what was done has helped."""
+    if not verification:
+        return
+    proof = str(verification.get("proof"))
+    reason = f": {verification['reason']}" if verification.get("reason") else ""
+    yield Line(f"{'':<36}{proof.replace('_', ' ')}{reason}", PROOFS.get(proof, "red"), bold=True)
+    for key, words in (("gone", "gone"), ("stays", "still"), ("new", "new")):
+        for each in as_list(verification.get(key)):
+            yield Line(f"{'':<38}{words}: {each}")
 
 
 def _errors(errors: Any) -> Iterator[Line]:

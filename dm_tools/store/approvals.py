@@ -105,8 +105,16 @@ class Review:
             for index in self.decisions[issue.id].fixes:
                 if 0 <= index < len(issue.proposed_fixes):
                     fix = issue.proposed_fixes[index]
-                    own = {name: getattr(fix, name) for name in _KEPT}
-                    found.append(ApprovedAction(issue_id=issue.id, service=issue.service, **own))
+                    when = self.decisions[issue.id].at.astimezone(UTC).isoformat(timespec="seconds")
+                    action = ApprovedAction(
+                        issue_id=issue.id,
+                        service=issue.service,
+                        identity=issue.identity,
+                        docker_host=issue.docker_host,
+                        approved_at=when,
+                        **{name: getattr(fix, name) for name in _KEPT},
+                    )
+                    found.append(action)
         return found
 
     def approvals_path(self) -> Path:

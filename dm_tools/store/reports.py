@@ -25,6 +25,7 @@ from dm_tools.records import (
     CheckLine,
     EnhancedReport,
     Head,
+    Identity,
     Inspect,
     Issue,
     Logs,
@@ -181,7 +182,14 @@ def _issue(record: Record, view: View, verdict: Analysis) -> Issue:
         next=verdict.next,
         notes=verdict.notes,
         steps=[_call(each) for each in verdict.steps],
+        identity=_identity(view.inspect),
+        docker_host=record.get("docker_host"),
     )
+
+
+def _identity(inspect: Inspect | None) -> Identity | None:
+    """The container that a fix is proposed for, as it was looked at."""
+    return Identity(inspect.id, inspect.started_at, inspect.state, inspect.restart_count) if inspect else None
 
 
 def _complaints(view: View, verdict: Analysis | None) -> list[ReportedComplaint]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dm_tools.patterns import reading as reader
 from tests import injection
-from tests.score import calibration, canaries, cases, faults, first_sight, given, live, model, speed, truth
+from tests.score import calibration, canaries, cases, faults, first_sight, given, healing, live, model, speed, truth
 from tests.score.share import share, table
 
 
@@ -42,6 +42,7 @@ class Board:
     speeds: list[tuple[str, float]] = field(default_factory=list)
     replay_seconds: float | None = None
     live: str = ""
+    healing: str = ""
     real: str = ""
 
 
@@ -73,6 +74,7 @@ def measure(with_live: bool, before: str, with_speed: bool, with_model: bool = F
         believing=believing,
         long=model.long_logs(library),
         live="\n".join(live.page(live.measure())) if with_live else _kept(before, live.HEADING),
+        healing=_kept(before, healing.HEADING),
         real="\n".join(model.page(library)) if with_model else _kept(before, model.HEADING),
     )
     if with_speed:
@@ -266,7 +268,7 @@ def page(board: Board) -> Iterator[str]:
             )
         )
     yield from table(("What", "Figure"), speeds)
-    for section in (board.real, board.live):
+    for section in (board.real, board.live, board.healing):
         if section:
             yield ""
             yield section

@@ -1,0 +1,199 @@
+"""A container made anew from its own configuration, with those that share its network; and the old ones put back.
+
+The old ones are kept beside the new ones, stopped and renamed, until the action is proved. Their volumes are the new
+ones' volumes, the anonymous ones, too; none is ever removed.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+from dm_tools.act import plan, state
+from dm_tools.act.state import Inspected
+from dm_tools.act.world import Declined, Prepared, Step, World
+from dm_tools.engine import changing, finding, reading
+from dm_tools.engine.connection import Engine
+from dm_tools.records import ApprovedAction, ContainerState, Outcome, Problem
+
+MADE_BY = "dm-tools.action"  # the label of what was made by an action: its id
+_TRIES, _PAUSE_SECONDS = 6, 0.5  # a call that a kill cut off may still be at work in the engine
+
+
+def swapped(
+    action: ApprovedAction, world: World, raw: Inspected, image: Inspected | None = None, former: str | None = None
+) -> Prepared:
+    """What making a container anew takes. Raises Declined, records.Problem.
+
+    `image`, `former`: the inspected image that it was made from, and the id of the one to make it from instead.
+    """
+    engine, action_id = world.engine, plan.identify(action)
+    guests = state.guests(raw, world.others(raw), running=False)
+    for each in (raw, *guests):
+        _can_be_swapped(world, each, action)
+    made: dict[str, str] = {}
+    bodies = [_body(world, raw, action_id, image, former)]
+    bodies += [_body(world, each, action_id, shares=False) for each in guests]
+
+    def make(old: Inspected, body: dict[str, Any]) -> None:
+        if old is not raw:
+            body["HostConfig"]["NetworkMode"] = f"container:{made[raw['Id']]}"
+        made[old["Id"]] = changing.create(engine, _name(old), body)
+
+    def keep(old: Inspected) -> None:
+        # A kept one that the engine starts by itself would run beside the new one.
+        changing.update(engine, old["Id"], {"RestartPolicy": {"Name": "no"}})
+        changing.rename(engine, old["Id"], finding.kept_name(_name(old), action_id))
+
+    def connect(old: Inspected, network: str, endpoint: dict[str, Any]) -> None:
+        changing.connect(engine, network, made[old["Id"]], endpoint)
+
+    def start(old: Inspected) -> None:
+        changing.start(engine, made[old["Id"]])
+
+    all_of_them = [raw, *guests]
+    # Stopped first: an address or a host port that both want would be refused to the new one.
+    steps = [
+        Step(f"stop {_name(old)}", partial(changing.stop, engine, old["Id"], old["Config"].get("StopTimeout")))
+        for old in reversed(all_of_them)
+    ]
+    for old in all_of_them:
+        says = f"keep it as {finding.kept_name(_name(old), action_id)}, not to be started by the engine"
+        steps.append(Step(says, partial(keep, old)))
+    for old, (body, later) in zip(all_of_them, bodies, strict=True):
+        says = f"make {_name(old)} anew with the same volumes, networks, labels and limits"
+        steps.append(Step(says, partial(make, old, body)))
+        # 20.10 takes one network at creation; the others are connected afterwards.
+        steps += [Step(f"connect it to {name}", partial(connect, old, name, each)) for name, each in later.items()]
+        if old is raw or old["State"].get("Running"):
+            steps.append(Step(f"start the new {_name(old)}", partial(start, old)))
+    before, *others = [state.captured(each) for each in all_of_them]
+    kept = finding.kept_name(before.name, action_id)
+    together = "".join(f", and {each.name}, which shares its network," for each in others)
+    told = []
+    if "com.docker.compose.project" in state.labels(raw):
+        told.append(
+            f"until it is proved and {kept} is let go, do not run `docker compose start` or `restart`: they would run "
+            "both; `docker compose up -d` removes the kept one, and with it the way back"
+        )
+    return Prepared(
+        before=before,
+        steps=steps,
+        undo=f"remove the new {before.name}{together} and start {kept} under its name",
+        put_back=partial(put_back, engine, action_id, [before, *others]),
+        kept=kept,
+        others=others,
+        told=told,
+        container=lambda: made[raw["Id"]],
+    )
+
+
+def _name(raw: Inspected) -> str:
+    return str(raw["Name"]).lstrip("/")
+
+
+def _can_be_swapped(world: World, raw: Inspected, action: ApprovedAction) -> None:
+    if raw["HostConfig"].get("AutoRemove"):
+        raise Declined(Outcome.REFUSED, f"{_name(raw)} removes itself when it stops: there would be no way back")
+    if refused := state.opted_out(raw, action.action):
+        raise Declined(Outcome.REFUSED, f"{_name(raw)}: {refused}")
+    for other in world.others(raw):
+        if any(link.partition(":")[0] == raw["Name"] for link in other["HostConfig"].get("Links") or []):
+            raise Declined(Outcome.REFUSED, f"{_name(other)} is linked to {_name(raw)}, and its link would break")
+
+
+def _body(
+    world: World,
+    raw: Inspected,
+    action_id: str,
+    image: Inspected | None = None,
+    former: str | None = None,
+    shares: bool = True,
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """What makes it anew; `shares`: it is to share the network of whom it shares it with now."""
+    body, later = state.anew(raw, image)
+    body["Image"] = former or _named_or_id(world.engine, raw)
+    body["Labels"] = {**(body.get("Labels") or {}), MADE_BY: action_id}
+    if shares and state.shares_network_of(raw):
+        body["HostConfig"]["NetworkMode"] = _owner_now(world, raw)
+    return body, later
+
+
+def _named_or_id(engine: Engine, raw: Inspected) -> str:
+    """The image's name if that still means the image of the container; a moved one would give another program."""
+    name = raw["Config"].get("Image") or ""
+    try:
+        fits = bool(name) and reading.image(engine, name)["Id"] == raw["Image"]
+    except Problem:
+        fits = False
+    return str(name if fits else raw["Image"])
+
+
+def _owner_now(world: World, raw: Inspected) -> str:
+    """The network mode of a sidecar that is made anew: of the same owner, or of the one who took its place."""
+    shared = state.shares_network_of(raw) or ""
+    for each in world.containers:
+        if each["Id"].startswith(shared) or each["Name"] == f"/{shared}":
+            return f"container:{each['Id']}"
+    own = state.labels(raw)
+    project, service = (own.get(f"com.docker.compose.{key}") for key in ("project", "service"))
+    named = [part.split(":")[0] for part in (own.get("com.docker.compose.depends_on") or "").split(",")]
+    found = [
+        each
+        for each in world.containers
+        if state.labels(each).get("com.docker.compose.project") == project
+        and state.labels(each).get("com.docker.compose.service") in named
+        and each["State"].get("Status") == "running"
+    ]
+    if len(found) != 1:
+        gone = "the container whose network it shared is gone, and nothing says whose it is to share now"
+        raise Declined(Outcome.REFUSED, f"{gone}: docker compose up -d --force-recreate {service or _name(raw)}")
+    return f"container:{found[0]['Id']}"
+
+
+def put_back(engine: Engine, action_id: str, states: list[ContainerState]) -> list[str]:
+    """Take away what there is of the new containers, and give the old ones their names, policies and life back.
+
+    `states`: as they were, the one whose network others share first. However far it had come, and however often it is
+    done, the end is the same. Returns what was done, in words. Raises records.Problem.
+    """
+    for attempt in range(_TRIES):
+        try:
+            said = [words for each in reversed(states) for words in _taken_away(engine, action_id, each)]
+            for each in states:
+                _as_before(engine, each)
+            return [*said, *(f"put {each.name} back as it was" for each in states)]
+        except Problem as failure:
+            if failure.code != "docker_error" or attempt == _TRIES - 1:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+    raise AssertionError
+
+
+def _taken_away(engine: Engine, action_id: str, before: ContainerState) -> list[str]:
+    for each in reading.containers(engine, fresh=True):
+        if before.name not in finding.names(each) or each["Id"] == before.container_id:
+            continue
+        if finding.labels(each).get(MADE_BY) != action_id:
+            known = f"another container is called {before.name} now, which this action did not make"
+            raise Problem("not_ours", f"{known}: remove or rename it, then try again")
+        changing.stop(engine, each["Id"])
+        changing.remove(engine, each["Id"])
+        return [f"remove the new {before.name}"]
+    return []
+
+
+def _as_before(engine: Engine, before: ContainerState) -> None:
+    """Stopped first, also if it seems to run: a stop that a kill cut off may still be at work in the engine."""
+    container_id = before.container_id
+    now = state.captured(reading.inspect(engine, container_id))
+    if now.name != before.name:
+        changing.rename(engine, container_id, before.name)
+    changing.stop(engine, container_id)
+    policy = {"Name": before.restart_policy, "MaximumRetryCount": before.restart_retries}
+    changing.update(engine, container_id, {"RestartPolicy": policy})
+    if before.state in ("running", "restarting", "paused"):
+        changing.start(engine, container_id)
+    if before.state == "paused":
+        changing.pause(engine, container_id)

@@ -1,0 +1,72 @@
+"""dm-verify: say whether what was done has helped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from dm_tools.pipe import command, exits, stream
+
+
+@command.define("dm-verify")
+@click.option(
+    "--before",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The judged records of the diagnosis that led to the actions (a run's analyze.jsonl or propose.jsonl).",
+)
+@click.option(
+    "--executed",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What dm-execute printed: what was done, and when.",
+)
+@click.option(
+    "--fail-on", type=click.Choice(["not-recovered"]), help="Exit with 10 unless every incident is over, proved."
+)
+@command.input_options
+def cli(services: tuple[str, ...], on_bad: str, before: Path, executed: Path | None, fail_on: str | None) -> int:
+    """Add `verification` to the root of each incident of before: recovered, not_recovered, worse or unproven.
+
+    Reads the judged records of now, made by the commands that found the fault. The failing checks, pages, states and
+    sayings of before must be gone, by evidence that is younger than the action, and nothing may fail that did not
+    before. What is gone, what stays and what is new stands in words. Prints the records of the roots only.
+
+    Network: none.
+
+    \b
+    Examples:
+      dm-verify --before before.jsonl < after.jsonl | jq -r '[.service, .verification.proof] | @tsv'
+      dm-verify --before before.jsonl --executed done.jsonl --fail-on not-recovered < after.jsonl || dm-undo last
+    """
+    from dm_tools.act import verify
+
+    after, status = {}, exits.DONE
+    for record in command.source(services, on_bad):
+        status = exits.worst(status, stream.status_of(record, "verify"))
+        if "service" in record:
+            after[record["service"]] = record
+    was = {record["service"]: record for record in _records(before, on_bad)}
+    done = list(_records(executed, on_bad)) if executed else []
+    writer, recovered = stream.Writer(), True
+    for record in verify.verified_roots(was, after, done):
+        writer.write(stream.dumps(record), flush=True)
+        recovered &= record["verification"]["proof"] == "recovered"
+    return exits.worst(status, exits.MATCHED if fail_on and not recovered else exits.DONE)
+
+
+def _records(path: Path, on_bad: str) -> list[stream.Record]:
+    try:
+        with path.open("rb") as file:
+            return [record for record in stream.read(file, on_bad) if "service" in record]
+    except OSError as failure:
+        raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(path)!r}: {(failure.strerror or '').lower()}") from None
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    command.run(cli)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The journal of actions: what is about to be done, and what came of it, one synced line each.
+
+After a kill at any point it tells what was begun. Nothing in it is a secret: states are digests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from dm_tools.pipe import clock
+from dm_tools.records import ApprovedAction, Execution, JournalEntry, Phase
+from dm_tools.store import files
+
+
+class Busy(Exception):
+    """Another program acts on the same engine; the message says which."""
+
+
+class Journal:
+    """`journal/actions.jsonl` in the folder of the reports."""
+
+    def __init__(self, proofs_dir: Path) -> None:
+        self.folder = proofs_dir / "journal"
+        self.path = self.folder / "actions.jsonl"
+
+    def entries(self) -> list[JournalEntry]:
+        """All entries, oldest first; a line that a crash tore is left out, what it told of was not begun."""
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for line in self.path.read_bytes().splitlines():
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    found.append(msgspec.json.decode(line, type=JournalEntry))
+        return found
+
+    def add(
+        self,
+        action_id: str,
+        phase: Phase,
+        action: ApprovedAction | None = None,
+        execution: Execution | None = None,
+        step: str | None = None,
+    ) -> None:
+        """Add an entry for good. Raises files.CannotWrite: then nothing may be done."""
+        files.make_folder(self.folder)
+        entry = JournalEntry(clock.rfc3339(clock.now()), action_id, phase, action, execution, step)
+        files.append(self.path, msgspec.json.encode(entry))
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else uses this journal meanwhile. Raises Busy, files.CannotWrite."""
+        files.make_folder(self.folder)
+        with _locked(self.folder / "lock", 0o600):
+            yield
+
+
+@contextlib.contextmanager
+def alone_at(engine: str) -> Iterator[None]:
+    """Nobody else on this machine acts on the engine of that name, whatever their journal. Raises Busy, CannotWrite."""
+    shared = Path("/run/lock")
+    folder = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
+    with _locked(folder / f"dm-tools-{hashlib.sha256(engine.encode()).hexdigest()[:16]}.lock", 0o644):
+        yield
+
+
+def holder(held: contextlib.ExitStack) -> Callable[[str], None]:
+    """What holds engines until `held` is left, each once."""
+    names: set[str] = set()
+
+    def hold(engine: str) -> None:
+        if engine not in names:
+            held.enter_context(alone_at(engine))
+            names.add(engine)
+
+    return hold
+
+
+@contextlib.contextmanager
+def _locked(path: Path, mode: int) -> Iterator[None]:
+    """Hold a lock file, with who holds it in it. One that is somebody else's is locked without being written."""
+    try:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, mode)
+        except PermissionError:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError as failure:
+        raise files.CannotWrite(f"cannot write {str(path)!r}: {(failure.strerror or '').lower()}") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
+            raise Busy(f"another program acts at the moment ({holder or 'unknown'}); wait for it to end") from None
+        with contextlib.suppress(OSError):  # who holds it is for people only
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} since {clock.rfc3339(clock.now())}".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
