@@ -191,7 +191,7 @@ def digest(like: Facts, name: str, upstream: str | None, *needs: str, **more: ob
     names: dict[str, object] = {"service": name, "container": name, "compose_service": name}
     names["aliases"] = frozenset({name})
     node = replace(like.node, needs=list(needs), **(names | more))  # type: ignore[arg-type]
-    return replace(like, node=node, hits=hits, values={"service": name})
+    return replace(like, node=node, hits=hits, courses=like.courses[:1] * len(hits), values={"service": name})
 
 
 MAPS: dict[str, Callable[[int], tuple[str, str | None, list[str], dict[str, object]]]] = {

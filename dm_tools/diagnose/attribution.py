@@ -166,9 +166,10 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
     for service, each in judged.items():
         if each.broken or each.suspect:
             _accuse(service, each, judged)
+    guests = _failing_guests(judged, topology)
     for service, each in judged.items():
         for claim in each.blaming:
-            _explained_by_the_map(service, claim, judged, topology)
+            _explained_by_the_map(service, claim, judged, topology, guests)
         moved = [claim for claim in each.blaming if claim.finding.points_to is None]
         each.own, each.blaming = each.own + moved, [claim for claim in each.blaming if claim not in moved]
     _accuse_together(judged, topology)
@@ -396,7 +397,15 @@ def _names(names: list[str]) -> str:
 _CONNECTING = (Cause.CONNECTION_REFUSED, Cause.DNS_FAILURE)
 
 
-def _explained_by_the_map(service: str, claim: Claim, stack: dict[str, Judged], topology: Topology) -> None:
+def _failing_guests(stack: dict[str, Judged], topology: Topology) -> dict[str, str]:
+    """By the service whose network they share: services that are at fault themselves."""
+    failing = [name for name, each in stack.items() if each.measured or any(c.rank >= FACT_RANK for c in each.own)]
+    return {owner.service: name for name in failing if (owner := topology.owner(name))}
+
+
+def _explained_by_the_map(
+    service: str, claim: Claim, stack: dict[str, Judged], topology: Topology, guests: dict[str, str]
+) -> None:
     """Say why a peer that is well cannot be reached, if the map knows: no network in common, or another port."""
     finding, peer = claim.finding, claim.finding.points_to
     if peer is None or finding.cause not in _CONNECTING or stack[peer].at_fault:
@@ -412,7 +421,7 @@ def _explained_by_the_map(service: str, claim: Claim, stack: dict[str, Judged], 
         finding.explanation = f"{service} asks {peer} at port {port}, where nothing listens: {peer} has {known}"
         if inner := topology.nodes[peer].inner.get(port):
             finding.explanation += f" (inside the network its port is {inner}; {port} is its port on the machine)"
-    elif guest := _failing_guest(peer, stack, topology):
+    elif guest := guests.get(peer):
         finding.points_to = guest  # who shares the peer's network is reached at the peer's address
     elif _not_listening(service, claim, stack):
         at = f"{peer}:{port}" if port else peer
@@ -422,15 +431,6 @@ def _explained_by_the_map(service: str, claim: Claim, stack: dict[str, Judged], 
         )
         claim.fixes = [Fix(ActionName.CHECK_CONFIG, Confidence.HIGH, f"see on which address and port {peer} listens")]
         stack[peer].accused_by.append(_said_of(service, claim))
-
-
-def _failing_guest(peer: str, stack: dict[str, Judged], topology: Topology) -> str | None:
-    """A service that shares the network of another one and is at fault itself."""
-    for name, each in stack.items():
-        owner = topology.owner(name)
-        if owner is not None and owner.service == peer and (each.measured or each.best_rank >= FACT_RANK):
-            return name
-    return None
 
 
 def _not_listening(service: str, claim: Claim, stack: dict[str, Judged]) -> bool:
