@@ -121,12 +121,13 @@ class Judged:
         """It looks healthy, but its recent log complains: counts when somebody else is broken because of it.
 
         A past fact about the container (it was once killed, it runs again) is no complaint, and neither is one that is
-        over.
+        over, or that was made once at its start.
         """
         complains = any(
             each.rank >= SPECIFIC_RANK
             and any(id.startswith("logs:") for id in each.finding.evidence)
             and not each.course.over
+            and (self.measured or each.course.repeated or not each.course.at_start)
             for each in self.own
         )
         return complains or any(not each.course.over for each in self.blaming) or bool(self.accused_by)

@@ -126,7 +126,7 @@ _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def seconds(text: str) -> float | None:
     """A duration in seconds: `10`, `0.5`, `500ms`, `10s`, `5m`, `1h30m`, `2d`; None if the text is none."""
-    if re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text, re.ASCII):
+    if re.fullmatch(r"\d{1,12}(\.\d{1,20})?", text, re.ASCII):
         return float(text)
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
