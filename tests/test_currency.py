@@ -177,6 +177,18 @@ def test_requests_that_fail_for_no_known_reason_fail_because_of_whoever_has_one(
     assert [each.path for each in found["orders"].symptoms] == [["front", "orders"]]
 
 
+def test_two_proxies_that_fail_without_a_reason_do_not_suffer_from_each_other() -> None:
+    """Each asks a worker that complains of the other one's path: a circle would never end."""
+    failing = ('"GET /{}/1 HTTP/1.1" 500 1',) * 4
+    one = service("one", "healthy", tuple(each.format("right") for each in failing), health="healthy")
+    two = service("two", "healthy", tuple(each.format("left") for each in failing), health="healthy")
+    refused = "dial tcp {}:8080: connect: connection refused"
+    left = service("left", "degraded", (refused.format("one"),) * 4, depends_on=["one"])
+    right = service("right", "degraded", (refused.format("two"),) * 4, depends_on=["two"])
+    found = judge(one, two, left, right)
+    assert sorted(roots(found)) == [("one", "http_error"), ("two", "http_error")]
+
+
 def test_who_asks_another_is_known_from_the_access_log_of_the_one_that_is_asked() -> None:
     failing = tuple(f'10.0.0.9, 10.0.0.7 - - [x] "GET /{n} HTTP/1.1" 500 1' for n in range(4))
     back = service("back", "failed", failing, state="exited", exit_code=137, restart_policy="no")

@@ -496,26 +496,23 @@ def _of_the_same_requests(stack: dict[str, Judged]) -> None:
     A proxy's configuration is in no environment, so the map need not know whom it asks.
     """
     ways = Ways(stack)
-    nameless = [
+    nameless = {
         service
         for service, each in stack.items()
-        if each.broken and each.because_of is None and not each.measured and each.best_rank <= REQUESTS_RANK
-        and each.unserved and not each.accused_by
-    ]  # fmt: skip
+        if each.unserved and each.because_of is None and not each.measured and not each.accused_by
+        and each.best_rank <= REQUESTS_RANK
+    }  # fmt: skip
+    known: dict[str | None, list[str]] = defaultdict(list)  # by project: those that have a reason
+    for name, each in stack.items() if nameless else ():
+        # Never one whose own way ends at a nameless one: two of them would suffer from each other.
+        if (each.troubles or (each.broken and ways.root(name) == name)) and ways.root(name) not in nameless:
+            known[each.facts.node.project].append(name)
     for service in nameless:
-        project = stack[service].facts.node.project
-        known = [
-            name
-            for name, each in stack.items()
-            if name not in nameless and each.facts.node.project == project
-            and (each.troubles or (each.broken and ways.root(name) == name))
-        ]  # fmt: skip
+        others = known[stack[service].facts.node.project]
         failing = {kind.path for kind in stack[service].facts.failing}
-        same = [name for name in known if failing & {kind.path for kind in stack[name].facts.failing}]
-        named = [name for name in known if any(name in path.split("/") for path in failing)]
-        found = next((each for each in (same, named, known) if len(each) == 1), None)
-        if found and ways.root(found[0]) != service:
-            stack[service].because_of = found[0]
+        same = [name for name in others if failing & {kind.path for kind in stack[name].facts.failing}]
+        named = [name for name in others if any(name in path.split("/") for path in failing)]
+        stack[service].because_of = next((each[0] for each in (same, named, others) if len(each) == 1), None)
 
 
 TOGETHER = 3  # services at least that were stopped as one

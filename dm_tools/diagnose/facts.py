@@ -49,7 +49,6 @@ class Facts:
     unanswered: dict[str, str] = field(default_factory=dict)  # port that nobody answers at -> the check that asked
     answers: bool = False  # some of its checks are well
     finished: bool = False  # a job that has done its work, as far as its own record tells
-    stopped_at: str | None = None  # when somebody had the engine stop or kill it: RFC 3339 UTC
     unasked: bool = False  # it runs, and no healthcheck, URL or page tells whether it works
     running: bool = False
     now: float | None = None  # when it was looked at; this and the next in seconds since 1970
@@ -76,7 +75,6 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     }
     found = {each: value for each in ids if (value := resolve(view, each)) is not None}
     checks = view.probe.checks if view.probe else []
-    stops = view.stopped_by
     return Facts(
         node=node(record, view, library, places.haystack, hits, log.requests),
         status=view.status,
@@ -92,7 +90,6 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         unanswered={port: check.id for check in checks if check.error in UNANSWERED and (port := _port(check.url))},
         answers=any(check.ok for check in checks),
         finished=view.finished,
-        stopped_at=stops[0][1].ts if stops else None,
         unasked=view.unasked,
         now=log.now,
         running=view.inspect is not None and view.inspect.state == "running",
