@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dm_tools.diagnose.attribution import SPECIFIC_RANK
+from dm_tools.diagnose.claims import SPECIFIC_RANK
 from dm_tools.diagnose.facts import facts
 from dm_tools.patterns import reading as reader
 from tests.conftest import ROOT

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dm_tools.diagnose import analyze as judge
-from dm_tools.diagnose.attribution import SPECIFIC_RANK
+from dm_tools.diagnose.claims import SPECIFIC_RANK
 from dm_tools.diagnose.facts import facts
 from dm_tools.patterns import language
 from dm_tools.patterns import reading as reader

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dm_tools.diagnose import grounding
-from dm_tools.diagnose.attribution import FACT_RANK, GENERIC_RANK, SPECIFIC_RANK, Claim, Judged, Ways, attribute, weight
+from dm_tools.diagnose.attribution import attribute
+from dm_tools.diagnose.claims import FACT_RANK, GENERIC_RANK, SPECIFIC_RANK, Claim, Judged, weight
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import Topology
+from dm_tools.diagnose.ways import Ways
 from dm_tools.patterns.language import Clause, Library
 from dm_tools.records import Analysis, Cause, Complaint, Confidence, Fix, Role, Root, Severity, Status
 from dm_tools.text.times import lasting, seconds_between

@@ -2,150 +2,34 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from msgspec import structs
 
-from dm_tools.diagnose.currency import Course
+from dm_tools.diagnose.claims import (
+    FACT_RANK,
+    REQUESTS_RANK,
+    SPECIFIC_RANK,
+    Claim,
+    Judged,
+    claim_of,
+    of_requests,
+    said_of,
+    weight,
+)
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.relations import Related, related
-from dm_tools.diagnose.topology import LOOPBACK, Topology
-from dm_tools.evidence.requests import Failing
+from dm_tools.diagnose.topology import Topology
+from dm_tools.diagnose.ways import Ways
 from dm_tools.patterns.language import Library
-from dm_tools.patterns.matching import Hit, explain
-from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
-from dm_tools.text.shorten import short
+from dm_tools.records import ActionName, Cause, Confidence, Fix, Severity
 from dm_tools.text.times import lasting
 
-FACT_RANK = 85  # what the engine itself states of a container
-SPECIFIC_RANK = 50  # a cause by name; below it, "it fails" in other words
-GENERIC_RANK = 40
 SHARED_RANK = 56  # several services say the same of one that shows nothing itself
-
-REQUESTS_RANK = 45  # requests fail: true, and not why
-REQUESTS = "requests.failing"  # in the place of a pattern's id
-
-OFTEN = 3  # times that a failure without a name must be told of
-
 WAITING = (Cause.UNRESPONSIVE, Cause.UPSTREAM_TIMEOUT, Cause.SLOW_RESPONSE)  # what who waits for another shows, too
 
-MAX_WAY = 32  # services on a way that is shown: of a longer one the middle is left out
 MAX_NAMES = 5  # services or users that one sentence names
-
-
-@dataclass
-class Claim:
-    """A finding with what decides between several of them."""
-
-    finding: Finding
-    rank: int
-    course: Course = field(default_factory=Course)
-    accuses: bool = False  # the service that it points to counts as broken even if it shows nothing itself
-    agreed: bool = False  # the service that it complains of says the same in its own log
-    login: bool = False  # it says that a log-in at its peer was refused
-    fixes: list[Fix] = field(default_factory=list)
-
-
-@dataclass
-class Judged:
-    """A service while it is being judged."""
-
-    facts: Facts
-    own: list[Claim] = field(default_factory=list)  # about itself, the strongest first
-    blaming: list[Claim] = field(default_factory=list)  # about others
-    accused_by: list[Claim] = field(default_factory=list)  # what others say of it
-    because_of: str | None = None
-
-    @property
-    def best_rank(self) -> int:
-        return self.own[0].rank if self.own else 0
-
-    @property
-    def measured(self) -> bool:
-        """Its state, its checks or its pages show that it does not work."""
-        return self.facts.status in (Status.FAILED, Status.DEGRADED)
-
-    @property
-    def asked(self) -> bool:
-        """Somebody asks whether it works, and it answers: then its log alone shows a complaint, and no failure."""
-        return self.facts.status == Status.HEALTHY and not self.facts.unasked
-
-    @property
-    def unserved(self) -> bool:
-        """Requests of its users fail, as its own log tells."""
-        return any(each.finding.pattern == REQUESTS for each in self.own + self.blaming)
-
-    @property
-    def troubles(self) -> list[Claim]:
-        """What is wrong with it now, by its log: specific, critical, still true, and not said on one occasion only.
-
-        What was said once counts if a job died of it in its last run (not right after the start, when programs wait
-        for others).
-        """
-        return [
-            each
-            for each in self.own + self.blaming
-            if each.finding.severity == Severity.CRITICAL
-            and each.rank >= SPECIFIC_RANK
-            and not each.course.over
-            and (each.course.repeated or (each.course.dying and not each.course.at_start))
-        ]
-
-    @property
-    def keeps_failing(self) -> bool:
-        """Nobody asks whether it works, and it says again and again that something fails, whatever the reason."""
-        return self.facts.unasked and any(
-            each.finding.severity != Severity.INFO
-            and each.rank >= REQUESTS_RANK
-            and each.course.occasions >= OFTEN
-            and not each.course.over
-            for each in self.own + self.blaming
-        )
-
-    @property
-    def broken(self) -> bool:
-        """It does not work: measured, or its users' requests fail. Where nobody asks, its log alone has to do.
-
-        So it does where the log of the service that it complains of says the same.
-        """
-        if self.facts.status == Status.UNKNOWN:
-            return any(each.rank >= SPECIFIC_RANK for each in self.own + self.blaming)
-        troubles = self.troubles
-        told = any(each.agreed for each in troubles) if self.asked else bool(troubles)
-        return self.measured or self.unserved or told or self.keeps_failing
-
-    @property
-    def suspect(self) -> bool:
-        """It looks healthy, but its recent log complains: counts when somebody else is broken because of it.
-
-        A past fact about the container (it was once killed, it runs again) is no complaint, and neither is one that is
-        over, or that was made once at its start.
-        """
-        complains = any(
-            each.rank >= SPECIFIC_RANK
-            and any(id.startswith("logs:") for id in each.finding.evidence)
-            and not each.course.over
-            and (self.measured or each.course.repeated or not each.course.at_start)
-            for each in self.own
-        )
-        return complains or any(not each.course.over for each in self.blaming) or bool(self.accused_by)
-
-    @property
-    def murmurs(self) -> bool:
-        """It looks healthy, and its recent log holds at least a failure that no rule knows by name."""
-        spoken = [each for each in self.own if not each.course.over and each.finding.pattern != REQUESTS]
-        return any(id.startswith("logs:") for each in spoken for id in each.finding.evidence)
-
-    @property
-    def at_fault(self) -> bool:
-        return self.broken or bool(self.accused_by)
-
-
-def weight(claim: Claim) -> tuple[bool, bool, int]:
-    """What sorts claims, the most telling first: specific before generic, what holds before what is over."""
-    return (claim.rank < SPECIFIC_RANK, claim.course.over, -claim.rank)
 
 
 def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> dict[str, Judged]:
@@ -153,10 +37,10 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
     judged = {service: Judged(each) for service, each in stack.items()}
     for service, each in judged.items():
         claims = [
-            _claim(service, hit, course, each.facts, topology, library)
+            claim_of(service, hit, course, each.facts, topology, library)
             for hit, course in zip(each.facts.hits, each.facts.courses, strict=True)
         ]
-        claims += [_of_requests(service, failing, each.facts, topology) for failing in each.facts.failing]
+        claims += [of_requests(service, failing, each.facts, topology) for failing in each.facts.failing]
         for claim in claims:
             (each.own if claim.finding.points_to is None else each.blaming).append(claim)
     for relation in related(stack, topology):
@@ -221,116 +105,11 @@ def _agree(each: Judged, stack: dict[str, Judged]) -> None:
             )
 
 
-def _of_requests(service: str, failing: Failing, facts: Facts, topology: Topology) -> Claim:
-    """That requests of one kind fail, as a finding about the service whom a proxy sent them to, or about this one."""
-    peer = topology.resolve(failing.server, service) if failing.server else None
-    answered = f"answers {failing.status} to" if failing.status > 0 else "does not answer"
-    count = f"the last {failing.count} all failed" + (f", {failing.well} went well before" if failing.well else "")
-    gone = failing.status in (404, 410)
-    meaning = ": what was there is gone (its files, a mount or a route)" if gone else ""
-    finding = Finding(
-        pattern=REQUESTS,
-        cause=Cause.RESOURCE_MISSING if gone else Cause.HTTP_ERROR,
-        severity=Severity.CRITICAL,
-        explanation=f"{peer or service} {answered} requests for {short(failing.path, 60)}: {count}{meaning}",
-        evidence=failing.lines,
-        captures={"status": str(failing.status), "path": short(failing.path, 100)},
-        points_to=peer if peer != service else None,
-        since=facts.times.get(failing.lines[0]),
-        occasions=failing.count,
-    )
-    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count))
-
-
-def _claim(service: str, hit: Hit, course: Course, facts: Facts, topology: Topology, library: Library) -> Claim:
-    """A hit as a finding about this service itself or about one that it blames."""
-    technology = library.technology_of.get(hit.pattern.id)
-    blamed, upstream = _blamed(hit, service, topology, technology)
-    captures = {key: short(value, 100) for key, value in hit.captures.items()}
-    values = facts.values | captures
-    runner = blamed or (f"its {technology}" if technology else "its peer")
-    named = values.get("upstream") or runner
-    values["upstream"] = f"{blamed} ({named})" if blamed and _is_address(named) else named
-    values["peer"] = upstream or values["upstream"]
-    values["technology_service"] = runner
-    if upstream:
-        captures["dependency"] = upstream
-    finding = Finding(
-        pattern=hit.pattern.id,
-        cause=hit.pattern.cause,
-        severity=hit.pattern.severity,
-        explanation=explain(hit.pattern.explanation, values),
-        evidence=[each for each in hit.evidence if each in facts.quotes],
-        captures=captures,
-        points_to=blamed if blamed != service else None,
-        since=min((facts.times[each] for each in hit.oldest if each in facts.times), default=None),
-        occasions=course.occasions,
-        over=course.over,
-    )
-    # An address that nobody has (any more) tells that a peer is gone, but not which one.
-    nameless = hit.pattern.blames == "peer" and not blamed and _is_address(hit.captures.get("upstream", ""))
-    known = len(topology.nodes) > 1
-    if hit.pattern.blames == "peer" and not blamed and (host := captures.get("upstream")):
-        if host in LOOPBACK:
-            finding.explanation += " (inside a container that is the container itself)"
-        elif known and not nameless:
-            finding.explanation += f" ({host} is no service of this stack)"
-    # Only the engine states facts: what stands in a log, somebody wrote.
-    engine = any(each.startswith(("inspect:", "event:")) and "health." not in each for each in finding.evidence)
-    highest = GENERIC_RANK if nameless and known else hit.pattern.rank if engine else FACT_RANK - 1
-    return Claim(
-        finding,
-        rank=min(hit.pattern.rank, highest),
-        course=course,
-        accuses=hit.pattern.accusing,
-        login=hit.pattern.blames == "credentials",
-        fixes=hit.pattern.fixes,
-    )
-
-
-def _blamed(hit: Hit, service: str, topology: Topology, technology: str | None) -> tuple[str | None, str | None]:
-    """The service that a hit blames (None: nobody we know, so this one), and the peer that it speaks of."""
-    named = hit.captures.get("upstream")
-    upstream = topology.resolve(named, service, hit.captures.get("port")) if named else None
-    runner = topology.runner_of(technology, service) if technology else None
-    if hit.pattern.blames == "technology":
-        return upstream or runner, upstream or runner
-    if hit.pattern.blames == "peer":
-        return upstream, upstream
-    return None, upstream or (runner if hit.pattern.blames == "credentials" and runner != service else None)
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return name not in LOOPBACK
-
-
-def _said_of(service: str, claim: Claim) -> Claim:
-    """What one service says of another, as a claim about the other."""
-    finding = claim.finding
-    about = Finding(
-        pattern=finding.pattern,
-        cause=finding.cause,
-        severity=finding.severity,
-        explanation=finding.explanation,
-        evidence=[f"{service}/{each}" for each in finding.evidence],
-        captures=finding.captures,
-        points_to=None,
-        since=finding.since,
-        occasions=finding.occasions,
-        over=finding.over,
-    )
-    return Claim(about, claim.rank, claim.course, fixes=claim.fixes)
-
-
 def _accuse(service: str, judged: Judged, stack: dict[str, Judged]) -> None:
     """A message of a technology, or a timeout, tells of the one it comes from even if that one shows nothing."""
     for claim in judged.blaming:
         if claim.accuses and claim.finding.points_to is not None and not claim.course.over:
-            stack[claim.finding.points_to].accused_by.append(_said_of(service, claim))
+            stack[claim.finding.points_to].accused_by.append(said_of(service, claim))
 
 
 def _accuse_together(stack: dict[str, Judged], topology: Topology) -> None:
@@ -384,7 +163,7 @@ def _accuse_together(stack: dict[str, Judged], topology: Topology) -> None:
 
 def _said_by_all(said: list[tuple[str, Claim]]) -> Claim:
     """The strongest of their claims, with the evidence of all who make it."""
-    together = _said_of(*max(said, key=lambda each: each[1].rank))
+    together = said_of(*max(said, key=lambda each: each[1].rank))
     together.finding.evidence = [f"{service}/{each}" for service, claim in said for each in claim.finding.evidence[-1:]]
     together.finding.since = min((claim.finding.since for _, claim in said if claim.finding.since), default=None)
     return together
@@ -431,7 +210,7 @@ def _explained_by_the_map(
             "or only on its own loopback address)"
         )
         claim.fixes = [Fix(ActionName.CHECK_CONFIG, Confidence.HIGH, f"see on which address and port {peer} listens")]
-        stack[peer].accused_by.append(_said_of(service, claim))
+        stack[peer].accused_by.append(said_of(service, claim))
 
 
 def _not_listening(service: str, claim: Claim, stack: dict[str, Judged]) -> bool:
@@ -547,39 +326,3 @@ def _stopped_together(stack: dict[str, Judged]) -> None:
 def _since(judged: Judged) -> str:
     """When a service complained first; one that says no time comes last."""
     return min((claim.finding.since for claim in judged.own + judged.blaming if claim.finding.since), default="9999")
-
-
-class Ways:
-    """The way from every service to its root: who suffers from whom has no circles any more."""
-
-    def __init__(self, stack: dict[str, Judged]) -> None:
-        self._next = {service: each.because_of for service, each in stack.items()}
-        self._end: dict[str, tuple[int, tuple[str, ...]]] = {}  # steps to the root, and the last services of the way
-
-    def _ending(self, service: str) -> tuple[int, tuple[str, ...]]:
-        waiting = []
-        here = service
-        while here not in self._end:
-            following = self._next[here]
-            if following is None:
-                self._end[here] = (0, (here,))
-            else:
-                waiting.append(here)
-                here = following
-        for each in reversed(waiting):
-            steps, last = self._end[str(self._next[each])]
-            self._end[each] = (steps + 1, (each, *last) if steps + 1 < MAX_WAY // 2 else last)
-        return self._end[service]
-
-    def root(self, service: str) -> str:
-        return self._ending(service)[1][-1]
-
-    def way(self, service: str) -> list[str]:
-        """From the service to its root, both included; of a very long way without the middle."""
-        steps, last = self._ending(service)
-        first: list[str] = []
-        here: str | None = service
-        while here is not None and len(first) <= min(steps, MAX_WAY // 2):
-            first.append(here)
-            here = self._next[here]
-        return first if len(first) == steps + 1 else first + [each for each in last if each not in first]

@@ -18,7 +18,7 @@ from typing import Any
 
 from dm_tools.collect.logs import grouped
 from dm_tools.diagnose.analyze import analyze
-from dm_tools.diagnose.attribution import SPECIFIC_RANK
+from dm_tools.diagnose.claims import SPECIFIC_RANK
 from dm_tools.diagnose.facts import facts
 from dm_tools.patterns.language import Library
 from dm_tools.records import Analysis, Confidence, Logs, Role, new, with_section

@@ -1,0 +1,242 @@
+"""What one service shows and says, as claims: about itself, or about the one that it blames."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+
+from dm_tools.diagnose.currency import Course
+from dm_tools.diagnose.facts import Facts
+from dm_tools.diagnose.topology import LOOPBACK, Topology
+from dm_tools.evidence.requests import Failing
+from dm_tools.patterns.language import Library
+from dm_tools.patterns.matching import Hit, explain
+from dm_tools.records import Cause, Finding, Fix, Severity, Status
+from dm_tools.text.shorten import short
+
+FACT_RANK = 85  # what the engine itself states of a container
+SPECIFIC_RANK = 50  # a cause by name; below it, "it fails" in other words
+GENERIC_RANK = 40
+
+REQUESTS_RANK = 45  # requests fail: true, and not why
+REQUESTS = "requests.failing"  # in the place of a pattern's id
+
+OFTEN = 3  # times that a failure without a name must be told of
+
+
+@dataclass
+class Claim:
+    """A finding with what decides between several of them."""
+
+    finding: Finding
+    rank: int
+    course: Course = field(default_factory=Course)
+    accuses: bool = False  # the service that it points to counts as broken even if it shows nothing itself
+    agreed: bool = False  # the service that it complains of says the same in its own log
+    login: bool = False  # it says that a log-in at its peer was refused
+    fixes: list[Fix] = field(default_factory=list)
+
+
+@dataclass
+class Judged:
+    """A service while it is being judged."""
+
+    facts: Facts
+    own: list[Claim] = field(default_factory=list)  # about itself, the strongest first
+    blaming: list[Claim] = field(default_factory=list)  # about others
+    accused_by: list[Claim] = field(default_factory=list)  # what others say of it
+    because_of: str | None = None
+
+    @property
+    def best_rank(self) -> int:
+        return self.own[0].rank if self.own else 0
+
+    @property
+    def measured(self) -> bool:
+        """Its state, its checks or its pages show that it does not work."""
+        return self.facts.status in (Status.FAILED, Status.DEGRADED)
+
+    @property
+    def asked(self) -> bool:
+        """Somebody asks whether it works, and it answers: then its log alone shows a complaint, and no failure."""
+        return self.facts.status == Status.HEALTHY and not self.facts.unasked
+
+    @property
+    def unserved(self) -> bool:
+        """Requests of its users fail, as its own log tells."""
+        return any(each.finding.pattern == REQUESTS for each in self.own + self.blaming)
+
+    @property
+    def troubles(self) -> list[Claim]:
+        """What is wrong with it now, by its log: specific, critical, still true, and not said on one occasion only.
+
+        What was said once counts if a job died of it in its last run (not right after the start, when programs wait
+        for others).
+        """
+        return [
+            each
+            for each in self.own + self.blaming
+            if each.finding.severity == Severity.CRITICAL
+            and each.rank >= SPECIFIC_RANK
+            and not each.course.over
+            and (each.course.repeated or (each.course.dying and not each.course.at_start))
+        ]
+
+    @property
+    def keeps_failing(self) -> bool:
+        """Nobody asks whether it works, and it says again and again that something fails, whatever the reason."""
+        return self.facts.unasked and any(
+            each.finding.severity != Severity.INFO
+            and each.rank >= REQUESTS_RANK
+            and each.course.occasions >= OFTEN
+            and not each.course.over
+            for each in self.own + self.blaming
+        )
+
+    @property
+    def broken(self) -> bool:
+        """It does not work: measured, or its users' requests fail. Where nobody asks, its log alone has to do.
+
+        So it does where the log of the service that it complains of says the same.
+        """
+        if self.facts.status == Status.UNKNOWN:
+            return any(each.rank >= SPECIFIC_RANK for each in self.own + self.blaming)
+        troubles = self.troubles
+        told = any(each.agreed for each in troubles) if self.asked else bool(troubles)
+        return self.measured or self.unserved or told or self.keeps_failing
+
+    @property
+    def suspect(self) -> bool:
+        """It looks healthy, but its recent log complains: counts when somebody else is broken because of it.
+
+        A past fact about the container (it was once killed, it runs again) is no complaint, and neither is one that is
+        over, or that was made once at its start.
+        """
+        complains = any(
+            each.rank >= SPECIFIC_RANK
+            and any(id.startswith("logs:") for id in each.finding.evidence)
+            and not each.course.over
+            and (self.measured or each.course.repeated or not each.course.at_start)
+            for each in self.own
+        )
+        return complains or any(not each.course.over for each in self.blaming) or bool(self.accused_by)
+
+    @property
+    def murmurs(self) -> bool:
+        """It looks healthy, and its recent log holds at least a failure that no rule knows by name."""
+        spoken = [each for each in self.own if not each.course.over and each.finding.pattern != REQUESTS]
+        return any(id.startswith("logs:") for each in spoken for id in each.finding.evidence)
+
+    @property
+    def at_fault(self) -> bool:
+        return self.broken or bool(self.accused_by)
+
+
+def weight(claim: Claim) -> tuple[bool, bool, int]:
+    """What sorts claims, the most telling first: specific before generic, what holds before what is over."""
+    return (claim.rank < SPECIFIC_RANK, claim.course.over, -claim.rank)
+
+
+def of_requests(service: str, failing: Failing, facts: Facts, topology: Topology) -> Claim:
+    """That requests of one kind fail, as a finding about the service whom a proxy sent them to, or about this one."""
+    peer = topology.resolve(failing.server, service) if failing.server else None
+    answered = f"answers {failing.status} to" if failing.status > 0 else "does not answer"
+    count = f"the last {failing.count} all failed" + (f", {failing.well} went well before" if failing.well else "")
+    gone = failing.status in (404, 410)
+    meaning = ": what was there is gone (its files, a mount or a route)" if gone else ""
+    finding = Finding(
+        pattern=REQUESTS,
+        cause=Cause.RESOURCE_MISSING if gone else Cause.HTTP_ERROR,
+        severity=Severity.CRITICAL,
+        explanation=f"{peer or service} {answered} requests for {short(failing.path, 60)}: {count}{meaning}",
+        evidence=failing.lines,
+        captures={"status": str(failing.status), "path": short(failing.path, 100)},
+        points_to=peer if peer != service else None,
+        since=facts.times.get(failing.lines[0]),
+        occasions=failing.count,
+    )
+    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count))
+
+
+def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Topology, library: Library) -> Claim:
+    """A hit as a finding about this service itself or about one that it blames."""
+    technology = library.technology_of.get(hit.pattern.id)
+    blamed, upstream = _blamed(hit, service, topology, technology)
+    captures = {key: short(value, 100) for key, value in hit.captures.items()}
+    values = facts.values | captures
+    runner = blamed or (f"its {technology}" if technology else "its peer")
+    named = values.get("upstream") or runner
+    values["upstream"] = f"{blamed} ({named})" if blamed and _is_address(named) else named
+    values["peer"] = upstream or values["upstream"]
+    values["technology_service"] = runner
+    if upstream:
+        captures["dependency"] = upstream
+    finding = Finding(
+        pattern=hit.pattern.id,
+        cause=hit.pattern.cause,
+        severity=hit.pattern.severity,
+        explanation=explain(hit.pattern.explanation, values),
+        evidence=[each for each in hit.evidence if each in facts.quotes],
+        captures=captures,
+        points_to=blamed if blamed != service else None,
+        since=min((facts.times[each] for each in hit.oldest if each in facts.times), default=None),
+        occasions=course.occasions,
+        over=course.over,
+    )
+    # An address that nobody has (any more) tells that a peer is gone, but not which one.
+    nameless = hit.pattern.blames == "peer" and not blamed and _is_address(hit.captures.get("upstream", ""))
+    known = len(topology.nodes) > 1
+    if hit.pattern.blames == "peer" and not blamed and (host := captures.get("upstream")):
+        if host in LOOPBACK:
+            finding.explanation += " (inside a container that is the container itself)"
+        elif known and not nameless:
+            finding.explanation += f" ({host} is no service of this stack)"
+    # Only the engine states facts: what stands in a log, somebody wrote.
+    engine = any(each.startswith(("inspect:", "event:")) and "health." not in each for each in finding.evidence)
+    highest = GENERIC_RANK if nameless and known else hit.pattern.rank if engine else FACT_RANK - 1
+    return Claim(
+        finding,
+        rank=min(hit.pattern.rank, highest),
+        course=course,
+        accuses=hit.pattern.accusing,
+        login=hit.pattern.blames == "credentials",
+        fixes=hit.pattern.fixes,
+    )
+
+
+def _blamed(hit: Hit, service: str, topology: Topology, technology: str | None) -> tuple[str | None, str | None]:
+    """The service that a hit blames (None: nobody we know, so this one), and the peer that it speaks of."""
+    named = hit.captures.get("upstream")
+    upstream = topology.resolve(named, service, hit.captures.get("port")) if named else None
+    runner = topology.runner_of(technology, service) if technology else None
+    if hit.pattern.blames == "technology":
+        return upstream or runner, upstream or runner
+    if hit.pattern.blames == "peer":
+        return upstream, upstream
+    return None, upstream or (runner if hit.pattern.blames == "credentials" and runner != service else None)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return name not in LOOPBACK
+
+
+def said_of(service: str, claim: Claim) -> Claim:
+    """What one service says of another, as a claim about the other."""
+    finding = claim.finding
+    about = Finding(
+        pattern=finding.pattern,
+        cause=finding.cause,
+        severity=finding.severity,
+        explanation=finding.explanation,
+        evidence=[f"{service}/{each}" for each in finding.evidence],
+        captures=finding.captures,
+        points_to=None,
+        since=finding.since,
+        occasions=finding.occasions,
+        over=finding.over,
+    )
+    return Claim(about, claim.rank, claim.course, fixes=claim.fixes)
