@@ -100,6 +100,8 @@ MASKED = [
 
 # No secret is in these, and most of them are what a diagnosis hangs on.
 KEPT = [
+    "secret=0",  # whether there is one
+    "token_secret: 1",
     'password authentication failed for user "shop"',
     'FATAL:  password authentication failed for user "shop"',
     "KeyError: 'SECRET_KEY'",
