@@ -345,7 +345,9 @@ def test_discover_names_services_and_skips_one_off_containers(run: Run, box: Box
     done = run("dm-services --discover", **shop | {"COMPOSE_PROJECT_NAME": ""})
     assert (done.returncode, done.stderr) == (0, "")
     every = records(done.stdout)
-    found = {record["service"]: record for record in every if record["container"].startswith("dmtest-")}
+    # Other tests have containers of their own on the same engine
+    made = {f"dmtest-{name}" for name in ("shop-1", "shop-run", "twice-1", "twice-2", "plain", "clash-1")}
+    found = {record["service"]: record for record in every if record["container"] in made}
     assert len(every) == len({record["service"] for record in every})
     mine = {name: record["container"] for name, record in found.items()}
     assert mine == {

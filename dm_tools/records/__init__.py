@@ -59,6 +59,7 @@ from dm_tools.records.handling import (
     with_error,
     with_section,
 )
+from dm_tools.records.history import ActionOutcome
 from dm_tools.records.report import (
     REPORT_VERSION,
     Approval,
@@ -99,6 +100,7 @@ __all__ = [
     "REPORT_VERSION",
     "VERSION",
     "ActionName",
+    "ActionOutcome",
     "Analysis",
     "Approval",
     "ApprovedAction",
