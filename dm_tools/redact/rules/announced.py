@@ -7,15 +7,9 @@ from collections.abc import Iterator
 
 from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
-from dm_tools.redact.rules.values import (
-    MAX_VALUE,
-    SENTENCE,
-    Span,
-    is_harmless,
-    looks_like_token,
-    secret_at,
-    value_at,
-)
+from dm_tools.redact.rules.values import MAX_VALUE, Span, is_harmless, looks_like_token, secret_at
+from dm_tools.redact.rules.words import SENTENCE
+from dm_tools.redact.rules.wrapped import value_at
 
 # Searched for in the lower case of a text: faster than a search that ignores case.
 _NEW_PASSWORD = late(

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 
 from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
-from dm_tools.redact.rules.values import SENTENCE, Span, is_harmless, value_at
+from dm_tools.redact.rules.values import Span, is_harmless
+from dm_tools.redact.rules.words import SENTENCE
+from dm_tools.redact.rules.wrapped import value_at
 
 _ARG = r"""(?:\\{0,7}["']((?:(?!\\{0,7}["'])[^\n]){1,300})\\{0,7}["']|([^\s"',;|&)\]}]{2,300}))"""
 _SEP = r"""["']?,?[ \t]+"""
