@@ -9,7 +9,7 @@ from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import Span, is_harmless, is_placeholder, is_weak_secret, looks_random
 
-_USER_INFO = late(r"://([^\s:/@\"'<>]{0,200}):([^\s/?#\"'<>]{1,500})@")
+_USER_INFO = late(r"://([^\s:/@\"'<>]{0,200}(?:@[\w.-]{1,100})?):([^\s/?#\"'<>]{1,500})@")
 _SLASHED_USER_INFO = late(
     r"://([^\s:/@\"'<>]{0,200}):(?!\d{1,5}[/?#])([^\s\"'<>]{1,200})@(?=[\w.\[-]{1,253}+(?::\d|[/?#,\s\"']|$))"
 )
@@ -114,7 +114,8 @@ def connections(text: str, lowered: str) -> Iterator[Span]:
     for match in _USER_AT_HOST.finditer(text):
         somewhere = match[4] or match[5] or "." in match[3]
         if somewhere and not is_placeholder(match[2]) and match[2].lower() not in _NO_PERSON:
-            yield match.span(2)
+            if not (match[2].isdigit() and len(match[2]) < 4):  # topic:partition@broker
+                yield match.span(2)
     for match in _ORACLE.finditer(text):
         span = match.span(match.lastindex or 1)
         if not is_placeholder(text[slice(*span)]):
@@ -160,6 +161,8 @@ def emails(text: str, lowered: str) -> Iterator[Span]:
         return
     for match in _EMAIL.finditer(text):
         domain = match[2]
+        if domain.isupper() and not match[1].isupper():  # a realm of Kerberos
+            continue
         if match[1].lower() in _NO_PERSON or _NO_MAIL.search(domain) or not domain.rpartition(".")[2].isalpha():
             continue
         if not _MESSAGE_ID.search(text, max(0, match.start() - 14), match.start()):

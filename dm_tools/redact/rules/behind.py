@@ -61,6 +61,7 @@ def listed(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[S
 
 # --password x, -storepass x
 
+_HELP = late(r"(?:^|\n)\s{0,20}(?:-\w,\s)?--?$")  # "  -p, --password   ask for it"
 _OPTION = late(r"""(?:["'],?|,)?[ \t]+(?![-=])""")
 
 
@@ -70,7 +71,7 @@ def option(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[S
     if start > 2 and (text[start - 2].isalnum() or text[start - 3 : start - 1] == "]-"):
         return
     match = _OPTION.match(text, end)
-    if not match:
+    if not match or (len(match[0]) > 1 and _HELP.search(text, max(0, start - 40), start)):
         return
     if text[match.end() : match.end() + 1] in ("'", '"') and match.end() < len(text):
         yield from value_at(text, match.end(), kind, name, direct=True)

@@ -20,7 +20,7 @@ from dm_tools.redact.rules.words import FIELDS, SENTENCE
 
 TAG_BEGINS = late(r"(?:<|&lt;)(?:[A-Za-z][\w.-]{0,40}:)?$")
 _ELEMENT = late(
-    r"(?:\s[^<>]{0,300})?(?:>|&gt;)\s{0,20}(?:<!\[CDATA\[((?:(?!\]\]>).){1,2000})\]\]>|([^<>&]{1,2000}|(?:(?!&lt;).){1,2000}?)(?:</|&lt;/))",
+    r"(?:\s[^<>]{0,300})?(?:>|&gt;)\s{0,20}(?:<!\[CDATA\[((?:(?!\]\]>).){1,2000})\]\]>|([^<>&]{1,2000}|(?:(?!&lt;).){1,2000}?)(?:</|&lt;/)|\n[ \t]*([^\s<>&]{4,500})\s*$)",
     re.DOTALL,
 )
 
@@ -29,7 +29,7 @@ def element(text: str, end: int, kind: Kind) -> Span | None:
     match = _ELEMENT.match(text, end)
     if not match:
         return None
-    span = match.span(1 if match[1] else 2)
+    span = match.span(match.lastindex or 0)
     value = text[slice(*span)]
     if is_harmless(text, *span) or (kind is Kind.WEAK and not is_weak_secret(value)) or not value.strip():
         return None
@@ -99,12 +99,12 @@ def cell_text(text: str, begin: int, kind: Kind, strict: bool) -> Span | None:
 
 # | DB_PASSWORD | x |
 
-_CELL_ROW = late(r"[ \t]*[|│][ \t]*([^|│\n]{1,500}?)[ \t]*(?:[|│]|$)", re.MULTILINE)
+_CELL_ROW = late(r"[\"'\])}]{0,3}[ \t]*[|│][ \t]*([^|│\n]{1,500}?)[ \t]*(?:[|│]|$)", re.MULTILINE)
 
 
 def cell(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
     row = _CELL_ROW.match(text, end)
-    if not row or is_name(row[1]) or not re.search(r"(?:^|\n|[|│])[ \t]*$", text[max(0, start - 200) : start]):
+    if not row or is_name(row[1]) or not re.search(r"(?:^|\n|[|│])[ \t]*(?:[$\w]{1,20}[\[({][\"']?)?$", text[max(0, start - 200) : start]):
         return
     value = row[1]
     if value.isupper() and value.isalpha():

@@ -21,17 +21,17 @@ from dm_tools.redact.rules.wrapped import value_at
 
 _NAME_BEFORE = late(r"[\w.-]{0,100}$")
 _NAME_AFTER = late(r"[\w.-]{1,120}")
-_OWNER = late(r"([A-Za-z2]{2,16})[ _-]$")
+_OWNER = late(r"((?i:one-time)|[A-Za-z2]{2,16})[ _-]$")
 _OWNED = {"key", "keys", "token", "phrase", "code", "codes", "answer", "string", "pin"}
 _AFTER_NAME = late(
     r"[ \t]#?\d{1,2}(?=[ \t]?:)|[ \t]\([^()\n]{1,60}\)(?=[ \t]?:)|[ \t](?:provided|given|is|supplied|value)"
-    r"(?=[ \t]?:[ \t])"
+    r"(?=[ \t]?:[ \t])|[ \t]\[[^\]\n]{0,60}\](?=[ \t]?:)"
 )
 
 _QUOTED = r"""(?:\\{0,7}["'`]|&quot;|&#0?3[49];|&#x2[27];)"""
 _ASSIGNMENT = late(
-    rf"""{_QUOTED}?(?:[!?]|:(?:protected|private))?[\])}}]{{0,2}}[ \t]{{0,16}}"""
-    rf"""(:=|=>|=&gt;|->|\?=|!={{1,2}}|={{1,3}}|:(?!:)|：|\.{{3,100}}:?|-(?=[ \t]\[))([ \t]*+)"""
+    rf"""{_QUOTED}?(?:[!?]|:(?:protected|private))?[\])}}]{{0,2}}[ \t]{{0,60}}"""
+    rf"""((?<=\w)::(?=[ \t])|:=|=>|=&gt;|->|\?=|!={{1,2}}|={{1,3}}|:(?!:)|：|\.{{3,100}}:?|-(?=[ \t]\[))([ \t]*+)"""
 )
 
 
@@ -89,13 +89,18 @@ def _around(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
             return
     for far in (_PART, _WITH_VALUE):
         match = far.match(text, end)
-        if match and not is_harmless(text, *match.span(1)) and match[1].lower() not in SENTENCE:
-            yield match.span(1)
+        group = match.lastindex or 0 if match else 0
+        if match and not is_harmless(text, *match.span(group)) and match[group].lower() not in SENTENCE:
+            yield match.span(group)
             return
     shift = _AFTER_NAME.match(text, end)
     assignment = _ASSIGNMENT.match(text, shift.end() if shift else end)
     if assignment:
         yield from _assigned(text, start, end, assignment, name, kind)
+        return
+    made = _MADE.match(text, end) if text[start].isupper() and not _FAULTY.match(name) else None
+    if made:
+        yield made.span(made.lastindex or 0)
         return
     for read in (listed, tagged, cell, option, spaced, told):
         found = list(read(text, start, end, name, kind))
@@ -104,10 +109,21 @@ def _around(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
             return
 
 
+# Secret("x"), Password(Some([1, 2, 3])): what a type of that name prints
+
+_MADE = late(
+    r"""\((?:Some\()?(?:b?"([^\s"]{4,500})"\)|\[(\d{1,3}(?:,[ ]?\d{1,3}){3,200})\]"""
+    r"""|(?=[^\s()]{0,60}\d)([A-Za-z0-9+/=_-]{12,500})\))"""
+)
+_FAULTY = late(r"(?:Invalid|Wrong|Missing|Expired|No|Unknown|Bad|Not|Unexpected|Malformed|Incorrect)[A-Z]")
+
 # name="password"\r\n\r\nx in a form of several parts; key 'password' ... with value x
 
 _PART = late(r"""["'](?:;[^\n\\]{0,100})?(?:\r?\n|\\{1,2}r\\{1,2}n|\\{1,2}n){2,4}(?!--)([^\n\\]{1,500})""")
-_WITH_VALUE = late(r"""[^\n]{0,100}?\bwith value:?[ \t]+["'\[]?([^\s"'\]]{3,200})""")
+_WITH_VALUE = late(
+    r"""[^\n]{0,100}?\b(?:with value:?|value(?=:?[ ]["']))[ \t]*:?[ \t]+["'\[]?([^\s"'\]]{3,200})"""
+    r"""|\r?\n[^\n]{0,200}?\binput_value=b?["']([^"'\n]{3,200})["']"""
+)
 
 
 # password=x, "password": "x", password => x, password:\n  x
@@ -118,15 +134,14 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
     direct = separator[0] not in ":：.-" and not match[2]
     quoted_name = text[end : end + 1] in "\"'`\\&" and match.end() > end + 1
     lowered = name.lower()
-    if text[begin : begin + 1] == "=" or (separator == "->" and "(" in text[begin : begin + 60]):
+    if text[begin : begin + 1] == "=" or (text.startswith("->", end) and "(" in text[begin : begin + 60]):
         return
-    if (
-        lowered in ("pass", "pwd", "pin")
-        and not direct
-        and not quoted_name
-        and text[begin : begin + 5].strip(" ,;").isdigit()
-    ):
-        return  # "pass: 5 fail: 0"
+    if lowered in ("pass", "pwd", "pin") and not direct and not quoted_name:
+        number = _NUMBER.match(text, begin)  # "pass: 5 fail: 0"; one that is typed in has four figures at least
+        if number and (lowered != "pin" or len(number[0]) < 4):
+            return
+    if text[start - 1 : start] == "-" and separator == ":" and text.startswith(("env ", "file "), begin):
+        return  # -keypass:env NAME
     if (
         lowered == "pass"
         and (name.isupper() or not direct)
@@ -170,6 +185,7 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
     )
 
 
+_NUMBER = late(r"\d{1,8}(?![\w.-])")
 _LINE_START = late(r"(?:^|\n)[ \t]*(?:-[ \t]+|export[ \t]+|set[ \t]+|[#;][ \t]*)?(?:[\w-]{1,20}[ \t])?$")
 
 
@@ -181,15 +197,18 @@ def _begins_line(text: str, start: int) -> bool:
 
 # {"name": "DB_PASSWORD", "value": "x"}, value before name, - name: X\n  value: y
 
-_KEYS = r"(?:name|key|k|id|field|variable|var|label|param|parameter|attribute|option|setting|property|header|env)"
-_VALUES = r"(?:value|val|v|data|content|secret|string|default)"
-_NAMED = late(rf"""(?:^|[^A-Za-z0-9])(?i:{_KEYS}){_QUOTED}?[ \t]?[:=]>?[ \t]*{_QUOTED}?(?:--?)?$""")
+_KEYS = r"(?:(?:parameter|variable|secret|env|config|option|setting)[_-]?(?:name|key)|name|key|k|id|field|variable|var|label|param|parameter|attribute|option|setting|property|header|env)"
+_VALUES = r"(?:(?:parameter|variable|secret|env|config|option|setting)[_-]?value|value|val|v|data|content|secret|string|default)"
+_NAMED = late(rf"""(?:^|[^A-Za-z0-9])(?i:{_KEYS}){_QUOTED}?[ \t]?[:=]>?[ \t]*{_QUOTED}?(?:--?)?$|\bvariable "$""")
 _VALUE_KEY = late(rf"""(?<![A-Za-z0-9])(?i:{_VALUES})({_QUOTED})?[ \t]?[:=]>?[ \t]*""")
+_BLOCK_OF_NAME = late(r'"[ \t]*\{')  # variable "password" {
 _SIBLINGS_END = late(r"[{}<>]|\n\s*-[ \t]|\n\s*\n")
 
 
 def _sibling(text: str, start: int, end: int, kind: Kind) -> Span | None:
     """The value of the object whose name this is."""
+    opened = _BLOCK_OF_NAME.match(text, end)
+    end = opened.end() if opened else end
     stop = _SIBLINGS_END.search(text, end, end + 300)
     after = _VALUE_KEY.search(text, end, stop.start() if stop else end + 300)
     if after:

@@ -11,7 +11,7 @@ from dm_tools.text import KeyLines
 
 _JWT = late(r"eyJ[A-Za-z0-9_-]{10,}+(?:\.[A-Za-z0-9_-]*+){0,4}")
 _HASH = late(
-    r"\$(?:2[abxy]?\$\d\d\$[./A-Za-z0-9]{20,60}|argon2(?:id|i|d)\$[^\s\"'`<>]{16,400}"
+    r"\$(?:2[abxy]?\$\d\d\$[./+A-Za-z0-9]{20,60}|argon2(?:id|i|d)\$[^\s\"'`<>]{16,400}"
     r"|(?:1|5|6|7|y|gy|apr1|sha1|md5)\$[^\s:\"'`<>]{12,300}|scram-sha-(?:1|256|512)\$[^\s\"'`<>]{16,300})",
     re.IGNORECASE,
 )
@@ -83,7 +83,7 @@ MAKERS: tuple[tuple[str, str], ...] = (
     )),
     ("GR1348941", r"[\w-]{20}"), ("ATATT3", r"[\w=-]{20,300}"), ("ATCTT3", r"[\w=-]{20,300}"),
     ("ATBB", r"[A-Za-z0-9]{32}(?![A-Za-z0-9])"),
-    ("npm_", r"[A-Za-z0-9]{30,64}"), ("pypi-Ag", r"[\w-]{16,1000}"), ("rubygems_", r"[a-f0-9]{40,48}"),
+    ("npm_", r"[A-Za-z0-9]{30,64}"), ("pypi-", r"(?=[\w-]{0,200}\d)[\w-]{40,1000}"), ("rubygems_", r"[a-f0-9]{40,48}"),
     ("CLOJARS_", r"[a-z0-9]{40,60}"), ("dckr_pat_", r"[\w-]{20,64}"), ("dckr_oat_", r"[\w-]{20,64}"),
     ("AKCp", r"[A-Za-z0-9]{40,80}"), ("cmVmd", r"[A-Za-z0-9]{50,64}"), ("oy2", r"[a-z0-9]{43}(?![A-Za-z0-9])"),
     ("sgp_", r"(?:[a-fA-F0-9]{16}_|local_)?[a-fA-F0-9]{40}"), ("sq0", r"(?:atp|csp|idp)-[\w-]{20,64}"),

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind
 from dm_tools.redact.rules.values import (
+    BARE,
     Span,
     is_harmless,
+    is_weak_secret,
+    looks_like_token,
 )
 from dm_tools.redact.rules.wrapped import value_at
 
@@ -24,7 +27,13 @@ _TO = late(
     r"[ \t]to[ \t]?:?|to:)[ \t]+"
 )
 _FROM_TO = late(r"""[ \t]\w{2,10}[ \t]from[ \t](["'`])(.{1,200}?)\1[ \t]to[ \t]\1(.{1,200}?)\1""")
-_FOR = late(r"[ \t](?:for|of|zur|für|de|pour|para)[ \t][^:=\n]{1,60}?[ \t]?(?:[:：]|=)[ \t]+")
+_FOR = late(r"[ \t](?:for|of|zur|für|de|pour|para)[ \t][^:=\n]{1,60}?[ \t]?(?:[:：]|=>|->|=)[ \t]+")
+_OWN = late(r"[ \t][\w.-]{1,40}[ \t]=[ \t](\S{6,200})(?=\s|$)")
+_UNQUOTED = late(r"[ \t]\w{2,10}[ \t]from[ \t](\S{4,200})[ \t]to[ \t](\S{4,200})(?=\s|$)")
+_INSTEAD = late(
+    r"[ \t](?:is |was )?(?:not (?:set|configured|provided|given|found|defined)|unset|missing|empty|undefined)\b[^\n]{0,60}?"
+    r"[ \t](?:using|value|generated|to|is|key|secret|token)[ \t:]{1,3}([\w+/=.-]{8,200})(?![^\s.,;)])"
+)
 _THEN = late(r"[ \t](?:value[ \t])?([\w!#$%&*+@^~./=-]{4,200}+)(?![\w(:])")
 _ALGORITHM = late(r"(?i:sha|scram|md5|bcrypt|argon|pbkdf|scrypt|v\d|rfc|oauth|utf|x509|id=|id:|len|type|name)")
 _NOT_THEN = late(r"(?i:unexpected|near|at|missing|expected|next|last|first|invalid|of|max|per|\d)[ \t]$")
@@ -37,9 +46,26 @@ def told(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Spa
     if changed:
         yield from (changed.span(2), changed.span(3))
         return
+    unquoted = _UNQUOTED.match(text, end) if kind is Kind.PASSWORD else None
+    if unquoted and looks_like_token(unquoted[1]) and looks_like_token(unquoted[2]):
+        yield from (unquoted.span(1), unquoted.span(2))
+        return
+    instead = _INSTEAD.match(text, end)
+    if instead and is_weak_secret(instead[1].rstrip(".")) and not is_harmless(text, *instead.span(1)):
+        yield instead.start(1), instead.start(1) + len(instead[1].rstrip("."))
+        return
+    own = _OWN.match(text, end) if kind is Kind.PASSWORD else None
+    if own and is_weak_secret(own[1]):  # PASSWORD elastic = x
+        yield own.span(1)
+        return
     match = _TO.match(text, end) or _IS.match(text, end)
     if not match and kind in (Kind.PASSWORD, Kind.PIN):
         match = _FOR.match(text, end)
+    if not match and kind in (Kind.TOKEN, Kind.SECRET):
+        match = _FOR.match(text, end)
+        bare = BARE.match(text, match.end()) if match else None
+        if not bare or not is_weak_secret(bare[0]):
+            match = None
     if match:
         yield from value_at(text, match.end(), kind, name, direct=False, told=True)
         return

@@ -221,7 +221,7 @@ def phrase(text: str, end: int) -> int:
     """The end of a password of several words: up to a preposition, a NAME=, punctuation or the line's end."""
     for _ in range(12):
         word = _NEXT_WORD.match(text, end)
-        if not word or word[1].lower() in PREPOSITIONS or not any(map(str.isalnum, word[1])):
+        if not word or word[1].startswith("-") or word[1].lower() in PREPOSITIONS or not any(map(str.isalnum, word[1])):
             break
         end = word.end()
     return end

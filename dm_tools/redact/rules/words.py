@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 NOTHING = {
-    "", "null", "none", "nil", "undefined", "unset", "empty", "true", "false", "yes", "no", "redacted", "hidden",
+    "", "null", "none", "same-origin", "nil", "undefined", "unset", "empty", "true", "false", "yes", "no", "redacted", "hidden",
     "masked", "filtered", "removed", "omitted", "str", "string", "bytes", "text", "varchar", "secretstr", "optional",
     "any", "object", "nan", "n/a", "missing", "invalid", "expired", "required", "incorrect", "unknown", "wrong",
     "revoked", "denied", "mismatch", "failed", "ok", "integer", "boolean", "blob", "password", "passwd", "secret",

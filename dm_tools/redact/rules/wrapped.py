@@ -27,9 +27,10 @@ _WRAPPED = late(
     r"""(?:&?(?:'?static[ \t])?(?:mut[ \t])?(?:str|string|text|bytes|char|varchar|SecretStr|Optional\[str\]|"""
     r"""String|Vec<u8>)"""
     r"""(?:\(\d{1,6}\)|\[\])?[ \t\n]{0,8}=?[ \t]?(?=["'\\]|<<))|"""
-    r"""\s{0,40}string\(\d{1,6}\)\s(?=")|"""
+    r"""\s{0,40}string\(\d{1,6}\)\s(?=")|\[\](?:string|byte)\{(?=")|\(string\)[ ](?:\(len=\d{1,6}\)[ ])?(?=")|"""
+    r"""(?:Some|Just)[ ](?=["'])|\(ConvertTo-SecureString[ ](?:-String[ ])?(?=["'])|"""
     r"""(?!(?i:[\w.:]*(?:get|env|read|load|fetch|find|lookup|open|file|input|prompt|raise|error|config|request|param|print"""
-    r"""|log|format|exception|valid|requir)\w*)\()(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\([ \t]?(?=[brN]?\\{0,7}["']|"""
+    r"""|log|format|exception|valid|requir)\w*)\()(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\(\s{0,40}(?=[brN]?\\{0,7}["']|"""
     r"""Some\()){1,3}"""
 )
 _TRIPLE = late(r"""(\"\"\"|\'\'\')(.{1,2000}?)\1""", re.DOTALL)
@@ -66,6 +67,7 @@ _INNER = {
     "id",
     "hash",
 }
+_BYTES = late(r"\[\d{1,3}(?:,[ ]?\d{1,3}){3,300}\]")
 _MAX_CONTAINER = 1000
 
 
@@ -125,13 +127,15 @@ def value_at(
     if at_line_start and kind in (Kind.PASSWORD, Kind.SECRET) and not QUOTE.match(text, begin):
         first_word = BARE.match(text, span[0])
         span = span[0], _line(text, first_word.end() if first_word else span[1])
-    if kind is Kind.PASSWORD and not direct and (pair := _USER_THEN.match(text, span[0])):
+    pair = _USER_THEN.match(text, span[0]) if kind is Kind.PASSWORD and not direct else None
+    if pair and not name.lower().endswith("key") and len(pair[0]) < 40:
         span = pair.span(1)
     yield span
 
 
 _USER_THEN = late(r"[A-Za-z][\w.@-]{0,60}(?:[ ]/[ ]|/(?=\S))(\S{4,200})")
 _CREDENTIALS = late(r"[A-Za-z][\w.@-]{0,60}(?: / |/|:)(?!//)([^\s\"'/,;]{4,200})(?=[\s\"',;]|$)")
+_COMMAND = late(r"[ ](?:[\w./-]{1,80}[ ]){1,6}--?[A-Za-z]")
 _REST = late(r"(?: [^\s=:,;|\"'(){}\[\]]{1,64}){1,7}(?=[ \t]*(?:$|\n|[ \t][#;]))")
 
 
@@ -140,6 +144,8 @@ _MORE_CODES = late(r"(?:[ ,]{1,3}[A-Za-z0-9-]{4,20}(?![\w-])){0,20}")
 
 def _line(text: str, end: int) -> int:
     """The end of a value that goes on to its line's end, unless more than a value stands there."""
+    if _COMMAND.match(text, end):  # NAME=value program -o
+        return end
     rest = _REST.match(text, end)
     return rest.end() if rest and rest[0].split(" ")[1].lower() not in PREPOSITIONS else phrase(text, end)
 
@@ -187,6 +193,9 @@ def _contained(text: str, begin: int, kind: Kind, name: str) -> Iterator[Span]:
     if opening == "(" and len(items) == 2 and all(each[2] and not each[1] for each in items):
         items = items[1:]
     elif opening == "(" or (kind is Kind.WEAK and opening != "{") or (opening == "[" and "{" in text[begin:closing]):
+        return
+    if opening == "[" and kind in (Kind.PASSWORD, Kind.SECRET) and _BYTES.match(text, begin):
+        yield begin + 1, closing
         return
     for item in items:
         key, value = item[1], item[3] if item[2] else item[4]
