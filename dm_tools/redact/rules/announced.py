@@ -40,6 +40,11 @@ _HEADER = late(
     r"""\b((?:proxy-|x-amzn-)?authorization|(?:set-)?cookie2?|x-(?:api-key|auth-token|access-token|csrf-token)|apikey)"""
     r"""(?:\\{0,7}["'])?[ \t]{0,4}(?:[:=]|,(?=[ \t]?b?["']))[ \t]{0,8}(?:b?(\\{0,7}["']))?\[?"""
 )
+# A cookie's name and what is said of it tell why it was not taken; only its value is a secret, unless it is a choice.
+_COOKIE = late(
+    r"(?:^|(?<=[:;,\s\"'\[]))(?!(?i:path|domain|expires|max-age|samesite|version|priority|comment)=)([^\s=;,\"']{1,200})=([^;\s]{1,4000})"
+)
+_PLAIN_COOKIE = late(r"[a-zA-Z]{1,5}|\d{1,3}|[a-z]{2}[_-][A-Z]{2}")
 _SCHEME = late(r"(?:bearer|basic|token|apikey|bot|key)[ \t]+", re.IGNORECASE)
 _CREDENTIAL = late(r"[^\s\"'`,;\\]{1,4000}")
 _OTHER_SCHEME = late(r"[A-Za-z][A-Za-z0-9-]{2,30}[ \t]+(?=[\w.-]{1,40}=|\S{8})")
@@ -74,8 +79,9 @@ def headers(text: str, lowered: str) -> Iterator[Span]:
         if not value or (first in SENTENCE and not _SCHEME.match(value)) or is_harmless(text, begin, end):
             continue
         if "cookie" in name:
-            if "=" in value:
-                yield begin, end
+            for pair in _COOKIE.finditer(text, begin, end):
+                if not _PLAIN_COOKIE.fullmatch(pair[2]) and not is_harmless(text, *pair.span(2)):
+                    yield pair.span(2)
                 done = end
             continue
         scheme = _SCHEME.match(value)

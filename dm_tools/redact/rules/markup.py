@@ -20,7 +20,8 @@ from dm_tools.redact.rules.words import FIELDS, SENTENCE
 
 TAG_BEGINS = late(r"(?:<|&lt;)(?:[A-Za-z][\w.-]{0,40}:)?$")
 _ELEMENT = late(
-    r"(?:\s[^<>]{0,300})?(?:>|&gt;)\s{0,20}(?:<!\[CDATA\[((?:(?!\]\]>).){1,2000})\]\]>|([^<>&]{1,2000}|(?:(?!&lt;).){1,2000}?)(?:</|&lt;/)|\n[ \t]*([^\s<>&]{4,500})\s*$)",
+    r"(?:\s[^<>]{0,300})?(?:>|&gt;)\s{0,20}(?:<!\[CDATA\[((?:(?!\]\]>).){1,2000})\]\]>"
+    r"|([^<>&]{1,2000}|(?:(?!&lt;).){1,2000}?)(?:</|&lt;/)|\n[ \t]*([^\s<>&]{4,500})\s*$)",
     re.DOTALL,
 )
 
@@ -99,12 +100,13 @@ def cell_text(text: str, begin: int, kind: Kind, strict: bool) -> Span | None:
 
 # | DB_PASSWORD | x |
 
+_CELL_BEGINS = late(r"(?:^|\n|[|│])[ \t]*(?:[$\w]{1,20}[\[({][\"']?)?$")
 _CELL_ROW = late(r"[\"'\])}]{0,3}[ \t]*[|│][ \t]*([^|│\n]{1,500}?)[ \t]*(?:[|│]|$)", re.MULTILINE)
 
 
 def cell(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
     row = _CELL_ROW.match(text, end)
-    if not row or is_name(row[1]) or not re.search(r"(?:^|\n|[|│])[ \t]*(?:[$\w]{1,20}[\[({][\"']?)?$", text[max(0, start - 200) : start]):
+    if not row or is_name(row[1]) or not _CELL_BEGINS.search(text, max(0, start - 200), start):
         return
     value = row[1]
     if value.isupper() and value.isalpha():

@@ -71,21 +71,20 @@ _KEY_OWNERS = {
 _CIPHER_KEYS = {"decryption", "instrumentation", "validation", "wrapping"}  # of these only what looks random
 _WEAK = {
     "auth", "authenticity", "cookie", "csrf", "hmac", "jsessionid", "jwt", "phpsessid", "salt", "session",
-    "samlassertion", "samlresponse", "sessionid", "sid", "sig",
-    "signature", "ticket", "xsrf",
+    "samlassertion", "samlresponse", "sessionid", "sid", "sig", "signature", "ticket", "xsrf",
 }  # fmt: skip
 # password_file, tokenUrl, secret_name: what is said of a secret is none.
 _ABOUT = {
     "age", "alg", "encryption", "algorithm", "arn", "attempt", "attempts", "budget", "changed", "check", "class",
-    "command", "column", "count",
-    "created", "dir", "directory", "disabled", "enabled", "encoder", "encoding", "endpoint", "engine", "env", "error",
-    "errors", "exp", "expiration", "expired", "expires", "expiry", "field", "file", "filename", "files", "format",
-    "generator", "handler", "hasher", "hashers", "hint", "identity", "identities", "host", "id", "ids", "input", "issued", "issuer", "leeway", "len", "length", "lifetime",
-    "limit", "limits", "manager", "max", "method", "min", "mode", "mount", "name", "names", "namespace", "path",
-    "paths", "per", "plugin", "policy", "port", "prefix", "prompt", "provider", "rate", "ref", "refs", "refresh",
-    "request", "required", "reset", "rotation", "scope", "scopes", "server", "service", "size", "source", "status",
-    "storage", "store", "strength", "ttl", "timeout", "type", "types", "updated", "uri", "url", "usage", "used",
-    "user", "username", "valid", "validation", "validator", "validity", "version", "window",
+    "command", "column", "count", "created", "dir", "directory", "disabled", "enabled", "encoder", "encoding",
+    "endpoint", "engine", "env", "error", "errors", "exp", "expiration", "expired", "expires", "expiry", "field",
+    "file", "filename", "files", "format", "generator", "handler", "hasher", "hashers", "hint", "identity",
+    "identities", "host", "id", "ids", "input", "issued", "issuer", "leeway", "len", "length", "lifetime", "limit",
+    "limits", "manager", "max", "method", "min", "mode", "mount", "name", "names", "namespace", "path", "paths", "per",
+    "plugin", "policy", "port", "prefix", "prompt", "provider", "rate", "ref", "refs", "refresh", "request", "required",
+    "reset", "rotation", "scope", "scopes", "server", "service", "size", "source", "status", "storage", "store",
+    "strength", "ttl", "timeout", "type", "types", "updated", "uri", "url", "usage", "used", "user", "username",
+    "valid", "validation", "validator", "validity", "version", "window",
 }  # fmt: skip
 _COUNTED = {
     "audio", "bos", "cached", "completion", "context", "count", "draft", "end", "eos", "generated", "image", "input",
@@ -107,7 +106,8 @@ FOREIGN = {
 NEEDLES = (
     "pass", "pwd", "pswd", "psk", "pw", "kennwort", "masterauth", "secret", "cred", "mnemonic", "phrase", "token",
     "key",
-    "auth", "cookie", "csrf", "xsrf", "hmac", "jwt", "salt", "samlassertion", "samlresponse", "session", "sid", "sig", "ticket", "pin", "otp",
+    "auth", "cookie", "csrf", "xsrf", "hmac", "jwt", "salt", "session",
+    "samlassertion", "samlresponse", "sid", "sig", "ticket", "pin", "otp",
     "authenticity", "community",
     *(f"{owner}{between}{what}" for what, owners in (("code", _CODE_OWNERS), ("answer", {"security"}))
       for owner in owners for between in ("", "_", "-", " ", ".")),

@@ -140,6 +140,8 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
         number = _NUMBER.match(text, begin)  # "pass: 5 fail: 0"; one that is typed in has four figures at least
         if number and (lowered != "pin" or len(number[0]) < 4):
             return
+    if lowered in ("cookie", "set-cookie") and _COOKIE.match(text, begin):
+        return  # the headers' rule reads it, pair by pair
     if text[start - 1 : start] == "-" and separator == ":" and text.startswith(("env ", "file "), begin):
         return  # -keypass:env NAME
     if (
@@ -185,6 +187,7 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
     )
 
 
+_COOKIE = late(r"[\"']?[^\s=;,\"']{1,200}=[^\s;]")
 _NUMBER = late(r"\d{1,8}(?![\w.-])")
 _LINE_START = late(r"(?:^|\n)[ \t]*(?:-[ \t]+|export[ \t]+|set[ \t]+|[#;][ \t]*)?(?:[\w-]{1,20}[ \t])?$")
 
@@ -197,10 +200,13 @@ def _begins_line(text: str, start: int) -> bool:
 
 # {"name": "DB_PASSWORD", "value": "x"}, value before name, - name: X\n  value: y
 
-_KEYS = r"(?:(?:parameter|variable|secret|env|config|option|setting)[_-]?(?:name|key)|name|key|k|id|field|variable|var|label|param|parameter|attribute|option|setting|property|header|env)"
-_VALUES = r"(?:(?:parameter|variable|secret|env|config|option|setting)[_-]?value|value|val|v|data|content|secret|string|default)"
+_OF = r"(?:(?:parameter|variable|secret|env|config|option|setting)[_-]?)?"
+_KEYS = (
+    rf"(?:{_OF}(?:name|key)|k|id|field|variable|var|label|param|parameter|attribute|option|setting|property|header|env)"
+)
+_VALUES = rf"(?:{_OF}value|val|v|data|content|secret|string|default)"
 _NAMED = late(rf"""(?:^|[^A-Za-z0-9])(?i:{_KEYS}){_QUOTED}?[ \t]?[:=]>?[ \t]*{_QUOTED}?(?:--?)?$|\bvariable "$""")
-_VALUE_KEY = late(rf"""(?<![A-Za-z0-9])(?i:{_VALUES})({_QUOTED})?[ \t]?[:=]>?[ \t]*""")
+_VALUE_KEY = late(rf"""(?<![A-Za-z0-9])(?i:{_VALUES})({_QUOTED})?[ \t]{{0,20}}[:=]>?[ \t]*""")
 _BLOCK_OF_NAME = late(r'"[ \t]*\{')  # variable "password" {
 _SIBLINGS_END = late(r"[{}<>]|\n\s*-[ \t]|\n\s*\n")
 

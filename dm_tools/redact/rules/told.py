@@ -30,9 +30,10 @@ _FROM_TO = late(r"""[ \t]\w{2,10}[ \t]from[ \t](["'`])(.{1,200}?)\1[ \t]to[ \t]\
 _FOR = late(r"[ \t](?:for|of|zur|für|de|pour|para)[ \t][^:=\n]{1,60}?[ \t]?(?:[:：]|=>|->|=)[ \t]+")
 _OWN = late(r"[ \t][\w.-]{1,40}[ \t]=[ \t](\S{6,200})(?=\s|$)")
 _UNQUOTED = late(r"[ \t]\w{2,10}[ \t]from[ \t](\S{4,200})[ \t]to[ \t](\S{4,200})(?=\s|$)")
+_PAIR = late(r"[ \t](?:[a-z]{1,10}[ \t])?[A-Za-z][\w.@-]{0,60}:(?!//)([^\s\"',;:]{4,200})(?=[\s\"',;]|$)")
 _INSTEAD = late(
-    r"[ \t](?:is |was )?(?:not (?:set|configured|provided|given|found|defined)|unset|missing|empty|undefined)\b[^\n]{0,60}?"
-    r"[ \t](?:using|value|generated|to|is|key|secret|token)[ \t:]{1,3}([\w+/=.-]{8,200})(?![^\s.,;)])"
+    r"[ \t](?:is |was )?(?:not (?:set|configured|provided|given|found|defined)|unset|missing|empty|undefined)\b"
+    r"[^\n]{0,60}?[ \t](?:using|value|generated|to|is|key|secret|token)[ \t:]{1,3}([\w+/=.-]{8,200})(?![^\s.,;)])"
 )
 _THEN = late(r"[ \t](?:value[ \t])?([\w!#$%&*+@^~./=-]{4,200}+)(?![\w(:])")
 _ALGORITHM = late(r"(?i:sha|scram|md5|bcrypt|argon|pbkdf|scrypt|v\d|rfc|oauth|utf|x509|id=|id:|len|type|name)")
@@ -68,6 +69,9 @@ def told(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Spa
             match = None
     if match:
         yield from value_at(text, match.end(), kind, name, direct=False, told=True)
+        return
+    if name.lower().startswith("cred") and (pair := _PAIR.match(text, end)) and looks_like_token(pair[1]):
+        yield pair.span(1)
         return
     if kind is Kind.SECRET and name.lower() not in ("key", "keys"):
         return

@@ -69,6 +69,7 @@ _INNER = {
 }
 _BYTES = late(r"\[\d{1,3}(?:,[ ]?\d{1,3}){3,300}\]")
 _MAX_CONTAINER = 1000
+_MAX_OPEN = 400
 
 
 def value_at(
@@ -186,6 +187,8 @@ def _contained(text: str, begin: int, kind: Kind, name: str) -> Iterator[Span]:
     """The secrets of an object or a list behind a name: {"value": "x"}, ["x", "y"], ('user', 'x')."""
     opening = text[begin]
     closing = text.find({"{": "}", "[": "]", "(": ")"}[opening], begin + 1, begin + _MAX_CONTAINER)
+    if closing < 0 and len(text) - begin < _MAX_OPEN:  # what comes line by line ends anywhere
+        closing = len(text)
     if closing < 0:
         return
     many = name.lower().endswith(("passwords", "secrets", "tokens", "keys")) and kind is not Kind.WEAK
