@@ -133,3 +133,16 @@ def _toml(row: Row) -> Iterator[str]:
     for each in fields(Row):
         value = getattr(row, each.name)
         yield f"{each.name} = {json.dumps(value) if isinstance(value, str) else value}\n"
+
+
+def told(row: Row) -> str:
+    """The row as docs/security.md tells it."""
+    figures = (
+        (row.announced_leaked, row.announced),
+        (row.announced_overmasked, row.announced),
+        (row.known_leaked, row.known),
+        (row.known_overmasked, row.known),
+        (row.plain_masked, row.plain),
+    )
+    cells = [f"{part} of {whole} ({100 * part / whole:.1f} %)" for part, whole in figures]
+    return f"| {row.set} | {row.commit}, {row.date} | {' | '.join(cells)} |"

@@ -42,7 +42,8 @@ _HEADER = late(
 )
 # A cookie's name and what is said of it tell why it was not taken; only its value is a secret, unless it is a choice.
 _COOKIE = late(
-    r"(?:^|(?<=[:;,\s\"'\[]))(?!(?i:path|domain|expires|max-age|samesite|version|priority|comment)=)([^\s=;,\"']{1,200})=([^;\s]{1,4000})"
+    r"(?:^|(?<=[:;,\s\"'\[]))(?!(?i:path|domain|expires|max-age|samesite|version|priority|comment)=)([^\s=;,\"']{1,200})="
+    r"[\"']?([^;\s\"']{1,4000})"
 )
 _PLAIN_COOKIE = late(r"[a-zA-Z]{1,5}|\d{1,3}|[a-z]{2}[_-][A-Z]{2}")
 _SCHEME = late(r"(?:bearer|basic|token|apikey|bot|key)[ \t]+", re.IGNORECASE)
