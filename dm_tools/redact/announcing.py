@@ -35,6 +35,7 @@ _PUBLIC = SENTENCE | {
     "replica", "root", "secret", "server", "service", "session", "staging", "system", "test", "user", "users", "warn",
     "warning", "worker", "0000", "1000",
 }  # fmt: skip
+_COUNTED = late(r"(?:^|[_.-])(?:MAX|MIN|NUM|TOTAL|COUNT|LIMIT)(?:[_.-]\w{1,20})?[_.-]?TOKENS?$", re.IGNORECASE)
 _AN_ID = late(r"(?:SECRET|TOKEN)[_.-]?ID$", re.IGNORECASE)  # Vault's: what is random there is the secret
 _BASIC = late(r"[\w.@-]{1,60}:[^\s,:]{4,300}(?:,[\w.@-]{1,60}:[^\s,:]{4,300}){0,100}")
 _BASE64 = late(r"[A-Za-z0-9+/]{22,2000}={0,2}")
@@ -59,7 +60,9 @@ def announces(name: str) -> bool:
     """Whether a variable, a label or an option of this name holds a secret."""
     if name.upper() in ("PWD", "OLDPWD"):
         return False
-    return kind_of(name) not in (None, Kind.WEAK) or (bool(_NAME.search(name)) and not _ABOUT.search(name))
+    return kind_of(name) not in (None, Kind.WEAK) or (
+        bool(_NAME.search(name)) and not _ABOUT.search(name) and not _COUNTED.search(name)
+    )
 
 
 def in_arguments(arguments: list[str], public: Iterable[str] = ()) -> list[str]:
@@ -98,9 +101,9 @@ def _parts(name: str, value: str) -> Iterator[str]:
     if _BASIC.fullmatch(value):
         yield from (each.partition(":")[2] for each in value.split(",")[1:])
         yield value.partition(":")[2].partition(",")[0]
-    pieces = value.split(",")
-    if len(pieces) > 1 and all(looks_random(each.strip()) for each in pieces):
-        yield from (each.strip() for each in pieces)
+    pieces = re.split(r"[,;\s]+", value)
+    if len(pieces) > 1 and all(len(each) >= 8 and is_weak_secret(each) for each in pieces):
+        yield from pieces
     if looks_random(value):
         yield from _same_bytes(value)
 

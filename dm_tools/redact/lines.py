@@ -60,7 +60,9 @@ class Lines:
         own = [(max(first, begin) - begin, last - begin) for first, last in found if last > begin]
         lines = self.before.count("\n")
         goes_on = bool(own) and lines < MAX_OPEN_LINES and self.before[-1:] not in ("", " ")
-        opened = lines < MAX_OPENED_LINES and _is_opened(self.before.partition("\n")[0]) and not _closes(body)
+        head = self.before.partition("\n")[0]
+        deeper = head.endswith(":") and _indent(body) > _indent(head) and bool(body.strip())
+        opened = lines < MAX_OPENED_LINES and (deeper or _is_opened(head)) and not _closes(body)
         if (not body.strip() and lines < 2) or opened or (goes_on and _BLOCK.search(self.before)):
             self.before = whole
         else:
@@ -102,6 +104,10 @@ def _is_opened(line: str) -> bool:
     """Whether a line opens an object or a list behind a name that announces a secret."""
     match = _OPENED.search(line[-140:])
     return match is not None and kind_of(match[1]) not in (None, Kind.WEAK)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 def _closes(line: str) -> bool:

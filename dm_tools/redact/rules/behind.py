@@ -62,7 +62,7 @@ def listed(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[S
 # --password x, -storepass x
 
 _HELP = late(r"(?:^|\n)\s{0,20}(?:-\w,\s)?--?$")  # "  -p, --password   ask for it"
-_OPTION = late(r"""(?:["'],?|,)?[ \t]+(?![-=])""")
+_OPTION = late(r"""(?:["'],?|,)?[ \t]+(?:a\d{1,3}=)?(?![-=])""")
 
 
 def option(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:

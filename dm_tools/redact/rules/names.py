@@ -67,6 +67,7 @@ _KEY_OWNERS = {
     "access", "account", "admin", "aes", "api", "app", "auth", "cookie", "deploy", "encryption", "fernet", "hmac",
     "jwt", "license", "master", "private", "root", "secret", "service", "session", "shared", "signing", "ssh",
     "storage", "subscription", "webhook", "unseal", "recovery", "db", "bot", "pre", "preshared", "user", "client",
+    "network", "wep",
 }  # fmt: skip
 _CIPHER_KEYS = {"decryption", "instrumentation", "validation", "wrapping"}  # of these only what looks random
 _WEAK = {
@@ -123,6 +124,8 @@ def kind_of(name: str) -> Kind | None:
     foreign = FOREIGN.get(name.lower())
     if foreign:
         return foreign
+    if ".key." in name:  # fs.azure.account.key.NAME
+        return kind_of(name.partition(".key.")[0] + ".key")
     words = [word.lower() for word in _WORDS.findall(name)]
     while words and words[-1].isdigit():
         words.pop()

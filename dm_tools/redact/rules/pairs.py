@@ -15,7 +15,7 @@ from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.markup import ATTRIBUTE, TAG_BEGINS, TAGS, attributes, cell, cell_text, element, tagged
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.told import told
-from dm_tools.redact.rules.values import Span, is_harmless
+from dm_tools.redact.rules.values import Span, is_harmless, looks_random
 from dm_tools.redact.rules.words import SENTENCE
 from dm_tools.redact.rules.wrapped import value_at
 
@@ -24,8 +24,8 @@ _NAME_AFTER = late(r"[\w.-]{1,120}")
 _OWNER = late(r"((?i:one-time)|[A-Za-z2]{2,16})[ _-]$")
 _OWNED = {"key", "keys", "token", "phrase", "code", "codes", "answer", "string", "pin"}
 _AFTER_NAME = late(
-    r"[ \t]#?\d{1,2}(?=[ \t]?:)|[ \t]\([^()\n]{1,60}\)(?=[ \t]?:)|[ \t](?:provided|given|is|supplied|value)"
-    r"(?=[ \t]?:[ \t])|[ \t]\[[^\]\n]{0,60}\](?=[ \t]?:)"
+    r"[是为為は](?=[ \t]?[:：])|[ \t]#?\d{1,2}(?=[ \t]?:)|[ \t]\([^()\n]{1,60}\)(?=[ \t]?:)"
+    r"|[ \t](?:provided|given|is|supplied|value)(?=[ \t]?:[ \t])|[ \t]\[[^\]\n]{0,60}\](?=[ \t]?:)"
 )
 
 _QUOTED = r"""(?:\\{0,7}["'`]|&quot;|&#0?3[49];|&#x2[27];)"""
@@ -52,11 +52,25 @@ def pairs(text: str, places: list[int]) -> Iterator[Span]:
             if kind in (None, Kind.WEAK) and owner and name.lower() in _OWNED:
                 kind = kind_of(f"{owner[1]}_{name}")  # "api key: x", "secret access key = x"
             if kind is None:
+                yield from _long_key(text, end) if name.lower() == "key" else ()
                 continue
             for span in _around(text, start, end, name, kind):
                 yield span
                 if span[0] >= end:
                     done = max(done, span[1])
+
+
+_KEY = late(r"""["']?[ \t]?[=:][ \t]?["']?([A-Za-z0-9+/=_-]{24,200})(?=[\s"',;&]|$)""")
+
+
+def _long_key(text: str, end: int) -> Iterator[Span]:
+    """key=x, if it is of capitals, small letters and figures and long: what programs sort by is none of that."""
+    match = _KEY.match(text, end)
+    if match and looks_random(match[1]) and any(map(str.isupper, match[1])) and any(map(str.islower, match[1])):
+        yield match.span(1)
+
+
+_UNSPACED = late("密码|密碼|口令|パスワード|비밀번호")
 
 
 def _names(text: str, begin: int, whole: str) -> Iterator[tuple[str, int, int]]:
@@ -65,6 +79,8 @@ def _names(text: str, begin: int, whole: str) -> Iterator[tuple[str, int, int]]:
     start = begin + len(whole) - len(name)
     name = name.rstrip(".-") if whole.endswith("->") or text[start + len(name) : start + len(name) + 1] == ">" else name
     bare = name.rstrip(".")
+    if not bare.isascii() and (word := _UNSPACED.search(bare)):  # languages that write no blanks
+        start, bare = start + word.start(), word[0]
     if bare:
         yield bare, start, start + len(bare)
 
@@ -72,6 +88,10 @@ def _names(text: str, begin: int, whole: str) -> Iterator[tuple[str, int, int]]:
 def _around(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
     """The secrets that a name announces at its place."""
     before = text[max(0, start - 60) : start]
+    typed = _TYPED.match(text, end) if before[-1:] and before[-1] in _SELECTS else None
+    if typed:
+        yield typed.span(1)
+        return
     if TAG_BEGINS.search(before):
         span = element(text, end, kind)
         if span:
@@ -109,6 +129,15 @@ def _around(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
             return
 
 
+# cy.get('#password').type('x'), page.fill('input[name="password"]', 'x')
+
+_SELECTS = "#.\"'="
+_TYPED = late(
+    r"""[\w-]{0,20}(?:["']?\][ ]?)?["']\)?(?:(?<=[\])]["'])(?:,|\),)[ ]?"""
+    r"""|(?<=\))\.(?:type|fill|sendKeys|send_keys|val|setValue)\()"""
+    r"""["']([^"'\n]{1,200})["']"""
+)
+
 # Secret("x"), Password(Some([1, 2, 3])): what a type of that name prints
 
 _MADE = late(
@@ -121,7 +150,7 @@ _FAULTY = late(r"(?:Invalid|Wrong|Missing|Expired|No|Unknown|Bad|Not|Unexpected|
 
 _PART = late(r"""["'](?:;[^\n\\]{0,100})?(?:\r?\n|\\{1,2}r\\{1,2}n|\\{1,2}n){2,4}(?!--)([^\n\\]{1,500})""")
 _WITH_VALUE = late(
-    r"""[^\n]{0,100}?\b(?:with value:?|value(?=:?[ ]["']))[ \t]*:?[ \t]+["'\[]?([^\s"'\]]{3,200})"""
+    r"""[^\n]{0,100}?\b(?:with value:?|(?i:value)(?=:?[ ]["']))[ \t]*:?[ \t]+["'\[]?([^\s"'\]]{3,200})"""
     r"""|\r?\n[^\n]{0,200}?\binput_value=b?["']([^"'\n]{3,200})["']"""
 )
 
@@ -182,12 +211,19 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
             if not is_harmless(text, begin, stop):
                 yield begin + brace, stop
             return
-    yield from value_at(
+    if kind is Kind.SECRET and not direct and _NO_SUCH.search(text, max(0, start - 20), start):
+        return  # no such secret: payments/stripe
+    for span in value_at(
         text, begin, kind, name, direct, at_line_start=separator[0] not in ":：.-" and _begins_line(text, start)
-    )
+    ):
+        yield span
+        if changed := _CHANGED.match(text, span[1]):  # "x" => "y"
+            yield changed.span(1)
 
 
 _COOKIE = late(r"[\"']?[^\s=;,\"']{1,200}=[^\s;]")
+_NO_SUCH = late(r"(?i:no such|unknown|find|missing)[ ]$")
+_CHANGED = late(r"""["'][ ](?:=>|->)[ ]["']([^"'\n]{1,500})["']""")
 _NUMBER = late(r"\d{1,8}(?![\w.-])")
 _LINE_START = late(r"(?:^|\n)[ \t]*(?:-[ \t]+|export[ \t]+|set[ \t]+|[#;][ \t]*)?(?:[\w-]{1,20}[ \t])?$")
 

@@ -15,7 +15,7 @@ _SEP = r"""["']?,?[ \t]+"""
 # Programs, and the options behind which each of them takes a password. An option that ends in ~ has it attached.
 _PROGRAMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"(?:mysql|mariadb|mycli|xtrabackup|mariabackup|percona)[\w-]*", ("-p~",)),
-    (r"sshpass", ("-p~", "-p")),
+    (r"(?:sshpass|psexec|paexec)", ("-p~", "-p")),
     (r"(?:docker|podman|nerdctl|buildah|skopeo|helm|crane|oras|az|oc|cf|ibmcloud)(?:[ \t]+\w+)?[ \t]+login", ("-p",)),
     (r"(?:redis|valkey|keydb)-(?:cli|benchmark)", ("-a",)),
     (r"mongo(?:sh|dump|restore|export|import|stat|top|d)?", ("-p~", "-p")),
@@ -81,6 +81,9 @@ _PLACES = late(
     r"""|\b(?:rabbitmqctl|ejabberdctl|svnserve)[ \t]+(?:add_user|change_password|authenticate_user|register)"""
     r"""[ \t]+["']?[^\s"']+["']?[ \t]+["']?(?P<b>[^\s"']{2,200})"""
     r"""|\bnet(?:\.exe)?[ \t]+use\b[^\n]{1,200}?/user:\S+[ \t]+(?P<c>[^\s/]\S{2,200})"""
+    r"""|\bnet(?:\.exe)?[ \t]+user[ \t]+[^\s/]{1,64}[ \t]+(?P<q>[^\s/*]\S{3,200})"""
+    r"""|\breg(?:\.exe)?[ \t]+add\b[^\n]{1,300}?/v[ \t]+\w{0,40}(?i:password|passwd|pwd|secret|token|apikey)[ \t]"""
+    r"""[^\n]{0,80}?/d[ \t]+["']?(?P<r>[^\s"']{3,200})"""
     r"""|\bvault[ \t]+login[ \t]+(?!-)(?P<d>[^\s=]{4,300})(?=\s|$)"""
     r"""|\b(?:echo|printf)[ \t]+(?:-n[ \t]+|'%s'[ \t]+)?["']?(?P<e>[^\s"'|:]{3,300})["']?[ \t]*\|[^\n|"""
     r"""]{0,100}(?:--password-stdin|--stdin|sudo[ \t]+-S|kinit\b|smbpasswd|passwd\b|cryptsetup)"""
@@ -99,10 +102,10 @@ _PLACES = late(
 
 
 PLACE_NEEDLES = (
-    "htpasswd", "rabbitmqctl", "ejabberdctl", " use ", "vault login", "--password-stdin", "--stdin", "sudo -s",
-    "chpasswd", "cryptsetup", "convertto-securestring", "schtasks", "wmic", "msdeploy", "mc alias", "mc config",
-    "addauth", "conn ", "connect ", "| kinit", "|kinit", "smbpasswd", "| passwd", "|passwd", "pass:",
-    "-password-command", "lftp", "wpa_passphrase", "sqlplus",
+    "htpasswd", "net user", "net.exe user", "reg add", "reg.exe add", "rabbitmqctl", "ejabberdctl", " use ",
+    "vault login", "--password-stdin", "--stdin", "sudo -s", "chpasswd", "cryptsetup", "convertto-securestring",
+    "schtasks", "wmic", "msdeploy", "mc alias", "mc config", "addauth", "conn ", "connect ", "| kinit", "|kinit",
+    "smbpasswd", "| passwd", "|passwd", "pass:", "-password-command", "lftp", "wpa_passphrase", "sqlplus",
 )  # fmt: skip
 
 

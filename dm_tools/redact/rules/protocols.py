@@ -19,7 +19,8 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     (  # Redis: AUTH [user] password, as a line of its own or as MONITOR prints it
         ("auth",),
         late(
-            rf"""(?:(?i:(?<=")auth2?"|(?:^|\n)auth)|\bAUTH2?)[ \t]+(?!{_MECHANISMS}(?![\w-]))"""
+            rf"""(?:(?i:(?<=")auth2?"|(?:^|\n)auth|(?<=")auth(?=[ ][^"\n]{{1,300}}\\r\\n))|\bAUTH2?)"""
+            rf"""[ \t]+(?!{_MECHANISMS}(?![\w-]))"""
             r"""(?:(?P<user>"[^"\n]{1,100}"|[\w.@-]{1,100})[ \t]+)??(?P<a>"[^"\n]{1,300}"|[^\s"']{4,300})"""
             r"""(?=["'`)\\]|[ \t]*(?:$|\n|"?SETNAME|"?KEYS))"""
         ),
@@ -125,6 +126,21 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         ("loginmodule",),
         late(r"""\buser_[\w-]{1,60}=\\?["'](?P<a>[^"'\\\n]{1,300})"""),
         'PlainLoginModule required user_bob="abc12345";',
+    ),
+    (
+        ("command: /",),
+        late(r"command: /(?:login|l|register|reg)[ ]+(?P<a>\S{4,100})"),
+        "issued server command: /login abc12",
+    ),
+    (
+        ("at+cwjap",),
+        late(r"""AT\+CWJAP\w{0,4}=\\?"[^"\n]{1,64}",\\?"(?P<a>[^"\\\n]{4,100})"""),
+        'AT+CWJAP="Home","abc12345"',
+    ),
+    (  # Postfix's sasl_passwd
+        ("]:25 ", "]:465 ", "]:587 "),
+        late(r"\]:(?:25|465|587)[ \t]+[^\s:]{1,100}:(?P<a>\S{4,200})"),
+        "[smtp.example.org]:587 bob:abc12345",
     ),
     (("wifi:",), late(r"\bWIFI:[^\n]{0,200}?\bP:(?P<a>[^;\n]{4,100});"), "WIFI:S:Home;T:WPA;P:abc12345;;"),
     (("clear-text=",), late(r"""\bclear-text=\\?["'](?P<a>[^"'\\\n]{1,300})"""), 'clear-text="abc12345"'),

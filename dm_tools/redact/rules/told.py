@@ -19,7 +19,8 @@ from dm_tools.redact.rules.wrapped import value_at
 # password for user admin is x; the key x; password changed from 'x' to 'y'
 
 _IS = late(
-    r"(?:[ \t](?:for|of|to)[ \t][^:=\n]{1,60}?)?[ \t](?:is|was|are|will be)(?:[ \t](?:now|set|changed|reset)"
+    r"(?:[是为為は][ \t]?)|(?:[ \t](?:for|of|to|de|del|für|von|pour|para|di|van)[ \t][^:=\n]{1,60}?)?"
+    r"[ \t](?:is|was|are|will be|es|est|ist|lautet|é|è|är|jest)(?:[ \t](?:now|set|changed|reset)"
     r")?(?:[ \t]to)?[ \t]?:?[ \t]+(?:<\w+>)?"
 )
 _TO = late(
@@ -30,6 +31,10 @@ _FROM_TO = late(r"""[ \t]\w{2,10}[ \t]from[ \t](["'`])(.{1,200}?)\1[ \t]to[ \t]\
 _FOR = late(r"[ \t](?:for|of|zur|für|de|pour|para)[ \t][^:=\n]{1,60}?[ \t]?(?:[:：]|=>|->|=)[ \t]+")
 _OWN = late(r"[ \t][\w.-]{1,40}[ \t]=[ \t](\S{6,200})(?=\s|$)")
 _UNQUOTED = late(r"[ \t]\w{2,10}[ \t]from[ \t](\S{4,200})[ \t]to[ \t](\S{4,200})(?=\s|$)")
+_AS = late(
+    r"\b(?:with|using|uses|use|entered)[ \t]+[\"']?([^\s\"']{4,200})[\"']?"
+    r"[ \t]+as[ \t]+(?:(?:the|a|its|my|their)[ \t]+)?$"
+)
 _PAIR = late(r"[ \t](?:[a-z]{1,10}[ \t])?[A-Za-z][\w.@-]{0,60}:(?!//)([^\s\"',;:]{4,200})(?=[\s\"',;]|$)")
 _INSTEAD = late(
     r"[ \t](?:is |was )?(?:not (?:set|configured|provided|given|found|defined)|unset|missing|empty|undefined)\b"
@@ -54,6 +59,10 @@ def told(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Spa
     instead = _INSTEAD.match(text, end)
     if instead and is_weak_secret(instead[1].rstrip(".")) and not is_harmless(text, *instead.span(1)):
         yield instead.start(1), instead.start(1) + len(instead[1].rstrip("."))
+        return
+    given = _AS.search(text, max(0, start - 240), start)
+    if given and looks_like_token(given[1]) and not is_harmless(text, *given.span(1)):
+        yield given.span(1)
         return
     own = _OWN.match(text, end) if kind is Kind.PASSWORD else None
     if own and is_weak_secret(own[1]):  # PASSWORD elastic = x

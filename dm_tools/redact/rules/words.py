@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 NOTHING = {
-    "", "null", "none", "same-origin", "nil", "undefined", "unset", "empty", "true", "false", "yes", "no", "redacted",
-    "hidden", "masked", "filtered", "removed", "omitted", "str", "string", "bytes", "text", "varchar", "secretstr",
-    "optional", "any", "object", "nan", "n/a", "missing", "invalid", "expired", "required", "incorrect", "unknown",
-    "wrong", "revoked", "denied", "mismatch", "failed", "ok", "integer", "boolean", "blob", "password", "passwd",
-    "secret", "token", "passphrase", "credentials", "api_key", "apikey", "default", "disabled", "enabled", "basic",
-    "bearer", "plain", "login",
+    "", "null", "none", "same-origin", "omit", "nil", "undefined", "unset", "empty", "true", "false", "yes", "no",
+    "redacted", "hidden", "masked", "filtered", "removed", "omitted", "str", "string", "bytes", "text", "varchar",
+    "secretstr", "optional", "any", "object", "nan", "n/a", "missing", "invalid", "expired", "required", "incorrect",
+    "unknown", "wrong", "revoked", "denied", "mismatch", "failed", "ok", "integer", "boolean", "blob", "password",
+    "passwd", "secret", "token", "passphrase", "credentials", "api_key", "apikey", "default", "disabled", "enabled",
+    "basic", "bearer", "plain", "login",
 }  # fmt: skip
 # Words with which a sentence goes on behind "password:" or "token": it tells of the secret and does not hold it.
 SENTENCE = NOTHING | {

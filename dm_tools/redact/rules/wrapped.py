@@ -28,7 +28,7 @@ _WRAPPED = late(
     r"""String|Vec<u8>)"""
     r"""(?:\(\d{1,6}\)|\[\])?[ \t\n]{0,8}=?[ \t]?(?=["'\\]|<<))|"""
     r"""\s{0,40}string\(\d{1,6}\)\s(?=")|\[\](?:string|byte)\{(?=")|\(string\)[ ](?:\(len=\d{1,6}\)[ ])?(?=")|"""
-    r"""(?:Some|Just)[ ](?=["'])|\(ConvertTo-SecureString[ ](?:-String[ ])?(?=["'])|"""
+    r"""(?:Some|Just|0x[0-9a-f]{1,16})[ ](?=["'])|\(ConvertTo-SecureString[ ](?:-String[ ])?(?=["'])|"""
     r"""(?!(?i:[\w.:]*(?:get|env|read|load|fetch|find|lookup|open|file|input|prompt|raise|error|config|request|param|print"""
     r"""|log|format|exception|valid|requir)\w*)\()(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\(\s{0,40}(?=[brN]?\\{0,7}["']|"""
     r"""Some\()){1,3}"""
@@ -95,7 +95,7 @@ def value_at(
         return
     if first and first in "\r\n":
         if not direct:
-            yield from _below(text, begin, kind)
+            yield from _below(text, begin, kind) if not _MAPPING.match(text, begin) else _default(text, begin, kind)
         return
     if first and first in "{[(" and not PLACEHOLDER.match(text, begin):
         found = list(_contained(text, begin, kind, name))
@@ -183,6 +183,22 @@ def _below(text: str, begin: int, kind: Kind) -> Iterator[Span]:
         yield at, at + len(value)
 
 
+# DBPassword:
+#   Type: String
+#   Default: x
+_MAPPING = late(r"\r?\n([ \t]+)[A-Za-z]\w{0,40}:(?:[ \t]|\r?\n)")
+_DEFAULT = late(r"\n([ \t]+)(?i:default|value|plaintext|data|current)[ \t]?:[ \t]+(?=\S)")
+
+
+def _default(text: str, begin: int, kind: Kind) -> Iterator[Span]:
+    """The value of a mapping that stands below a name."""
+    first = _MAPPING.match(text, begin)
+    for match in _DEFAULT.finditer(text, begin, begin + _MAX_OPEN):
+        if first and match[1] == first[1] and "\n\n" not in text[begin : match.start()]:
+            yield from value_at(text, match.end(), kind, "", direct=False)
+        return
+
+
 def _contained(text: str, begin: int, kind: Kind, name: str) -> Iterator[Span]:
     """The secrets of an object or a list behind a name: {"value": "x"}, ["x", "y"], ('user', 'x')."""
     opening = text[begin]
@@ -200,12 +216,16 @@ def _contained(text: str, begin: int, kind: Kind, name: str) -> Iterator[Span]:
     if opening == "[" and kind in (Kind.PASSWORD, Kind.SECRET) and _BYTES.match(text, begin):
         yield begin + 1, closing
         return
+    if opening == "[" and text[closing + 1 : closing + 2] == ":":  # [smtp.example.org]:587
+        return
     for item in items:
         key, value = item[1], item[3] if item[2] else item[4]
         span = item.span(3 if item[2] else 4)
         if not value or is_harmless(text, *span) or value.partition(" ")[0].lower().rstrip(".,:;") in SENTENCE:
             continue
         if opening == "{" and not (key and (many or key.lower() in _INNER)):
+            continue
+        if opening == "[" and key and key.lower() not in _INNER:
             continue
         if opening == "[" and (
             (not item[2] and not looks_like_token(value)) or (" " in value and kind is not Kind.PASSWORD)
