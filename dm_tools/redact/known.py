@@ -301,11 +301,8 @@ _DECODERS: tuple[tuple[str, re.Pattern[str], Callable[[str], tuple[str, list[int
         _escape,
     ),
     ("&", late(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});"), _entity),
-    (
-        ", ",
-        late(r"(?:0[xX][0-9a-fA-F]{2},[ ]){3,2000}0[xX][0-9a-fA-F]{2}|(?:[1-9]\d{1,2},[ ]){3,2000}[1-9]\d{1,2}"),
-        _numbers,
-    ),
+    ("0x", late(r"(?:0[xX][0-9a-fA-F]{2},[ ]?){3,2000}0[xX][0-9a-fA-F]{2}"), _numbers),
+    ("[", late(r"\[[1-9]\d{1,2}(?:,[ ]?[1-9]\d{1,2}){3,2000}"), _numbers),
     ("=3D", late(r"(?:=[0-9A-F]{2})+"), _printable),
     ("''", late(r"''"), _quote),
     ('""', late(r'""'), _quote),

@@ -82,6 +82,7 @@ _OPEN = late(
 _OPENED = late(r"([\w.-]{1,100})[\"']{0,2}\s{0,2}(?:[:=]>?\s{0,2}[A-Za-z]{0,20}|[A-Za-z]{1,20})?[({\[]$")
 _BARE = late(r"\s*[A-Za-z_][\w.]{3,60}")
 _BEGINNINGS = ("name", "key", "propert", "variab", "setting", "option", "paramet", "content-disp")
+_FIRST = frozenset(" -\"'nkpvsocNKPVSOC")
 
 
 def _is_open(line: str) -> bool:
@@ -91,11 +92,11 @@ def _is_open(line: str) -> bool:
     last = line[-1]
     if last in "({[":
         return _is_opened(line)
-    if " " not in line.strip() and last.isalnum() and _BARE.fullmatch(line):
+    if last.isalnum() and len(line) < 64 and " " not in line.strip() and _BARE.fullmatch(line):
         return kind_of(line.strip()) not in (None, Kind.WEAK)
     return (
         last in ":|>- \t："
-        or line.lstrip(" -\"'").lower().startswith(_BEGINNINGS)
+        or (line[0] in _FIRST and line[:40].lstrip(" -\"'").lower().startswith(_BEGINNINGS))
         or ("334 " in line and len(line) < 80)
     ) and _OPEN.search(line) is not None
 

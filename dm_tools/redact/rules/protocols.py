@@ -142,6 +142,11 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         late(r"\]:(?:25|465|587)[ \t]+[^\s:]{1,100}:(?P<a>\S{4,200})"),
         "[smtp.example.org]:587 bob:abc12345",
     ),
+    (  # Oracle's SQL*Plus
+        ("connect ", "conn "),
+        late(r"""\b(?i:conn(?:ect)?)[ \t]+[A-Za-z][\w.$#]{1,30}/(?P<a>[^\s@/"']{2,100})@\w"""),
+        "CONNECT scott/abc12345@orcl",
+    ),
     (("wifi:",), late(r"\bWIFI:[^\n]{0,200}?\bP:(?P<a>[^;\n]{4,100});"), "WIFI:S:Home;T:WPA;P:abc12345;;"),
     (("clear-text=",), late(r"""\bclear-text=\\?["'](?P<a>[^"'\\\n]{1,300})"""), 'clear-text="abc12345"'),
     (  # TURN, and others that write the user's name and password as one
