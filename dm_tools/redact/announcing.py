@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from dm_tools.redact import rules
 from dm_tools.redact.known import SHORTEST, percent_decoded
@@ -139,10 +140,13 @@ def _in_json(value: str, name: str = "") -> Iterator[str]:
         given = json.loads(value)
     except (ValueError, RecursionError):
         return
-    pairs = given.items() if isinstance(given, dict) else [(name, each) for each in given]
-    for key, each in pairs:
-        if isinstance(each, dict | list):
-            yield from _in_json(json.dumps(each, ensure_ascii=False), key)
+    waiting: list[tuple[str, Any]] = [(name, given)]
+    while waiting:
+        key, each = waiting.pop()
+        if isinstance(each, dict):
+            waiting += each.items()
+        elif isinstance(each, list):
+            waiting += [(key, item) for item in each]
         elif isinstance(each, str) and announces(key):
             yield from _parts(key, each)
             yield from (line for line in each.splitlines() if looks_random(line))

@@ -63,7 +63,9 @@ class Lines:
         head = self.before.partition("\n")[0]
         deeper = head.endswith(":") and _indent(body) > _indent(head) and bool(body.strip())
         opened = lines < MAX_OPENED_LINES and (deeper or _is_opened(head)) and not _closes(body)
-        if (not body.strip() and lines < 2) or opened or (goes_on and _BLOCK.search(self.before)):
+        if len(whole) > MAX_OPEN_TEXT:
+            self.before = ""
+        elif (not body.strip() and lines < 2) or opened or (goes_on and _BLOCK.search(self.before)):
             self.before = whole
         else:
             self.before = body if _is_open(body) else ""
@@ -71,6 +73,7 @@ class Lines:
 
 
 MAX_OPEN_LINES = 100  # of a block of YAML
+MAX_OPEN_TEXT = 20_000  # characters
 MAX_OPENED_LINES = 8  # of an object behind a name
 _BLOCK = late(r"^[^\n]{0,200}[:=][ \t]*[|>][+-]?\d?[ \t]*(?:\n|$)")
 _KEYS = r"(?i:name|key|property|variable|setting|option|parameter)"

@@ -118,8 +118,8 @@ def _around(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
     if assignment:
         yield from _assigned(text, start, end, assignment, name, kind)
         return
-    made = _MADE.match(text, end) if text[start].isupper() and not _FAULTY.match(name) else None
-    if made:
+    made = _MADE.match(text, end) if _TYPE.fullmatch(name) and not _FAULTY.match(name) else None
+    if made and not is_harmless(text, *made.span(made.lastindex or 0)):
         yield made.span(made.lastindex or 0)
         return
     for read in (listed, tagged, cell, option, spaced, told):
@@ -144,7 +144,12 @@ _MADE = late(
     r"""\((?:Some\()?(?:b?"([^\s"]{4,500})"\)|\[(\d{1,3}(?:,[ ]?\d{1,3}){3,200})\]"""
     r"""|(?=[^\s()]{0,60}\d)([A-Za-z0-9+/=_-]{12,500})\))"""
 )
-_FAULTY = late(r"(?:Invalid|Wrong|Missing|Expired|No|Unknown|Bad|Not|Unexpected|Malformed|Incorrect)[A-Z]")
+_TYPE = late(r"[A-Z][A-Za-z0-9]{2,60}")
+# A fault of one, or what is done with one: InvalidToken("expired"), LoadPrivateKey("site.key").
+_FAULTY = late(
+    r"(?:Invalid|Wrong|Missing|Expired|No|Unknown|Bad|Not|Unexpected|Malformed|Incorrect|Get|Load|Read|Use|Find|Parse"
+    r"|Check|Verify|Open|Fetch|Decode)[A-Z]"
+)
 
 # name="password"\r\n\r\nx in a form of several parts; key 'password' ... with value x
 
