@@ -101,7 +101,7 @@ def cell_text(text: str, begin: int, kind: Kind, strict: bool) -> Span | None:
 # | DB_PASSWORD | x |
 
 _CELL_BEGINS = late(r"(?:^|\n|[|│])[ \t]*(?:[$\w]{1,20}[\[({][\"']?)?$")
-_CELL_ROW = late(r"[\"'\])}]{0,3}[ \t]*[|│][ \t]*([^|│\n]{1,500}?)[ \t]*(?:[|│]|$)", re.MULTILINE)
+_CELL_ROW = late(r"(?:[\"'][\])}]{1,2})?[ \t]*[|│][ \t]*([^|│\n]{1,500}?)[ \t]*(?:[|│]|$)", re.MULTILINE)
 
 
 def cell(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
