@@ -80,7 +80,7 @@ def headers(text: str, lowered: str) -> Iterator[Span]:
         if not value or (first in SENTENCE and not _SCHEME.match(value)) or is_harmless(text, begin, end):
             continue
         if "cookie" in name:
-            for pair in _COOKIE.finditer(text, begin, end):
+            for pair in _COOKIE.finditer(text, begin, end) if "=" in value else ():
                 if not _PLAIN_COOKIE.fullmatch(pair[2]) and not is_harmless(text, *pair.span(2)):
                     yield pair.span(2)
                 done = end
