@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "llm": {"tools"} | JUDGEMENT | FOUNDATION,
     "show": {"store"} | JUDGEMENT | FOUNDATION,
     "store": JUDGEMENT | FOUNDATION,
+    "serve": {"store"} | FOUNDATION,
     "tools": {"collect", "engine"} | JUDGEMENT | FOUNDATION,
     # what judges, and the engine
     "diagnose": {"evidence", "patterns", "records", "redact", "text"},

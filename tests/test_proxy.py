@@ -11,20 +11,16 @@ import itertools
 import json
 import os
 import socket
-import socketserver
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, Box, Run, records
+from tests import dockerproxy
+from tests.conftest import ROOT, Box, Proxy, Run, records
 
-CONFIGS = ROOT / "configs/docker-proxy"
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 LISTS = [ROOT / "tests/data/engine-api" / f"{version}.txt" for version in ("1.41", "1.56")]
 CALLS = sorted({tuple(line.split(" ", 1)) for path in LISTS for line in path.read_text().splitlines()})
@@ -54,33 +50,6 @@ ACTS = {
 MAKES = {("POST", "/containers/create"), ("POST", "/containers/{id}/rename")}
 
 
-class Witness(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """Hears what the proxy lets through, and answers 200."""
-
-    def __init__(self, path: Path) -> None:
-        self.heard: list[tuple[str, str]] = []
-        super().__init__(str(path), _Answer)
-
-    def handle_error(self, *_: Any) -> None:
-        """The proxy may hang up."""
-
-
-class _Answer(BaseHTTPRequestHandler):
-    def __getattr__(self, name: str) -> Callable[[], None]:
-        if name.startswith("do_"):
-            return self._any
-        raise AttributeError(name)
-
-    def _any(self) -> None:
-        self.server.heard.append((self.command, self.path))  # type: ignore[attr-defined]
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 class UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
@@ -94,43 +63,11 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-Proxy = Callable[..., Path]
-
-
 @pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[Proxy]:
-    """Start the proxy of a configuration before an engine's socket; returns its own socket."""
-    with contextlib.ExitStack() as running:
-
-        def start(config: str, engine: Path | str, **variables: str) -> Path:
-            own = tmp_path / f"{config}-{len(variables)}.sock"
-            process = subprocess.Popen(
-                ["/usr/sbin/haproxy", "-db", "-f", CONFIGS / f"{config}.cfg"],
-                env=os.environ | {"DM_PROXY_BIND": f"unix@{own}", "DM_PROXY_ENGINE": f"unix@{engine}"} | variables,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            running.callback(process.communicate, timeout=10)
-            running.callback(process.terminate)
-            deadline = time.monotonic() + 10
-            while not own.exists():
-                assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
-                time.sleep(0.02)
-            return own
-
-        yield start
-
-
-@pytest.fixture
-def witness(tmp_path: Path) -> Iterator[Witness]:
-    """A witness on a unix socket."""
-    with Witness(tmp_path / "witness.sock") as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def witness(tmp_path: Path) -> Iterator[dockerproxy.Witness]:
+    """What the proxy lets through is heard at `witness.sock`."""
+    with dockerproxy.witness(tmp_path / "witness.sock") as heard:
+        yield heard
 
 
 def filled(path: str) -> str:
@@ -138,7 +75,7 @@ def filled(path: str) -> str:
     return path.replace("{id}", "shop-web_1.2").replace("{name}", "library/nginx:1.27")
 
 
-def test_every_call_of_the_engines_api(proxy: Proxy, witness: Witness, tmp_path: Path) -> None:
+def test_every_call_of_the_engines_api(proxy: Proxy, witness: dockerproxy.Witness, tmp_path: Path) -> None:
     ways = {
         ("haproxy", ""): LOOKS,
         ("haproxy-execute", ""): LOOKS | ACTS,
@@ -147,7 +84,7 @@ def test_every_call_of_the_engines_api(proxy: Proxy, witness: Witness, tmp_path:
     assert len(PATHS) > 90 and len(CALLS) >= 108
     for (config, recreate), expected in ways.items():
         variables = {"DM_PROXY_RECREATE": recreate} if recreate else {}
-        own = proxy(config, tmp_path / "witness.sock", **variables)
+        own = proxy(tmp_path / "witness.sock", config, **variables)
         passed = set()
         with contextlib.closing(UnixConnection(own)) as connection:
             for method, path, version in itertools.product(METHODS, PATHS, ("", "/v1.41", "/v1.56")):
@@ -193,8 +130,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("config", ["haproxy", "haproxy-execute"])
-def test_tricks_with_paths_and_methods(config: str, proxy: Proxy, witness: Witness, tmp_path: Path) -> None:
-    own = proxy(config, tmp_path / "witness.sock", DM_PROXY_RECREATE="yes")
+def test_tricks_with_paths_and_methods(config: str, proxy: Proxy, witness: dockerproxy.Witness, tmp_path: Path) -> None:
+    own = proxy(tmp_path / "witness.sock", config, DM_PROXY_RECREATE="yes")
     lines = [f"GET {path} HTTP/1.1\r\n" for path in REFUSED]
     lines += [f"{method} /containers/json HTTP/1.1\r\n" for method in ("get", "GETX", "TRACE", "CONNECT", "PROPFIND")]
     lines += [f"DELETE /containers/x{query} HTTP/1.1\r\n" for query in ("", "?v=1", "?v=true&force=false", "?force=1")]
@@ -227,7 +164,8 @@ def asked(own: Path, head: str) -> bytes:
 def test_all_that_looks_works_through_it(run: Run, box: Box, shop: dict[str, str], proxy: Proxy) -> None:
     labels = {"com.docker.compose.project": "dmproxy", "com.docker.compose.service": "web"}
     container = box("proxy-web", "sh", "-c", "echo ready; sleep 100", labels=labels)
-    own = proxy("haproxy", shop["DOCKER_HOST"].removeprefix("unix://"))
+    engine = shop["DOCKER_HOST"].removeprefix("unix://")
+    own = proxy(engine)
     behind = shop | {"DOCKER_HOST": f"unix://{own}", "COMPOSE_PROJECT_NAME": "dmproxy"}
     done = run("dm-services --discover | dm-probe | dm-inspect | dm-logs | dm-stats | dm-analyze", **behind)
     assert (done.returncode, done.stderr) == (0, "")
@@ -254,12 +192,12 @@ def test_all_that_looks_works_through_it(run: Run, box: Box, shop: dict[str, str
     refused = run("dm-execute", json.dumps(approval), **behind)
     (execution,) = (each["execution"] for each in records(refused.stdout))
     assert execution["status"] == "failed" and "is not allowed" in execution["reason"], refused.stderr
-    acting = behind | {"DOCKER_HOST": f"unix://{proxy('haproxy-execute', shop['DOCKER_HOST'].removeprefix('unix://'))}"}
+    acting = behind | {"DOCKER_HOST": f"unix://{proxy(engine, 'haproxy-execute')}"}
     done = run("dm-execute", json.dumps(approval), **acting)
     assert [each["execution"]["status"] for each in records(done.stdout)] == ["done"], done.stdout
 
 
-def test_the_session_starts_one(run: Run, witness: Witness, tmp_path: Path) -> None:
+def test_the_session_starts_one(run: Run, witness: dockerproxy.Witness, tmp_path: Path) -> None:
     own = tmp_path / "made/by it/docker.sock"
     command = [str(ROOT / "scripts/supervisor-session.sh"), "proxy", "--bind", f"unix://{own}"]
     variables = os.environ | {"DOCKER_HOST": f"unix://{tmp_path}/witness.sock"}
