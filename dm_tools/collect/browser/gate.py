@@ -90,14 +90,15 @@ class Gate:
         request, frame = event["request"], event.get("frameId")
         method, url = request["method"], request["url"]
         guest = next((each for each in self.guests if each.frame == frame), None)
+        leaves = guest is not None and event["resourceType"] == "Document"
         if method not in reach.SAFE:
             if any(each.may_send(method, url, request["headers"], frame) for each in self.guests):
                 return None
             for each in [guest] if guest else self.guests:  # of a frame within: it may be any page's
                 each.refuse(method, url, elsewhere(method, url))
-            return "BlockedByClient"
-        if guest is not None and event["resourceType"] == "Document":
-            # Aborted, not blocked: then the tab keeps the page that it shows.
+            # A tab whose going away is aborted, not blocked, keeps the page that it shows.
+            return "Aborted" if leaves else "BlockedByClient"
+        if guest is not None and leaves:
             return None if await self._may_go(guest, method, url) else "Aborted"
         return None
 
