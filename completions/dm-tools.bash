@@ -21,6 +21,7 @@ _dm_tools() {
     dm-services) words='--discover --docker-host --help --manifest --timeout --version' ;;
     dm-show) words='--cost --help --overview --version --why' ;;
     dm-stats) words='--help --jobs --keep-order --on-bad --timeout --version --when' ;;
+    dm-tool) words='--help --inventory --json --list --tools --version' ;;
     dm-undo) words='--help --plan --proofs-dir --version' ;;
     dm-verify) words='--before --executed --fail-on --help --on-bad --version' ;;
     supervisor-session.sh) words='diagnose diagnose-enhanced report review demo test help --discover' ;;
@@ -28,4 +29,4 @@ _dm_tools() {
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))
 }
-complete -o default -F _dm_tools dm-analyze dm-brief dm-condense dm-execute dm-inspect dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-services dm-show dm-stats dm-undo dm-verify supervisor-session.sh
+complete -o default -F _dm_tools dm-analyze dm-brief dm-condense dm-execute dm-inspect dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-services dm-show dm-stats dm-tool dm-undo dm-verify supervisor-session.sh

@@ -23,6 +23,7 @@ AT_HOME: dict[str, str | tuple[str, ...]] = {
     "cryptography": "collect/http.py",
     "docker": "engine/",
     "dotenv": "pipe/settings.py",
+    "fastjsonschema": "tools/schema.py",
     "httpx": "collect/http.py",
     "httpx2": "llm/transport.py",
     "jinja2": "show/html/page.py",

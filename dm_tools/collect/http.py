@@ -99,12 +99,14 @@ class Target:
 @dataclass(frozen=True)
 class Manner:
     """How a target is asked. `verify` false: any certificate will do. `handshake_seconds`: what connecting may take of
-    the whole time. `greeting_seconds`: how long a server that is only connected to may take to speak first.
+    the whole time. `greeting_seconds`: how long a server that is only connected to may take to speak first. `headers`:
+    sent beside our own, which they may replace.
     """
 
     verify: bool = True
     handshake_seconds: float | None = None
     greeting_seconds: float = 0.2
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @functools.cache
@@ -223,7 +225,7 @@ async def _http(target: Target, check: Check, manner: Manner) -> None:
         verify=_trusting(manner.verify), trust_env=False, timeout=timeout, follow_redirects=False
     ) as client:
         for _ in range(MAX_REDIRECTS + 1):
-            location, peer = await _get(client, target, url, check, peer)
+            location, peer = await _get(client, target, url, check, manner, peer)
             onward = urljoin(url, location) if location else None
             # A redirect to somewhere else (a login portal) is an answer; we ask nobody we were not told to ask.
             place = reach.origin(onward) if onward else None
@@ -243,7 +245,7 @@ async def _http(target: Target, check: Check, manner: Manner) -> None:
 
 
 async def _get(
-    client: httpx.AsyncClient, target: Target, url: str, check: Check, peer: tuple[str, int] | None
+    client: httpx.AsyncClient, target: Target, url: str, check: Check, manner: Manner, peer: tuple[str, int] | None
 ) -> tuple[str | None, tuple[str, int] | None]:
     """One GET, of `peer` if there was an answer before; fills the check in, returns where a redirect leads and who
     answered."""
@@ -267,6 +269,8 @@ async def _get(
         "Accept-Encoding": "identity",
         "Connection": "close",
     }
+    replaced = {name.lower() for name, _ in manner.headers}
+    headers = {name: value for name, value in headers.items() if name.lower() not in replaced} | dict(manner.headers)
     if parts.username is not None:
         import httpx
 

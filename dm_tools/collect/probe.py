@@ -18,8 +18,9 @@ EXCERPT_CHARACTERS = 400
 Record = dict[str, Any]
 
 
-def probe(record: Record, engines: Engines, timeout: float) -> Record:
-    """The record with its `probe` section; a URL that cannot be asked from here becomes an entry in `errors`."""
+def probe(record: Record, engines: Engines, timeout: float, manner: http.Manner | None = None) -> Record:
+    """The record with its `probe` section; a URL that cannot be asked from here becomes an entry in `errors`.
+    `manner`: how the URLs that were configured are asked."""
     urls = targets.urls(record)
     if not urls:
         return _container(record, engines)
@@ -33,7 +34,7 @@ def probe(record: Record, engines: Engines, timeout: float) -> Record:
             record = records.with_error(record, "probe", problem.code, problem.message)
         else:
             found = known.get(url)
-            asked.append(spoken.ask(target, found, timeout) if found else http.check(target, timeout))
+            asked.append(spoken.ask(target, found, timeout) if found else http.check(target, timeout, manner))
     record = targets.without_secrets(record, redactor)
     checks = http.run(asked)
     if known:
