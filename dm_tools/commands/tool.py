@@ -70,31 +70,26 @@ def cli(
     if name is None:
         raise click.UsageError("which tool? --list tells the names")
     given = _given(arguments, reads=name in tools and bool(tools[name].properties))
+    problem, output, known = None, None, list[stream.Record]()
     try:
         if name in tools:
             registry.check(tools[name], given)
-        known: list[stream.Record] = []
         if inventory is not None:
-            with inventory.open("rb") as lines:
-                known = list(stream.read(lines, "fail"))
+            known = list(stream.read(inventory.open("rb"), "fail"))
         elif name in tools and tools[name].of_stack:
             known = services.known(Engine(None, registry.TIMEOUT))
-        output, problem = (
-            registry.Toolbox({each["service"]: each for each in known}, tools=tools).answer(name, given),
-            None,
-        )
+        output = registry.Toolbox({each["service"]: each for each in known}, tools=tools).answer(name, given)
     except OSError as failure:
         raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(inventory)!r}: {failure.strerror}") from None
     except services.ManifestError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
-    except (records.Problem, services.NothingFoundError) as failure:
-        code = failure.code if isinstance(failure, records.Problem) else "nothing_found"
-        output, problem = None, {"code": code, "message": str(failure)}
+    except services.NothingFoundError as nothing:
+        raise exits.Stop(exits.ERRORS, str(nothing)) from None
+    except records.Problem as failure:
+        problem = {"code": failure.code, "message": failure.message}
     writer.write(stream.dumps({"tool": name, "output": output, "error": problem}), flush=True)
-    if problem and problem["code"] in ("unknown_tool", "bad_arguments"):
-        return exits.USAGE
-    unreachable = problem is not None and problem["code"] == "docker_unreachable"
-    return exits.UNREACHABLE if unreachable else exits.ERRORS if problem else exits.DONE
+    statuses = {"unknown_tool": exits.USAGE, "bad_arguments": exits.USAGE, "docker_unreachable": exits.UNREACHABLE}
+    return statuses.get(problem["code"], exits.ERRORS) if problem else exits.DONE
 
 
 def _given(words: tuple[str, ...], reads: bool) -> dict[str, Any]:

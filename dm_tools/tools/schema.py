@@ -1,4 +1,7 @@
-"""Arguments of a tool: words of a shell as JSON, and what JSON Schema says of them; the only module that imports `fastjsonschema`."""
+"""Arguments of a tool: words of a shell as JSON, and what JSON Schema says of them.
+
+The only module that imports `fastjsonschema`.
+"""
 
 from __future__ import annotations
 
