@@ -69,8 +69,8 @@ def cli(
         return exits.ERRORS if refused else exits.DONE
     if name is None:
         raise click.UsageError("which tool? --list tells the names")
-    given = _given(arguments, reads=name in tools and bool(tools[name].properties))
     problem, output, known = None, None, list[stream.Record]()
+    given = _given(arguments, reads=name in tools and bool(tools[name].properties))
     try:
         if name in tools:
             registry.check(tools[name], given)
@@ -93,8 +93,7 @@ def cli(
 
 
 def _given(words: tuple[str, ...], reads: bool) -> dict[str, Any]:
-    """The arguments of a call: KEY=VALUE, numbers and JSON as such; without any word, if the tool takes any, the JSON
-    object on standard input."""
+    """The arguments: KEY=VALUE words; without any, if the tool takes some, the JSON object on standard input."""
     from dm_tools.tools import schema
 
     if reads and not words:
@@ -103,9 +102,9 @@ def _given(words: tuple[str, ...], reads: bool) -> dict[str, Any]:
             read = orjson.loads(text) if text else {}
         except ValueError as wrong:
             raise exits.Stop(exits.BAD_INPUT, f"standard input is no JSON: {wrong}") from None
-        if not isinstance(read, dict):
-            raise exits.Stop(exits.BAD_INPUT, "standard input is no JSON object")
-        return read
+        if isinstance(read, dict):
+            return read
+        raise exits.Stop(exits.BAD_INPUT, "standard input is no JSON object")
     try:
         return schema.of_words(words)
     except ValueError as wrong:
