@@ -13,7 +13,7 @@ Usage: supervisor-session.sh COMMAND [ARGUMENT]...
 
 Commands:
   diagnose [--discover] [SERVICE]...           probe and inspect the stack, or just these services
-  diagnose-enhanced [--discover] [--agent] [SERVICE]...
+  diagnose-enhanced [--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
   report [FILE]                                show the newest report, or FILE
   review [FILE]                                approve fixes of the newest report, or of FILE
@@ -171,11 +171,13 @@ begin() { # a new run's folder; of the old ones the newest 100 stay, so that cro
 
 sources() { # dm-services with the right source: dm-services ARGUMENT...
     local argument arguments=() discover=
-    analyze_options=()
+    analyze_options=() blind=
     for argument; do
         case $argument in
         --discover) discover=1 ;;
-        --agent) analyze_options=(--agent) ;;
+        --agent) analyze_options+=(--agent) ;;
+        --engine=*) analyze_options+=(--engine "${argument#--engine=}") ;;
+        --no-screenshots) blind=1 ;;
         -*)
             complain "unknown option '$argument'"
             exit 2
@@ -253,10 +255,14 @@ diagnose_enhanced() {
     stages=(services probe inspect logs stats screenshot analyze propose)
     report_command=(dm-report --html --fail-on unhealthy --run-path "$run")
     local eyes=(dm-screenshot) reason
-    reason=$(PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser) || {
-        say "[supervisor] No screenshots: $reason"
+    if [[ -n $blind ]]; then
         eyes=(cat)
-    }
+    else
+        reason=$(PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser) || {
+            say "[supervisor] No screenshots: $reason"
+            eyes=(cat)
+        }
+    fi
     {
         stage services "${source_command[@]}" |
             stage probe dm-probe |

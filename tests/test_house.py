@@ -30,8 +30,12 @@ AT_HOME: dict[str, str | tuple[str, ...]] = {
     "markupsafe": "show/html/page.py",
     "openai": "llm/client.py",
     "playwright": "collect/browser/",
+    "mcp": "serve/protocol.py",
+    "mcp_types": "serve/protocol.py",
     "rapidocr": "llm/ocr.py",
     "requests": "engine/",
+    "starlette": "serve/app.py",
+    "uvicorn": "serve/app.py",
     "urllib3": "engine/",
     "xllamacpp": "llm/server.py",
     "subprocess": ("collect/host.py", "serve/wrapper.py"),  # programs that look, and our own commands by SSH
@@ -43,14 +47,14 @@ FOUNDATION = {"pipe", "records", "redact", "text"}
 JUDGEMENT = {"diagnose", "evidence", "patterns"}
 MAY_IMPORT = {
     "": set(),
-    "commands": {"act", "collect", "engine", "llm", "show", "store", "tools"} | JUDGEMENT | FOUNDATION,
+    "commands": {"act", "collect", "engine", "llm", "serve", "show", "store", "tools"} | JUDGEMENT | FOUNDATION,
     # what acts, looks and shows
     "act": {"engine"} | JUDGEMENT | FOUNDATION,
     "collect": {"engine"} | JUDGEMENT | FOUNDATION,
     "llm": {"tools"} | JUDGEMENT | FOUNDATION,
     "show": {"store"} | JUDGEMENT | FOUNDATION,
     "store": JUDGEMENT | FOUNDATION,
-    "serve": {"store"} | FOUNDATION,
+    "serve": {"collect", "engine", "store", "tools"} | FOUNDATION,
     "tools": {"collect", "engine"} | JUDGEMENT | FOUNDATION,
     # what judges, and the engine
     "diagnose": {"evidence", "patterns", "records", "redact", "text"},
