@@ -18,7 +18,7 @@ import orjson
 from dm_tools.collect.services import ManifestError, NothingFoundError
 from dm_tools.records import Problem
 from dm_tools.serve import api, kept, metrics
-from dm_tools.serve.guard import Guard
+from dm_tools.serve.guard import MAX_BODY, Guard, TooLarge
 from dm_tools.serve.runs import Busy, Failed, Runs, Wanted
 from dm_tools.serve.stack import Stack
 
@@ -239,4 +239,7 @@ def _handlers() -> Any:
         assert isinstance(failure, HTTPException)
         return _json(_error(str(failure.status_code), failure.detail), failure.status_code)
 
-    return {HTTPException: refused}
+    async def too_large(request: Request, failure: Exception) -> Response:
+        return _json(_error("too_large", f"a body has at most {MAX_BODY >> 20} MiB"), 413)
+
+    return {HTTPException: refused, TooLarge: too_large}

@@ -14,7 +14,8 @@ MAX_LISTED = 200
 
 def ids(folder: Path) -> list[str]:
     """The reports that there are, the newest first."""
-    found = {path.stem for path in folder.glob("*_diagnostics_*.json") if _ID.fullmatch(path.stem)}
+    files = (path for path in folder.glob("*_diagnostics_*.json") if not path.is_symlink())
+    found = {path.stem for path in files if _ID.fullmatch(path.stem)}
     return sorted(found, key=lambda each: each.rpartition("_")[2], reverse=True)[:MAX_LISTED]
 
 
