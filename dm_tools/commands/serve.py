@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from dm_tools.pipe import command, exits, say, stream
-
-if TYPE_CHECKING:
-    from dm_tools.engine.connection import Engine
+from dm_tools.pipe import command, exits, say
 
 
 @command.define("dm-serve", unreachable=True)
@@ -65,9 +60,8 @@ def cli(
       curl -s http://127.0.0.1:8081/tools/docker_logs -d '{"container": "app"}' | jq -r .output
     """
     try:
-        from dm_tools.serve import app, guard, protocol
+        from dm_tools.serve import app, guard, protocol, stack
         from dm_tools.serve.runs import Runs
-        from dm_tools.serve.stack import Stack
         from dm_tools.tools import plugins
 
         tools, refused = plugins.tools(folder)
@@ -81,7 +75,9 @@ def cli(
         if mcp is None and host not in guard.LOOPBACK and token is None:
             raise exits.Stop(exits.USAGE, f"to listen on {host} a token is needed: --token-file or $DM_SERVE_TOKEN")
         names = guard.LOOPBACK | frozenset(allow_host)
-        doors = app.Doors(Stack(_known(inventory), tools), Runs(proofs_dir.absolute()), proofs_dir.absolute())
+        doors = app.Doors(
+            stack.Stack(stack.known(inventory), tools), Runs(proofs_dir.absolute()), proofs_dir.absolute()
+        )
         server = protocol.server(doors)
         if mcp is not None:
             asyncio.run(protocol.over_stdio(server))
@@ -102,16 +98,6 @@ def _token(path: Path | None) -> str | None:
     if (path is not None or text) and (len(text) < 16 or not text.isascii()):
         raise exits.Stop(exits.USAGE, "a token has at least 16 characters of ASCII: openssl rand -hex 24")
     return text or None
-
-
-def _known(inventory: Path | None) -> Callable[[Engine], list[dict[str, Any]]]:
-    from dm_tools.collect import services
-
-    if inventory is None:
-        return services.known
-    with inventory.open("rb") as lines:
-        found = list(stream.read(lines, "fail"))
-    return lambda engine: found
 
 
 def main() -> None:

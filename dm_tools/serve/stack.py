@@ -5,12 +5,24 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from dm_tools.collect import services
 from dm_tools.engine.connection import Engine, Engines
+from dm_tools.pipe import stream
 from dm_tools.tools.registry import TIMEOUT, Record, Tool, Toolbox
 
 INVENTORY_SECONDS = 10.0
+
+
+def known(inventory: Path | None) -> Callable[[Engine], list[Record]]:
+    """What asks for the records: of a file, or of what the sessions see (collect.services.known)."""
+    if inventory is None:
+        return services.known
+    with inventory.open("rb") as lines:
+        found = list(stream.read(lines, "fail"))
+    return lambda engine: found
 
 
 class Stack:
