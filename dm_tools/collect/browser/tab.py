@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import re
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
