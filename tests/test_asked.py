@@ -7,10 +7,12 @@ guard taken away, which shows that the witness does hear.
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +24,8 @@ from dm_tools.evidence import pages as judge
 from tests import hearing
 from tests.browser import chromium
 from tests.conftest import BROWSER, Run, records
-from tests.hearing import ADMIN, AWAY, CLOSED, HEADERS, SILENT, WITHIN, Witness
+from tests.hearing import ADMIN, AWAY, CLOSED, HEADERS, ODD, SILENT, WITHIN, Witness
+from tests.servers import Authority
 from tests.site import Answer, Site, serve
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -152,6 +155,48 @@ def test_nobody_hears_what_headers_lead_to(eyes: browser.Browser, site: Site, wi
 def test_the_witness_hears_what_headers_lead_to(eyes: browser.Browser, site: Site, witness: Witness) -> None:
     all_at_once(eyes, [answered(site, way, f"127.0.0.1:{witness.port}") for way in HEADERS])
     assert witness.settled(0.3) == set(HEADERS)
+
+
+def test_what_is_no_page_of_the_web_is_not_opened(eyes: browser.Browser, site: Site, witness: Witness) -> None:
+    urls = []
+    for number, odd in enumerate(each.replace("{place}", f"127.0.0.1:{witness.port}") for each in ODD):
+        shown = html.escape(odd)
+        urls += [
+            site.html(f"/script{number}", f"<h1>The page</h1><script>location = {json.dumps(odd)}</script>"),
+            site.html(f"/frame{number}", f'<h1>The page</h1><iframe src="{shown}"></iframe>'),
+            site.html(f"/redirect{number}", "", 302, Location=odd),
+        ]
+    looks = all_at_once(eyes, urls)
+    assert witness.settled(0.3) == set()
+    for url, look in zip(urls, looks, strict=True):
+        assert (look.seen.text.strip(), bool(look.seen.failure)) == (
+            ("", True) if "/redirect" in url else ("The page", False)
+        ), (url, look.seen.failure)
+
+
+def certified(authority: Authority, place: str) -> Path:
+    """A certificate of a server whose issuer's is said to be found at that place: whoever checks it may go there."""
+    return authority.server(asks=f"http://{place}/issuer")
+
+
+def test_nobody_is_asked_for_the_issuer_of_a_certificate(
+    eyes: browser.Browser, witness: Witness, authority: Authority
+) -> None:
+    pem = certified(authority, f"127.0.0.1:{witness.port}")
+    with serve((pem, pem)) as secure:
+        look = eyes.look(secure.html("/page", "<h1>The page</h1>"), 10)
+        assert (look.seen.text, look.seen.tls and look.seen.tls[0]) == ("The page", "tls_untrusted")
+    assert witness.settled(0.3) == set()
+
+
+@pytest.mark.usefixtures("unguarded")
+def test_the_witness_hears_who_asks_for_an_issuer(
+    eyes: browser.Browser, witness: Witness, authority: Authority
+) -> None:
+    pem = certified(authority, f"127.0.0.1:{witness.port}")
+    with serve((pem, pem)) as secure:
+        eyes.look(secure.html("/page", "<h1>The page</h1>"), 10)
+    assert witness.settled(0.3) == {"issuer"}
 
 
 # One address in many words; and what resolves to it.
