@@ -30,13 +30,19 @@ PORTS = (
     "526,530,531,532,540,548,554,556,563,587,601,636,989,990,993,995,1719,1720,1723,2049,"
     "3659,4045,4190,5060,5061,6000,6566,6665,6666,6667,6668,6669,6679,6697,10080"
 )
+# With a desktop, Chromium has a mail program opened for mailto: and others for their schemes. These open nothing.
+NOTHING = Path(__file__).parent / "nothing"
 FLAGS = (
     f"--explicitly-allowed-ports={PORTS}",
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-default-apps"),
     *("--metrics-recording-only", "--no-pings", "--mute-audio", "--disable-dev-shm-usage", "--disable-breakpad"),
     *("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--js-flags=--max-old-space-size=512"),
-    *("--force-webrtc-ip-handling-policy=disable_non_proxied_udp",),
+    # No UDP around the proxy (STUN): the shell's word for it, and Chromium's own.
+    *(
+        "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+        "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+    ),
 )
 
 # Top-level domains that Chromium only opens over TLS (its HSTS list), and people call services so: http://app:8000/.
@@ -109,6 +115,7 @@ async def start() -> tuple[Playwright, Browser, CDPSession]:
                 args=list(FLAGS),
                 chromium_sandbox=sandbox,
                 timeout=START_SECONDS * 500,
+                env={**os.environ, "PATH": os.pathsep.join((str(NOTHING), os.environ.get("PATH", os.defpath)))},
                 handle_sigint=False,
                 handle_sigterm=False,
                 handle_sighup=False,
