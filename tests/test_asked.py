@@ -25,7 +25,6 @@ from dm_tools.collect.browser import chromium
 from dm_tools.collect.browser.gate import Guest
 from dm_tools.evidence import pages as judge
 from tests import hearing
-from tests.browser import chromium as careless_chromium
 from tests.conftest import BROWSER, Run, records
 from tests.hearing import ADMIN, AWAY, CLOSED, HEADERS, ODD, SILENT, WITHIN, Witness
 from tests.servers import Authority
@@ -96,15 +95,6 @@ def test_the_witness_hears_each_of_these_ways_if_there_is_no_guard(
 def test_the_witness_hears_a_connection_without_a_word(eyes: browser.Browser, site: Site, witness: Witness) -> None:
     eyes.look(page(site, SILENT | SLOW, f"127.0.0.1:{witness.port}"), 10)
     assert witness.settled() == {"tcp"}
-
-
-def test_the_witness_hears_what_a_browser_of_other_options_sends(site: Site, witness: Witness) -> None:
-    """STUN is UDP, which passes no proxy."""
-    with careless_chromium() as careless:
-        tab = careless.new_page()
-        tab.goto(page(site, CLOSED, f"127.0.0.1:{witness.port}"))
-        tab.wait_for_timeout(1000)
-        assert "udp" in witness.settled()
 
 
 def all_at_once(eyes: browser.Browser, urls: list[str]) -> list[browser.Look]:
