@@ -167,6 +167,7 @@ def test_what_is_no_page_of_the_web_is_not_opened(eyes: browser.Browser, site: S
         ), (url, look.seen.failure)
 
 
+@pytest.mark.slow  # a whole Chromium takes long to start; what passes by a shell's proxy the first test here sees
 @pytest.mark.parametrize("guarded", [True, False])
 def test_a_whole_chromium_starts_no_program_and_sends_no_udp(
     site: Site, witness: Witness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, guarded: bool
