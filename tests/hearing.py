@@ -176,3 +176,9 @@ HEADERS: dict[str, tuple[int, dict[str, str]]] = {
     "policy-report": (200, {"Content-Security-Policy": "img-src 'none'; report-uri http://{place}/policy-report"}),
     "attached": (302, {"Location": "http://{place}/attached", "Content-Disposition": "attachment"}),
 }
+# What is no page of the web: a page may try to have it opened, by a script, in a frame, by a redirect.
+ODD = (
+    *("file:///etc/passwd", "chrome://version", "devtools://devtools/bundled/x", "view-source:http://{place}/source"),
+    *("data:text/html,<img src='http://{place}/data'>", "filesystem:http://{place}/x", "blob:http://{place}/x"),
+    *("ftp://{place}/x", "mailto:somebody@host.test", "x-own:go", "ssh://{place}", "javascript:1"),
+)

@@ -170,13 +170,9 @@ def why_not(name: str, port: int, address: str, known: Known, is_own: bool = Fal
 def may_send(method: str, target: Origin | None, headers: Mapping[str, str], own: Collection[Origin]) -> bool:
     """Whether a request may be sent to `target`, as far as its method goes.
 
-    `own`: the origins of the page. `headers`: as the browser sends them; no page can write `Origin` or
-    `Access-Control-Request-Method`. The question whether a GET with unusual headers would be answered (a preflight,
-    Fetch standard, 4.8) is a part of that GET.
+    `own`: the origins of the page. `headers`: as the browser sends them; no page can write `Origin`.
     """
     if method in SAFE:
         return True
-    given = {name.lower(): value for name, value in headers.items()}
-    if method == "OPTIONS" and given.get("access-control-request-method") in SAFE:
-        return True
-    return target is not None and target in own and origin(given.get("origin", "")) == target
+    sender = next((value for name, value in headers.items() if name.lower() == "origin"), "")
+    return target is not None and target in own and origin(sender) == target

@@ -105,9 +105,7 @@ class _Fleet:
             if self.run is None or not self.run.alive:
                 try:
                     started = await asyncio.wait_for(chromium.start(), chromium.START_SECONDS)
-                    run = _Run(self.manner, *started)
-                    await run.gate.open()
-                    self.run = run
+                    self.run = _Run(self.manner, *started)
                 except records.Problem as problem:
                     self.broken = problem
                 except TimeoutError:

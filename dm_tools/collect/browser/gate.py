@@ -1,8 +1,9 @@
 """What a page may send, and where its tab may go: asked by the browser before it asks anybody else.
 
 At the browser's own target, not at a page's: so it sees what frames of other sites, workers, windows, beacons, requests
-that outlive their page, preflights and each hop of a redirect want, and nothing passes beside it but WebSockets, which
-are GET requests that the proxy judges. What can only be a GET (pictures, scripts, styles, fonts) is not asked about.
+that outlive their page and each hop of a redirect want, and nothing passes beside it but WebSockets, which are GET
+requests that the proxy judges. What can only be a GET (pictures, scripts, styles, fonts) is not asked about. Preflights
+never get here: Playwright answers them itself where it routes requests, as in our tabs.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ class Guest:
     asked: reach.Origin | None = None
     own: set[reach.Origin] = field(default_factory=set)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)  # (method, URL) -> why
+    stays: asyncio.Event = field(default_factory=asyncio.Event)  # the tab was kept from going away
 
     def begin(self, url: str | None) -> None:
         """Another page, or none."""
         self.asked = reach.origin(url) if url else None
         self.own = {self.asked} if self.asked else set()
         self.refused = {}
+        self.stays.clear()
 
     def refuse(self, method: str, url: str, why: str) -> None:
         """Remember what was refused."""
@@ -51,6 +54,21 @@ class Guest:
         by_itself = target is not None and target == self.asked and frame == self.frame
         return by_itself or reach.may_send(method, target, headers, self.own)
 
+    async def may_not_go(self, url: str) -> str | None:
+        """Why the tab may not go on to a URL; None: it may, and is there a page of that origin."""
+        place = reach.origin(url)
+        if place is None:
+            return None  # about:blank, data:
+        try:
+            await self.proxy.addresses(*place[1:])
+        except records.Problem as problem:
+            if problem.code == ProbeError.NOT_ALLOWED:
+                return problem.message
+        except (OSError, UnicodeError):
+            pass  # that nothing answers there is for the page to find out
+        self.own.add(place)
+        return None
+
 
 class Gate:
     """The gate of one browser and all its tabs."""
@@ -60,12 +78,15 @@ class Gate:
         self.session = session
         self.guests: list[Guest] = []
         self._tasks: set[asyncio.Future[Any]] = set()
+        self._opened: asyncio.Future[Any] | None = None
 
     async def open(self) -> None:
-        """Begin to be asked."""
-        self.session.on("Fetch.requestPaused", self._paused)
-        patterns = [{"urlPattern": "*", "resourceType": kind} for kind in _KINDS]
-        await self.session.send("Fetch.enable", {"patterns": patterns})
+        """Begin to be asked, if that has not begun; without it no tab may be opened."""
+        if self._opened is None:
+            self.session.on("Fetch.requestPaused", self._paused)
+            patterns = [{"urlPattern": "*", "resourceType": kind} for kind in _KINDS]
+            self._opened = asyncio.ensure_future(self.session.send("Fetch.enable", {"patterns": patterns}))
+        await asyncio.shield(self._opened)
 
     def _paused(self, event: dict[str, Any]) -> None:
         task = asyncio.ensure_future(self._answer(event))
@@ -90,32 +111,21 @@ class Gate:
         request, frame = event["request"], event.get("frameId")
         method, url = request["method"], request["url"]
         guest = next((each for each in self.guests if each.frame == frame), None)
-        leaves = guest is not None and event["resourceType"] == "Document"
-        if method not in reach.SAFE:
-            if any(each.may_send(method, url, request["headers"], frame) for each in self.guests):
-                return None
-            for each in [guest] if guest else self.guests:  # of a frame within: it may be any page's
-                each.refuse(method, url, elsewhere(method, url))
-            # A tab whose going away is aborted, not blocked, keeps the page that it shows.
-            return "Aborted" if leaves else "BlockedByClient"
-        if guest is not None and leaves:
-            return None if await self._may_go(guest, method, url) else "Aborted"
-        return None
-
-    async def _may_go(self, guest: Guest, method: str, url: str) -> bool:
-        place = reach.origin(url)
-        if place is None:
-            return True  # about:blank, data:
-        try:
-            await guest.proxy.addresses(*place[1:])
-        except records.Problem as problem:
-            if problem.code == ProbeError.NOT_ALLOWED:
-                guest.refuse(method, url, problem.message)
-                return False
-        except (OSError, UnicodeError):
-            pass  # that nothing answers there is for the page to find out
-        guest.own.add(place)
-        return True
+        why = None
+        if method not in reach.SAFE and not any(
+            each.may_send(method, url, request["headers"], frame) for each in self.guests
+        ):
+            why = elsewhere(method, url)
+        elif guest is not None and event["resourceType"] == "Document":
+            why = await guest.may_not_go(url)
+        if why is None:
+            return None
+        for each in [guest] if guest else self.guests:  # of a frame within: it may be any page's
+            each.refuse(method, url, why)
+        if guest is None or event["resourceType"] != "Document":
+            return "BlockedByClient"
+        guest.stays.set()
+        return "Aborted"  # not blocked: then the tab keeps the page that it shows
 
 
 def elsewhere(method: str, url: str) -> str:

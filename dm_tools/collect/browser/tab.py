@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import re
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from dm_tools import records
 from dm_tools.collect import http, reach, socks
+from dm_tools.collect.browser import chromium
 from dm_tools.collect.browser.gate import Gate, Guest, elsewhere
 from dm_tools.collect.browser.witness import NET, Witness
 from dm_tools.collect.socks import Way
@@ -38,16 +38,11 @@ MAX_LOOKS = 100  # then the tab is closed: history and what leaks stay small
 SETTLE_SECONDS = 4.0  # a page that is blank may be about to draw itself
 ATTEMPTS = 3  # when the page goes on meanwhile, or the machine's network changes (a container was started)
 CLEAR_SECONDS = 2.0
+STAY_SECONDS = 1.0
 SHOT_SECONDS = 2.5
 TRUST_SECONDS = 2.0
 THUMBNAIL = 0.25
 SMALL_PICTURE = 64 * 1024  # bytes: such a picture is its own thumbnail, which saves a third of the drawing
-
-# Top-level domains that Chromium only opens over TLS (its HSTS list), and people call services so: http://app:8000/.
-SECURE_NAMES = frozenset(
-    {"app", "bank", "channel", "dev", "foo", "google", "how", "ing", "meet", "meme", "new", "nexus", "office", "page"}
-    | {"play", "search", "zip"}
-)
 
 
 @dataclass(frozen=True)
@@ -78,21 +73,6 @@ class Look:
 
 # In an isolated world: the page's scripts cannot change what this sees.
 _READ = (Path(__file__).parent / "read_page.js").read_text()
-_SECURE = re.compile(rf"^http://({'|'.join(sorted(SECURE_NAMES))})(:\d+)?/")
-_CERTIFICATE = {
-    "ERR_CERT_DATE_INVALID": ("tls_expired", "the certificate has expired, or is not valid yet"),
-    "ERR_CERT_COMMON_NAME_INVALID": ("tls_hostname", "the certificate is for another name"),
-    "ERR_CERT_AUTHORITY_INVALID": ("tls_untrusted", "the browser does not trust the certificate's issuer"),
-}
-_FAILURES = {
-    "ERR_TOO_MANY_REDIRECTS": ("too_many_redirects", "the page redirects without end"),
-    "ERR_INVALID_AUTH_CREDENTIALS": ("login", "the server asks for a password"),
-    "ERR_EMPTY_RESPONSE": ("reset", "connection closed without an answer"),
-    "ERR_CONNECTION_RESET": ("reset", "connection reset"),
-    "ERR_CONNECTION_CLOSED": ("reset", "connection closed"),
-    "ERR_SSL_PROTOCOL_ERROR": ("tls_error", "the server does not speak TLS there"),
-    "ERR_INVALID_HTTP_RESPONSE": ("bad_response", "the answer is not HTTP"),
-}
 
 
 @dataclass
@@ -122,6 +102,7 @@ class Tab:
     @classmethod
     async def open(cls, browser: Browser, manner: Manner, gate: Gate) -> Tab:
         """A new tab of a running browser."""
+        await gate.open()
         proxy = socks.Proxy()
         context = await browser.new_context(
             # Without this Chromium asks for loopback and link-local addresses around a proxy.
@@ -139,7 +120,9 @@ class Tab:
         await cdp.send("Network.enable", {"maxTotalBufferSize": 0, "maxResourceBufferSize": 0})
         await cdp.send("Network.setCacheDisabled", {"cacheDisabled": True})
         await cdp.send("DOMStorage.enable")
-        await page.route(_SECURE, tab._ask_plainly)  # by its text: a function would be asked about every request
+        await page.route(
+            chromium.SECURE, tab._ask_plainly
+        )  # by its text: a function would be asked about every request
         cdp.on("Fetch.requestPaused", tab._paused)
         cdp.on("DOMStorage.domStorageItemAdded", tab.witness.stored)
         return tab
@@ -229,8 +212,7 @@ class Tab:
         for _ in range(ATTEMPTS):
             if not await self._go(url, until):
                 return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wait(until), max(0.1, until - time.monotonic()))
+            await self._until_there(until)
             if not self.witness.network_changed:
                 break
             self.witness.begin_again()  # somewhere a container got a network: no fault of the page
@@ -285,7 +267,9 @@ class Tab:
         if code.startswith("ERR_CERT_") and not self.tolerant:
             self.tolerant = True
             if code != "ERR_CERT_AUTHORITY_INVALID" or not await self._is_trusted_here():
-                seen.tls = _CERTIFICATE.get(code, ("tls_untrusted", f"the browser refuses the certificate ({code})"))
+                seen.tls = chromium.CERTIFICATE.get(
+                    code, ("tls_untrusted", f"the browser refuses the certificate ({code})")
+                )
             await self.cdp.send("Security.setIgnoreCertificateErrors", {"ignore": True})
             return True
         if code.startswith("ERR_SSL_") and parts.scheme == "http" and not self._is_plain(url):
@@ -296,8 +280,8 @@ class Tab:
             seen.final_url, seen.loaded = url, True
         elif known is not None:
             seen.failure = (known[0], known[1])
-        elif code in _FAILURES:
-            seen.failure = _FAILURES[code]
+        elif code in chromium.FAILURES:
+            seen.failure = chromium.FAILURES[code]
         elif "Download is starting" in words or (code == "ERR_ABORTED" and self._sent_a_file()):
             seen.failure = ("download", "the server sends a file to be saved, not a page")
         elif code == "ERR_ABORTED" and seen.status_code in (204, 205):
@@ -318,6 +302,16 @@ class Tab:
 
     def _sent_a_file(self) -> bool:
         return any(entry.type == "download" for entry in self.seen.console)
+
+    async def _until_there(self, until: float) -> None:
+        """Wait for the page; one that was kept from going away may never be said to have loaded."""
+        there, stays = asyncio.ensure_future(self._wait(until)), asyncio.ensure_future(self.guest.stays.wait())
+        left = max(0.1, until - time.monotonic())
+        await asyncio.wait({there, stays}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if stays.done():
+            await asyncio.wait({there}, timeout=min(STAY_SECONDS, max(0.1, until - time.monotonic())))
+        stays.cancel()
+        there.cancel()
 
     async def _wait(self, until: float) -> None:
         from playwright.async_api import Error
