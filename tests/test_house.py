@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dm_tools.evidence.ids import Kind
 from tests.conftest import COMMANDS, ROOT
 
 PACKAGE = ROOT / "dm_tools"
@@ -184,6 +185,68 @@ def test_commands_have_one_name_in_five_places() -> None:
     assert {path.name for path in (ROOT / "bin").iterdir()} == expected
     assert {path.stem for path in (ROOT / "man").glob("*.1")} == expected
     assert {f"dm-{path.name}" for path in (ROOT / "tests" / "cases").iterdir()} == expected
+
+
+IDS = PACKAGE / "evidence" / "ids.py"
+_APART = {"partition", "rpartition", "split", "rsplit", "startswith", "endswith", "removeprefix", "removesuffix"}
+_OF_AN_ID = re.compile(rf"/?({'|'.join(Kind)}):")
+
+
+def takes_ids_apart(path: Path) -> list[str]:
+    """The expressions of a module that look into an evidence id: at what stands before its ":" or its "/".
+
+    An id is what is named evidence_id, id or local, what goes through something named evidence, and what is compared
+    with the beginning of one.
+    """
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = {"evidence_id"}
+        for each in [node, *getattr(node, "generators", [])]:
+            if isinstance(each, ast.For | ast.comprehension) and re.search(r"\bevidence\b", ast.unparse(each.iter)):
+                names.add(ast.unparse(each.target))
+        inner = ast.walk(node) if len(names) > 1 else [node]
+        found += [ast.unparse(each) for each in inner if _looks_into(each, names)]
+    return found
+
+
+def _looks_into(node: ast.AST, names: set[str]) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _APART:
+        texts = [each.value for part in node.args for each in ast.walk(part) if isinstance(each, ast.Constant)]
+        whole = ast.unparse(node.func.value)
+        into = (whole in names or whole.endswith((".id", ".local"))) and bool({":", "/", "."} & set(texts))
+        return into or any(isinstance(each, str) and _OF_AN_ID.match(each) for each in texts)
+    if isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant) and isinstance(node.left.value, str):
+        into = ast.unparse(node.comparators[0]) in names and node.left.value in (":", "/")
+        return isinstance(node.ops[0], ast.In | ast.NotIn) and (into or bool(_OF_AN_ID.fullmatch(node.left.value)))
+    return False
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_one_module_takes_evidence_ids_apart(path: Path) -> None:
+    assert path == IDS or not takes_ids_apart(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'kind = evidence_id.partition(":")[0]',
+        'any(each.startswith("logs:") for each in finding.evidence)',
+        'local = [each for each in verdict.evidence if "/" not in each]',
+        'parts = [each.rpartition("/") for each in evidence]',
+        'quoted = [each for each in foreign if "/logs:" in each.id]',
+        'x = id.startswith(("inspect:", "event:"))',
+        'x = piece.local.removeprefix("probe:")',
+        'x = int(each.id.partition(":")[2])',
+        'for each in found.evidence:\n    owner, slash, local = each.rpartition("/")',
+    ],
+)
+def test_the_check_sees_who_takes_ids_apart(line: str, tmp_path: Path) -> None:
+    """Planted: each is one of the ways in which it was done before there was a type."""
+    planted = tmp_path / "planted.py"
+    planted.write_text(line + "\n")
+    assert takes_ids_apart(planted)
+    planted.write_text('host, _, port = need.partition(":")\nwanted = parse(evidence_id).kind\n')
+    assert not takes_ids_apart(planted)
 
 
 def test_every_public_function_says_what_it_does() -> None:

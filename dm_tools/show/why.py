@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from dm_tools.evidence.ids import own, parse
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import told
 from dm_tools.records import Analysis, Problem, Quoted, Role, section
@@ -41,7 +42,7 @@ class Why:
             return
         if verdict is not None:
             ids = {*verdict.evidence, *(each for finding in verdict.findings for each in finding.evidence)}
-            words = {each: told(view, each) for each in ids if "/" not in each}
+            words = {each: told(view, each) for each in own(ids)}
             self._services[view.service] = _Judged(verdict, words)
 
     def lines(self) -> Iterator[Line]:
@@ -79,9 +80,9 @@ class Why:
 
     def _evidence(self, service: str, ids: list[str], margin: str = "  ") -> Iterator[Line]:
         for each in ids:
-            owner, slash, local = each.rpartition("/")
-            judged = self._services.get(owner if slash else service)
-            yield _quoted(each, _json(judged.words.get(local)) if judged else {}, margin)
+            cited = parse(each)
+            judged = self._services.get(service if cited.owner is None else cited.owner)
+            yield _quoted(each, _json(judged.words.get(cited.local)) if judged else {}, margin)
 
 
 def issue(found: Json) -> Iterator[Line]:

@@ -16,7 +16,7 @@ import msgspec
 import orjson
 
 from dm_tools.diagnose.incidents import fingerprint
-from dm_tools.evidence import words
+from dm_tools.evidence import ids, words
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import size, told
 from dm_tools.pipe.spool import Spool
@@ -150,7 +150,7 @@ def _service(record: Record, view: View, verdict: Analysis | None, status: Statu
 
 def _local(verdict: Analysis | None) -> list[str]:
     """The ids of a verdict's evidence that are in the service's own record."""
-    return [each for each in verdict.evidence if "/" not in each] if verdict else []
+    return ids.own(verdict.evidence) if verdict else []
 
 
 def _issue(record: Record, view: View, verdict: Analysis) -> Issue:
@@ -299,12 +299,12 @@ def _complete(collector: Collector) -> None:
         if line.screenshots
     }
     for issue in collector.issues:
-        foreign = [collector.quoted[each] for each in issue.evidence if "/" in each and each in collector.quoted]
+        foreign = [collector.quoted[each] for each in issue.evidence if each in collector.quoted]
         issue.evidence_detail += foreign
         members = [issue.service, *(each.service for each in issue.symptoms)]
         issue.screenshots = [page for name in members for page in pages.get(name, [])]
-        quoted = [each.text for each in foreign if "/logs:" in each.id]
-        if quoted and not any(each.startswith("logs:") for each in issue.evidence):
+        quoted = [each.text for each in foreign if ids.parse(each.id).kind == ids.Kind.LOGS]
+        if quoted and not ids.cites_own_log(issue.evidence):
             issue.log_excerpt = "\n".join("\n".join(quoted).split("\n")[-EXCERPT_LINES:])
 
 
