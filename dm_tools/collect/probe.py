@@ -11,6 +11,7 @@ from dm_tools import records, redact, text
 from dm_tools.collect import http, spoken, targets
 from dm_tools.engine import finding
 from dm_tools.engine.connection import Engines
+from dm_tools.evidence.ids import parse
 from dm_tools.records import Check, Discovered, Probe, ProbeError, Status
 
 EXCERPT_CHARACTERS = 400
@@ -55,7 +56,7 @@ def probe(record: Record, engines: Engines, timeout: float, manner: http.Manner 
 def _corrected(record: Record, checks: list[Check], known: dict[str, Discovered]) -> Record:
     """The record whose discovered URLs are what they turned out to be, and lead to where they were answered."""
     urls = targets.urls(record)
-    turned_out = {urls[int(check.id.partition(":")[2])][0]: check for check in checks}
+    turned_out = {urls[parse(check.id).number or 0][0]: check for check in checks}
     corrected: dict[str, str | None] = {}
     for url, found in known.items():
         check = turned_out.get(url)
