@@ -13,7 +13,7 @@ Usage: supervisor-session.sh COMMAND [ARGUMENT]...
 
 Commands:
   diagnose [--discover] [SERVICE]...           probe and inspect the stack, or just these services
-  diagnose-enhanced [--discover] [--agent] [SERVICE]...
+  diagnose-enhanced [--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
   report [FILE]                                show the newest report, or FILE
   review [FILE]                                approve fixes of the newest report, or of FILE
@@ -21,6 +21,8 @@ Commands:
                                                say whether it helped; without --yes it shows the plan and asks once
   verify                                       look again, and say whether what was executed last has helped
   rollback [--yes] [ID|last]                   take an action back
+  proxy [--execute] [--bind ADDRESS]           a Docker Engine that can only be looked at, until it is interrupted; with
+                                               --execute also what dm-execute asks for (docs/docker-proxy.md)
   demo [--heal] [FAULT]                        break a small real stack and diagnose it (default: database-down); with
                                                --heal also approve the first reversible fix, carry it out and prove it
   test [--all] [PYTEST ARGUMENT]...            install what is missing and run the tests, as CI does; with --all also the
@@ -169,11 +171,13 @@ begin() { # a new run's folder; of the old ones the newest 100 stay, so that cro
 
 sources() { # dm-services with the right source: dm-services ARGUMENT...
     local argument arguments=() discover=
-    analyze_options=()
+    analyze_options=() blind=
     for argument; do
         case $argument in
         --discover) discover=1 ;;
-        --agent) analyze_options=(--agent) ;;
+        --agent) analyze_options+=(--agent) ;;
+        --engine=*) analyze_options+=(--engine "${argument#--engine=}") ;;
+        --no-screenshots) blind=1 ;;
         -*)
             complain "unknown option '$argument'"
             exit 2
@@ -251,10 +255,14 @@ diagnose_enhanced() {
     stages=(services probe inspect logs stats screenshot analyze propose)
     report_command=(dm-report --html --fail-on unhealthy --run-path "$run")
     local eyes=(dm-screenshot) reason
-    reason=$(PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser) || {
-        say "[supervisor] No screenshots: $reason"
+    if [[ -n $blind ]]; then
         eyes=(cat)
-    }
+    else
+        reason=$(PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser) || {
+            say "[supervisor] No screenshots: $reason"
+            eyes=(cat)
+        }
+    fi
     {
         stage services "${source_command[@]}" |
             stage probe dm-probe |
@@ -550,6 +558,37 @@ heal() { # heal REPORT: approve the first reversible fix of each issue, carry it
     carry_out "$approved" "$from"
 }
 
+proxy() { # haproxy before the engine of DOCKER_HOST; everybody else is given its socket
+    local config=haproxy engine bind usage="usage: supervisor-session.sh proxy [--execute] [--bind unix:///PATH|HOST:PORT]"
+    bind=unix://${XDG_RUNTIME_DIR:-/run}/dm-tools/docker.sock
+    while (($#)); do
+        case $1 in
+        --execute) config=haproxy-execute ;;
+        --bind) bind=${2-} && shift ;;
+        *) complain "$usage" && exit 2 ;;
+        esac
+        shift || { complain "$usage" && exit 2; }
+    done
+    PATH=$PATH:/usr/sbin
+    command -v haproxy >/dev/null || { complain "haproxy is not installed (apt-get install haproxy)" && exit 2; }
+    engine=${DOCKER_HOST:-unix:///var/run/docker.sock}
+    case $engine in
+    unix://*) engine=unix@${engine#unix://} ;;
+    tcp://*) engine=${engine#tcp://} ;;
+    *) complain "cannot stand before ${engine%%:*}://: DOCKER_HOST must be unix:// or tcp://" && exit 2 ;;
+    esac
+    case $bind in
+    unix:///*)
+        say "[proxy] DOCKER_HOST=$bind"
+        bind=unix@${bind#unix://}
+        mkdir -p "$(dirname "${bind#unix@}")" || exit 6
+        ;;
+    *:*) say "[proxy] DOCKER_HOST=tcp://$bind: whoever reaches that address can look at every container" ;;
+    *) complain "$usage" && exit 2 ;;
+    esac
+    DM_PROXY_BIND=$bind DM_PROXY_ENGINE=$engine exec haproxy -db -f "$root/configs/docker-proxy/$config.cfg"
+}
+
 run_tests() {
     with_root test "$@"
     local installed=test which=' and not slow' status=0 beside printed
@@ -581,6 +620,7 @@ review) review "$@" ;;
 execute) execute "$@" ;;
 verify) verify "$@" ;;
 rollback) rollback "$@" ;;
+proxy) proxy "$@" ;;
 demo) demo "$@" ;;
 test) run_tests "$@" ;;
 help | -h | --help) usage ;;

@@ -17,8 +17,8 @@ import docker.errors
 import pytest
 from docker.models.containers import Container
 
+from tests import dockerproxy, warm
 from tests import lab as fault_lab
-from tests import warm
 from tests.servers import authority, serve  # noqa: F401 # fixtures
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -144,6 +144,16 @@ def box(_lab_up: dict[str, str]) -> Iterator[Box]:
         yield create
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda name: _remove(client, name), made))
+
+
+Proxy = Callable[..., Path]
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[Proxy]:
+    """Start the docker-proxy before an engine's socket; returns its own. Options are those of dockerproxy.started."""
+    with contextlib.ExitStack() as running:
+        yield lambda *given, **options: running.enter_context(dockerproxy.started(tmp_path, *given, **options))
 
 
 def _remove(client: docker.DockerClient, name: str) -> None:

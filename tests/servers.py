@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 Handler = Callable[[socket.socket], None]
 Serve = Callable[..., int]
@@ -116,6 +116,7 @@ class Authority:
         end: datetime,
         host: str | None,
         signer: tuple[x509.Name, ec.EllipticCurvePrivateKey] | None = None,
+        asks: str | None = None,
     ) -> x509.Certificate:
         issuer, signing = signer or (self.name, self.key)
         builder = x509.CertificateBuilder(
@@ -127,14 +128,24 @@ class Authority:
             except ValueError:
                 name = x509.DNSName(host)
             builder = builder.add_extension(x509.SubjectAlternativeName([name]), critical=False)
+        if asks is not None:
+            issuer_at = x509.AccessDescription(
+                AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(asks)
+            )
+            builder = builder.add_extension(x509.AuthorityInformationAccess([issuer_at]), critical=False)
         return builder.sign(signing, hashes.SHA256())
 
-    def server(self, host: str = "127.0.0.1", begin: float = -1, end: float = 30, own: bool = False) -> Path:
-        """Key and certificate of a server in one PEM file; `begin` and `end` in days from now; `own`: self-signed."""
+    def server(
+        self, host: str = "127.0.0.1", begin: float = -1, end: float = 30, own: bool = False, asks: str | None = None
+    ) -> Path:
+        """Key and certificate of a server in one PEM file; `begin` and `end` in days from now; `own`: self-signed;
+        `asks`: the URL where its issuer's certificate is said to be."""
         key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         signer = (subject, key) if own else (self.name, self.key)
-        made = self._certificate(subject, key, now + timedelta(days=begin), now + timedelta(days=end), host, signer)
+        made = self._certificate(
+            subject, key, now + timedelta(days=begin), now + timedelta(days=end), host, signer, asks
+        )
         path = self.folder / f"server-{made.serial_number}.pem"
         path.write_bytes(
             key.private_bytes(

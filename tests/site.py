@@ -71,6 +71,7 @@ class Site:
     """A running site: where it is, what it was asked, and pages that a test adds."""
 
     url: str
+    handler: type[Answer]
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     pages: dict[str, Callable[[Answer], None]] = field(default_factory=dict)
 
@@ -83,14 +84,17 @@ class Site:
 @contextlib.contextmanager
 def serve(tls: tuple[Path, Path] | None = None, host: str = "127.0.0.1") -> Iterator[Site]:
     """A site, with TLS if a certificate and key are given."""
-    handler = type("Handler", (Answer,), {})
+
+    class handler(Answer):  # its own, so that a test can have it take other methods
+        pass
+
     server = _Server((host, 0), handler)
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*tls)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    site = Site(f"{'https' if tls else 'http'}://{host}:{server.server_port}")
-    handler.site = site  # type: ignore[attr-defined]
+    site = Site(f"{'https' if tls else 'http'}://{host}:{server.server_port}", handler)
+    handler.site = site
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield site

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dm_tools.collect import browser, socks
+from dm_tools.collect import browser, reach, socks
 from dm_tools.collect.browser.witness import Witness
 from dm_tools.records import ProbeError
 from tests.conftest import ROOT, Run
@@ -74,7 +74,8 @@ def test_why_nothing_answers_at_an_address_however_it_is_written(eyes: browser.B
 def test_a_page_says_why_a_request_to_an_ipv6_address_failed(eyes: browser.Browser, site: Site) -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
         port = taken.getsockname()[1]
-    look = eyes.look(site.html("/six", f"<h1>Six</h1><img src='http://[0:0::1]:{port}/x.png'>"), 8)
+    way = socks.Way(named=reach.named([f"http://[::1]:{port}"]))
+    look = eyes.look(site.html("/six", f"<h1>Six</h1><img src='http://[0:0::1]:{port}/x.png'>"), 8, way)
     (failed,) = look.seen.failed_requests
     assert str(failed.error).startswith("refused: ")
 
@@ -89,7 +90,7 @@ def test_a_proxy_asks_for_an_ipv6_address_as_people_write_it() -> None:
 
     async def connect() -> socks.Proxy:
         proxy = socks.Proxy()
-        proxy.forget(nowhere)
+        proxy.forget(socks.Way(nowhere))
         reader, writer = await asyncio.open_connection("127.0.0.1", await proxy.open())
         address = socket.inet_pton(socket.AF_INET6, "fd00::c:1")
         writer.write(b"\x05\x01\x00\x05\x01\x00\x04" + address + (8080).to_bytes(2, "big"))

@@ -7,11 +7,9 @@ that is reached by ssh is the real one behind a real sshd. The engine that accep
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests import sshd
 from tests.conftest import COLD, SEALED, Box, Run, records
 from tests.servers import Authority
 
@@ -661,52 +660,10 @@ def ssh(shop: dict[str, str], tmp_path: Path) -> Iterator[dict[str, str]]:
     """A real sshd on loopback whose sessions see the lab's engine: the variables with which it is reached.
 
     Its home is empty: what a user's shell may say when it starts is no matter of ours.
-    Its key is in an ssh config file, which an `ssh` first in PATH names: docker-py calls plain `ssh`.
     """
-    for name in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (tmp_path / "sshd_config").write_text(
-        textwrap.dedent(f"""\
-            Port {port}
-            ListenAddress 127.0.0.1
-            HostKey {tmp_path}/host
-            AuthorizedKeysFile {tmp_path}/user.pub
-            PidFile none
-            StrictModes no
-            UsePAM no
-            PermitRootLogin yes
-            PasswordAuthentication no
-            SetEnv DOCKER_HOST={shop["DOCKER_HOST"]} PATH={os.environ["PATH"]} HOME={tmp_path}
-            """)
-    )
-    (tmp_path / "ssh_config").write_text(
-        textwrap.dedent(f"""\
-            Host lab
-                HostName 127.0.0.1
-                User root
-                IdentityFile {tmp_path}/user
-                UserKnownHostsFile {tmp_path}/known_hosts
-                StrictHostKeyChecking accept-new
-                LogLevel ERROR
-                BatchMode yes
-            """)
-    )
-    wrapper = tmp_path / "bin" / "ssh"
-    wrapper.parent.mkdir()
-    wrapper.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {tmp_path}/ssh_config "$@"\n')
-    wrapper.chmod(0o755)
-    Path("/run/sshd").mkdir(exist_ok=True)  # sshd insists on it
-    command = ["/usr/sbin/sshd", "-D", "-e", "-f", tmp_path / "sshd_config"]
-    with (tmp_path / "sshd.log").open("wb") as log, subprocess.Popen(command, stderr=log) as server:
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-        yield {"DOCKER_HOST": f"ssh://lab:{port}", "PATH": f"{wrapper.parent}:{SEALED['PATH']}"}
-        server.send_signal(signal.SIGTERM)
+    environment = f"DOCKER_HOST={shop['DOCKER_HOST']} PATH={os.environ['PATH']} HOME={tmp_path}"
+    with sshd.started(tmp_path, environment) as server:
+        yield {"DOCKER_HOST": f"ssh://lab:{server.port}", "PATH": f"{server.folder}:{SEALED['PATH']}"}
 
 
 def test_an_engine_by_ssh(run: Run, box: Box, ssh: dict[str, str]) -> None:

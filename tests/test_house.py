@@ -8,32 +8,39 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from dm_tools.evidence.ids import Kind
 from tests.conftest import COMMANDS, ROOT
 
 PACKAGE = ROOT / "dm_tools"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # Where each outside package is at home: no other module imports it. Those marked heavy only inside a function.
-AT_HOME = {
+AT_HOME: dict[str, str | tuple[str, ...]] = {
     "ahocorasick_rs": "text/needles.py",
     "re2": "patterns/haystack.py",
     "cryptography": "collect/http.py",
     "docker": "engine/",
     "dotenv": "pipe/settings.py",
+    "fastjsonschema": "tools/schema.py",
     "httpx": "collect/http.py",
     "httpx2": "llm/transport.py",
     "jinja2": "show/html/page.py",
     "markupsafe": "show/html/page.py",
     "openai": "llm/client.py",
     "playwright": "collect/browser/",
+    "mcp": "serve/protocol.py",
+    "mcp_types": "serve/protocol.py",
     "rapidocr": "llm/ocr.py",
     "requests": "engine/",
+    "starlette": "serve/app.py",
+    "uvicorn": "serve/app.py",
     "urllib3": "engine/",
     "xllamacpp": "llm/server.py",
-    "subprocess": "collect/host.py",
+    "subprocess": ("collect/host.py", "serve/wrapper.py"),  # programs that look, and our own commands by SSH
 }
 LAZY = set(AT_HOME) - {"ahocorasick_rs", "re2", "subprocess"}  # imported only inside the function that needs them
 
@@ -42,13 +49,14 @@ FOUNDATION = {"pipe", "records", "redact", "text"}
 JUDGEMENT = {"diagnose", "evidence", "patterns"}
 MAY_IMPORT = {
     "": set(),
-    "commands": {"act", "collect", "engine", "llm", "show", "store", "tools"} | JUDGEMENT | FOUNDATION,
+    "commands": {"act", "collect", "engine", "llm", "serve", "show", "store", "tools"} | JUDGEMENT | FOUNDATION,
     # what acts, looks and shows
     "act": {"engine"} | JUDGEMENT | FOUNDATION,
     "collect": {"engine"} | JUDGEMENT | FOUNDATION,
     "llm": {"tools"} | JUDGEMENT | FOUNDATION,
     "show": {"store"} | JUDGEMENT | FOUNDATION,
     "store": JUDGEMENT | FOUNDATION,
+    "serve": {"collect", "engine", "store", "tools"} | FOUNDATION,
     "tools": {"collect", "engine"} | JUDGEMENT | FOUNDATION,
     # what judges, and the engine
     "diagnose": {"evidence", "patterns", "records", "redact", "text"},
@@ -70,6 +78,17 @@ PURE = [
 ]
 
 
+@cache
+def _parsed(text: str) -> ast.Module:
+    """Each rule asks for the syntax of every module."""
+    return ast.parse(text)
+
+
+def tree(path: Path) -> ast.Module:
+    """The syntax of a module."""
+    return _parsed(path.read_text())
+
+
 def part(path: Path) -> str:
     """The folder of a module below dm_tools, empty for the top."""
     return path.relative_to(PACKAGE).parts[0] if path.parent != PACKAGE else ""
@@ -77,8 +96,7 @@ def part(path: Path) -> str:
 
 def imports(path: Path, everywhere: bool = True) -> set[str]:
     """The dotted names that a module imports; with `everywhere` false only those at its top level."""
-    tree = ast.parse(path.read_text())
-    nodes = ast.walk(tree) if everywhere else tree.body
+    nodes = ast.walk(tree(path)) if everywhere else tree(path).body
     found: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -111,7 +129,7 @@ def can_change_an_engine(path: Path) -> bool:
 
 def dynamic_imports(path: Path) -> set[str]:
     """The texts of a module that are the name of one of ours: what importlib could be given."""
-    nodes = ast.walk(ast.parse(path.read_text()))
+    nodes = ast.walk(tree(path))
     texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     return {text for text in texts if text.startswith("dm_tools.") and " " not in text}
 
@@ -145,9 +163,7 @@ def test_the_check_sees_who_can_change_an_engine(line: str, tmp_path: Path) -> N
 def test_judgement_does_no_input_or_output(path: Path) -> None:
     assert not {name.split(".")[0] for name in imports(path)} & NO_IO
     calls = {
-        node.func.id
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        node.func.id for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert not calls & {"open", "print", "input", "exec", "eval"}
 
@@ -161,12 +177,20 @@ def test_outside_packages_are_at_home_in_one_place_and_nothing_heavy_is_at_the_t
     assert not outside & {"pickle", "shelve"}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_loads_nothing_heavy(name: str) -> None:
-    """A fact about sys.modules and not a stopwatch."""
-    code = f"import sys, dm_tools.commands.{name}; print(*sorted(set(sys.modules) & {LAZY!r}))"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert shown.stdout == "\n"
+def test_help_loads_nothing_heavy() -> None:
+    """A fact about sys.modules and not a stopwatch. One fork for each command, of a Python that has loaded nothing."""
+    code = (
+        "import importlib, os, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    if not os.fork():\n"
+        "        importlib.import_module(f'dm_tools.commands.{name}')\n"
+        f"        print(name, *sorted(set(sys.modules) & {LAZY!r}), flush=True)\n"
+        "        os._exit(0)\n"
+        "    os.wait()\n"
+    )
+    command = [sys.executable, "-c", code, *(name.replace("-", "_") for name in COMMANDS)]
+    shown = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert shown.stdout.split() == [name.replace("-", "_") for name in COMMANDS]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -186,10 +210,72 @@ def test_commands_have_one_name_in_five_places() -> None:
     assert {f"dm-{path.name}" for path in (ROOT / "tests" / "cases").iterdir()} == expected
 
 
+IDS = PACKAGE / "evidence" / "ids.py"
+_APART = {"partition", "rpartition", "split", "rsplit", "startswith", "endswith", "removeprefix", "removesuffix"}
+_OF_AN_ID = re.compile(rf"/?({'|'.join(Kind)}):")
+
+
+def takes_ids_apart(path: Path) -> list[str]:
+    """The expressions of a module that look into an evidence id: at what stands before its ":" or its "/".
+
+    An id is what is named evidence_id, id or local, what goes through something named evidence, and what is compared
+    with the beginning of one.
+    """
+    found = []
+    for node in ast.walk(tree(path)):
+        names = {"evidence_id"}
+        for each in [node, *getattr(node, "generators", [])]:
+            if isinstance(each, ast.For | ast.comprehension) and re.search(r"\bevidence\b", ast.unparse(each.iter)):
+                names.add(ast.unparse(each.target))
+        inner = ast.walk(node) if len(names) > 1 else [node]
+        found += [ast.unparse(each) for each in inner if _looks_into(each, names)]
+    return found
+
+
+def _looks_into(node: ast.AST, names: set[str]) -> bool:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _APART:
+        texts = [each.value for part in node.args for each in ast.walk(part) if isinstance(each, ast.Constant)]
+        whole = ast.unparse(node.func.value)
+        into = (whole in names or whole.endswith((".id", ".local"))) and bool({":", "/", "."} & set(texts))
+        return into or any(isinstance(each, str) and _OF_AN_ID.match(each) for each in texts)
+    if isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant) and isinstance(node.left.value, str):
+        into = ast.unparse(node.comparators[0]) in names and node.left.value in (":", "/")
+        return isinstance(node.ops[0], ast.In | ast.NotIn) and (into or bool(_OF_AN_ID.fullmatch(node.left.value)))
+    return False
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_one_module_takes_evidence_ids_apart(path: Path) -> None:
+    assert path == IDS or not takes_ids_apart(path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'kind = evidence_id.partition(":")[0]',
+        'any(each.startswith("logs:") for each in finding.evidence)',
+        'local = [each for each in verdict.evidence if "/" not in each]',
+        'parts = [each.rpartition("/") for each in evidence]',
+        'quoted = [each for each in foreign if "/logs:" in each.id]',
+        'x = id.startswith(("inspect:", "event:"))',
+        'x = piece.local.removeprefix("probe:")',
+        'x = int(each.id.partition(":")[2])',
+        'for each in found.evidence:\n    owner, slash, local = each.rpartition("/")',
+    ],
+)
+def test_the_check_sees_who_takes_ids_apart(line: str, tmp_path: Path) -> None:
+    """Planted: each is one of the ways in which it was done before there was a type."""
+    planted = tmp_path / "planted.py"
+    planted.write_text(line + "\n")
+    assert takes_ids_apart(planted)
+    planted.write_text('host, _, port = need.partition(":")\nwanted = parse(evidence_id).kind\n')
+    assert not takes_ids_apart(planted)
+
+
 def test_every_public_function_says_what_it_does() -> None:
     bare = []
     for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree(path)):
             public = isinstance(node, ast.ClassDef) and not node.name.startswith("_")
             public |= isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and node.col_offset == 0
             if public and not ast.get_docstring(node):  # type: ignore[arg-type]

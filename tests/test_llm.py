@@ -491,7 +491,7 @@ def test_tools_reach_the_services_of_the_incident_and_nobody_else(run: Run) -> N
         server.shutdown()
         assert "bystander" not in str(place.requests[0])
     logs, listed, stats, got = verdict["steps"]
-    assert listed["output"].startswith("app: ") and "\n" not in listed["output"]
+    assert [row["service"] for row in json.loads(listed["output"])] == ["app"]
     assert {step["error"] for step in (logs, stats)} == {"there is no such service in the inventory"}
     assert "only plain paths at hosts and ports" in got["error"]
     assert visitors == []

@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dm_tools.collect import browser, screenshot
+from dm_tools.collect import browser, reach, screenshot, socks
 from dm_tools.engine.connection import Engines
 from dm_tools.evidence import pages as judge
+from dm_tools.records import ProbeError
 from tests import scripted
 from tests.conftest import BROWSER, COLD, ROOT, SEALED, Run, records
 from tests.site import PAGES, Answer, Site, path_of, serve
@@ -255,8 +256,9 @@ def test_headers_go_to_the_pages_own_origin_only(site: Site) -> None:
         onward = site.html("/onward", "", 302, Location=f"{other.url}/elsewhere")
         looker = browser.Browser(browser.Manner(headers=(("X-Token", "secret-token"),)), tabs=1)
         site.requests.clear()
-        looker.look(url, 8)
-        look = looker.look(onward, 8)
+        named = reach.named([other.url])
+        looker.look(url, 8, socks.Way(named=named))
+        look = looker.look(onward, 8, socks.Way(named=named))
         looker.close()
         assert look.seen.text == "Elsewhere"
         assert {path for path, headers in site.requests if headers.get("X-Token") == "secret-token"} == {
@@ -276,12 +278,14 @@ def test_names_that_only_containers_know(eyes: browser.Browser, site: Site) -> N
     def resolve(host: str, asked: int) -> Any:
         return (("127.0.0.1", port), None) if host in ("app", "web", "dev") else (None, None)
 
+    way = socks.Way(resolve, reach.named(["http://dev:9000"]))
     for name in ("app", "web"):
         site.requests.clear()
-        look = eyes.look(f"http://{name}:8000/inside", 8, resolve)
+        look = eyes.look(f"http://{name}:8000/inside", 8, way)
         assert look.seen.text == "inside", look.seen
         assert [headers["Host"] for _, headers in site.requests] == [f"{name}:8000", "dev:9000"]
-    gone = eyes.look("http://nowhere:8000/", 8, lambda host, port: (None, ("not_running", "the container is exited")))
+    stopped = socks.Way(lambda host, port: (None, (ProbeError.NOT_RUNNING, "the container is exited")))
+    gone = eyes.look("http://nowhere:8000/", 8, stopped)
     assert verdict(gone) == ("not_rendered", ["not_running"])
 
 

@@ -265,6 +265,22 @@ def test_values_of_any_type_anywhere_are_shown_somehow(run: Run) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("view", "value", "said"),
+    [
+        ("--why", {"issues": 7}, "? no issues that this program knows: Expected `array`, got `int`"),
+        ("--why", {"issues": [{"service": "x"}]}, "? no issues that this program knows: Object missing"),
+        ("--cost", {"report_id": "r", "cost": 7}, "r: holds no cost that this program knows: Expected"),
+        ("--cost", [7], "this: holds no cost; an enhanced report does"),
+    ],
+)
+def test_a_report_that_is_none_is_named_and_the_next_is_shown(run: Run, view: str, value: Any, said: str) -> None:
+    done = run(f"dm-show {view}", stdin=json.dumps(value) + '\n{"issues": [], "report_id": "next"}\n')
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(said)
+    assert ("next" in done.stdout) == (view == "--cost")
+
+
 def test_garbage_is_shown_as_garbage(run: Run) -> None:
     done = run("dm-show", stdin='{"service":"a"}\n{"service":"b\n\x00\x01\n[1,2]\nnull\n')
     assert (done.returncode, done.stderr) == (0, "")

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from dm_tools.evidence import pages
+from dm_tools.evidence.ids import Kind, parse
 from dm_tools.evidence.view import View
 from dm_tools.records import (
     Analysis,
@@ -77,8 +78,8 @@ def _signs(view: View, verdict: Analysis | None) -> Iterator[tuple[str, str]]:
             yield "screenshot", f"{page.url} shows {str(page.verdict).replace('_', ' ')}"
     if verdict and verdict.role in (Role.ROOT, Role.SYMPTOM):
         for finding in verdict.findings:
-            kinds = {each.rpartition("/")[2].partition(":")[0] for each in finding.evidence}
-            if not finding.over and kinds == {"logs"}:
+            kinds = {parse(each).kind for each in finding.evidence}
+            if not finding.over and kinds == {Kind.LOGS}:
                 yield "logs", f"its log says: {finding.explanation}"
 
 

@@ -1,4 +1,6 @@
-"""A few programs of this machine that only look: no shell, no words but these. No other module starts a program itself.
+"""A few programs of this machine that only look: no shell, no words but these.
+
+Only the SSH wrapper starts another program, our own.
 
 Every word of a command must stand in its list. What is missing is missing on purpose: nothing that changes anything,
 reads a file of the caller's choice, asks a name server for a name of the caller's choice, or shows an environment or

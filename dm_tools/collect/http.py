@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from dm_tools import __version__
+from dm_tools.collect import reach
 from dm_tools.pipe import clock
 from dm_tools.records import Certificate, Check, ProbeError
 
@@ -98,12 +99,14 @@ class Target:
 @dataclass(frozen=True)
 class Manner:
     """How a target is asked. `verify` false: any certificate will do. `handshake_seconds`: what connecting may take of
-    the whole time. `greeting_seconds`: how long a server that is only connected to may take to speak first.
+    the whole time. `greeting_seconds`: how long a server that is only connected to may take to speak first. `headers`:
+    sent beside our own, which they may replace.
     """
 
     verify: bool = True
     handshake_seconds: float | None = None
     greeting_seconds: float = 0.2
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @functools.cache
@@ -215,19 +218,20 @@ async def _tls(target: Target, check: Check, manner: Manner) -> None:
 async def _http(target: Target, check: Check, manner: Manner) -> None:
     import httpx
 
-    url, home = target.url, (target.parts.hostname, target.port)
+    url, home = target.url, reach.origin(target.url)
+    peer: tuple[str, int] | None = None  # who answered: a name may lead elsewhere the next time
     timeout = httpx.Timeout(None, connect=manner.handshake_seconds)
     async with httpx.AsyncClient(
         verify=_trusting(manner.verify), trust_env=False, timeout=timeout, follow_redirects=False
     ) as client:
         for _ in range(MAX_REDIRECTS + 1):
-            location = await _get(client, target, url, check)
-            onward = urlsplit(urljoin(url, location)) if location else None
+            location, peer = await _get(client, target, url, check, manner, peer)
+            onward = urljoin(url, location) if location else None
             # A redirect to somewhere else (a login portal) is an answer; we ask nobody we were not told to ask.
-            same_host = onward and (onward.hostname, onward.port or DEFAULT_PORTS.get(onward.scheme)) == home
-            if not onward or not same_host:
+            place = reach.origin(onward) if onward else None
+            if not onward or not place or not home or place[1:] != home[1:] or place[0] not in DEFAULT_PORTS:
                 break
-            url = onward.geturl()
+            url = onward
             check.redirects += 1
         else:
             check.error = ProbeError.TOO_MANY_REDIRECTS
@@ -240,12 +244,16 @@ async def _http(target: Target, check: Check, manner: Manner) -> None:
         check.error, check.message = ProbeError.HTTP_4XX, f"HTTP status {code}"
 
 
-async def _get(client: httpx.AsyncClient, target: Target, url: str, check: Check) -> str | None:
-    """One GET; fills the check in and returns where a redirect leads."""
+async def _get(
+    client: httpx.AsyncClient, target: Target, url: str, check: Check, manner: Manner, peer: tuple[str, int] | None
+) -> tuple[str | None, tuple[str, int] | None]:
+    """One GET, of `peer` if there was an answer before; fills the check in, returns where a redirect leads and who
+    answered."""
     parts = urlsplit(url)
     host, port = target.connect_to
-    netloc = f"[{host}]" if ":" in host else host
-    address = parts._replace(netloc=f"{netloc}:{port}").geturl()
+    asked, asked_port = peer or (host, port)
+    netloc = f"[{asked}]" if ":" in asked else asked
+    address = parts._replace(netloc=f"{netloc}:{asked_port}").geturl()
     phases: dict[str, float] = {}
 
     async def trace(event: str, info: Any) -> None:
@@ -261,6 +269,8 @@ async def _get(client: httpx.AsyncClient, target: Target, url: str, check: Check
         "Accept-Encoding": "identity",
         "Connection": "close",
     }
+    replaced = {name.lower() for name, _ in manner.headers}
+    headers = {name: value for name, value in headers.items() if name.lower() not in replaced} | dict(manner.headers)
     if parts.username is not None:
         import httpx
 
@@ -272,7 +282,9 @@ async def _get(client: httpx.AsyncClient, target: Target, url: str, check: Check
     async with client.stream("GET", address, headers=headers, auth=auth, extensions=extensions) as answer:
         check.status_code = answer.status_code
         check.first_byte_ms = _ms(started)
-        tls = answer.extensions["network_stream"].get_extra_info("ssl_object")
+        stream = answer.extensions["network_stream"]
+        peer = stream.get_extra_info("server_addr")[:2]
+        tls = stream.get_extra_info("ssl_object")
         if tls is not None:
             check.certificate = certificate(tls.getpeercert(True))
         body = b""
@@ -286,7 +298,7 @@ async def _get(client: httpx.AsyncClient, target: Target, url: str, check: Check
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
         check.content_type = kind if _MEDIA_TYPE.fullmatch(kind) else None
         location: str | None = answer.headers.get("location") if answer.is_redirect else None
-        return location
+        return location, peer
 
 
 def _host_header(parts: SplitResult) -> str:

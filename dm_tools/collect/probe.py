@@ -11,6 +11,7 @@ from dm_tools import records, redact, text
 from dm_tools.collect import http, spoken, targets
 from dm_tools.engine import finding
 from dm_tools.engine.connection import Engines
+from dm_tools.evidence.ids import parse
 from dm_tools.records import Check, Discovered, Probe, ProbeError, Status
 
 EXCERPT_CHARACTERS = 400
@@ -18,8 +19,9 @@ EXCERPT_CHARACTERS = 400
 Record = dict[str, Any]
 
 
-def probe(record: Record, engines: Engines, timeout: float) -> Record:
-    """The record with its `probe` section; a URL that cannot be asked from here becomes an entry in `errors`."""
+def probe(record: Record, engines: Engines, timeout: float, manner: http.Manner | None = None) -> Record:
+    """The record with its `probe` section; a URL that cannot be asked from here becomes an entry in `errors`.
+    `manner`: how the URLs that were configured are asked."""
     urls = targets.urls(record)
     if not urls:
         return _container(record, engines)
@@ -33,7 +35,7 @@ def probe(record: Record, engines: Engines, timeout: float) -> Record:
             record = records.with_error(record, "probe", problem.code, problem.message)
         else:
             found = known.get(url)
-            asked.append(spoken.ask(target, found, timeout) if found else http.check(target, timeout))
+            asked.append(spoken.ask(target, found, timeout) if found else http.check(target, timeout, manner))
     record = targets.without_secrets(record, redactor)
     checks = http.run(asked)
     if known:
@@ -54,7 +56,7 @@ def probe(record: Record, engines: Engines, timeout: float) -> Record:
 def _corrected(record: Record, checks: list[Check], known: dict[str, Discovered]) -> Record:
     """The record whose discovered URLs are what they turned out to be, and lead to where they were answered."""
     urls = targets.urls(record)
-    turned_out = {urls[int(check.id.partition(":")[2])][0]: check for check in checks}
+    turned_out = {urls[parse(check.id).number or 0][0]: check for check in checks}
     corrected: dict[str, str | None] = {}
     for url, found in known.items():
         check = turned_out.get(url)

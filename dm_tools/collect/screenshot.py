@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dm_tools import records, redact, text
-from dm_tools.collect import browser, environment, http, socks, targets
+from dm_tools.collect import browser, environment, http, targets
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Engines
 from dm_tools.evidence import pages as judge
@@ -63,8 +63,8 @@ def screenshot(
             record = records.with_error(record, "screenshot", problem.code, problem.message)
             continue
         asked.append((target, target.refused or before.get(url)))
-    resolve = {"internal": _resolver(record, engines), "external": targets.outside(record)}
-    wanted = [(target.url, resolve[target.scope]) for target, refused in asked if refused is None]
+    ways = {scope: targets.way(record, scope, engines) for scope in ("internal", "external")}
+    wanted = [(target.url, ways[target.scope]) for target, refused in asked if refused is None]
     answers = iter(looker.look_at_all(wanted, timeout) if wanted else ())
     looks = [browser.Look(Seen(target.url, failure=no)) if no else next(answers) for target, no in asked]
     if any(look.seen.text for look in looks):  # only then Docker is asked for what to mask in them
@@ -98,7 +98,7 @@ def look(
     target = targets.target(record, "screenshot:0", targets.with_secrets(url), "internal", engines)
     found = Seen(target.url, failure=target.refused)
     if target.refused is None:
-        found = looker.look(target.url, timeout, _resolver(record, engines)).seen
+        found = looker.look(target.url, timeout, targets.way(record, "internal", engines)).seen
     known = [*targets.secrets(record), *(value for _, value in looker.manner.headers), *_of_container(record, engines)]
     redactor = redact.Redactor(redact.following(record), known)
     document = redactor.redact(excerpt(found.html)[: 2 * dom_characters])[:dom_characters]
@@ -129,10 +129,6 @@ def _unanswered(record: Record) -> dict[str, tuple[str, str]]:
         for check in checks
         if check.error in _NO_ANSWER
     }
-
-
-def _resolver(record: Record, engines: Engines) -> socks.Resolve:
-    return lambda host, port: targets.place(record, host, port, engines)
 
 
 def _of_container(record: Record, engines: Engines) -> list[str]:
@@ -168,6 +164,7 @@ def page(page_id: str, scope: str, seen: Seen, redactor: redact.Redactor) -> Pag
             records.ConsoleEntry(each.type, safe(each.text, ENTRY_CHARACTERS), url(each.location or "") or None)
             for each in seen.console
         ],
+        refused=[safe(each, ENTRY_CHARACTERS) for each in seen.refused],
         exceptions=[safe(each, ENTRY_CHARACTERS) for each in seen.exceptions],
         failed_requests=[request(each) for each in seen.failed_requests],
         slow_requests=[request(each) for each in seen.slow_requests],

@@ -149,6 +149,13 @@ def read_manifest(path: Path) -> list[Record]:
         raise ManifestError(f"{path}: {wrong}") from None
 
 
+def known(engine: Engine) -> list[Record]:
+    """The stack as the sessions see it: of the manifest that the settings name, if it is there, else of the engine.
+    Raises ManifestError, NothingFoundError, records.Problem."""
+    path = Path(os.environ.get("SERVICES_MANIFEST_PATH") or "configs/probe-orchestrator/services_manifest.json")
+    return read_manifest(path) if path.is_file() else discover(engine)
+
+
 def discover(engine: Engine) -> list[Record]:
     """A record per container of the engine: Compose services by their service's name, others by their own.
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 from dm_tools import records, redact
-from dm_tools.collect import http
-from dm_tools.collect.socks import Place
+from dm_tools.collect import http, reach
+from dm_tools.collect.socks import Place, Way
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Container, Engine, Engines
 from dm_tools.pipe import settings
@@ -95,6 +96,37 @@ def place(record: Record, host: str, port: int, engines: Engines) -> Place:
         return None, (ProbeError.NOT_RUNNING, f"the container is {container.get('State')}")
     address = finding.address(engine.label, container, port)
     return address, None if address else (ProbeError.NO_ADDRESS, "the container has no network address")
+
+
+def way(record: Record, scope: str, engines: Engines) -> Way:
+    """Where the pages of a record may lead, whose URLs are of that scope, and all that they load."""
+
+    def inside(host: str, port: int) -> Place:
+        return place(record, host, port, engines)
+
+    named = reach.named([url for url, _ in urls(record)])
+    resolve = outside(record) if scope == "external" else inside
+    return Way(resolve, named, functools.cache(lambda: stack(record, named, engines)))
+
+
+def stack(record: Record, named: frozenset[reach.Place], engines: Engines) -> reach.Known:
+    """What belongs to the stack of a record beside its URLs: the containers on its networks, the ports of its own.
+
+    A port that is published on all addresses of this machine is known at those that the record's URLs name, too.
+    """
+    engine = engines.of(record)
+    try:
+        home = home_of(record, engine)
+        listing = reading.containers(engine) if home else []
+    except records.Problem:
+        return reach.Known()
+    if home is None:
+        return reach.Known()
+    places: set[reach.Place] = set()
+    for address, port in finding.published(engine.label, finding.stack(listing, home)):
+        hosts = {"127.0.0.1", "::1", *(host for host, _ in named)} if address is None else {reach.host(address)}
+        places |= {(host, port) for host in hosts}
+    return reach.Known(frozenset(places), finding.addresses(listing, home))
 
 
 def secrets(record: Record) -> list[str]:

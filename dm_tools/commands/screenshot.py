@@ -80,9 +80,15 @@ def cli(
     shows as plain text is in the picture. Dialogs are dismissed, windows closed, downloads refused. A URL of which the
     record's probe says that nothing answers there is not asked again. The time is that of one page.
 
+    A page can lead the browser only to the hosts and ports of its record's URLs, to containers of its stack and to
+    public addresses; never to this machine, its network or a metadata service. Other requests than GET and HEAD go to
+    the page's own origin. Whom it wanted to be asked beyond that, and why not, is the reason not_allowed
+    (docs/security.md).
+
     Needs the Python package playwright, and Chromium or Chrome (found by itself, a headless shell first; $DM_CHROMIUM).
 
-    Network: the given URLs, and whatever those pages load; for internal names the Docker Engine.
+    Network: the given URLs, and what those pages load from there, from the stack and from public addresses; the Docker
+    Engine for internal names and for what is the stack's.
 
     \b
     Examples:

@@ -14,6 +14,7 @@ from dm_tools.diagnose.claims import FACT_RANK, GENERIC_RANK, SPECIFIC_RANK, Cla
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import Topology
 from dm_tools.diagnose.ways import Ways
+from dm_tools.evidence.ids import cites_own_log, parse
 from dm_tools.patterns.language import Clause, Library
 from dm_tools.records import Analysis, Cause, Complaint, Confidence, Fix, Role, Root, Severity, Status
 from dm_tools.text.times import lasting, seconds_between
@@ -111,7 +112,7 @@ def _complaints(judged: Judged) -> list[Complaint]:
     found: dict[Cause, Complaint] = {}
     for claim in sorted(judged.own + judged.blaming, key=weight):
         finding = claim.finding
-        said = any(each.startswith("logs:") for each in finding.evidence)
+        said = cites_own_log(finding.evidence)
         if said and not claim.course.over and claim.rank >= GENERIC_RANK and finding.cause not in found:
             until = judged.facts.times.get(finding.evidence[-1])
             found[finding.cause] = Complaint(
@@ -165,7 +166,8 @@ def _root(judged: Judged, suffering: list[tuple[str, Judged]]) -> Analysis:
     ][:MAX_AGREEING]
     sources = list(dict.fromkeys([*finding.evidence, *(id for each in own_words for id in each.evidence), *said]))
     # What the service itself shows comes first, then what others say.
-    verdict.evidence = sorted(dict.fromkeys([*sources, *judged.facts.alarms]), key=lambda each: "/" in each)
+    cited = dict.fromkeys([*sources, *judged.facts.alarms])
+    verdict.evidence = sorted(cited, key=lambda each: parse(each).owner is not None)
     verdict.since = min((each.since for each in own_words if each.since), default=None)
     if judged.facts.status == Status.HEALTHY:
         verdict.status = Status.DEGRADED  # it looks well, yet it or others fail
@@ -229,9 +231,9 @@ def confidence(rank: int, evidence: list[str]) -> Confidence:
 def _sources(evidence: list[str]) -> set[tuple[str, str]]:
     """The independent sources of evidence: services and kinds. What a healthcheck printed is a text that can quote what
     the log quotes, so beside other evidence of its service it is none of its own."""
-    parts = [each.rpartition("/")[::2] for each in evidence]
-    found = {(owner, local.partition(":")[0]) for owner, local in parts if not local.startswith("inspect:health.")}
-    spoken = {(owner, "health") for owner, local in parts if local.startswith("inspect:health.")}
+    parts = [parse(each) for each in evidence]
+    found = {(each.owner or "", str(each.kind)) for each in parts if not each.of_healthcheck}
+    spoken = {(each.owner or "", "health") for each in parts if each.of_healthcheck}
     return found | {each for each in spoken if not {(each[0], "logs"), (each[0], "inspect")} & found}
 
 

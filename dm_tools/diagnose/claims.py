@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from dm_tools.diagnose.currency import Course
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import LOOPBACK, Topology
+from dm_tools.evidence.ids import cites_own_log, parse
 from dm_tools.evidence.requests import Failing
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, explain
@@ -114,7 +115,7 @@ class Judged:
         """
         complains = any(
             each.rank >= SPECIFIC_RANK
-            and any(id.startswith("logs:") for id in each.finding.evidence)
+            and cites_own_log(each.finding.evidence)
             and not each.course.over
             and (self.measured or each.course.repeated or not each.course.at_start)
             for each in self.own
@@ -125,7 +126,7 @@ class Judged:
     def murmurs(self) -> bool:
         """It looks healthy, and its recent log holds at least a failure that no rule knows by name."""
         spoken = [each for each in self.own if not each.course.over and each.finding.pattern != REQUESTS]
-        return any(id.startswith("logs:") for each in spoken for id in each.finding.evidence)
+        return any(cites_own_log(each.finding.evidence) for each in spoken)
 
     @property
     def at_fault(self) -> bool:
@@ -192,7 +193,7 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         elif known and not nameless:
             finding.explanation += f" ({host} is no service of this stack)"
     # Only the engine states facts: what stands in a log, somebody wrote.
-    engine = any(each.startswith(("inspect:", "event:")) and "health." not in each for each in finding.evidence)
+    engine = any(parse(each).of_engine for each in finding.evidence)
     highest = GENERIC_RANK if nameless and known else hit.pattern.rank if engine else FACT_RANK - 1
     return Claim(
         finding,

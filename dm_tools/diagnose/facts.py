@@ -11,7 +11,7 @@ from dm_tools.diagnose.currency import Course, Log
 from dm_tools.diagnose.topology import Node, node
 from dm_tools.evidence import pages as page
 from dm_tools.evidence import requests
-from dm_tools.evidence.ids import resolve, time_of
+from dm_tools.evidence.ids import Kind, parse, resolve, time_of
 from dm_tools.evidence.view import View, recent
 from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
@@ -128,7 +128,7 @@ def _failing(log: Log) -> list[requests.Failing]:
 def _ended(view: View, evidence_id: str) -> str | None:
     """When a container ended: what Docker says of one that does not run is true since then."""
     stopped = view.inspect if view.inspect and view.inspect.state in ("exited", "dead") else None
-    return stopped.finished_at if stopped and evidence_id.startswith("inspect:") else None
+    return stopped.finished_at if stopped and parse(evidence_id).kind == Kind.INSPECT else None
 
 
 def _alarms(view: View) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dm_tools.evidence.ids import EVIDENCE
+from dm_tools.evidence.ids import EvidenceId, parse
 from dm_tools.patterns import causes
 from dm_tools.records import Analysis, Cause, Confidence, Finding, Role, Severity
 
@@ -55,12 +55,12 @@ def _carries(cause: Cause | None, evidence: list[str]) -> bool:
     if cause is None or causes.of(cause).nothing_to_cite:
         return True
     allowed = causes.carriers(cause)
-    return any(_names(each.rpartition("/")[2]) & allowed for each in evidence)
+    return any(_names(parse(each)) & allowed for each in evidence)
 
 
-def _names(evidence_id: str) -> set[str]:
+def _names(cited: EvidenceId) -> set[str]:
     """What a piece of evidence is called in the table: its kind (logs), or kind and key (inspect:health)."""
-    return {evidence_id.partition(":")[0], evidence_id.partition(".")[0]}
+    return {str(cited.kind), cited.thing}
 
 
 def _stands(service: str, finding: Finding, inventory: set[str], resolves: Resolves) -> bool:
@@ -73,6 +73,6 @@ def _stands(service: str, finding: Finding, inventory: set[str], resolves: Resol
 
 
 def _resolves(service: str, evidence_id: str, inventory: set[str], resolves: Resolves) -> bool:
-    owner, slash, local = evidence_id.rpartition("/")
-    owner = owner if slash else service
-    return owner in inventory and bool(EVIDENCE.match(local)) and resolves(owner, local)
+    cited = parse(evidence_id)
+    owner = service if cited.owner is None else cited.owner
+    return owner in inventory and cited.kind is not None and resolves(owner, cited.local)

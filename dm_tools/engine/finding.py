@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from typing import Any
@@ -12,6 +13,7 @@ from dm_tools.engine import reading
 from dm_tools.engine.connection import Container, Engine
 
 RUNNING = ("running", "paused", "restarting")
+_DEFAULT_NETWORKS = frozenset(("bridge", "host", "none", "podman"))
 # A container that was made anew is kept beside the new one until that is proved: stopped, with all its labels.
 _KEPT = re.compile(r".+\.before-[0-9a-f]{8}\Z")
 
@@ -90,6 +92,34 @@ def address(engine_label: str, container: Container, port: int) -> tuple[str, in
         if found:
             return found, port
     return None
+
+
+def stack(listing: list[Container], home: Container) -> list[Container]:
+    """The containers of a container's own Compose project; of one that has none, itself."""
+    project = project_of(home)
+    return [each for each in listing if each["Id"] == home["Id"] or (project and project_of(each) == project)]
+
+
+def addresses(listing: list[Container], home: Container) -> frozenset[str]:
+    """The addresses of a stack's containers, and of others on its networks; strangers share Docker's default ones.
+
+    Never a gateway's: that is the machine itself.
+    """
+    own = stack(listing, home)
+    shared = {name for each in own for name in _networks(each)} - _DEFAULT_NETWORKS
+    found = [network for each in own for network in _networks(each).values()]
+    found += [network for each in listing for name, network in _networks(each).items() if name in shared]
+    given = {network.get(key) or "" for network in found for key in ("IPAddress", "GlobalIPv6Address")}
+    return frozenset(str(ipaddress.ip_address(address)) for address in given if address)
+
+
+def published(engine_label: str, containers: list[Container]) -> set[tuple[str | None, int]]:
+    """Where ports of containers are published: address (None: all of this machine) and port."""
+    ports = [port for each in containers for port in each.get("Ports") or [] if port.get("PublicPort")]
+    if not is_local(engine_label):
+        return {(urlsplit(engine_label).hostname, port["PublicPort"]) for port in ports}
+    everywhere = (None, "", "0.0.0.0", "::")
+    return {(None if port.get("IP") in everywhere else port["IP"], port["PublicPort"]) for port in ports}
 
 
 def is_local(engine_label: str) -> bool:

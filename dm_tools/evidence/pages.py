@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from dm_tools.records import ConsoleEntry, Page, Reason, Request, Status, Timing, Verdict
+from dm_tools.records import ConsoleEntry, Page, ProbeError, Reason, Request, Status, Timing, Verdict
 
 SHORT_CHARACTERS = 400  # a page that only says one thing: "Loading...", "Bad Gateway"
 ERROR_CHARACTERS = 4000  # an error page may quote a trace; an article about errors is longer still
@@ -23,7 +23,8 @@ class Seen:
 
     `failure` is a code (refused, timeout, crashed, download, ...) and words, `tls` likewise. `media`: how many
     pictures, canvases, inputs can be seen; `elements`: how many there are of all. `uniform`: all pixels of the picture
-    are equal; None: not looked at. `cut`: it is larger than what is read of a page.
+    are equal; None: not looked at. `cut`: it is larger than what is read of a page. `refused`: whom it wanted to be
+    asked who was not, and why.
     """
 
     url: str
@@ -42,6 +43,7 @@ class Seen:
     uniform: bool | None = None
     loaded: bool = False
     cut: bool = False
+    refused: list[str] = field(default_factory=list)
     console: list[ConsoleEntry] = field(default_factory=list)
     exceptions: list[str] = field(default_factory=list)
     failed_requests: list[Request] = field(default_factory=list)
@@ -134,7 +136,7 @@ _ESSENTIAL = ("script", "stylesheet")
 def judged(seen: Seen, page_id: str) -> tuple[Verdict, list[Reason]]:
     """The verdict on a page, and why; then what else is wrong with it. Evidence ids are those of `page_id`."""
     verdict, reasons = _verdict(seen, page_id)
-    return verdict, reasons + list(_beside(seen, page_id) if not seen.failure else ())
+    return verdict, reasons + list(_beside(seen, page_id) if not seen.failure else _refused(seen, page_id))
 
 
 def _verdict(seen: Seen, page_id: str) -> tuple[Verdict, list[Reason]]:
@@ -198,7 +200,7 @@ def _beside(seen: Seen, page_id: str) -> Iterator[Reason]:
     broken = [
         (f"{page_id}.request.{index}", each)
         for index, each in enumerate(seen.failed_requests)
-        if each.kind in _ESSENTIAL
+        if each.kind in _ESSENTIAL and not _is_refused(each)
     ]
     if broken:
         shown = ", ".join(f"{each.url} ({each.error or each.status_code})" for _, each in broken[:MAX_QUOTED])
@@ -207,7 +209,7 @@ def _beside(seen: Seen, page_id: str) -> Iterator[Reason]:
     data = [
         f"{page_id}.request.{index}"
         for index, each in enumerate(seen.failed_requests)
-        if each.kind in ("fetch", "xhr", "websocket")
+        if each.kind in ("fetch", "xhr", "websocket") and not _is_refused(each)
     ]
     if data:
         yield Reason("data_failed", f"{len(data)} requests of the page for its data fail", data[:MAX_QUOTED])
@@ -223,6 +225,22 @@ def _beside(seen: Seen, page_id: str) -> Iterator[Reason]:
         yield Reason("still_loading", "the page did not finish loading in time", [page_id])
     if seen.cut:
         yield Reason("too_large", "the page is larger than what is read of one", [page_id])
+    yield from _refused(seen, page_id)
+
+
+def _is_refused(request: Request) -> bool:
+    """Whether it failed because we did not let it through, which is no fault of the page."""
+    return (request.error or "").startswith(f"{ProbeError.NOT_ALLOWED}: ")
+
+
+def _refused(seen: Seen, page_id: str) -> Iterator[Reason]:
+    if seen.refused:
+        which = [f"{page_id}.request.{index}" for index, each in enumerate(seen.failed_requests) if _is_refused(each)]
+        more = f" (and {len(seen.refused) - MAX_QUOTED} more)" if len(seen.refused) > MAX_QUOTED else ""
+        shown = "; ".join(seen.refused[:MAX_QUOTED])
+        yield Reason(
+            "not_allowed", f"asked for by the page, and not asked: {shown}{more}", which[:MAX_QUOTED] or [page_id]
+        )
 
 
 def unsettled(seen: Seen) -> bool:

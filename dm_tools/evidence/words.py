@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from dm_tools.evidence.ids import resolve
+from dm_tools.evidence.ids import Kind, parse, resolve
 from dm_tools.evidence.view import View
 from dm_tools.records import ContextLine, Fine, LogLine, Mount, Page, Process, Quoted, Request, Step
 from dm_tools.text.shorten import short
@@ -37,26 +37,26 @@ def told(view: View, evidence_id: str) -> Quoted:
 
 
 def _told(view: View, evidence_id: str) -> tuple[str | None, str]:
-    found = resolve(view, evidence_id)
+    found, wanted = resolve(view, evidence_id), parse(evidence_id)
     if isinstance(found, LogLine):
         return found.ts, found.text
-    if evidence_id.startswith("logs:") and isinstance(found, list):
+    if wanted.kind == Kind.LOGS and isinstance(found, list):
         return found[0].ts, "\n".join(line.text for line in found)
-    if evidence_id.startswith("probe:") and found is not None:
+    if wanted.kind == Kind.PROBE and found is not None:
         answer = found.message or (found.note or "ok" if found.ok else "failed")
         return None, f"{found.url}: {answer}"
-    if evidence_id.startswith("screenshot:") and found is not None:
+    if wanted.kind == Kind.SCREENSHOT and found is not None:
         words = f"{found.url}: {quote(found)}" if isinstance(found, Page) else quote(found)
         return None, short(words, MAX_SHOWN) or "(nothing)"
     if isinstance(found, Step):
         return None, f"{found.tool} told a model: {short(found.output, MAX_SHOWN)}"
-    if evidence_id.startswith("event:") and found is not None:
+    if wanted.kind == Kind.EVENT and found is not None:
         return found.ts, f"container event {found.action}"
-    if evidence_id.startswith("inspect:health.") and found is not None:
+    if wanted.of_healthcheck and found is not None:
         return found.end, f"healthcheck exit code {found.exit_code}: {found.output}"
     if isinstance(found, Mount | Process):
         return None, quote(found)
-    return None, f"{evidence_id.partition(':')[2]} = {plain(found)}"
+    return None, f"{wanted.key} = {plain(found)}"
 
 
 def plain(value: Any) -> str:
@@ -95,7 +95,7 @@ def context(view: View, evidence: list[str]) -> list[list[ContextLine]]:
     lines = view.logs.lines if view.logs else []
     cited: dict[str, str] = {}
     for each in evidence:
-        found = resolve(view, each) if each.startswith("logs:") else None
+        found = resolve(view, each) if parse(each).of_own_log else None
         for line in found[:CITED] if isinstance(found, list) else [found] if found else []:
             cited.setdefault(line.id, each)
     shown = {

@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from dm_tools import redact
+from dm_tools.evidence.ids import parse
 from dm_tools.llm import answers, prompts
 from dm_tools.llm.brief import Brief, of_step, shortened
 from dm_tools.llm.client import Client, ModelError
@@ -56,7 +57,7 @@ class _Looking:
         self.agent, self.client, self.brief = agent, client, brief
         # Tools reach this incident's services and no others.
         self.box = agent.box.only(brief.services)
-        numbers = [int(each.id.partition(":")[2]) for each in before if each.id.partition(":")[2].isdecimal()]
+        numbers = [number for each in before if (number := parse(each.id).number) is not None]
         self.first = max(numbers, default=-1) + 1
         self.steps: list[Step] = []
         self.calls: list[ModelCall] = []

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from dm_tools.evidence.ids import resolve
+from dm_tools.evidence.ids import Kind, own, parse, resolve
 from dm_tools.evidence.telling import GRAVE, SUSPICIOUS, telling
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import quote
@@ -55,10 +55,9 @@ class Piece:
     @property
     def source(self) -> tuple[str, str]:
         """Where it comes from, in the end: two pieces of one source are one witness."""
-        kind = self.local.partition(":")[0]
         if isinstance(self.value, Step):
-            kind = _SOURCES.get(self.value.tool, self.value.tool)
-        return self.told_of, kind
+            return self.told_of, _SOURCES.get(self.value.tool, self.value.tool)
+        return self.told_of, str(parse(self.local).kind)
 
     @property
     def cost(self) -> int:
@@ -141,10 +140,9 @@ def of(root: str, verdicts: dict[str, Analysis], pieces: Iterable[Piece], budget
 
 def cited_of(service: str, root: str, verdicts: dict[str, Analysis]) -> set[str]:
     """The ids of a service's own evidence that the verdicts on it and on its root cite."""
-    own = {each for each in verdicts[service].evidence if "/" not in each}
-    own |= {each for finding in verdicts[service].findings for each in finding.evidence if "/" not in each}
-    prefix = f"{service}/"
-    return own | {each.removeprefix(prefix) for each in verdicts[root].evidence if each.startswith(prefix)}
+    found = {*own(verdicts[service].evidence)}
+    found |= {each for finding in verdicts[service].findings for each in own(finding.evidence)}
+    return found | {each.local for each in map(parse, verdicts[root].evidence) if each.owner == service}
 
 
 def pieces(record: dict[str, Any], root: str, verdicts: dict[str, Analysis]) -> list[Piece]:
@@ -168,7 +166,9 @@ def _pieces(view: View, cited: set[str]) -> Iterator[Piece]:
             yield of_step(view.service, step, (str(step.arguments.get("container")),))
     given: set[str] = set()
     for evidence_id, rank in (*((each, CITED) for each in sorted(cited)), *_ids(view)):
-        if evidence_id in given or evidence_id.startswith("step:") or (value := resolve(view, evidence_id)) is None:
+        if evidence_id in given or parse(evidence_id).kind == Kind.STEP:
+            continue
+        if (value := resolve(view, evidence_id)) is None:
             continue
         given.add(evidence_id)
         yield Piece(view.service, evidence_id, shortened(_told(evidence_id, value)), quote(value), value, rank)
@@ -220,17 +220,17 @@ def _log_ids(view: View) -> Iterator[tuple[str, int]]:
 
 def _told(evidence_id: str, value: Any) -> str:
     """One piece as the model reads it."""
-    kind, _, key = evidence_id.partition(":")
-    if kind == "probe":
+    wanted = parse(evidence_id)
+    if wanted.kind == Kind.PROBE:
         body = f" {value.body_excerpt}" if value.body_excerpt else ""
         return f"{value.url} failed: {value.error}: {value.message}{body}"
-    if evidence_id.startswith("inspect:health."):
+    if wanted.of_healthcheck:
         return f"its healthcheck ended with {value.exit_code}: {value.output}"
     if isinstance(value, Page):
         words = "; ".join(each.message for each in value.reasons)
         return f"{value.url} shows in a browser: {value.verdict}: {words} {value.title or ''} {value.text or ''}"
-    if kind in ("inspect", "stats"):
-        return f"{key} = {quote(value)}"
+    if wanted.kind in (Kind.INSPECT, Kind.STATS):
+        return f"{wanted.key} = {quote(value)}"
     return quote(value)
 
 

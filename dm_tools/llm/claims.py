@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from dm_tools import redact
+from dm_tools.evidence.ids import Kind, parse
 from dm_tools.llm.brief import Brief, Piece
 from dm_tools.patterns import causes, haystack
 from dm_tools.records import ActionName, Analysis, Cause, Confidence, Fix, Severity, Step
@@ -144,19 +145,20 @@ def _folded(text: str) -> str:
 def carries(cause: Cause, piece: Piece) -> bool:
     """Whether one piece of evidence can show a cause."""
     known = causes.of(cause)
-    kind, key = piece.local.partition(":")[0], piece.local.partition(".")[0]
+    cited = parse(piece.local)
+    kind, key = cited.kind, cited.thing
     if isinstance(piece.value, Step):
         # Of what tools tell only a log speaks for itself: figures, states and documents name everything there can be.
         words = known.words if piece.value.tool == "docker_logs" else None
         return words is not None and any(haystack.says(words, line) for line in piece.whole.split("\n"))
     if not {kind, key} & causes.carriers(cause):
         return False
-    if kind in ("logs", "probe", "screenshot") or key in ("inspect:health", "inspect:error"):
-        text = piece.text if kind in ("probe", "screenshot") else piece.whole
+    if kind in (Kind.LOGS, Kind.PROBE, Kind.SCREENSHOT) or key in ("inspect:health", "inspect:error"):
+        text = piece.text if kind in (Kind.PROBE, Kind.SCREENSHOT) else piece.whole
         return known.words is not None and haystack.says(known.words, text)
     if key == "inspect:oom_killed":
         return cause == Cause.OOM_KILLED and piece.value is True
-    if key == "inspect:state" or kind == "stats":
+    if key == "inspect:state" or kind == Kind.STATS:
         wanted = known.shows.get(key)
         if isinstance(wanted, float):
             return isinstance(piece.value, int | float) and piece.value >= wanted

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from dm_tools.evidence.ids import Kind, parse
 from dm_tools.evidence.view import View, meant_to_end, recent
 from dm_tools.patterns import causes, objects
 from dm_tools.patterns.haystack import Captures, Haystack
@@ -172,7 +173,7 @@ class Places:
 
     def _heard(self, position: int, captures: Captures, cause: Cause | None) -> bool:
         """Whether a line counts for a cause: the program's own always, its healthcheck's where it speaks of others."""
-        if cause is None or not self.lines[position].id.startswith("inspect:"):
+        if cause is None or parse(self.lines[position].id).kind != Kind.INSPECT:
             return True
         asked = captures.get("upstream", "localhost")
         itself = asked in ITSELF or asked == self.view.service

@@ -32,6 +32,7 @@ class ProbeError(StrEnum):
     HTTP_5XX = "http_5xx"
     NOT_RUNNING = "not_running"
     UNHEALTHY = "unhealthy"
+    NOT_ALLOWED = "not_allowed"  # nobody meant it to be asked: a page leads there
 
 
 class Status(StrEnum):

@@ -11,27 +11,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from dm_tools.pipe import configs
+from dm_tools.records import Cost
 from dm_tools.show.records import Line
 
 Json = dict[str, Any]
 
 
-def lines(report: Json, prices: list[Json]) -> Iterator[Line]:
+def lines(report_id: str, cost: Cost, prices: list[Json]) -> Iterator[Line]:
     """A report's cost as text."""
-    cost = report.get("cost")
-    if not isinstance(cost, dict):
-        yield Line(f"{report.get('report_id', 'this')}: holds no cost; an enhanced report does")
-        return
-    evidence, summary = int(cost.get("evidence_tokens") or 0), int(cost.get("summary_tokens") or 0)
-    yield Line(f"{report.get('report_id')}", bold=True)
-    if cost.get("model"):
-        used = f"{cost.get('local_prompt_tokens')} tokens read, {cost.get('local_completion_tokens')} written"
-        seconds = float(cost.get("local_ms") or 0) / 1000
-        yield Line(f"  local model {cost['model']}: {cost.get('model_calls')} calls, {used}, {seconds:.1f} s")
+    evidence, summary = cost.evidence_tokens, cost.summary_tokens
+    yield Line(report_id, bold=True)
+    if cost.model:
+        used = f"{cost.local_prompt_tokens} tokens read, {cost.local_completion_tokens} written"
+        yield Line(f"  local model {cost.model}: {cost.model_calls} calls, {used}, {cost.local_ms / 1000:.1f} s")
     else:
         yield Line("  local model: not asked")
     yield Line(f"  all evidence: about {evidence} tokens; this report's text: about {summary}")
-    yield Line(f"  saved: {cost.get('saved_percent')} %")
+    yield Line(f"  saved: {cost.saved_percent} %")
     for each in prices:
         dollars = (evidence * each["input"] / 1e6, summary * each["input"] / 1e6)
         yield Line(f"  {each['name']}: {dollars[0]:.4f} $ to read all of it, {dollars[1]:.4f} $ to read the report")

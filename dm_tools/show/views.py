@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
+from dm_tools.records import Cost, Issue
 from dm_tools.show import overview
 from dm_tools.show import records as show
 
@@ -33,10 +36,14 @@ def _reasons(found: Iterator[Any]) -> Iterator[show.Line]:
     stack = why.Why()
     seen = False
     for value in found:
-        issues = value.get("issues") if isinstance(value, dict) else None
-        if isinstance(issues, list):
+        if isinstance(value, dict) and "issues" in value:
+            try:
+                issues = msgspec.convert(value["issues"], list[Issue])
+            except msgspec.ValidationError as wrong:
+                yield show.Line(f"? no issues that this program knows: {wrong}")
+                continue
             for each in issues:
-                yield from why.issue(each if isinstance(each, dict) else {})
+                yield from why.issue(each)
         elif show.is_record(value):
             seen = True
             stack.add(value)
@@ -50,4 +57,14 @@ def _costs(found: Iterator[Any]) -> Iterator[show.Line]:
 
     prices = cost.prices()
     for value in found:
-        yield from cost.lines(value if isinstance(value, dict) else {}, prices)
+        report = show.as_dict(value)
+        name = str(report.get("report_id", "this"))
+        try:
+            used = msgspec.convert(report.get("cost"), Cost | None)
+        except msgspec.ValidationError as wrong:
+            yield show.Line(f"{name}: holds no cost that this program knows: {wrong}")
+            continue
+        if used is None:
+            yield show.Line(f"{name}: holds no cost; an enhanced report does")
+        else:
+            yield from cost.lines(name, used, prices)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from dm_tools.evidence.ids import own, parse
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import told
-from dm_tools.records import Analysis, Problem, Quoted, Role, section
+from dm_tools.records import Analysis, Confidence, Issue, Problem, Quoted, Role, Step, ToolCall, section
 from dm_tools.show.records import Line
 
 Json = dict[str, Any]
@@ -41,7 +40,7 @@ class Why:
             return
         if verdict is not None:
             ids = {*verdict.evidence, *(each for finding in verdict.findings for each in finding.evidence)}
-            words = {each: told(view, each) for each in ids if "/" not in each}
+            words = {each: told(view, each) for each in own(ids)}
             self._services[view.service] = _Judged(verdict, words)
 
     def lines(self) -> Iterator[Line]:
@@ -79,24 +78,22 @@ class Why:
 
     def _evidence(self, service: str, ids: list[str], margin: str = "  ") -> Iterator[Line]:
         for each in ids:
-            owner, slash, local = each.rpartition("/")
-            judged = self._services.get(owner if slash else service)
-            yield _quoted(each, _json(judged.words.get(local)) if judged else {}, margin)
+            cited = parse(each)
+            judged = self._services.get(service if cited.owner is None else cited.owner)
+            yield _quoted(each, judged.words.get(cited.local) if judged else None, margin)
 
 
-def issue(found: Json) -> Iterator[Line]:
+def issue(found: Issue) -> Iterator[Line]:
     """An issue of a report: it holds the words of its evidence itself."""
     yield Line("")
-    yield Line(f"{str(found.get('severity')).upper()} {found.get('service')}: {found.get('cause')}", "red", bold=True)
-    yield Line(f"  {found.get('root_cause_hypothesis')}")
-    yield from _basis(found.get("confidence"), found.get("pattern"), found.get("since"), found.get("next") or [])
-    yield from _model(found.get("notes") or [], found.get("steps") or [])
-    for each in found.get("evidence_detail") or []:
-        if isinstance(each, dict):
-            yield _quoted(str(each.get("id")), each, "  ")
-    for symptom in found.get("symptoms") or []:
-        if isinstance(symptom, dict):
-            yield Line("  " + " → ".join(map(str, symptom.get("path") or [])), "yellow")
+    yield Line(f"{found.severity.upper()} {found.service}: {found.cause}", "red", bold=True)
+    yield Line(f"  {found.root_cause_hypothesis}")
+    yield from _basis(found.confidence, found.pattern, found.since, found.next)
+    yield from _model(found.notes, found.steps)
+    for each in found.evidence_detail:
+        yield _quoted(each.id, each, "  ")
+    for symptom in found.symptoms:
+        yield Line("  " + " → ".join(symptom.path), "yellow")
 
 
 def _verdict(service: str, verdict: Analysis) -> Iterator[Line]:
@@ -104,34 +101,31 @@ def _verdict(service: str, verdict: Analysis) -> Iterator[Line]:
     yield Line(f"{str(verdict.severity).upper()} {service}: {verdict.cause}", "red", bold=True)
     yield Line(f"  {verdict.hypothesis}")
     yield from _basis(verdict.confidence, verdict.pattern, verdict.since, verdict.next)
-    yield from _model(verdict.notes, [msgspec.to_builtins(each) for each in verdict.steps])
+    yield from _model(verdict.notes, verdict.steps)
 
 
-def _basis(confidence: Any, pattern: Any, since: Any, following: list[Any]) -> Iterator[Line]:
+def _basis(
+    confidence: Confidence | None, pattern: str | None, since: str | None, following: list[str]
+) -> Iterator[Line]:
     begun = f", since {since}" if since else ""
     yield Line(f"  confidence {confidence}" + (f", pattern {pattern}" if pattern else "") + begun)
     for each in following:
         yield Line(f"  next: {each}")
 
 
-def _model(notes: list[Any], steps: list[Any]) -> Iterator[Line]:
+def _model(notes: list[str], steps: Sequence[Step | ToolCall]) -> Iterator[Line]:
     """What a model said that is not the verdict, and what it looked at."""
     for each in notes:
         yield Line(f"  model: {each}")
-    for each in steps:
-        if isinstance(each, dict):
-            arguments = " ".join(f"{key}={value}" for key, value in (each.get("arguments") or {}).items())
-            failed = f": {each['error']}" if each.get("error") else ""
-            yield Line(f"  model looked: [{each.get('id')}] {each.get('tool')} {arguments}{failed}")
+    for step in steps:
+        arguments = " ".join(f"{key}={value}" for key, value in step.arguments.items())
+        failed = f": {step.error}" if step.error else ""
+        yield Line(f"  model looked: [{step.id}] {step.tool} {arguments}{failed}")
 
 
-def _json(quoted: Quoted | None) -> Json:
-    return msgspec.to_builtins(quoted) if quoted else {}
-
-
-def _quoted(evidence_id: str, words: Json, margin: str) -> Line:
-    at = f"{words['at']} " if words.get("at") else ""
-    parts = str(words.get("text", "(its record is not among these)")).split("\n")
+def _quoted(evidence_id: str, words: Quoted | None, margin: str) -> Line:
+    at = f"{words.at} " if words and words.at else ""
+    parts = (words.text if words else "(its record is not among these)").split("\n")
     if len(parts) > 2 * SHOWN_ENDS + 1:
         left = f"[... {len(parts) - 2 * SHOWN_ENDS} lines left out ...]"
         parts = [*parts[:SHOWN_ENDS], left, *parts[-SHOWN_ENDS:]]

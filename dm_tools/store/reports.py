@@ -16,7 +16,7 @@ import msgspec
 import orjson
 
 from dm_tools.diagnose.incidents import fingerprint
-from dm_tools.evidence import words
+from dm_tools.evidence import ids, words
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import size, told
 from dm_tools.pipe.spool import Spool
@@ -55,6 +55,16 @@ EXCERPT_LINES = 20
 Record = dict[str, Any]
 
 
+class Lines:
+    """The services of a stack report, read from the disk anew each time that somebody goes through them."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+
+    def __iter__(self) -> Iterator[ServiceLine]:
+        return (msgspec.convert(each, ServiceLine) for each in self._spool)
+
+
 class Collector:
     """Takes the records of a stack one after another and keeps only what the reports need.
 
@@ -63,6 +73,7 @@ class Collector:
 
     def __init__(self, spool: Spool) -> None:
         self.services = spool
+        self.lines = Lines(spool)
         self.counts: Counter[str] = Counter()
         self.issues: list[Issue] = []
         self.complaints: list[ReportedComplaint] = []
@@ -150,7 +161,7 @@ def _service(record: Record, view: View, verdict: Analysis | None, status: Statu
 
 def _local(verdict: Analysis | None) -> list[str]:
     """The ids of a verdict's evidence that are in the service's own record."""
-    return [each for each in verdict.evidence if "/" not in each] if verdict else []
+    return ids.own(verdict.evidence) if verdict else []
 
 
 def _issue(record: Record, view: View, verdict: Analysis) -> Issue:
@@ -238,12 +249,12 @@ class Manner:
     """What a report is made with and this module need not know.
 
     `is_safe`: whether a fix may be carried out without a person. `text`: an enhanced report as a person reads it.
-    `page`: the HTML page of (report, its services, its path, the folder), None if there is to be none.
+    `page`: the HTML page of (report, the stack's services, its path, the folder), None if there is to be none.
     """
 
     is_safe: Callable[[ProposedFix], bool]
     text: Callable[[Record], str]
-    page: Callable[[Record, Iterable[Record], str, Path], Iterable[bytes]] | None = None
+    page: Callable[[Head, Iterable[ServiceLine], str, Path], Iterable[bytes]] | None = None
 
 
 def write(collector: Collector, folder: Path, now: float, run_path: str | None, manner: Manner) -> dict[str, Any]:
@@ -270,8 +281,7 @@ def write(collector: Collector, folder: Path, now: float, run_path: str | None, 
         written["report_path"] = files.text(enhanced)
     if manner.page:
         target = Path(enhanced if collector.analysed else base).with_suffix(".html")
-        content = msgspec.to_builtins(report)
-        files.replace(target, manner.page(content, collector.services, str(written["report_path"]), folder))
+        files.replace(target, manner.page(report, collector.lines, str(written["report_path"]), folder))
         written["html_path"] = files.text(target)
     told_of = {"report_id": report.report_id, "generated_at": report.generated_at, "summary": report.summary}
     told_of["incomplete"] = [each["message"] for each in report.input_errors if "message" in each]
@@ -291,20 +301,18 @@ def _in_short(issue: Issue) -> dict[str, Any]:
 
 def _complete(collector: Collector) -> None:
     """Add to each issue what the records of other services tell: evidence that it cites, pages of its symptoms."""
-    roles = (Role.ROOT, Role.SYMPTOM)
-    involved = (msgspec.convert(each, ServiceLine) for each in collector.services if each["role"] in roles)
     pages = {
         line.name: [screenshots.of_issue(line.name, page) for page in line.screenshots]
-        for line in involved
-        if line.screenshots
+        for line in collector.lines
+        if line.role in (Role.ROOT, Role.SYMPTOM) and line.screenshots
     }
     for issue in collector.issues:
-        foreign = [collector.quoted[each] for each in issue.evidence if "/" in each and each in collector.quoted]
+        foreign = [collector.quoted[each] for each in issue.evidence if each in collector.quoted]
         issue.evidence_detail += foreign
         members = [issue.service, *(each.service for each in issue.symptoms)]
         issue.screenshots = [page for name in members for page in pages.get(name, [])]
-        quoted = [each.text for each in foreign if "/logs:" in each.id]
-        if quoted and not any(each.startswith("logs:") for each in issue.evidence):
+        quoted = [each.text for each in foreign if ids.parse(each.id).kind == ids.Kind.LOGS]
+        if quoted and not ids.cites_own_log(issue.evidence):
             issue.log_excerpt = "\n".join("\n".join(quoted).split("\n")[-EXCERPT_LINES:])
 
 

@@ -1,4 +1,5 @@
-"""The read-only tools that a model may call: one registry, a JSON Schema for the arguments, a bound on every output.
+"""The read-only tools that a model, a person or another program may call: one registry for all doors, a JSON Schema for
+the arguments, a bound on every output.
 
 A tool reaches only what the inventory names: its services' containers, and the hosts and ports of their URLs. What it
 returns is redacted where it is collected, like any other evidence.
@@ -21,9 +22,11 @@ from dm_tools.engine import finding
 from dm_tools.engine.connection import Engines
 from dm_tools.records import Inspect, Logs, Page, Probe, Problem, Stats, section
 from dm_tools.text.shorten import both_ends
+from dm_tools.tools import schema
 
 TIMEOUT = 10.0  # seconds that one call may take
-MAX_OUTPUT = 2_000  # characters of one output
+MAX_OUTPUT = 2_000  # characters of one output for a model
+MAX_ANSWER = 200_000  # and for whoever else asks
 MAX_TAIL = 500
 EVENT_WINDOW = 3_600.0
 MAX_URL = 300
@@ -36,21 +39,36 @@ Arguments = dict[str, Any]
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool. `properties`: JSON Schema of each argument; `required`: those it cannot do without."""
+    """One tool. `properties`: JSON Schema of each argument; `required`: those it cannot do without. What `run` returns
+    is JSON: a text, or an object."""
 
     name: str
     description: str
     properties: dict[str, Any]
     required: tuple[str, ...]
-    run: Callable[[Toolbox, Arguments], str]
+    run: Callable[[Toolbox, Arguments], Any]
+    of_stack: bool = True  # false: it looks at this machine, and needs no inventory
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """JSON Schema of the arguments."""
+        return {
+            "type": "object",
+            "properties": self.properties,
+            "required": list(self.required),
+            "additionalProperties": False,
+        }
 
 
 class Toolbox:
-    """The tools for one stack. `inventory`: service → its record without evidence."""
+    """The tools for one stack. `inventory`: service → its record without evidence; `tools`: also those of plugins."""
 
-    def __init__(self, inventory: dict[str, Record], engines: Engines | None = None) -> None:
+    def __init__(
+        self, inventory: dict[str, Record], engines: Engines | None = None, tools: dict[str, Tool] | None = None
+    ) -> None:
         self.inventory = inventory
         self.engines = engines or Engines(TIMEOUT)
+        self.tools = TOOLS if tools is None else tools
         self._by_name = {record.get("container") or name: name for name, record in inventory.items()}
         self._places = {
             place: name
@@ -61,41 +79,40 @@ class Toolbox:
 
     def only(self, services: Iterable[str]) -> Toolbox:
         """The same tools, for these services and no others."""
-        return Toolbox({name: self.inventory[name] for name in services if name in self.inventory}, self.engines)
+        chosen = {name: self.inventory[name] for name in services if name in self.inventory}
+        return Toolbox(chosen, self.engines, self.tools)
 
     def definitions(self) -> list[dict[str, Any]]:
         """The tools as the OpenAI API has them."""
         return [
             {
                 "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": {
-                        "type": "object",
-                        "properties": tool.properties,
-                        "required": list(tool.required),
-                        "additionalProperties": False,
-                    },
-                },
+                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
             }
-            for tool in TOOLS.values()
+            for tool in self.tools.values()
         ]
 
     def call(self, name: str, arguments: Arguments) -> str:
-        """A tool's output, bounded. Raises Problem if it cannot be had."""
-        tool = TOOLS.get(name)
+        """A tool's output as text, bounded for a model. Raises Problem if it cannot be had."""
+        found = self._found(name, arguments)
+        return both_ends(found if isinstance(found, str) else _json(found), MAX_OUTPUT, whole_lines=True)
+
+    def answer(self, name: str, arguments: Arguments) -> Any:
+        """A tool's output as JSON, bounded: what is too long becomes a shortened text. Raises Problem."""
+        found = self._found(name, arguments)
+        written = found if isinstance(found, str) else _json(found)
+        if len(written) > MAX_ANSWER:
+            return both_ends(written, MAX_ANSWER, whole_lines=True)
+        return found if isinstance(found, str) else orjson.loads(written)
+
+    def _found(self, name: str, arguments: Arguments) -> Any:
+        tool = self.tools.get(name)
         if tool is None:
             raise Problem(
-                "unknown_tool", f"there is no tool {redact.redact(name[:40])!r}; there are: {', '.join(TOOLS)}"
+                "unknown_tool", f"there is no tool {redact.redact(name[:40])!r}; there are: {', '.join(self.tools)}"
             )
-        for key in arguments:
-            if key not in tool.properties:
-                raise Problem("bad_arguments", f"{name} has no argument {redact.redact(key[:40])!r}")
-        for key in tool.required:
-            if key not in arguments:
-                raise Problem("bad_arguments", f"{name} needs the argument {key!r}")
-        return both_ends(tool.run(self, arguments), MAX_OUTPUT, whole_lines=True)
+        check(tool, arguments)
+        return tool.run(self, arguments)
 
     def record(self, name: Any) -> Record:
         """The record of a service, by its name or its container's. Raises Problem for one that is unknown."""
@@ -113,6 +130,19 @@ class Toolbox:
                 "not_in_inventory", "only plain paths at hosts and ports of the inventory's URLs may be asked"
             )
         return dict(self.inventory[self._places[place]])
+
+
+def check(tool: Tool, arguments: Arguments) -> None:
+    """Hold arguments against the tool's schema. Raises Problem bad_arguments."""
+    for key in arguments:
+        if key not in tool.properties:
+            raise Problem("bad_arguments", f"{tool.name} has no argument {redact.redact(key[:40])!r}")
+    for key in tool.required:
+        if key not in arguments:
+            raise Problem("bad_arguments", f"{tool.name} needs the argument {key!r}")
+    wrong = schema.wrong(tool.parameters, arguments)
+    if wrong:
+        raise Problem("bad_arguments", f"{tool.name}: {wrong}")
 
 
 _PLAIN = re.compile(r"[a-z]+://[\w.:\[\]-]+(?:/[\w./~-]*)?", re.ASCII | re.IGNORECASE)
@@ -137,17 +167,21 @@ def _json(value: Any) -> str:
     return orjson.dumps(msgspec.to_builtins(value)).decode()
 
 
-def _http_get(box: Toolbox, arguments: Arguments) -> str:
-    from dm_tools.collect import probe
+def _http_get(box: Toolbox, arguments: Arguments) -> Any:
+    from dm_tools.collect import http, probe
 
-    url = str(arguments["url"])
+    url, headers = str(arguments["url"]), arguments.get("headers") or {}
+    for name, value in headers.items():
+        if name.lower() in _OURS or redact.has_secret(f"{name}: {value}") or redact.is_secret_name(name):
+            raise Problem("bad_arguments", f"the header {redact.redact(name[:40])!r} may not be set here")
     owner = box.owner(url) | {"internal": [url], "external": []}
-    found = section(probe.probe(owner, box.engines, TIMEOUT), "probe", Probe)
+    manner = http.Manner(headers=tuple(headers.items()))
+    found = section(probe.probe(owner, box.engines, TIMEOUT, manner), "probe", Probe)
     if not found or not found.checks:
         raise Problem("no_answer", "the URL cannot be asked from here")
     check = found.checks[0]
     kept = ("status_code", "error", "message", "redirects", "total_ms", "body_excerpt")
-    return _json({key: getattr(check, key) for key in kept})
+    return {key: getattr(check, key) for key in kept}
 
 
 def _looked(box: Toolbox, arguments: Arguments) -> tuple[Page, str]:
@@ -162,26 +196,28 @@ def _looked(box: Toolbox, arguments: Arguments) -> tuple[Page, str]:
         looker.close()
 
 
-def _browser_screenshot(box: Toolbox, arguments: Arguments) -> str:
+def _browser_screenshot(box: Toolbox, arguments: Arguments) -> Any:
     page, _ = _looked(box, arguments)
     seen = {key: getattr(page, key) for key in ("verdict", "reasons", "status_code", "title")}
     entries = {key: getattr(page, key)[:MAX_ENTRIES] for key in ("console", "exceptions", "failed_requests")}
-    return _json(seen | {"text": (page.text or "")[:MAX_PAGE_TEXT]} | entries)
+    return seen | {"text": (page.text or "")[:MAX_PAGE_TEXT]} | entries
 
 
 def _browser_dom(box: Toolbox, arguments: Arguments) -> str:
     return _looked(box, arguments)[1] or "(the document is empty)"
 
 
-def _list_containers(box: Toolbox, arguments: Arguments) -> str:
-    lines = []
+def _list_containers(box: Toolbox, arguments: Arguments) -> Any:
+    rows = []
     for name, record in box.inventory.items():
+        row = {"service": name, "container": record.get("container") or name, "state": None, "status": None}
         try:
             found = finding.find(box.engines.of(record), record)
-            lines.append(f"{name}: {found.get('State')}, {found.get('Status')}")
+            row |= {"state": found.get("State"), "status": found.get("Status")}
         except Problem as problem:
-            lines.append(f"{name}: {problem.message}")
-    return "\n".join(lines)
+            row["error"] = problem.message
+        rows.append(row)
+    return rows
 
 
 def _logs(box: Toolbox, arguments: Arguments) -> str:
@@ -200,17 +236,17 @@ def _logs(box: Toolbox, arguments: Arguments) -> str:
     return text if lines else "(the log is empty)"
 
 
-def _stats(box: Toolbox, arguments: Arguments) -> str:
+def _stats(box: Toolbox, arguments: Arguments) -> Any:
     from dm_tools.collect import stats
 
-    return _json(section(stats.stats(box.record(arguments["container"]), box.engines), "stats", Stats))
+    return section(stats.stats(box.record(arguments["container"]), box.engines), "stats", Stats)
 
 
-def _inspect(box: Toolbox, arguments: Arguments) -> str:
+def _inspect(box: Toolbox, arguments: Arguments) -> Any:
     from dm_tools.collect import inspect
 
     record = inspect.inspect(box.record(arguments["container"]), box.engines, EVENT_WINDOW)
-    return _json(section(record, "inspect", Inspect))
+    return section(record, "inspect", Inspect)
 
 
 def _host_exec(box: Toolbox, arguments: Arguments) -> str:
@@ -224,6 +260,22 @@ def _host_exec(box: Toolbox, arguments: Arguments) -> str:
     return host.run(argv, TIMEOUT) or "(it printed nothing)"
 
 
+# What says whose request it is, how long it is, or that it is not a GET; and what only a person's settings may hold.
+_OURS = frozenset(
+    {
+        *("host", "connection", "upgrade", "te", "trailer", "transfer-encoding", "content-length", "expect"),
+        *("authorization", "cookie", "proxy-authorization"),
+        *("x-http-method", "x-http-method-override", "x-method-override"),
+    }
+)
+_HEADERS = {
+    "headers": {
+        "type": "object",
+        "maxProperties": 10,
+        "additionalProperties": {"type": "string", "maxLength": 300, "pattern": "^[ -~]*$"},
+        "propertyNames": {"pattern": "^[A-Za-z0-9-]{1,40}$"},
+    }
+}
 _URL = {"url": {"type": "string", "maxLength": MAX_URL}}
 _CONTAINER = {"container": {"type": "string", "maxLength": 200, "description": "a service or its container"}}
 
@@ -243,7 +295,7 @@ TOOLS = {
         Tool(
             "http_get",
             "Ask a URL of the inventory's hosts: status, error, the beginning of the answer.",
-            _URL,
+            _URL | _HEADERS,
             ("url",),
             _http_get,
         ),
@@ -258,9 +310,10 @@ TOOLS = {
         Tool(
             "host_exec_readonly",
             "One of a few commands of the host, as: df -h, free -m, ss -ltn, uptime, dmesg --level=err.",
-            {"cmd": {"type": "string", "maxLength": 120}},
+            {"cmd": {"type": "string", "maxLength": 120}, "cwd": {"type": "string", "enum": ["/"]}},
             ("cmd",),
             _host_exec,
+            of_stack=False,
         ),
     )
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,14 +30,42 @@ PORTS = (
     "526,530,531,532,540,548,554,556,563,587,601,636,989,990,993,995,1719,1720,1723,2049,"
     "3659,4045,4190,5060,5061,6000,6566,6665,6666,6667,6668,6669,6679,6697,10080"
 )
+# With a desktop, Chromium has a mail program opened for mailto: and others for their schemes. These open nothing.
+NOTHING = Path(__file__).parent / "nothing"
 FLAGS = (
     f"--explicitly-allowed-ports={PORTS}",
     *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-default-apps"),
     *("--metrics-recording-only", "--no-pings", "--mute-audio", "--disable-dev-shm-usage", "--disable-breakpad"),
     *("--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "--js-flags=--max-old-space-size=512"),
-    *("--force-webrtc-ip-handling-policy=disable_non_proxied_udp",),
+    # No UDP around the proxy (STUN): the shell's word for it, and Chromium's own.
+    *(
+        "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+        "--webrtc-ip-handling-policy=disable_non_proxied_udp",
+    ),
 )
+
+# Top-level domains that Chromium only opens over TLS (its HSTS list), and people call services so: http://app:8000/.
+SECURE_NAMES = frozenset(
+    {"app", "bank", "channel", "dev", "foo", "google", "how", "ing", "meet", "meme", "new", "nexus", "office", "page"}
+    | {"play", "search", "zip"}
+)
+SECURE = re.compile(rf"^http://({'|'.join(sorted(SECURE_NAMES))})(:\d+)?/")
+# What its error codes mean: ours, and words.
+CERTIFICATE = {
+    "ERR_CERT_DATE_INVALID": ("tls_expired", "the certificate has expired, or is not valid yet"),
+    "ERR_CERT_COMMON_NAME_INVALID": ("tls_hostname", "the certificate is for another name"),
+    "ERR_CERT_AUTHORITY_INVALID": ("tls_untrusted", "the browser does not trust the certificate's issuer"),
+}
+FAILURES = {
+    "ERR_TOO_MANY_REDIRECTS": ("too_many_redirects", "the page redirects without end"),
+    "ERR_INVALID_AUTH_CREDENTIALS": ("login", "the server asks for a password"),
+    "ERR_EMPTY_RESPONSE": ("reset", "connection closed without an answer"),
+    "ERR_CONNECTION_RESET": ("reset", "connection reset"),
+    "ERR_CONNECTION_CLOSED": ("reset", "connection closed"),
+    "ERR_SSL_PROTOCOL_ERROR": ("tls_error", "the server does not speak TLS there"),
+    "ERR_INVALID_HTTP_RESPONSE": ("bad_response", "the answer is not HTTP"),
+}
 
 
 def executable() -> str | None:
@@ -86,6 +115,7 @@ async def start() -> tuple[Playwright, Browser, CDPSession]:
                 args=list(FLAGS),
                 chromium_sandbox=sandbox,
                 timeout=START_SECONDS * 500,
+                env={**os.environ, "PATH": os.pathsep.join((str(NOTHING), os.environ.get("PATH", os.defpath)))},
                 handle_sigint=False,
                 handle_sigterm=False,
                 handle_sighup=False,

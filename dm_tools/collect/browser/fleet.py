@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dm_tools import records
-from dm_tools.collect import socks
 from dm_tools.collect.browser import chromium
+from dm_tools.collect.browser.gate import Gate
 from dm_tools.collect.browser.tab import CLEAR_SECONDS, Look, Manner, Tab
-from dm_tools.collect.socks import Resolve
+from dm_tools.collect.socks import AS_WRITTEN, Way
 from dm_tools.evidence.pages import Seen
 
 if TYPE_CHECKING:
@@ -51,19 +51,19 @@ class Browser:
         self._loop = _own_loop()
         self._fleet = _Fleet(manner, tabs, unavailable)
 
-    def look(self, url: str, timeout: float, resolve: Resolve = socks.as_written) -> Look:
+    def look(self, url: str, timeout: float, way: Way = AS_WRITTEN) -> Look:
         """Look at one URL, from any thread; takes at most `timeout` seconds once a tab is free.
 
-        `resolve` says where a host and port lead, for the page and all that it loads. Raises Problem
-        browser_unavailable; whatever the page does is data.
+        `way` says where the page and all that it loads may lead. Raises Problem browser_unavailable; whatever the page
+        does is data.
         """
-        return self.look_at_all([(url, resolve)], timeout)[0]
+        return self.look_at_all([(url, way)], timeout)[0]
 
-    def look_at_all(self, pages: list[tuple[str, Resolve]], timeout: float) -> list[Look]:
+    def look_at_all(self, pages: list[tuple[str, Way]], timeout: float) -> list[Look]:
         """Look at several URLs, as many at once as there are tabs."""
 
         async def everything() -> list[Look]:
-            return list(await asyncio.gather(*(self._fleet.look(url, timeout, resolve) for url, resolve in pages)))
+            return list(await asyncio.gather(*(self._fleet.look(url, timeout, way) for url, way in pages)))
 
         return asyncio.run_coroutine_threadsafe(everything(), self._loop).result()
 
@@ -88,12 +88,12 @@ class _Fleet:
         self.run: _Run | None = None
         self.broken: records.Problem | None = None  # it cannot be started: that is tried once
 
-    async def look(self, url: str, timeout: float, resolve: Resolve) -> Look:
+    async def look(self, url: str, timeout: float, way: Way) -> Look:
         async with self.room:
             for _ in range(ATTEMPTS):
                 run = await self._running()
                 try:
-                    return await run.look(url, timeout, resolve)
+                    return await run.look(url, timeout, way)
                 except _Gone:
                     await self._forget(run)
             return Look(Seen(url, failure=("browser_lost", "the browser ended each time that it showed this page")))
@@ -136,6 +136,7 @@ class _Run:
         self.playwright = playwright
         self.browser = browser
         self.monitor = monitor
+        self.gate = Gate(monitor)
         self.idle: list[Tab] = []
         self.busy = 0
         self.watch: asyncio.Task[None] | None = None
@@ -146,14 +147,14 @@ class _Run:
     def alive(self) -> bool:
         return not self.ended.is_set() and self.browser.is_connected()
 
-    async def look(self, url: str, timeout: float, resolve: Resolve) -> Look:
+    async def look(self, url: str, timeout: float, way: Way) -> Look:
         """Raises _Gone if the browser ends meanwhile."""
         from playwright.async_api import Error
 
         self.busy += 1
         if self.watch is None or self.watch.done():
             self.watch = asyncio.create_task(self._watch())
-        work = asyncio.ensure_future(self._with_tab(url, timeout, resolve))
+        work = asyncio.ensure_future(self._with_tab(url, timeout, way))
         end = asyncio.ensure_future(self.ended.wait())
         try:
             bound = OPEN_SECONDS + timeout + CLEAR_SECONDS * 3
@@ -172,13 +173,15 @@ class _Run:
             work.cancel()
             end.cancel()
 
-    async def _with_tab(self, url: str, timeout: float, resolve: Resolve) -> Look:
+    async def _with_tab(self, url: str, timeout: float, way: Way) -> Look:
         tab = (
-            self.idle.pop() if self.idle else await asyncio.wait_for(Tab.open(self.browser, self.manner), OPEN_SECONDS)
+            self.idle.pop()
+            if self.idle
+            else await asyncio.wait_for(Tab.open(self.browser, self.manner, self.gate), OPEN_SECONDS)
         )
         fit = False
         try:
-            looked = await tab.look(url, timeout, resolve)
+            looked = await tab.look(url, timeout, way)
             fit = await tab.clear()
             return looked
         finally:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from dm_tools.collect import http, socks
+from dm_tools import records
+from dm_tools.collect import http, reach, socks
+from dm_tools.collect.browser import chromium
+from dm_tools.collect.browser.gate import Gate, Guest, elsewhere
 from dm_tools.collect.browser.witness import NET, Witness
-from dm_tools.collect.socks import Resolve
+from dm_tools.collect.socks import Way
 from dm_tools.evidence import pages as judge
 from dm_tools.evidence.pages import Seen
-from dm_tools.records import Timing
+from dm_tools.records import ProbeError, Timing
 
 if TYPE_CHECKING:
     from playwright.async_api import (
@@ -36,16 +38,11 @@ MAX_LOOKS = 100  # then the tab is closed: history and what leaks stay small
 SETTLE_SECONDS = 4.0  # a page that is blank may be about to draw itself
 ATTEMPTS = 3  # when the page goes on meanwhile, or the machine's network changes (a container was started)
 CLEAR_SECONDS = 2.0
+STAY_SECONDS = 1.0
 SHOT_SECONDS = 2.5
 TRUST_SECONDS = 2.0
 THUMBNAIL = 0.25
 SMALL_PICTURE = 64 * 1024  # bytes: such a picture is its own thumbnail, which saves a third of the drawing
-
-# Top-level domains that Chromium only opens over TLS (its HSTS list), and people call services so: http://app:8000/.
-SECURE_NAMES = frozenset(
-    {"app", "bank", "channel", "dev", "foo", "google", "how", "ing", "meet", "meme", "new", "nexus", "office", "page"}
-    | {"play", "search", "zip"}
-)
 
 
 @dataclass(frozen=True)
@@ -76,21 +73,6 @@ class Look:
 
 # In an isolated world: the page's scripts cannot change what this sees.
 _READ = (Path(__file__).parent / "read_page.js").read_text()
-_SECURE = re.compile(rf"^http://({'|'.join(sorted(SECURE_NAMES))})(:\d+)?/")
-_CERTIFICATE = {
-    "ERR_CERT_DATE_INVALID": ("tls_expired", "the certificate has expired, or is not valid yet"),
-    "ERR_CERT_COMMON_NAME_INVALID": ("tls_hostname", "the certificate is for another name"),
-    "ERR_CERT_AUTHORITY_INVALID": ("tls_untrusted", "the browser does not trust the certificate's issuer"),
-}
-_FAILURES = {
-    "ERR_TOO_MANY_REDIRECTS": ("too_many_redirects", "the page redirects without end"),
-    "ERR_INVALID_AUTH_CREDENTIALS": ("login", "the server asks for a password"),
-    "ERR_EMPTY_RESPONSE": ("reset", "connection closed without an answer"),
-    "ERR_CONNECTION_RESET": ("reset", "connection reset"),
-    "ERR_CONNECTION_CLOSED": ("reset", "connection closed"),
-    "ERR_SSL_PROTOCOL_ERROR": ("tls_error", "the server does not speak TLS there"),
-    "ERR_INVALID_HTTP_RESPONSE": ("bad_response", "the answer is not HTTP"),
-}
 
 
 @dataclass
@@ -103,6 +85,8 @@ class Tab:
     cdp: CDPSession
     proxy: socks.Proxy
     witness: Witness
+    gate: Gate
+    guest: Guest
     parts: SplitResult = field(default_factory=lambda: urlsplit(""))
     plain: set[str] = field(default_factory=set)  # hosts that are asked around the browser: see SECURE_NAMES
     authorization: str | None = None
@@ -116,22 +100,29 @@ class Tab:
         return self.witness.seen
 
     @classmethod
-    async def open(cls, browser: Browser, manner: Manner) -> Tab:
+    async def open(cls, browser: Browser, manner: Manner, gate: Gate) -> Tab:
         """A new tab of a running browser."""
+        await gate.open()
         proxy = socks.Proxy()
         context = await browser.new_context(
-            proxy={"server": f"socks5://127.0.0.1:{await proxy.open()}"},
+            # Without this Chromium asks for loopback and link-local addresses around a proxy.
+            proxy={"server": f"socks5://127.0.0.1:{await proxy.open()}", "bypass": "<-loopback>"},
             viewport={"width": manner.width, "height": manner.height},
             accept_downloads=False,
             service_workers="block",
         )
         page = await context.new_page()
         cdp = await context.new_cdp_session(page)
-        tab = cls(manner, context, page, cdp, proxy, Witness(page, proxy))
+        frame = (await cdp.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
+        guest = Guest(frame, proxy)
+        gate.guests.append(guest)
+        tab = cls(manner, context, page, cdp, proxy, Witness(page, guest), gate, guest)
         await cdp.send("Network.enable", {"maxTotalBufferSize": 0, "maxResourceBufferSize": 0})
         await cdp.send("Network.setCacheDisabled", {"cacheDisabled": True})
         await cdp.send("DOMStorage.enable")
-        await page.route(_SECURE, tab._ask_plainly)  # by its text: a function would be asked about every request
+        await page.route(
+            chromium.SECURE, tab._ask_plainly
+        )  # by its text: a function would be asked about every request
         cdp.on("Fetch.requestPaused", tab._paused)
         cdp.on("DOMStorage.domStorageItemAdded", tab.witness.stored)
         return tab
@@ -159,6 +150,12 @@ class Tab:
         try:
             headers = await route.request.all_headers()
             asked = urlsplit(route.request.url)
+            frame = self.guest.frame if route.request.frame == self.page.main_frame else None
+            if not self.guest.may_send(route.request.method, route.request.url, headers, frame):
+                why = elsewhere(route.request.method, route.request.url)
+                self.guest.refuse(route.request.method, route.request.url, why)
+                await route.abort("blockedbyclient")
+                return
             if asked.netloc == self.parts.netloc.rpartition("@")[2]:
                 headers |= {name.lower(): value for name, value in self._headers()}
             answer = await route.fetch(headers=headers, max_redirects=0, timeout=0)
@@ -169,14 +166,14 @@ class Tab:
 
     # Looking
 
-    async def look(self, url: str, timeout: float, resolve: Resolve) -> Look:
+    async def look(self, url: str, timeout: float, way: Way) -> Look:
         """Look at a URL within `timeout` seconds. Raises only if the browser is gone."""
         began = time.monotonic()
         deadline = began + timeout
         # A page that never finishes is read and drawn as far as it has come: that needs a part of the time.
         until = deadline - min(3.0, timeout * 0.3)
         self.looks += 1
-        looked = Look(self._begin(url, resolve))
+        looked = Look(self._begin(url, way))
         end = asyncio.ensure_future(self.witness.crashed.wait())
         work = asyncio.ensure_future(self._look(looked, until, deadline))
         try:
@@ -191,12 +188,14 @@ class Tab:
             work.cancel()
             end.cancel()
         self.seen.cut = self.proxy.cut
+        self.seen.refused = list(dict.fromkeys([*self.guest.refused.values(), *self.proxy.refused]))
         self.seen.timing.total_ms = round((time.monotonic() - began) * 1000, 1)
         self.witness.end()
         return looked
 
-    def _begin(self, url: str, resolve: Resolve) -> Seen:
-        self.proxy.forget(resolve)
+    def _begin(self, url: str, way: Way) -> Seen:
+        self.proxy.forget(replace(way, named=way.named | reach.named([url])))
+        self.guest.begin(url)
         self.parts = urlsplit(url)
         self.tolerant = False
         user, colon, password = self.parts.netloc.rpartition("@")[0].partition(":")
@@ -213,8 +212,7 @@ class Tab:
         for _ in range(ATTEMPTS):
             if not await self._go(url, until):
                 return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wait(until), max(0.1, until - time.monotonic()))
+            await self._until_there(until)
             if not self.witness.network_changed:
                 break
             self.witness.begin_again()  # somewhere a container got a network: no fault of the page
@@ -253,6 +251,10 @@ class Tab:
         net = NET.search(words)
         code = net[1] if net else ""
         known = self.proxy.why_failed(url)
+        if code == "ERR_ABORTED" and self.guest.refused:
+            why = next(iter(self.guest.refused.values()))
+            seen.failure = (ProbeError.NOT_ALLOWED, f"it leads to somebody who is not asked: {why}")
+            return False
         if code == "ERR_ABORTED" or "crash" in words:  # that it crashed may be told a moment later
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.witness.crashed.wait(), 0.3)
@@ -265,7 +267,9 @@ class Tab:
         if code.startswith("ERR_CERT_") and not self.tolerant:
             self.tolerant = True
             if code != "ERR_CERT_AUTHORITY_INVALID" or not await self._is_trusted_here():
-                seen.tls = _CERTIFICATE.get(code, ("tls_untrusted", f"the browser refuses the certificate ({code})"))
+                seen.tls = chromium.CERTIFICATE.get(
+                    code, ("tls_untrusted", f"the browser refuses the certificate ({code})")
+                )
             await self.cdp.send("Security.setIgnoreCertificateErrors", {"ignore": True})
             return True
         if code.startswith("ERR_SSL_") and parts.scheme == "http" and not self._is_plain(url):
@@ -276,8 +280,8 @@ class Tab:
             seen.final_url, seen.loaded = url, True
         elif known is not None:
             seen.failure = (known[0], known[1])
-        elif code in _FAILURES:
-            seen.failure = _FAILURES[code]
+        elif code in chromium.FAILURES:
+            seen.failure = chromium.FAILURES[code]
         elif "Download is starting" in words or (code == "ERR_ABORTED" and self._sent_a_file()):
             seen.failure = ("download", "the server sends a file to be saved, not a page")
         elif code == "ERR_ABORTED" and seen.status_code in (204, 205):
@@ -290,12 +294,24 @@ class Tab:
 
     async def _is_trusted_here(self) -> bool:
         """Whether this machine knows the issuer: a browser has a list of its own, without a company's authority."""
-        place = socks.key(self.parts.hostname or ""), self.parts.port or 443
-        address, refused = self.proxy.places.get(place, (None, None))
-        return refused is None and await http.trusts(address or place, place[0], TRUST_SECONDS)
+        host = reach.host(self.parts.hostname or "")
+        with contextlib.suppress(records.Problem, OSError):
+            places = await self.proxy.addresses(host, self.parts.port or 443)
+            return await http.trusts(places[0], host, TRUST_SECONDS)
+        return False
 
     def _sent_a_file(self) -> bool:
         return any(entry.type == "download" for entry in self.seen.console)
+
+    async def _until_there(self, until: float) -> None:
+        """Wait for the page; one that was kept from going away may never be said to have loaded."""
+        there, stays = asyncio.ensure_future(self._wait(until)), asyncio.ensure_future(self.guest.stays.wait())
+        left = max(0.1, until - time.monotonic())
+        await asyncio.wait({there, stays}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if stays.done():
+            await asyncio.wait({there}, timeout=min(STAY_SECONDS, max(0.1, until - time.monotonic())))
+        stays.cancel()
+        there.cancel()
 
     async def _wait(self, until: float) -> None:
         from playwright.async_api import Error
@@ -393,6 +409,8 @@ class Tab:
 
     async def clear(self) -> bool:
         """Make the tab ready for another page; False if it cannot be used any more."""
+        self.guest.begin(None)
+        self.proxy.forget(socks.NOWHERE)
         if self.witness.crashed.is_set() or self.looks >= MAX_LOOKS:
             return False
         try:
@@ -426,5 +444,6 @@ class Tab:
     async def close(self) -> None:
         """Close the tab and its context, within a second or so."""
         self.proxy.close()
+        self.gate.guests.remove(self.guest)
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self.context.close(), CLEAR_SECONDS)

@@ -8,9 +8,9 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from dm_tools.collect import socks
+from dm_tools.collect.browser.gate import Guest
 from dm_tools.evidence.pages import Seen
-from dm_tools.records import ConsoleEntry, Request
+from dm_tools.records import ConsoleEntry, ProbeError, Request
 
 if TYPE_CHECKING:
     from playwright.async_api import ConsoleMessage, Dialog, Download, Frame, Page, Response
@@ -26,9 +26,9 @@ NET = re.compile(r"net::(ERR_\w+)")
 class Witness:
     """Notes in `seen` what happens, within bounds, and refuses what a page must not get."""
 
-    def __init__(self, page: Page, proxy: socks.Proxy) -> None:
+    def __init__(self, page: Page, guest: Guest) -> None:
         self.page = page
-        self.proxy = proxy
+        self.guest = guest
         self.seen = Seen("")
         self.origins: set[str] = set()  # that may have stored something
         self.crashed = asyncio.Event()
@@ -111,8 +111,10 @@ class Witness:
         # What was broken off because the page went on, or was seen enough of, is no fault of the page.
         if request.is_navigation_request() or "ERR_ABORTED" in words or not self.seen.url:
             return
-        known = self.proxy.why_failed(request.url)
+        known = self.guest.proxy.why_failed(request.url)
         net = NET.search(words)
+        if why := self.guest.refused.get((request.method, request.url)):
+            known = ProbeError.NOT_ALLOWED, why
         error = f"{known[0]}: {known[1]}" if known else net[1] if net else words
         self._add(self.seen.failed_requests, self._request(request, error=error))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from dm_tools.diagnose.topology import Topology
+from dm_tools.evidence.ids import EvidenceId, Kind, parse
 from dm_tools.evidence.telling import GRAVE, Answered, Telling, condensed
 from dm_tools.records import Role, Status
 from dm_tools.show.brief.layout import FOUND, FRAME, LATELY, LOGS, NEEDS, QUOTE, SERVICES, UNSEEN, Line
@@ -114,7 +115,7 @@ def _root(service: Kept, by_name: dict[str, Kept], place: int, now: float | None
         yield Line(FOUND, (place, 21), 34.0, text)
 
 
-_IN_THE_ROW = re.compile(r"(?:.*/)?inspect:(?!health\.|error|networks|mounts)|(?:.*/)?probe:")
+_TOLD_IN_WORDS = ("error", "networks", "mounts")  # what the engine says that has no column in the row
 _NUMBER = re.compile(r"\d+")
 MAX_EVIDENCE = 8
 
@@ -124,16 +125,22 @@ def _evidence(service: Kept, by_name: dict[str, Kept], now: float | None) -> lis
     assert service.verdict is not None
     found: dict[str, str] = {}
     for each in service.verdict.evidence:
-        owner, slash, local = each.rpartition("/")
-        holder = by_name.get(owner) if slash else service
-        words = holder.words.get(local) if holder else None
-        if words is None or _IN_THE_ROW.match(each):
+        cited = parse(each)
+        holder = service if cited.owner is None else by_name.get(cited.owner)
+        words = holder.words.get(cited.local) if holder else None
+        if words is None or _in_the_row(cited):
             continue
         text = condensed(words.text, MAX_QUOTED)
         since = f" {ago(words.at, now)}" if words.at else ""
-        whose = f"{name(owner)} " if slash else ""
-        found[whose + _NUMBER.sub("", text)] = f"[{whose}{local.partition(':')[0]}{since}] {text}"
+        whose = "" if cited.owner is None else f"{name(cited.owner)} "
+        found[whose + _NUMBER.sub("", text)] = f"[{whose}{cited.kind}{since}] {text}"
     return list(found.values())[:MAX_EVIDENCE]
+
+
+def _in_the_row(cited: EvidenceId) -> bool:
+    """Whether the service's row in the table says it."""
+    of_container = cited.kind == Kind.INSPECT and not cited.of_healthcheck
+    return cited.kind == Kind.PROBE or (of_container and cited.field not in _TOLD_IN_WORDS)
 
 
 def _set_aside(service: Kept, now: float | None) -> Iterator[str]:

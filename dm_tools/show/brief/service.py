@@ -10,6 +10,7 @@ from typing import Any
 
 from dm_tools.diagnose.topology import Node, node
 from dm_tools.evidence import requests
+from dm_tools.evidence.ids import own
 from dm_tools.evidence.telling import Answered, Telling, answered, condensed, telling
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import fine, size, told
@@ -70,8 +71,8 @@ def kept(record: Json) -> Kept:
     verdict = section(record, "analysis", Analysis)
     inspect = view.inspect
     found = telling(view)[:MAX_LINES]
-    ids = [each for each in (verdict.evidence if verdict else []) if "/" not in each]
-    ids += [each for finding in (verdict.findings if verdict else []) for each in finding.evidence[:2]]
+    ids = own(verdict.evidence) if verdict else []
+    ids += [each for finding in (verdict.findings if verdict else []) for each in own(finding.evidence[:2])]
     lines = view.logs.lines if view.logs else []
     status = verdict.status if verdict else view.status
     remarks = list(_remarks(view, status))
@@ -88,7 +89,7 @@ def kept(record: Json) -> Kept:
         texts={each.line.id: condensed(each.line.text, MAX_QUOTED if each.weight > 2 else MAX_TALK) for each in found},
         items=max(view.logs.total_lines, len(lines)) if view.logs else 0,
         answered=answered(view),
-        words={each: told(view, each) for each in dict.fromkeys(ids) if "/" not in each},
+        words={each: told(view, each) for each in dict.fromkeys(ids)},
         fine=[each.text for each in fine(view, verdict.evidence if verdict else [])],
         events=_happened(inspect),
         unseen=list(_unseen(record, view)),

@@ -16,13 +16,16 @@ import re
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import orjson
 
 from dm_tools.evidence.words import own_part, size
 from dm_tools.pipe import clock, say
+from dm_tools.records import EnhancedReport, Head, Issue, PageLine, Quoted, Role, ServiceLine, Status
 from dm_tools.show.html import graph
 from dm_tools.show.records import MARKS
 from dm_tools.store import screenshots
@@ -37,15 +40,13 @@ FINE_SHOWN = 500  # healthy services that are listed by name
 GLANCED, GLANCED_FINE = 60, 12  # services named at the top: in trouble, and well
 STATUS_WAIT_S = 1.0
 TEMPLATES = Path(__file__).parent / "templates"
-ORDER = ("failed", "degraded", "unknown")
-
-Json = dict[str, Any]
+ORDER = (Status.FAILED, Status.DEGRADED, Status.UNKNOWN)
 
 
-def render(report: Json, services: Iterable[Json], report_path: str, folder: Path) -> Iterator[bytes]:
+def render(report: Head, services: Iterable[ServiceLine], report_path: str, folder: Path) -> Iterator[bytes]:
     """The page in pieces. `report` is an enhanced report or the head of a stack report, `services` are the stack's.
 
-    `folder`: that of the reports, where pictures may come from.
+    `services` are gone through twice. `folder`: that of the reports, where pictures may come from.
     """
     from markupsafe import Markup
 
@@ -60,10 +61,11 @@ def render(report: Json, services: Iterable[Json], report_path: str, folder: Pat
         glanced_fine=GLANCED_FINE,
         style=Markup(style),
         report=report,
+        enhanced=report if isinstance(report, EnhancedReport) else None,
         headline=headline(report),
-        generated=clock.rfc3339(report["generated_at"] / 1000)[:19].replace("T", " ") + " UTC",
+        generated=clock.rfc3339(report.generated_at / 1000)[:19].replace("T", " ") + " UTC",
         stack=stack,
-        stages=stages(report["run_path"]),
+        stages=stages(report.run_path),
         commands=commands(report, report_path),
         json_name=os.path.basename(report_path),
     )
@@ -96,6 +98,7 @@ def _template() -> Template:
         "words": words,
         "places": places,
         "folded": folded,
+        "fields": msgspec.structs.asdict,
     }
     return environment.get_template("report.html")
 
@@ -142,16 +145,22 @@ def words(identifier: Any) -> str:
     return str(identifier or "").replace("_", " ")
 
 
-def headline(report: Json) -> str:
+def _issues(report: Head) -> list[Issue]:
+    """The issues of an enhanced report; a stack report has none."""
+    return report.issues if isinstance(report, EnhancedReport) else []
+
+
+def headline(report: Head) -> str:
     """What a person wants to know first."""
-    summary = report["summary"]
+    summary = report.summary
     total, bad = summary["total"], summary["degraded"] + summary["failed"]
-    issues = report.get("issues") or []
-    if not issues and not bad and report["input_errors"]:
+    issues = _issues(report)
+    if not issues and not bad and report.input_errors:
         return f"No failure seen in {_services(total)}, but the evidence is incomplete"
     if not issues and not bad:
         unknown = f", but {summary['unknown']} could not be judged" if summary["unknown"] else ""
-        complaining = list(dict.fromkeys(each["service"] for each in report.get("complaints") or []))
+        complaints = report.complaints if isinstance(report, EnhancedReport) else []
+        complaining = list(dict.fromkeys(each.service for each in complaints))
         if complaining:
             also = f" and {len(complaining) - 1} more" if len(complaining) > 1 else ""
             return f"No failure found in {_services(total)}{unknown}; {complaining[0]}{also} complains"
@@ -159,10 +168,10 @@ def headline(report: Json) -> str:
     if not issues:
         return f"{bad} of {_services(total)} not healthy"
     if len(issues) == 1:
-        suffering = len(issues[0]["symptoms"])
+        suffering = len(issues[0].symptoms)
         also = f", and {_services(suffering)} with it" if suffering else ""
-        return f"{issues[0]['service']} is in trouble{also}"
-    suffering = sum(len(issue["symptoms"]) for issue in issues)
+        return f"{issues[0].service} is in trouble{also}"
+    suffering = sum(len(issue.symptoms) for issue in issues)
     also = f", and {_services(suffering)} with them" if suffering else ""
     return f"{len(issues)} services are in trouble{also}"
 
@@ -171,14 +180,14 @@ def _services(count: int) -> str:
     return f"{count} service" if count == 1 else f"{count} services"
 
 
-def commands(report: Json, report_path: str) -> list[tuple[str, str]]:
+def commands(report: Head, report_path: str) -> list[tuple[str, str]]:
     """What to do next, as shell lines."""
     path = shlex.quote(os.path.abspath(report_path))
-    run = os.path.abspath(report["run_path"]) if report["run_path"] else ""
+    run = os.path.abspath(report.run_path) if report.run_path else ""
     kept = [os.path.join(run, f"{stage}.jsonl") for stage in ("stats", "inspect")]  # the last one that collects
     records = next((shlex.quote(each) for each in kept if os.path.exists(each)), "incident.jsonl")
     replay = ("Judge the same records again", f"dm-analyze < {records} | dm-propose | dm-report --html")
-    if not report.get("issues"):
+    if not _issues(report):
         return [replay]
     return [
         ("Approve fixes", f"dm-review {path}"),
@@ -187,7 +196,7 @@ def commands(report: Json, report_path: str) -> list[tuple[str, str]]:
     ]
 
 
-def stages(run_path: str | None) -> list[Json]:
+def stages(run_path: str | None) -> list[dict[str, Any]]:
     """When each stage of the run was done, in seconds since it began; empty if the run noted none.
 
     supervisor-session.sh notes a stage when its output has ended, which is also what lets us begin: the last note may
@@ -211,49 +220,88 @@ def stages(run_path: str | None) -> list[Json]:
     return [stage | {"share": round(100 * stage["done"] / longest, 1)} for stage in found]
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A service, and the id of its place in the page."""
+
+    anchor: str
+    line: ServiceLine
+
+
+@dataclass(frozen=True)
+class Suffering:
+    """A symptom of an incident: its name, the way to the root, its place in the page, its own part of the reason."""
+
+    service: str
+    path: list[str]
+    placed: Placed | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """An incident as the page shows it.
+
+    `numbers`: of the evidence ids; `told`: the pieces that the log below does not show in its place.
+    """
+
+    anchor: str
+    issue: Issue
+    root: Placed | None
+    members: list[str]
+    symptoms: list[Suffering]
+    graph: graph.Graph | None
+    numbers: dict[str, int]
+    told: list[Quoted]
+    cites_log: bool
+    pages: list[tuple[str, PageLine]]
+
+
 class _Stack:
     """The services as the template asks for them. Those that are well are read from disk when their turn comes."""
 
-    def __init__(self, report: Json, services: Iterable[Json], folder: Path) -> None:
+    def __init__(self, report: Head, services: Iterable[ServiceLine], folder: Path) -> None:
         self._services = services
         self._folder = folder
         self._room = PICTURES
-        issues = report.get("issues") or []
-        involved = {issue["service"] for issue in issues}
-        involved |= {each["service"] for issue in issues for each in issue["symptoms"]}
-        self._by_name: dict[str, Json] = {}
-        self.unwell: list[Json] = []
+        issues = _issues(report)
+        involved = {name for issue in issues for name in _members(issue)}
+        self._by_name: dict[str, Placed] = {}
+        self.unwell: list[Placed] = []
         self.fine_count = 0
-        for index, service in enumerate(services):
-            service |= {"anchor": f"s{index}"}
-            if service["name"] in involved:
-                self._by_name.setdefault(service["name"], service)
-            if service["status"] == "healthy":
+        for placed in self._placed():
+            if placed.line.name in involved:
+                self._by_name.setdefault(placed.line.name, placed)
+            if placed.line.status == Status.HEALTHY:
                 self.fine_count += 1
             else:
-                self.unwell.append(service)
-        roles = ("root", "symptom")
+                self.unwell.append(placed)
+        roles = [Role.ROOT, Role.SYMPTOM, None]  # all others, and those that nobody judged, come last
         self.unwell.sort(
-            key=lambda each: (each["role"] not in roles, each["role"] != "root", ORDER.index(each["status"]))
+            key=lambda each: (
+                roles.index(each.line.role if each.line.role in roles else None),
+                ORDER.index(each.line.status),
+            )
         )
         self.cards = [self._card(number, issue) for number, issue in enumerate(issues, 1)]
-        self.issue_of = {name: card["anchor"] for card in reversed(self.cards) for name in card["members"]}
+        self.issue_of = {name: card.anchor for card in reversed(self.cards) for name in card.members}
 
-    def fine(self, limit: int = FINE_SHOWN) -> Iterator[Json]:
+    def _placed(self) -> Iterator[Placed]:
+        return (Placed(f"s{index}", line) for index, line in enumerate(self._services))
+
+    def fine(self, limit: int = FINE_SHOWN) -> Iterator[Placed]:
         """The healthy services, as far as they are listed."""
-        well = ((index, each) for index, each in enumerate(self._services) if each["status"] == "healthy")
-        for index, service in itertools.islice(well, limit):
-            yield service | {"anchor": f"s{index}"}
+        return itertools.islice((each for each in self._placed() if each.line.status == Status.HEALTHY), limit)
 
     @property
     def fine_left_out(self) -> int:
         """How many healthy services are not listed."""
         return max(self.fine_count - FINE_SHOWN, 0)
 
-    def _why(self, name: str, issue: Json) -> str:
+    def _why(self, name: str, issue: Issue) -> str:
         """A symptom's own part of its hypothesis: the card has said what the root has."""
-        told = (self._by_name[name]["hypothesis"] if name in self._by_name else None) or ""
-        return own_part(told, issue["root_cause_hypothesis"])
+        told = (self._by_name[name].line.hypothesis if name in self._by_name else None) or ""
+        return own_part(told, issue.root_cause_hypothesis)
 
     def picture(self, path: str | None) -> str | None:
         """A picture as a data: URL while there is room in the page."""
@@ -263,34 +311,37 @@ class _Stack:
         self._room -= len(found)
         return found
 
-    def _card(self, number: int, issue: Json) -> Json:
-        anchor = f"i{number}"
-        service = self._by_name.get(issue["service"])
-        members = [issue["service"], *(each["service"] for each in issue["symptoms"])]
-        statuses = {name: each["status"] for name, each in self._by_name.items()}
-        numbers = {each: place for place, each in enumerate(dict.fromkeys(issue["evidence"]), 1)}
-        quoted = {item["evidence"] for run in issue["log_context"] for item in run}
-        known = {each["id"]: each for each in issue["evidence_detail"]}
-        absent = {"at": None, "text": "(its record is not among these)"}
-        paths = [each["path"] for each in issue["symptoms"]]
-        return issue | {
-            "anchor": anchor,
-            "issue_id": issue["id"],
-            "service_anchor": service and service["anchor"],
-            "resources": service and service["resources"],
-            "members": members,
-            "graph": graph.draw(issue["service"], paths, statuses) if paths else None,
-            "symptoms": [
-                each | {"of": self._by_name.get(each["service"]), "why": self._why(each["service"], issue)}
-                for each in issue["symptoms"]
+    def _card(self, number: int, issue: Issue) -> Card:
+        statuses = {name: str(each.line.status) for name, each in self._by_name.items()}
+        numbers = {each: place for place, each in enumerate(dict.fromkeys(issue.evidence), 1)}
+        quoted = {item.evidence for run in issue.log_context for item in run}
+        known = {each.id: each for each in issue.evidence_detail}
+        paths = [each.path for each in issue.symptoms]
+        members = _members(issue)
+        return Card(
+            anchor=f"i{number}",
+            issue=issue,
+            root=self._by_name.get(issue.service),
+            members=members,
+            symptoms=[
+                Suffering(each.service, each.path, self._by_name.get(each.service), self._why(each.service, issue))
+                for each in issue.symptoms
             ],
-            "numbers": numbers,
-            # what the log below shows in its place is not told twice
-            "told": [known.get(each, absent | {"id": each}) for each in numbers if each not in quoted],
-            "cites_log": any(quoted),
-            "pages": [
+            graph=graph.draw(issue.service, paths, statuses) if paths else None,
+            numbers=numbers,
+            told=[known.get(each) or Quoted(each, None, _ABSENT) for each in numbers if each not in quoted],
+            cites_log=any(quoted),
+            pages=[
                 (name, seen)
                 for name in members
-                for seen in (self._by_name[name]["screenshots"] if name in self._by_name else [])
+                for seen in (self._by_name[name].line.screenshots if name in self._by_name else [])
             ],
-        }
+        )
+
+
+_ABSENT = "(its record is not among these)"
+
+
+def _members(issue: Issue) -> list[str]:
+    """The services of an incident, the root first."""
+    return [issue.service, *(each.service for each in issue.symptoms)]

@@ -1,0 +1,109 @@
+"""dm-serve: the tools, sessions and reports over HTTP and MCP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import click
+
+from dm_tools.pipe import command, exits, say
+
+
+@command.define("dm-serve", unreachable=True)
+@command.proofs_dir_option
+@click.option("--bind", default="127.0.0.1:8081", show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file with the token that callers must send; without it $DM_SERVE_TOKEN. Needed beyond loopback.",
+)
+@click.option("--allow-host", multiple=True, metavar="NAME", help="A name of this server, beside loopback's.")
+@click.option("--mcp", type=click.Choice(["stdio"]), help="Speak MCP on standard input and output instead of HTTP.")
+@click.option(
+    "--inventory",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    metavar="FILE",
+    help="Records (of dm-services) whose containers and URLs may be asked; without it the manifest's, or Docker's.",
+)
+@click.option(
+    "--tools",
+    "folder",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    envvar="DM_TOOLS",
+    show_envvar=True,
+    help="A folder of tools of your own (*.py).",
+)
+def cli(
+    proofs_dir: Path,
+    bind: str,
+    token_file: Path | None,
+    allow_host: tuple[str, ...],
+    mcp: str | None,
+    inventory: Path | None,
+    folder: Path | None,
+) -> int:
+    """Answer over HTTP, and over MCP at /mcp: the tools, diagnoses, reports. It looks, and changes nothing.
+
+    GET /healthz, /tools, /reports, /reports/latest, /brief, /metrics, /openapi.json and the page at /; POST
+    /tools/NAME, /start-stack-probe, /analyze-and-propose-fixes. There is no door to approve or to carry out.
+
+    It listens on loopback; elsewhere only with a token. Requests that call it by another name, or come from another
+    page, are refused. docs/serve.md shows it with curl and with an MCP client.
+
+    Network: the Docker Engine, URLs of the inventory, whoever asks.
+
+    \b
+    Examples:
+      dm-serve --bind 127.0.0.1:8081 &
+      curl -s http://127.0.0.1:8081/tools/docker_logs -d '{"container": "app"}' | jq -r .output
+    """
+    try:
+        from dm_tools.serve import app, guard, protocol, stack
+        from dm_tools.serve.runs import Runs
+        from dm_tools.tools import plugins
+
+        tools, refused = plugins.tools(folder)
+        for each in refused:
+            say.note(f"refused: {each}")
+        host, _, port = bind.rpartition(":")
+        host = host.strip("[]")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise click.UsageError(f"--bind is HOST:PORT, not {bind!r}")
+        token = _token(token_file)
+        if mcp is None and host not in guard.LOOPBACK and token is None:
+            raise exits.Stop(exits.USAGE, f"to listen on {host} a token is needed: --token-file or $DM_SERVE_TOKEN")
+        names = guard.LOOPBACK | frozenset(allow_host)
+        doors = app.Doors(
+            stack.Stack(stack.known(inventory), tools), Runs(proofs_dir.absolute()), proofs_dir.absolute()
+        )
+        server = protocol.server(doors)
+        if mcp is not None:
+            asyncio.run(protocol.over_stdio(server))
+        else:
+            say.note(f"listening on http://{bind}/")
+            app.run(app.application(doors, token, names, protocol.over_http(server, names)), host, int(port))
+    except ModuleNotFoundError as missing:
+        raise exits.Stop(exits.USAGE, f"{missing.name} is not installed: pip install 'dm-tools[serve]'") from None
+    return exits.DONE
+
+
+def _token(path: Path | None) -> str | None:
+    """The token that callers must send. Raises exits.Stop for one that is no good."""
+    try:
+        text = path.read_text().strip() if path is not None else os.environ.get("DM_SERVE_TOKEN", "").strip()
+    except OSError as failure:
+        raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(path)!r}: {(failure.strerror or '').lower()}") from None
+    if (path is not None or text) and (len(text) < 16 or not text.isascii()):
+        raise exits.Stop(exits.USAGE, "a token has at least 16 characters of ASCII: openssl rand -hex 24")
+    return text or None
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    command.run(cli)
+
+
+if __name__ == "__main__":
+    main()

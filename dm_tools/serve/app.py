@@ -1,0 +1,245 @@
+"""The HTTP doors: tools, sessions, reports, figures; the only module that imports `starlette` and `uvicorn`.
+
+No door approves or carries out anything: nothing here can import what changes an engine (a test holds that).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import orjson
+
+from dm_tools.collect.services import ManifestError, NothingFoundError
+from dm_tools.records import Problem
+from dm_tools.serve import api, kept, metrics
+from dm_tools.serve.guard import MAX_BODY, Guard, TooLarge
+from dm_tools.serve.runs import Busy, Failed, Runs, Wanted
+from dm_tools.serve.stack import Stack
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+THREADS = 16  # tools that work at once; others wait
+CALL_SECONDS = 60.0
+BODY_SECONDS = 10.0  # that a body may take to arrive
+STATUS = {"unknown_tool": 404, "bad_arguments": 422, "not_in_inventory": 422, "docker_unreachable": 503, "timeout": 504}
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; form-action 'self'; base-uri 'none'"
+HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+
+
+class Doors:
+    """What the routes lead to. `proofs_dir`: where reports are kept."""
+
+    def __init__(self, stack: Stack, runs: Runs, proofs_dir: Path) -> None:
+        self.stack, self.runs, self.proofs_dir = stack, runs, proofs_dir
+        self.calls: dict[tuple[str, str], int] = {}
+        self._free = asyncio.Semaphore(THREADS)
+
+    async def answer(self, name: str, arguments: dict[str, Any]) -> tuple[Any, dict[str, str] | None]:
+        """A tool's output, or the error that came instead."""
+        error: dict[str, str] | None = None
+        output = None
+        try:
+            async with self._free, asyncio.timeout(CALL_SECONDS):
+                output = await asyncio.to_thread(self.stack.answer, name, arguments)
+        except Problem as problem:
+            error = {"code": problem.code, "message": problem.message}
+        except (ManifestError, NothingFoundError) as failure:
+            error = {"code": "no_inventory", "message": str(failure)}
+        except TimeoutError:
+            error = {"code": "timeout", "message": f"no answer within {CALL_SECONDS:g} s"}
+        known = name if name in self.stack.tools else "unknown"
+        outcome = error["code"] if error else "done"
+        self.calls[known, outcome] = self.calls.get((known, outcome), 0) + 1
+        return output, error
+
+    # Routes
+
+    async def healthz(self, request: Request) -> Response:
+        return _json({"ok": True})
+
+    async def tools(self, request: Request) -> Response:
+        return _json({"tools": [api.listed(tool) for tool in self.stack.tools.values()]})
+
+    async def call(self, request: Request) -> Response:
+        arguments = await _object(request)
+        name = request.path_params["name"]
+        output, error = await self.answer(name, arguments)
+        status = STATUS.get(error["code"], 502) if error else 200
+        return _json({"tool": name, "output": output, "error": error}, status)
+
+    def session(self, name: str) -> Callable[[Request], Awaitable[Response]]:
+        """A route that runs a session, and answers with its report or, if asked, stage by stage."""
+
+        async def run(request: Request) -> Response:
+            from starlette.responses import RedirectResponse, StreamingResponse
+
+            from_page = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+            try:
+                wanted = Wanted() if from_page else msgspec.convert(await _object(request), Wanted)
+                api.check(wanted)
+            except (msgspec.ValidationError, ValueError) as wrong:
+                return _json(_error("bad_arguments", str(wrong)), 422)
+            lines = self.runs.start(name, wanted)
+            try:
+                first = await anext(lines)
+                accepted = request.headers.get("accept", "")
+                for kind, form in (("text/event-stream", b"data: %s\n\n"), ("application/x-ndjson", b"%s\n")):
+                    if kind in accepted:
+                        stream = _streamed(first, lines, form)
+                        return StreamingResponse(stream, media_type=kind, headers=HEADERS)
+                found = [first] + [line async for line in lines]
+            except Busy:
+                return _json(_error("busy", "another run is under way; ask again when it has ended"), 409)
+            except Failed as failure:
+                return _json(_error("failed", str(failure)), 503 if failure.status == 5 else 500)
+            return RedirectResponse("/", 303) if from_page else _json(found[-1]["report"])
+
+        return run
+
+    async def reports(self, request: Request) -> Response:
+        return _json({"reports": await asyncio.to_thread(kept.listed, self.proofs_dir)})
+
+    async def report(self, request: Request) -> Response:
+        from starlette.responses import FileResponse
+
+        name = request.path_params["name"]
+        stem, suffix = (name.removesuffix(".html"), ".html") if name.endswith(".html") else (name, ".json")
+        found = kept.path(self.proofs_dir, stem, suffix)
+        if found is None:
+            return _json(_error("not_found", "there is no such report"), 404)
+        kind = "text/html; charset=utf-8" if suffix == ".html" else "application/json"
+        return FileResponse(found, media_type=kind, headers=HEADERS)
+
+    async def brief(self, request: Request) -> Response:
+        from starlette.responses import PlainTextResponse
+
+        text = kept.brief(self.proofs_dir)
+        if text is None:
+            return _json(_error("not_found", "there is no run yet"), 404)
+        return PlainTextResponse(text, headers=HEADERS)
+
+    async def metrics(self, request: Request) -> Response:
+        from starlette.responses import PlainTextResponse
+
+        text = metrics.text(await asyncio.to_thread(kept.listed, self.proofs_dir), self.calls, self.runs)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4", headers=HEADERS)
+
+    async def openapi(self, request: Request) -> Response:
+        return _json(api.document(self.stack.tools.values()))
+
+    async def page(self, request: Request) -> Response:
+        from starlette.responses import HTMLResponse
+
+        newest = kept.path(self.proofs_dir, "enhanced", ".html")
+        frame = f'<iframe src="/reports/{newest.stem}.html" title="newest report"></iframe>' if newest else ""
+        rows = await asyncio.to_thread(kept.listed, self.proofs_dir)
+        older = "".join(f'<li><a href="/reports/{row["id"]}">{html.escape(row["id"])}</a></li>' for row in rows[:10])
+        text = api.PAGE.format(
+            shown=frame or "<p>No report yet.</p>", older=older, busy="disabled" if self.runs.running else ""
+        )
+        return HTMLResponse(text, headers=HEADERS | {"Content-Security-Policy": POLICY})
+
+
+def application(doors: Doors, token: str | None, names: frozenset[str], mcp: Any = None) -> Guard:
+    """The application behind the guard. `mcp`: the MCP application that answers at /mcp."""
+    from starlette.applications import Starlette
+    from starlette.routing import Mount, Route
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as held:
+            if mcp is not None:
+                await held.enter_async_context(mcp.router.lifespan_context(mcp))
+            held.push_async_callback(doors.runs.end)
+            yield
+
+    routes = [
+        Route("/", doors.page),
+        Route("/healthz", doors.healthz),
+        Route("/tools", doors.tools),
+        Route("/tools/{name}", doors.call, methods=["POST"]),
+        Route("/start-stack-probe", doors.session("diagnose"), methods=["POST"]),
+        Route("/analyze-and-propose-fixes", doors.session("diagnose-enhanced"), methods=["POST"]),
+        Route("/reports", doors.reports),
+        Route("/reports/{name}", doors.report),
+        Route("/brief", doors.brief),
+        Route("/metrics", doors.metrics),
+        Route("/openapi.json", doors.openapi),
+        *([Mount("/", app=mcp)] if mcp is not None else []),
+    ]
+    return Guard(Starlette(routes=routes, lifespan=lifespan, exception_handlers=_handlers()), token, names)
+
+
+def run(application: Guard, host: str, port: int) -> None:
+    """Answer until a signal."""
+    import uvicorn
+
+    uvicorn.run(
+        application,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=1_000,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=5,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    from starlette.responses import Response
+
+    return Response(orjson.dumps(value), status, HEADERS, "application/json")
+
+
+def _error(code: str, message: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message}}
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    """The JSON object of a request's body; empty without one. Raises HTTPException."""
+    from starlette.exceptions import HTTPException
+
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await request.body()
+        found = orjson.loads(body) if body.strip() else {}
+    except TimeoutError:
+        raise HTTPException(408, "the body did not arrive") from None
+    except ValueError:
+        raise HTTPException(400, "the body is no JSON") from None
+    if not isinstance(found, dict):
+        raise HTTPException(400, "the body is no JSON object")
+    return found
+
+
+async def _streamed(first: dict[str, Any], lines: AsyncIterator[dict[str, Any]], form: bytes) -> AsyncIterator[bytes]:
+    yield form % orjson.dumps(first)
+    try:
+        async for line in lines:
+            yield form % orjson.dumps(line)
+    except Failed as failure:
+        yield form % orjson.dumps(_error("failed", str(failure)))
+
+
+def _handlers() -> Any:
+    from starlette.exceptions import HTTPException
+
+    async def refused(request: Request, failure: Exception) -> Response:
+        assert isinstance(failure, HTTPException)
+        return _json(_error(str(failure.status_code), failure.detail), failure.status_code)
+
+    async def too_large(request: Request, failure: Exception) -> Response:
+        return _json(_error("too_large", f"a body has at most {MAX_BODY >> 20} MiB"), 413)
+
+    return {HTTPException: refused, TooLarge: too_large}

@@ -1,0 +1,130 @@
+"""Sessions that the server starts: one at a time, watched stage by stage, ended with the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+
+from dm_tools import redact
+from dm_tools.pipe import configs
+
+SECONDS = 900.0  # that a run may take
+LOOK_SECONDS = 0.2
+MAX_SAID = 2_000  # characters of what a run that failed had to say
+
+
+class Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    """What a caller may choose of a run."""
+
+    services: list[str] = []
+    discover: bool = False
+    screenshots: bool = True
+    engine: str | None = None
+
+
+class Busy(Exception):
+    """Another run is under way."""
+
+
+class Failed(Exception):
+    """A run that ended without a report; the message is what it had to say. `status`: the session's exit status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Runs:
+    """The runs of one stack."""
+
+    def __init__(self, proofs_dir: Path) -> None:
+        self.proofs_dir = proofs_dir
+        self.running: asyncio.subprocess.Process | None = None
+        self.counts: dict[tuple[str, str], int] = {}
+
+    async def start(self, session: str, wanted: Wanted) -> AsyncIterator[dict[str, Any]]:
+        """Run a session; yields a line per stage that ended, and last {"report": ...}. Raises Busy, Failed."""
+        root = configs.checkout()
+        if self.running is not None:
+            raise Busy
+        if root is None:
+            raise Failed(2, "the sessions are part of a checkout: scripts/supervisor-session.sh is not installed")
+        words = [*(["--discover"] if wanted.discover else []), *wanted.services]
+        if session == "diagnose-enhanced":
+            words += [] if wanted.screenshots else ["--no-screenshots"]
+            words += [f"--engine={wanted.engine}"] if wanted.engine else []
+        self.running = process = await asyncio.create_subprocess_exec(
+            str(root / "scripts/supervisor-session.sh"),
+            session,
+            *words,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ | {"PROOFS_DIR": str(self.proofs_dir)},
+            start_new_session=True,
+        )
+        assert process.stderr is not None
+        said = asyncio.create_task(process.stderr.read(1 << 20))
+        told: set[str] = set()
+        outcome = "failed"
+        try:
+            async with asyncio.timeout(SECONDS):
+                ending = asyncio.create_task(process.wait())
+                while not ending.done():
+                    await asyncio.wait([ending], timeout=LOOK_SECONDS)
+                    for line in self._stages(process.pid, told):
+                        yield line
+            found = self._report(process.pid)
+            if found is None:
+                message = redact.redact((await said).decode("utf-8", "replace").strip()[-MAX_SAID:])
+                raise Failed(process.returncode or 0, message or "no report was written")
+            outcome = "done"
+            yield {"report": found}
+        except TimeoutError:
+            raise Failed(124, f"the run did not end within {SECONDS:g} s") from None
+        finally:
+            await self._end(process)
+            said.cancel()
+            self.counts[session, outcome] = self.counts.get((session, outcome), 0) + 1
+            self.running = None
+
+    async def end(self) -> None:
+        """End what runs."""
+        if self.running is not None:
+            await self._end(self.running)
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            await process.wait()
+
+    def _folder(self, pid: int) -> Path | None:
+        """Where the session of a process keeps its run."""
+        return next(iter(sorted((self.proofs_dir / "runs").glob(f"20*T*-{pid}"), reverse=True)), None)
+
+    def _stages(self, pid: int, told: set[str]) -> list[dict[str, Any]]:
+        folder, found = self._folder(pid), []
+        for path in sorted(folder.glob("*.status"), key=lambda each: each.stat().st_mtime_ns) if folder else ():
+            if path.name not in told:
+                with contextlib.suppress(ValueError, OSError):
+                    found.append(orjson.loads(path.read_bytes()))
+                    told.add(path.name)
+        return found
+
+    def _report(self, pid: int) -> dict[str, Any] | None:
+        folder = self._folder(pid)
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            last = orjson.loads((folder / "report.jsonl").read_bytes()) if folder else {}
+            path = Path(last["report_path"])
+            report = orjson.loads(path.read_bytes())
+            return report if isinstance(report, dict) else None
+        return None

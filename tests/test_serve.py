@@ -1,0 +1,369 @@
+"""dm-serve as its callers meet it: a real server, curl's and httpx's requests, the MCP SDK's own client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dm_tools.records import new
+from dm_tools.serve import guard
+from tests import lab as fault_lab
+from tests.conftest import ROOT, SEALED, Proxy
+
+TOKEN = "0123456789abcdef-0123"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs: its URL, the folder of its reports, its process."""
+
+    url: str
+    proofs: Path
+    process: subprocess.Popen[bytes]
+
+    def ask(self, method: str, path: str, **given: Any) -> httpx.Response:
+        """One request."""
+        return httpx.request(method, self.url + path, timeout=60, trust_env=False, **given)
+
+
+@contextlib.contextmanager
+def serving(folder: Path, *options: str, **variables: str) -> Iterator[Server]:
+    """Run dm-serve on a free port until the end."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    proofs = folder / "proofs"
+    proofs.mkdir(exist_ok=True)
+    command = [ROOT / "bin/dm-serve", "--bind", f"127.0.0.1:{port}", "--proofs-dir", proofs, *options]
+    with (folder / "serve.err").open("wb") as said:
+        process = subprocess.Popen(command, env=SEALED | variables, stderr=said, cwd=folder)
+    server = Server(f"http://127.0.0.1:{port}", proofs, process)
+    try:
+        deadline = time.monotonic() + 40
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                server.ask("GET", "/healthz")
+                break
+            assert process.poll() is None and time.monotonic() < deadline, (folder / "serve.err").read_text()
+            time.sleep(0.1)
+        yield server
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server without Docker, whose inventory is one service."""
+    folder = tmp_path_factory.mktemp("serve")
+    (folder / "stack.jsonl").write_text(json.dumps(new("app", internal=["http://127.0.0.1:9/health"])) + "\n")
+    with serving(folder, "--inventory", str(folder / "stack.jsonl")) as running:
+        report = {"report_id": "enhanced-1", "generated_at": 1764500000000, "summary": {"total": 2, "healthy": 1}}
+        (running.proofs / "enhanced_diagnostics_1764500000.json").write_text(json.dumps(report))
+        (running.proofs / "enhanced_diagnostics_1764500000.html").write_text("<p>page</p>")
+        (running.proofs / "secret.json").write_text('{"secret": 1}')
+        (running.proofs / "stack_diagnostics_1764500001.json").symlink_to(running.proofs / "secret.json")
+        yield running
+
+
+def test_what_the_seed_asks_for(server: Server) -> None:
+    health = server.ask("GET", "/healthz")
+    assert (health.status_code, health.json()) == (200, {"ok": True})
+    listed = server.ask("GET", "/tools").json()["tools"]
+    names = ["browser_screenshot", "browser_dom", "http_get", "docker_list_containers", "docker_logs", "docker_stats"]
+    assert {each["name"] for each in listed} == {*names, "docker_inspect", "host_exec_readonly"}
+    assert all(each["annotations"]["readOnlyHint"] for each in listed)
+    answer = server.ask("POST", "/tools/host_exec_readonly", json={"cmd": "nproc"})
+    assert answer.status_code == 200 and int(answer.json()["output"]) == os.cpu_count()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("/tools/docker_remove", "{}", 404, "unknown_tool"),
+        ("/tools/docker_logs", "{}", 422, "bad_arguments"),
+        ("/tools/docker_logs", '{"container": "app", "tail": 9999}', 422, "bad_arguments"),
+        ("/tools/docker_logs", '{"container": "elsewhere"}', 422, "not_in_inventory"),
+        ("/tools/docker_logs", '{"container": "app"}', 503, "docker_unreachable"),
+        ("/tools/http_get", '{"url": "http://169.254.169.254/latest/meta-data"}', 422, "not_in_inventory"),
+        ("/tools/http_get", '{"url": "file:///etc/passwd"}', 422, "not_in_inventory"),
+        ("/tools/http_get", '{"url": "http://127.0.0.1:9@evil/"}', 422, "not_in_inventory"),
+        ("/tools/host_exec_readonly", '{"cmd": "cat /etc/shadow"}', 502, "not_allowed"),
+        ("/tools/host_exec_readonly", '{"cmd": "uptime; id"}', 502, "not_allowed"),
+        ("/tools/host_exec_readonly", "[]", 400, "400"),
+        ("/tools/host_exec_readonly", "{", 400, "400"),
+        ("/tools/host_exec_readonly", '"x"', 400, "400"),
+        ("/analyze-and-propose-fixes", '{"services": ["--help"]}', 422, "bad_arguments"),
+        ("/analyze-and-propose-fixes", '{"services": ["a b"]}', 422, "bad_arguments"),
+        ("/analyze-and-propose-fixes", '{"engine": "x; id"}', 422, "bad_arguments"),
+        ("/analyze-and-propose-fixes", '{"execute": true}', 422, "bad_arguments"),
+        ("/start-stack-probe", '{"services": 1}', 422, "bad_arguments"),
+        ("/start-stack-probe", "{}", 503, "failed"),
+    ],
+)
+def test_what_is_refused_is_told(server: Server, path: str, body: str, status: int, code: str) -> None:
+    answer = server.ask("POST", path, content=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/reports/secret",
+        "/reports/..%2fsecret",
+        "/reports/%2e%2e/secret",
+        "/reports/enhanced_diagnostics_1764500000.json",
+        "/reports/enhanced_diagnostics_1764500000%00.html",
+        "/reports/stack_diagnostics_1764500001",
+        "/reports/enhanced_diagnostics_*",
+        "/reports/runs",
+        "/reports/enhanced_diagnostics_1764500000.html/x",
+        "/etc/passwd",
+        "/execute",
+        "/approve",
+        "/tools/docker_logs/x",
+    ],
+)
+def test_nothing_else_of_the_folder_is_shown(server: Server, path: str) -> None:
+    answer = server.ask("GET", path)
+    assert answer.status_code == 404 and "secret" not in answer.text
+
+
+def test_reports_and_the_page(server: Server) -> None:
+    rows = server.ask("GET", "/reports").json()["reports"]
+    assert [row["id"] for row in rows] == ["enhanced_diagnostics_1764500000"]
+    assert server.ask("GET", "/reports/enhanced").json()["report_id"] == "enhanced-1"
+    page = server.ask("GET", "/reports/enhanced_diagnostics_1764500000.html")
+    assert page.text == "<p>page</p>" and page.headers["content-type"].startswith("text/html")
+    home = server.ask("GET", "/")
+    assert "/reports/enhanced_diagnostics_1764500000.html" in home.text and "<script" not in home.text
+    assert home.headers["content-security-policy"].startswith("default-src 'none'")
+    figures = server.ask("GET", "/metrics").text
+    assert 'dm_services{status="healthy"} 1' in figures and "dm_report_timestamp_seconds 1764500000.000" in figures
+
+
+def test_the_document_tells_every_route(server: Server) -> None:
+    document = server.ask("GET", "/openapi.json").json()
+    tools = {f"/tools/{each['name']}" for each in server.ask("GET", "/tools").json()["tools"]}
+    assert tools < set(document["paths"])
+    for path, methods in document["paths"].items():
+        for method in methods:
+            answer = server.ask(
+                method.upper(), path.replace("{name}", "latest"), content="[]" if method == "post" else b""
+            )
+            assert str(answer.status_code) in methods[method]["responses"], (path, answer.status_code)
+            assert server.ask("DELETE", path.replace("{name}", "x")).status_code in (404, 405)
+
+
+HEADERS = [
+    ({"Host": "evil.example"}, 421),
+    ({"Host": "127.0.0.1.evil.example"}, 421),
+    ({"Host": "localhost@evil.example"}, 421),
+    ({"Host": ""}, 421),
+    ({"Origin": "http://evil.example"}, 403),
+    ({"Origin": "null"}, 403),
+    ({"Origin": "file://"}, 403),
+    ({"Origin": "http://127.0.0.1.evil.example:8081"}, 403),
+    ({"Content-Length": str(2 << 20)}, 413),
+    ({"Content-Length": "-1"}, 413),
+]
+
+
+@pytest.mark.parametrize(("headers", "status"), HEADERS)
+def test_who_may_ask(headers: dict[str, str], status: int) -> None:
+    given = {"Host": "127.0.0.1:8081"} | headers
+    pairs = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+    refused = guard.refused("/tools", pairs, None, guard.LOOPBACK)
+    assert refused is not None and refused[0] == status
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8081", "127.0.0.1:1", "[::1]:8081", "LOCALHOST:80", "probe:8081"]
+)
+def test_by_which_names(host: str) -> None:
+    pairs = [(b"host", host.encode()), (b"origin", f"http://{host}".encode())]
+    assert guard.refused("/tools", pairs, None, guard.LOOPBACK | {"probe"}) is None
+    assert guard.refused("/tools", [*pairs, (b"host", b"evil")], None, guard.LOOPBACK | {"probe"}) is not None
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", "Bearer", "Bearer x", f"Basic {TOKEN}", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}"]
+)
+def test_a_token_is_asked_for(value: str | None) -> None:
+    pairs = [(b"host", b"localhost")] + ([(b"authorization", value.encode())] if value is not None else [])
+    refused = guard.refused("/tools", pairs, TOKEN, guard.LOOPBACK)
+    assert refused is not None and refused[0] == 401
+    assert guard.refused("/healthz", pairs, TOKEN, guard.LOOPBACK) is None
+    good = [(b"host", b"localhost"), (b"authorization", f"bearer {TOKEN}".encode())]
+    assert guard.refused("/tools", good, TOKEN, guard.LOOPBACK) is None
+
+
+def test_a_server_with_a_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    with serving(tmp_path, "--token-file", str(tmp_path / "token")) as running:
+        assert running.ask("GET", "/tools").status_code == 401
+        assert running.ask("GET", "/tools", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+        assert running.ask("POST", "/mcp", json={}).status_code == 401
+
+
+def test_beyond_loopback_only_with_a_token(tmp_path: Path) -> None:
+    command = [ROOT / "bin/dm-serve", "--bind", "0.0.0.0:0", "--proofs-dir", tmp_path]
+    done = subprocess.run(command, env=SEALED, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "dm-serve: to listen on 0.0.0.0 a token is needed: --token-file or $DM_SERVE_TOKEN\n",
+    )
+    done = subprocess.run(command, env=SEALED | {"DM_SERVE_TOKEN": "short"}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "at least 16 characters" in done.stderr
+
+
+def test_bodies_are_bounded_while_they_arrive(server: Server) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(64):
+            yield b" " * 65536
+
+    with contextlib.suppress(httpx.TransportError):  # it may hang up while we still send
+        assert server.ask("POST", "/tools/host_exec_readonly", content=endless()).status_code == 413
+    assert server.ask("GET", "/healthz").status_code == 200
+
+
+def test_many_callers_at_once(server: Server) -> None:
+    """Two hundred callers: no error, and that it lives is told at once."""
+    slow: list[float] = []
+
+    async def everybody() -> list[int]:
+        limits = httpx.Limits(max_connections=200)
+        async with httpx.AsyncClient(limits=limits, timeout=60, trust_env=False) as client:
+
+            async def one() -> int:
+                return (await client.post(f"{server.url}/tools/host_exec_readonly", json={"cmd": "nproc"})).status_code
+
+            async def alive() -> None:
+                async with httpx.AsyncClient(timeout=60, trust_env=False) as another:
+                    for _ in range(10):
+                        begun = time.monotonic()
+                        assert (await another.get(f"{server.url}/healthz")).status_code == 200
+                        slow.append(time.monotonic() - begun)
+                        await asyncio.sleep(0.02)
+
+            (*found, _) = await asyncio.gather(*(one() for _ in range(200)), alive())
+            return found
+
+    assert asyncio.run(everybody()) == [200] * 200
+    assert sorted(slow)[len(slow) // 2] < 2  # 50 ms on an idle machine (scripts/bench-serve); this one is shared
+
+
+def test_it_cannot_change_an_engine() -> None:
+    """All that the server imports, in a process of its own."""
+    look = "import sys, dm_tools.serve.app, dm_tools.serve.protocol, dm_tools.tools.plugins, dm_tools.commands.serve\n"
+    look += "from dm_tools.collect import probe, inspect, logs, stats, screenshot, host\n"
+    look += "print([name for name in sys.modules if name.startswith(('dm_tools.act', 'dm_tools.engine.changing'))])"
+    done = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+# Language models: the SDK's own client
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_a_model_over_http(server: Server, mode: str) -> None:
+    asyncio.run(_talk(f"{server.url}/mcp", mode))
+
+
+def test_a_model_over_stdio(tmp_path: Path) -> None:
+    from mcp import StdioServerParameters
+
+    (tmp_path / "stack.jsonl").write_text(json.dumps(new("app", internal=["http://127.0.0.1:9/health"])) + "\n")
+    (tmp_path / "enhanced_diagnostics_1764500000.json").write_text('{"report_id": "enhanced-1"}')
+    words = ["--mcp", "stdio", "--inventory", str(tmp_path / "stack.jsonl"), "--proofs-dir", str(tmp_path)]
+    started = StdioServerParameters(command=str(ROOT / "bin/dm-serve"), args=words, env=SEALED)
+    asyncio.run(_talk(started, "auto"))
+
+
+async def _talk(where: Any, mode: str) -> None:
+    from mcp import MCPError
+    from mcp.client import Client
+
+    async with Client(where, mode=mode) as client:  # type: ignore[arg-type]
+        tools = {each.name: each for each in (await client.list_tools()).tools}
+        assert {"diagnose", "docker_logs", "http_get"} < set(tools)
+        assert all(each.annotations and each.annotations.read_only_hint for each in tools.values())
+        done = await client.call_tool("host_exec_readonly", {"cmd": "nproc"})
+        assert not done.is_error and int(done.structured_content["output"]) == os.cpu_count()
+        for name, arguments in (
+            ("docker_logs", {"container": "elsewhere"}),
+            ("docker_logs", {"container": "app", "follow": True}),
+            ("diagnose", {"services": ["--help"]}),
+            ("diagnose", {"approve": True}),
+            ("docker_remove", {}),
+        ):
+            refused = await client.call_tool(name, arguments)
+            assert refused.is_error and refused.content[0].text, name
+        assert "brief://latest first" in (client.instructions or "")
+        uris = [str(each.uri) for each in (await client.list_resources()).resources]
+        assert uris == ["brief://latest", "report://enhanced_diagnostics_1764500000"]
+        read = await client.read_resource(uris[1])
+        assert json.loads(read.contents[0].text)["report_id"] == "enhanced-1"
+        for uri in ("report://../secret", "report:///etc/passwd", "brief://other", "file:///etc/passwd"):
+            with pytest.raises(MCPError):
+                await client.read_resource(uri)
+        told = await client.get_prompt("diagnose_stack")
+        assert "brief://latest" in told.messages[0].content.text
+
+
+# A real stack, reached through the docker-proxy only
+
+
+def test_a_diagnosis_through_the_proxy(shop: dict[str, str], proxy: Proxy, tmp_path: Path) -> None:
+    fault_lab.inject("database-down")
+    docker = proxy(shop["DOCKER_HOST"].removeprefix("unix://"))
+    behind = shop | {"DOCKER_HOST": f"unix://{docker}"}
+    with serving(tmp_path, **behind) as running:
+        options = {"json": {"screenshots": False, "engine": "rules"}, "headers": {"Accept": "application/x-ndjson"}}
+        lines: list[dict[str, Any]] = []
+
+        def stream() -> None:
+            answer = running.ask("POST", "/analyze-and-propose-fixes", **options)
+            lines.extend(json.loads(line) for line in answer.text.splitlines())
+
+        first = threading.Thread(target=stream)
+        first.start()
+        time.sleep(1)
+        second = running.ask("POST", "/start-stack-probe", json={})
+        assert (second.status_code, second.json()["error"]["code"]) == (409, "busy")
+        first.join()
+        assert [line["stage"] for line in lines[:-1]][:2] == ["services", "probe"]
+        report = lines[-1]["report"]
+        assert [(issue["service"], issue["cause"]) for issue in report["issues"]] == [("postgres", "exited")]
+        assert {"generated_at", "report_id", "summary", "automated_actions_safe", "requires_human_review"} < set(report)
+        basic = running.ask("POST", "/start-stack-probe", json={"services": ["app", "postgres"]}).json()
+        assert basic["summary"]["total"] == 2 and basic["report_path"].startswith(str(running.proofs))
+        assert "postgres" in running.ask("GET", "/brief").text
+        container = running.ask("POST", "/tools/docker_inspect", json={"container": "postgres"}).json()["output"]
+        assert container["state"] == "exited"
+        asyncio.run(_diagnosed(f"{running.url}/mcp"))
+        assert 'dm_runs_total{session="diagnose-enhanced",outcome="done"} 2' in running.ask("GET", "/metrics").text
+
+
+async def _diagnosed(url: str) -> None:
+    from mcp.client import Client
+
+    async with Client(url, read_timeout_seconds=120) as client:
+        done = await client.call_tool("diagnose", {})
+        assert not done.is_error and "postgres" in done.structured_content["output"]
+        read = await client.read_resource("brief://latest")
+        assert read.contents[0].text == done.structured_content["output"]
