@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from itertools import pairwise
 
 from msgspec import structs
 
@@ -63,6 +64,7 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
     for service, each in judged.items():
         if each.broken or each.suspect or each.murmurs:
             each.because_of = _because_of(service, each, judged, topology)
+    _through_needs(judged, topology)
     _break_circles(judged)
     _of_the_same_requests(judged)
     _stopped_together(judged)
@@ -244,13 +246,54 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
     if judged.best_rank >= SPECIFIC_RANK or judged.accused_by or blamed:
         return None
     if not judged.broken:
-        return None
+        # In the middle of a way: it hands on to a peer that is seen to fail.
+        return next((peer for peer in peers if stack[peer].measured), None)
     # One that says itself what fails need not look for murmurs elsewhere.
     for trouble in ("broken", "suspect", *(() if judged.murmurs else ("murmurs",))):
         for peer in peers:
             if getattr(stack[peer], trouble):
                 return peer
     return None
+
+
+MAX_NEEDS = 4  # steps from need to need
+
+
+def _through_needs(stack: dict[str, Judged], topology: Topology) -> None:
+    """One that fails for no known reason suffers from what the engine says is down, however many steps away.
+
+    Those between them may look well: their health checks do not ask what they need.
+    """
+    for service, each in stack.items():
+        nameless = each.because_of is None and not each.accused_by and each.best_rank < SPECIFIC_RANK
+        if not (each.broken and nameless) or any(not claim.course.over for claim in each.blaming):
+            continue
+        way = _way_down(service, stack, topology)
+        for here, following in pairwise(way):
+            if stack[here].because_of is None:
+                stack[here].because_of = following
+
+
+def _way_down(service: str, stack: dict[str, Judged], topology: Topology) -> list[str]:
+    """The shortest way from need to need to a service that is down as the engine states; empty if there is none."""
+    came_from: dict[str, str] = {service: service}
+    at = [service]
+    for _ in range(MAX_NEEDS):
+        following = []
+        for here in at:
+            for peer in topology.peers(here):
+                if peer in came_from:
+                    continue
+                came_from[peer] = here
+                if stack[peer].measured and stack[peer].best_rank >= FACT_RANK:
+                    way = [peer]
+                    while way[-1] != service:
+                        way.append(came_from[way[-1]])
+                    return way[::-1]
+                if not stack[peer].at_fault:
+                    following.append(peer)
+        at = following
+    return []
 
 
 def _break_circles(stack: dict[str, Judged]) -> None:
@@ -291,7 +334,9 @@ def _of_the_same_requests(stack: dict[str, Judged]) -> None:
         failing = {kind.path for kind in stack[service].facts.failing}
         same = [name for name in others if failing & {kind.path for kind in stack[name].facts.failing}]
         named = [name for name in others if any(name in path.split("/") for path in failing)]
-        stack[service].because_of = next((each[0] for each in (same, named, others) if len(each) == 1), None)
+        stack[service].because_of = next(
+            (each[0] for each in (same, named, others) if len({ways.root(name) for name in each}) == 1), None
+        )
 
 
 TOGETHER = 3  # services at least that were stopped as one

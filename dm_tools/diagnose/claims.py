@@ -49,7 +49,8 @@ class Judged:
 
     @property
     def best_rank(self) -> int:
-        return self.own[0].rank if self.own else 0
+        """Of what it shows and says of itself and what still holds, or held when it came to its end."""
+        return max((each.rank for each in self.own if self.measured or not each.course.over), default=0)
 
     @property
     def measured(self) -> bool:
@@ -133,8 +134,8 @@ class Judged:
 
 
 def weight(claim: Claim) -> tuple[bool, bool, int]:
-    """What sorts claims, the most telling first: specific before generic, what holds before what is over."""
-    return (claim.rank < SPECIFIC_RANK, claim.course.over, -claim.rank)
+    """What sorts claims, the most telling first: what holds before what is over, specific before generic."""
+    return (claim.course.over, claim.rank < SPECIFIC_RANK, -claim.rank)
 
 
 def of_requests(service: str, failing: Failing, facts: Facts, topology: Topology) -> Claim:
