@@ -46,16 +46,18 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
             (each.own if claim.finding.points_to is None else each.blaming).append(claim)
     for relation in related(stack, topology):
         _take(judged[relation.service], relation)
+    guests = _guests(judged, topology)
     for each in judged.values():
+        _shown_by_a_guest(each, judged, guests)
         _outlived(each, judged)
         _agree(each, judged)
     for service, each in judged.items():
         if each.broken or each.suspect:
             _accuse(service, each, judged)
-    guests = _failing_guests(judged, topology)
+    failing_guests = _failing_guests(judged, topology)
     for service, each in judged.items():
         for claim in each.blaming:
-            _explained_by_the_map(service, claim, judged, topology, guests)
+            _explained_by_the_map(service, claim, judged, topology, failing_guests)
         moved = [claim for claim in each.blaming if claim.finding.points_to is None]
         each.own, each.blaming = each.own + moved, [claim for claim in each.blaming if claim not in moved]
     _accuse_together(judged, topology)
@@ -78,6 +80,30 @@ def _take(judged: Judged, relation: Related) -> None:
     judged.own = [each for each in judged.own if each.finding.pattern not in relation.replaces]
     claim = Claim(relation.finding, relation.rank, fixes=relation.fixes)
     (judged.own if claim.finding.points_to is None else judged.blaming).append(claim)
+
+
+_CERTIFICATES = (Cause.TLS_EXPIRED, Cause.TLS_UNTRUSTED)
+
+
+def _guests(stack: dict[str, Judged], topology: Topology) -> dict[str, list[str]]:
+    """By the service whose network they share: the others in it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for service in stack:
+        if owner := topology.owner(service):
+            found[owner.service].append(service)
+    return found
+
+
+def _shown_by_a_guest(each: Judged, stack: dict[str, Judged], guests: dict[str, list[str]]) -> None:
+    """A certificate is shown by whoever answers at the peer's address: a sidecar, if its log tells of TLS."""
+    for claim in each.blaming:
+        finding = claim.finding
+        if finding.cause not in _CERTIFICATES:
+            continue
+        for guest in guests.get(str(finding.points_to), []):
+            if any(own.finding.cause in _CERTIFICATES for own in stack[guest].own):
+                finding.explanation += f" ({guest} answers there)"
+                finding.points_to = guest
 
 
 READY_SECONDS = 20.0  # what a program takes from its start until it answers
@@ -237,10 +263,14 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
         blaming = [claim for claim in blaming if not claim.course.over]
     blamed = [(claim.finding.points_to, claim.finding.cause) for claim in blaming if claim.finding.points_to]
     for peer, cause in blamed:
-        # One that looks well is at fault, too, if it says the same of itself.
-        if stack[peer].at_fault or any(claim.finding.cause == cause for claim in stack[peer].own):
+        # One that looks well is at fault, too, if it says the same of itself, or why it answers with errors.
+        answers_badly = cause == Cause.HTTP_ERROR and (stack[peer].suspect or stack[peer].murmurs)
+        same = any(claim.finding.cause == cause and not claim.course.over for claim in stack[peer].own)
+        if stack[peer].at_fault or answers_badly or same:
             return peer
     peers = topology.peers(service)
+    if turned_away := _turned_away_by(judged, peers, stack):
+        return turned_away
     if waits and (down := next((peer for peer in peers if stack[peer].best_rank >= FACT_RANK), None)):
         return down
     if judged.best_rank >= SPECIFIC_RANK or judged.accused_by or blamed:
@@ -257,6 +287,20 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
 
 
 MAX_NEEDS = 4  # steps from need to need
+
+
+def _turned_away_by(judged: Judged, peers: list[str], stack: dict[str, Judged]) -> str | None:
+    """The one on the way to an outside host that says that it lets nobody through to that host: a proxy, say."""
+    outside = {
+        claim.finding.captures["upstream"]
+        for claim in judged.own
+        if "upstream" in claim.finding.captures and "dependency" not in claim.finding.captures and not claim.course.over
+    }
+    for peer in peers if outside else ():
+        for claim in stack[peer].own:
+            if not claim.course.over and claim.rank >= SPECIFIC_RANK and claim.finding.captures.get("upstream") in outside:
+                return peer
+    return None
 
 
 def _through_needs(stack: dict[str, Judged], topology: Topology) -> None:

@@ -11,7 +11,7 @@ from dm_tools.diagnose.topology import LOOPBACK, Topology
 from dm_tools.evidence.requests import Failing
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, explain
-from dm_tools.records import Cause, Finding, Fix, Severity, Status
+from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
 from dm_tools.text.shorten import short
 
 FACT_RANK = 85  # what the engine itself states of a container
@@ -21,6 +21,8 @@ GENERIC_RANK = 40
 REQUESTS_RANK = 45  # requests fail: true, and not why
 REQUESTS = "requests.failing"  # in the place of a pattern's id
 
+UNAVAILABLE = (502, 503, 504)  # what a proxy answers when those behind it do not
+MAX_BEHIND = 3  # of those that one sentence names
 OFTEN = 3  # times that a failure without a name must be told of
 
 
@@ -34,6 +36,7 @@ class Claim:
     accuses: bool = False  # the service that it points to counts as broken even if it shows nothing itself
     agreed: bool = False  # the service that it complains of says the same in its own log
     login: bool = False  # it says that a log-in at its peer was refused
+    serving: bool = False  # it is the one that refuses log-ins: that is no trouble of its own
     fixes: list[Fix] = field(default_factory=list)
 
 
@@ -72,7 +75,7 @@ class Judged:
         """What is wrong with it now, by its log: specific, critical, still true, and not said on one occasion only.
 
         What was said once counts if a job died of it in its last run (not right after the start, when programs wait
-        for others).
+        for others), or if a log-in was refused and nothing was said since: that does not get well by itself.
         """
         return [
             each
@@ -80,7 +83,12 @@ class Judged:
             if each.finding.severity == Severity.CRITICAL
             and each.rank >= SPECIFIC_RANK
             and not each.course.over
-            and (each.course.repeated or (each.course.dying and not each.course.at_start))
+            and not each.serving
+            and (
+                each.course.repeated
+                or (each.course.dying and not each.course.at_start)
+                or (each.login and each.course.newest and self.facts.unasked)
+            )
         ]
 
     @property
@@ -142,6 +150,8 @@ def of_requests(service: str, failing: Failing, facts: Facts, topology: Topology
     """That requests of one kind fail, as a finding about the service whom a proxy sent them to, or about this one."""
     peer = topology.resolve(failing.server, service) if failing.server else None
     answered = f"answers {failing.status} to" if failing.status > 0 else "does not answer"
+    behind = [each for each in topology.peers(peer or service) if each != service]
+    waits = failing.status in UNAVAILABLE and behind
     count = f"the last {failing.count} all failed" + (f", {failing.well} went well before" if failing.well else "")
     gone = failing.status in (404, 410)
     meaning = ": what was there is gone (its files, a mount or a route)" if gone else ""
@@ -149,14 +159,18 @@ def of_requests(service: str, failing: Failing, facts: Facts, topology: Topology
         pattern=REQUESTS,
         cause=Cause.RESOURCE_MISSING if gone else Cause.HTTP_ERROR,
         severity=Severity.CRITICAL,
-        explanation=f"{peer or service} {answered} requests for {short(failing.path, 60)}: {count}{meaning}",
+        explanation=f"{peer or service} {answered} requests for {short(failing.path, 60)}: {count}{meaning}"
+        + (f" (it says so of whom it asks: {', '.join(behind[:MAX_BEHIND])})" if waits else ""),
         evidence=failing.lines,
         captures={"status": str(failing.status), "path": short(failing.path, 100)},
         points_to=peer if peer != service else None,
         since=facts.times.get(failing.lines[0]),
         occasions=failing.count,
     )
-    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count))
+    look = Fix(ActionName.CHECK_LOGS, Confidence.MEDIUM, "the log has the error behind the answer")
+    words = "see whether it is well, and whether it is asked at the address and port that it has now"
+    fixes = [Fix(ActionName.CHECK_DEPENDENCIES, Confidence.HIGH, words, {"dependency": behind[0]}), look] if waits else []
+    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count), fixes=fixes)
 
 
 def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Topology, library: Library) -> Claim:
@@ -192,6 +206,7 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
             finding.explanation += " (inside a container that is the container itself)"
         elif known and not nameless:
             finding.explanation += f" ({host} is no service of this stack)"
+    outside = "." in captures.get("upstream", "") and not upstream and known and not nameless
     # Only the engine states facts: what stands in a log, somebody wrote.
     engine = any(each.startswith(("inspect:", "event:")) and "health." not in each for each in finding.evidence)
     highest = GENERIC_RANK if nameless and known else hit.pattern.rank if engine else FACT_RANK - 1
@@ -201,8 +216,14 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         course=course,
         accuses=hit.pattern.accusing,
         login=hit.pattern.blames == "credentials",
-        fixes=hit.pattern.fixes,
+        serving=hit.pattern.blames == "credentials" and technology in topology.nodes[service].serves,
+        fixes=[*hit.pattern.fixes, _ask_outside(captures["upstream"])] if outside else hit.pattern.fixes,
     )
+
+
+def _ask_outside(host: str) -> Fix:
+    words = f"{host} is none of these services: see whether it is reached from here, and ask whoever runs it"
+    return Fix(ActionName.ESCALATE, Confidence.MEDIUM, words)
 
 
 def _blamed(hit: Hit, service: str, topology: Topology, technology: str | None) -> tuple[str | None, str | None]:
