@@ -10,6 +10,7 @@ from msgspec import structs
 
 from dm_tools.diagnose.claims import (
     FACT_RANK,
+    OFTEN,
     REQUESTS_RANK,
     SPECIFIC_RANK,
     Claim,
@@ -21,10 +22,10 @@ from dm_tools.diagnose.claims import (
 )
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.relations import Related, related
-from dm_tools.diagnose.topology import Topology
+from dm_tools.diagnose.topology import LOOPBACK, Topology
 from dm_tools.diagnose.ways import Ways
 from dm_tools.patterns.language import Library
-from dm_tools.records import ActionName, Cause, Confidence, Fix, Severity
+from dm_tools.records import ActionName, Cause, Confidence, Fix, Severity, Status
 from dm_tools.text.times import lasting
 
 SHARED_RANK = 56  # several services say the same of one that shows nothing itself
@@ -78,7 +79,7 @@ def _take(judged: Judged, relation: Related) -> None:
     if relation.status is not None:
         judged.facts = replace(judged.facts, status=relation.status)
     judged.own = [each for each in judged.own if each.finding.pattern not in relation.replaces]
-    claim = Claim(relation.finding, relation.rank, fixes=relation.fixes)
+    claim = Claim(relation.finding, relation.rank, relation.course, fixes=relation.fixes)
     (judged.own if claim.finding.points_to is None else judged.blaming).append(claim)
 
 
@@ -130,7 +131,15 @@ def _agree(each: Judged, stack: dict[str, Judged]) -> None:
         if peer in stack and stack[peer] is not each:
             claim.agreed = any(
                 other.finding.cause == claim.finding.cause and not other.course.over for other in stack[peer].own
-            )
+            ) or _refused_for_long(claim, stack[peer].facts)
+
+
+def _refused_for_long(claim: Claim, peer: Facts) -> bool:
+    """Whether a peer runs for longer than a start takes, and its clients are refused again and again."""
+    course = claim.course
+    refused = claim.finding.cause == Cause.CONNECTION_REFUSED and course.occasions >= OFTEN and not course.over
+    started = peer.started if peer.running and peer.status == Status.HEALTHY else None
+    return refused and started is not None and course.last is not None and course.last > started + READY_SECONDS
 
 
 def _accuse(service: str, judged: Judged, stack: dict[str, Judged]) -> None:
@@ -233,12 +242,23 @@ def _explained_by_the_map(
         finding.points_to = guest  # who shares the peer's network is reached at the peer's address
     elif _not_listening(service, claim, stack):
         at = f"{peer}:{port}" if port else peer
-        finding.explanation = (
-            f"{service} is refused at {at}: {peer} runs, but accepts no connection there (it listens on another port, "
-            "or only on its own loopback address)"
-        )
+        where, shown = _where_it_listens(stack[peer].facts, port)
+        finding.explanation = f"{service} is refused at {at}: {peer} runs, but accepts no connection there ({where})"
+        finding.evidence += [f"{peer}/{each}" for each in shown]
         claim.fixes = [Fix(ActionName.CHECK_CONFIG, Confidence.HIGH, f"see on which address and port {peer} listens")]
         stack[peer].accused_by.append(said_of(service, claim))
+
+
+def _where_it_listens(facts: Facts, port: str | None) -> tuple[str, list[str]]:
+    """Where a service listens that refuses connections, as far as its log says so, and the evidence."""
+    said = facts.listening
+    loopback = [each for each in said if each.address.strip("[]") in LOOPBACK]
+    if said and len(loopback) == len(said):
+        return f"it listens on its own loopback address only, {said[-1].address}:{said[-1].port}", [said[-1].line]
+    if said and port not in {each.port for each in said}:
+        ports = ", ".join(dict.fromkeys(each.port for each in said))
+        return f"by its log it listens on port {ports}", [said[-1].line]
+    return "it listens on another port, or only on its own loopback address", []
 
 
 def _not_listening(service: str, claim: Claim, stack: dict[str, Judged]) -> bool:
@@ -298,7 +318,8 @@ def _turned_away_by(judged: Judged, peers: list[str], stack: dict[str, Judged]) 
     }
     for peer in peers if outside else ():
         for claim in stack[peer].own:
-            if not claim.course.over and claim.rank >= SPECIFIC_RANK and claim.finding.captures.get("upstream") in outside:
+            denies = claim.rank >= SPECIFIC_RANK and claim.finding.captures.get("upstream") in outside
+            if denies and not claim.course.over:
                 return peer
     return None
 

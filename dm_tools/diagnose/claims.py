@@ -12,6 +12,7 @@ from dm_tools.evidence.requests import Failing
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit, explain
 from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
+from dm_tools.text.last_words import quoted
 from dm_tools.text.shorten import short
 
 FACT_RANK = 85  # what the engine itself states of a container
@@ -151,6 +152,7 @@ def of_requests(service: str, failing: Failing, facts: Facts, topology: Topology
     peer = topology.resolve(failing.server, service) if failing.server else None
     answered = f"answers {failing.status} to" if failing.status > 0 else "does not answer"
     behind = [each for each in topology.peers(peer or service) if each != service]
+    words = quoted(failing.words)
     waits = failing.status in UNAVAILABLE and behind
     count = f"the last {failing.count} all failed" + (f", {failing.well} went well before" if failing.well else "")
     gone = failing.status in (404, 410)
@@ -159,9 +161,9 @@ def of_requests(service: str, failing: Failing, facts: Facts, topology: Topology
         pattern=REQUESTS,
         cause=Cause.RESOURCE_MISSING if gone else Cause.HTTP_ERROR,
         severity=Severity.CRITICAL,
-        explanation=f"{peer or service} {answered} requests for {short(failing.path, 60)}: {count}{meaning}"
+        explanation=f"{peer or service} {answered} requests for {short(failing.path, 60)}: {count}{meaning}{words}"
         + (f" (it says so of whom it asks: {', '.join(behind[:MAX_BEHIND])})" if waits else ""),
-        evidence=failing.lines,
+        evidence=failing.lines + ([failing.words.id] if failing.words else []),
         captures={"status": str(failing.status), "path": short(failing.path, 100)},
         points_to=peer if peer != service else None,
         since=facts.times.get(failing.lines[0]),
@@ -169,8 +171,8 @@ def of_requests(service: str, failing: Failing, facts: Facts, topology: Topology
     )
     look = Fix(ActionName.CHECK_LOGS, Confidence.MEDIUM, "the log has the error behind the answer")
     words = "see whether it is well, and whether it is asked at the address and port that it has now"
-    fixes = [Fix(ActionName.CHECK_DEPENDENCIES, Confidence.HIGH, words, {"dependency": behind[0]}), look] if waits else []
-    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count), fixes=fixes)
+    ask = Fix(ActionName.CHECK_DEPENDENCIES, Confidence.HIGH, words, {"dependency": behind[0]}) if behind else look
+    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count), fixes=[ask, look] if waits else [])
 
 
 def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Topology, library: Library) -> Claim:
@@ -206,7 +208,9 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
             finding.explanation += " (inside a container that is the container itself)"
         elif known and not nameless:
             finding.explanation += f" ({host} is no service of this stack)"
-    outside = "." in captures.get("upstream", "") and not upstream and known and not nameless
+    outside = (
+        "." in captures.get("upstream", "") and not upstream and known and not nameless and finding.cause in _OF_OTHERS
+    )
     # Only the engine states facts: what stands in a log, somebody wrote.
     engine = any(each.startswith(("inspect:", "event:")) and "health." not in each for each in finding.evidence)
     highest = GENERIC_RANK if nameless and known else hit.pattern.rank if engine else FACT_RANK - 1
@@ -219,6 +223,9 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         serving=hit.pattern.blames == "credentials" and technology in topology.nodes[service].serves,
         fixes=[*hit.pattern.fixes, _ask_outside(captures["upstream"])] if outside else hit.pattern.fixes,
     )
+
+
+_OF_OTHERS = (Cause.HTTP_ERROR, Cause.UPSTREAM_TIMEOUT)  # nothing that is set here makes an outside host answer
 
 
 def _ask_outside(host: str) -> Fix:
@@ -246,6 +253,13 @@ def _is_address(name: str) -> bool:
     return name not in LOOPBACK
 
 
+def _seen_from(peer: str, service: str, evidence_id: str) -> str:
+    """The evidence of a service as it is written beside its peer: the peer's own without its name."""
+    if "/" in evidence_id:
+        return evidence_id.removeprefix(f"{peer}/")
+    return f"{service}/{evidence_id}"
+
+
 def said_of(service: str, claim: Claim) -> Claim:
     """What one service says of another, as a claim about the other."""
     finding = claim.finding
@@ -254,7 +268,7 @@ def said_of(service: str, claim: Claim) -> Claim:
         cause=finding.cause,
         severity=finding.severity,
         explanation=finding.explanation,
-        evidence=[f"{service}/{each}" for each in finding.evidence],
+        evidence=[_seen_from(str(finding.points_to), service, each) for each in finding.evidence],
         captures=finding.captures,
         points_to=None,
         since=finding.since,

@@ -53,7 +53,8 @@ def page(outcomes: dict[str, Outcome]) -> Iterator[str]:
     yield ""
     yield (
         "A part of those sets was given to us later ([NOTICE](../tests/data/given/NOTICE)) and has been looked at; "
-        "a regression, no first sight, and so is the orchard by now. What is not right is in [open.txt](../tests/data/given/open.txt) by name."
+        "a regression, no first sight, and so is the orchard by now. "
+        "What is not right is in [open.txt](../tests/data/given/open.txt) by name."
     )
     yield ""
     head = ("Set", "Root", "Specific cause", "First action", "Silent", "Wrong, high confidence", "False alarms")
