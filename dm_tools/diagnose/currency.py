@@ -37,6 +37,7 @@ class Course:
 
     `dying`: it was made with a trace, and nothing has been said since: a job that failed in its last run. `at_start`:
     it was only made right after the start of its program. `closing`: it was made in several lines, the last of all.
+    `newest`: nothing has been said since.
     """
 
     occasions: int = 1
@@ -45,6 +46,7 @@ class Course:
     dying: bool = False
     at_start: bool = False
     closing: bool = False
+    newest: bool = False
 
     @property
     def repeated(self) -> bool:
@@ -84,6 +86,7 @@ class Log:
             over=self._over(occasions, last, later, is_state),
             dying=not later and "\n" in self.lines[newest].text,
             closing=not later and len(positions) >= 2,
+            newest=not later,
             at_start=self.started is not None and last - self.started < START_SECONDS,
         )
 

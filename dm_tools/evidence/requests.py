@@ -11,11 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dm_tools.records import LogLine
+from dm_tools.text.last_words import Words
 from dm_tools.text.times import parse_time
 
 MAX_LINES = 600  # newest lines of a log that are read for requests
 FAILING = 3  # newest requests of one kind that must all have failed
 WELL = 3  # requests that must have succeeded before, for a refusal (4xx) to be news
+_ITSELF = ("127.0.0.1", "::1")
 MAX_PARTS = 2  # of a path, which tell one kind of request from another
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -76,6 +78,7 @@ class Failing:
     well: int
     lines: list[str]
     since: float | None
+    words: Words | None = None  # what the program said beside the newest of them
 
 
 def read(lines: Iterable[LogLine]) -> list[Request]:
@@ -136,7 +139,19 @@ def failing(found: list[Request]) -> list[Failing]:
         if len(ending) >= FAILING and (ending[-1].failed or well >= WELL):
             lines = [each.line for each in ending[-FAILING:]]
             result.append(Failing(path, server, ending[-1].status, len(ending), well, lines, ending[0].at))
+    result = result or _whatever_is_asked(found)
     return sorted(result, key=lambda each: (-each.count, each.path))
+
+
+def _whatever_is_asked(found: list[Request]) -> list[Failing]:
+    """All that others ask for fails now, whatever it is; what it asks of itself is its health check."""
+    asked = [each for each in found if each.client not in _ITSELF]
+    ending = _ending(asked) if asked else []
+    if len(ending) < FAILING or not ending[-1].failed:
+        return []
+    last, lines = ending[-1], [each.line for each in ending[-FAILING:]]
+    well = sum(each.well for each in asked)
+    return [Failing(last.path, last.server, last.status, len(ending), well, lines, ending[0].at)]
 
 
 def _ending(kind: list[Request]) -> list[Request]:
