@@ -35,7 +35,8 @@ class Claim:
     rank: int
     course: Course = field(default_factory=Course)
     accuses: bool = False  # the service that it points to counts as broken even if it shows nothing itself
-    agreed: bool = False  # the service that it complains of says the same in its own log
+    agreed: bool = False  # something else says the same: the log of whom it complains of, the map, failed requests
+    nobody: bool = False  # it does not find a service that is not there
     login: bool = False  # it says that a log-in at its peer was refused
     serving: bool = False  # it is the one that refuses log-ins: that is no trouble of its own
     fixes: list[Fix] = field(default_factory=list)
@@ -76,7 +77,8 @@ class Judged:
         """What is wrong with it now, by its log: specific, critical, still true, and not said on one occasion only.
 
         What was said once counts if a job died of it in its last run (not right after the start, when programs wait
-        for others), or if a log-in was refused and nothing was said since: that does not get well by itself.
+        for others), or if a log-in was refused and nothing was said since: that does not get well by itself. So does a
+        name that nobody bears, the last run of a job, and what nothing but warnings has followed.
         """
         return [
             each
@@ -89,6 +91,9 @@ class Judged:
                 each.course.repeated
                 or (each.course.dying and not each.course.at_start)
                 or (each.login and each.course.newest and self.facts.unasked)
+                or (each.nobody and each.course.newest and self.facts.unasked)
+                or each.course.soured
+                or (each.course.due and self.facts.unasked)
             )
         ]
 
@@ -97,7 +102,7 @@ class Judged:
         """Nobody asks whether it works, and it says again and again that something fails, whatever the reason."""
         return self.facts.unasked and any(
             each.finding.severity != Severity.INFO
-            and each.rank >= REQUESTS_RANK
+            and (each.rank >= REQUESTS_RANK or (each.course.dying and each.course.newest))
             and each.course.occasions >= OFTEN
             and not each.course.over
             for each in self.own + self.blaming
@@ -211,6 +216,7 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
     outside = (
         "." in captures.get("upstream", "") and not upstream and known and not nameless and finding.cause in _OF_OTHERS
     )
+    nobody = finding.cause == Cause.DNS_FAILURE and not upstream and topology.nobody(captures.get("upstream", ""), service)
     # Only the engine states facts: what stands in a log, somebody wrote.
     engine = any(each.startswith(("inspect:", "event:")) and "health." not in each for each in finding.evidence)
     highest = GENERIC_RANK if nameless and known else hit.pattern.rank if engine else FACT_RANK - 1
@@ -219,6 +225,8 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         rank=min(hit.pattern.rank, highest),
         course=course,
         accuses=hit.pattern.accusing,
+        agreed=nobody or course.costly,
+        nobody=nobody,
         login=hit.pattern.blames == "credentials",
         serving=hit.pattern.blames == "credentials" and technology in topology.nodes[service].serves,
         fixes=[*hit.pattern.fixes, _ask_outside(captures["upstream"])] if outside else hit.pattern.fixes,

@@ -261,12 +261,10 @@ COMPLAINS = 40  # rank of a finding that says at least that somebody is not reac
 
 def _nobody_of_that_name(service: str, facts: Facts, topology: Topology) -> Iterator[Related]:
     """It reaches nobody, does not say whom, and of the services that it is configured to ask one is not there."""
-    own = topology.nodes[service]
-    family = sum(each.project == own.project for each in topology.nodes.values())
-    if not facts.running or own.project is None or family < FAMILY:
+    if not facts.running:
         return
-    hosts = {need.partition(":")[0]: need for need in own.needs}
-    absent = [need for host, need in hosts.items() if _is_name(host) and topology.resolve(host, own) is None]
+    hosts = {need.partition(":")[0]: need for need in topology.nodes[service].needs}
+    absent = [need for host, need in hosts.items() if topology.nobody(host, service)]
     for hit, course in zip(facts.hits, facts.courses, strict=True):
         speaks = hit.pattern.cause in UNFOUND and hit.pattern.rank >= COMPLAINS and "upstream" not in hit.captures
         if len(absent) == 1 and speaks and not course.over:
@@ -279,14 +277,6 @@ def _nobody_of_that_name(service: str, facts: Facts, topology: Topology) -> Iter
             fix = _fix(ActionName.FIX_CONFIG, f"start {host}, or name the host that there is", host=host)
             yield Related(service, finding, LIKELY, [fix], course=course)
             return
-
-
-FAMILY = 3  # containers of a project from which on one that is absent is missed
-
-
-def _is_name(host: str) -> bool:
-    """Whether a host can be a service's: no address, no domain, not this machine."""
-    return bool(host) and not set(host) & set(".:") and host not in LOOPBACK and host not in HOST_NAMES
 
 
 def _asks(name: str, facts: Facts, service: str, topology: Topology) -> bool:

@@ -130,6 +130,14 @@ def _technologies(view: View, library: Library, log: Haystack) -> set[str]:
     }
 
 
+FAMILY = 3  # containers of a project from which on one that is absent is missed
+
+
+def is_name(host: str) -> bool:
+    """Whether a host can be a service's: no address, no domain, not this machine."""
+    return bool(host) and not set(host) & set(".:") and host not in LOOPBACK and host not in HOST_NAMES
+
+
 class Topology:
     """The map of the stack."""
 
@@ -175,6 +183,13 @@ class Topology:
             if near:
                 return min(near, key=lambda each: not (each.networks & seen_from.networks)).service
         return None
+
+    def nobody(self, name: str, service: str) -> bool:
+        """Whether a name can only be that of a service of the same project, and none of them bears it."""
+        own = self.nodes[service]
+        if own.project is None or not is_name(name) or self.resolve(name, own) is not None:
+            return False
+        return sum(each.project == own.project for each in self.nodes.values()) >= FAMILY
 
     def peers(self, service: str) -> list[str]:
         """The services that this one needs, in the order in which they are named."""
