@@ -129,9 +129,13 @@ def _agree(each: Judged, stack: dict[str, Judged]) -> None:
     for claim in each.own + each.blaming:
         peer = claim.finding.points_to or claim.finding.captures.get("dependency")
         if peer in stack and stack[peer] is not each:
-            claim.agreed = claim.agreed or any(
-                other.finding.cause == claim.finding.cause and not other.course.over for other in stack[peer].own
-            ) or _refused_for_long(claim, stack[peer].facts)
+            claim.agreed = (
+                claim.agreed
+                or any(
+                    other.finding.cause == claim.finding.cause and not other.course.over for other in stack[peer].own
+                )
+                or _refused_for_long(claim, stack[peer].facts)
+            )
 
 
 def _refused_for_long(claim: Claim, peer: Facts) -> bool:
@@ -332,7 +336,9 @@ def _through_needs(stack: dict[str, Judged], topology: Topology) -> None:
     blamed = {each.because_of for each in stack.values()}
     for service, each in stack.items():
         nameless = each.because_of is None and not each.accused_by and each.best_rank < SPECIFIC_RANK
-        if not ((each.broken or service in blamed) and nameless) or any(not claim.course.over for claim in each.blaming):
+        if not ((each.broken or service in blamed) and nameless) or any(
+            not claim.course.over for claim in each.blaming
+        ):
             continue
         way = _way_down(service, stack, topology)
         for here, following in pairwise(way):

@@ -216,7 +216,9 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
     outside = (
         "." in captures.get("upstream", "") and not upstream and known and not nameless and finding.cause in _OF_OTHERS
     )
-    nobody = finding.cause == Cause.DNS_FAILURE and not upstream and topology.nobody(captures.get("upstream", ""), service)
+    nobody = (
+        finding.cause == Cause.DNS_FAILURE and not upstream and topology.nobody(captures.get("upstream", ""), service)
+    )
     # Only the engine states facts: what stands in a log, somebody wrote.
     engine = any(each.startswith(("inspect:", "event:")) and "health." not in each for each in finding.evidence)
     highest = GENERIC_RANK if nameless and known else hit.pattern.rank if engine else FACT_RANK - 1

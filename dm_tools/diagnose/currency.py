@@ -129,7 +129,9 @@ class Log:
         return silent > max(QUIET_SECONDS, QUIET_GAPS * max(gaps[-3:]))
 
 
-_TROUBLED = re.compile(r"\b(?:WARN(?:ING)?|ERR(?:OR)?|CRIT(?:ICAL)?|FATAL)\b|\blevel=(?:warn|error|fatal)|\[(?:warn|error|crit)\]")
+_TROUBLED = re.compile(
+    r"\b(?:WARN(?:ING)?|ERR(?:OR)?|CRIT(?:ICAL)?|FATAL)\b|\blevel=(?:warn|error|fatal)|\[(?:warn|error|crit)\]"
+)
 
 
 def _soured(later: list[LogLine], last: float) -> bool:

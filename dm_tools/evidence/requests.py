@@ -61,9 +61,13 @@ class Request:
     method: str | None = None
 
     @property
+    def writes(self) -> bool:
+        return self.method in _WRITING
+
+    @property
     def kind(self) -> tuple[str | None, str, bool]:
         """What is asked of whom: that something can be read does not show that it can be written."""
-        return (self.server, self.path, self.method in _WRITING)
+        return (self.server, self.path, self.writes)
 
     @property
     def failed(self) -> bool:
@@ -104,7 +108,9 @@ def _request(line: LogLine) -> Request | None:
                 if server is not None and server.startswith("<"):  # <NOSRV>: the proxy had nobody to send it to
                     server = None
                 kind, client = _kind(found["path"]), _client(text)
-                return Request(line.id, parse_time(line.ts), int(found["status"]), kind, server, client, found["method"])
+                return Request(
+                    line.id, parse_time(line.ts), int(found["status"]), kind, server, client, found["method"]
+                )
     if "tatus" not in text and "code=" not in text:
         return None
     status = _JSON_STATUS.search(text) or _FIELD_STATUS.search(text)
@@ -136,18 +142,26 @@ def failing(found: list[Request]) -> list[Failing]:
     The newest ones all failed (5xx, or no answer), or are all refused (4xx) where the same was answered before: what
     never worked is a wrong address of the client, what scanners ask for was never there.
     """
-    kinds: dict[tuple[str | None, str, bool], list[Request]] = {}
+    paths: dict[tuple[str | None, str], list[Request]] = {}
     for each in found:
-        kinds.setdefault(each.kind, []).append(each)
+        paths.setdefault((each.server, each.path), []).append(each)
     result = []
-    for (server, path, _), all_of_kind in kinds.items():
-        ending = _ending(all_of_kind)
-        well = sum(each.well for each in all_of_kind)
-        if len(ending) >= FAILING and (ending[-1].failed or well >= WELL):
-            lines = [each.line for each in ending[-FAILING:]]
-            result.append(Failing(path, server, ending[-1].status, len(ending), well, lines, ending[0].at))
+    for asked in paths.values():
+        # What is only written in vain is still read: then the two are of different kinds.
+        written, read_only = ([each for each in asked if each.writes is way] for way in (True, False))
+        kinds = (_failing(kind) for kind in (written, read_only) if kind)
+        result += [whole] if (whole := _failing(asked)) else [each for each in kinds if each]
     result = result or _whatever_is_asked(found)
     return sorted(result, key=lambda each: (-each.count, each.path))
+
+
+def _failing(kind: list[Request]) -> Failing | None:
+    """The requests of one kind, if they fail now."""
+    ending, well = _ending(kind), sum(each.well for each in kind)
+    if len(ending) < FAILING or not (ending[-1].failed or well >= WELL):
+        return None
+    last, lines = ending[-1], [each.line for each in ending[-FAILING:]]
+    return Failing(last.path, last.server, last.status, len(ending), well, lines, ending[0].at)
 
 
 def _whatever_is_asked(found: list[Request]) -> list[Failing]:
