@@ -7,6 +7,7 @@ wait on disk. Everything here is a pure function of the records.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from dm_tools.diagnose import grounding
 from dm_tools.diagnose.attribution import attribute
@@ -142,7 +143,7 @@ def _root(judged: Judged, suffering: list[tuple[str, Judged]]) -> Analysis:
     # A complaint about a peer that is fine explains more than "it answers with an error"; and what others say counts
     # as much as what the service says itself, which comes first if both are as telling.
     claims = judged.own + judged.blaming + judged.accused_by
-    best = min(claims, key=weight, default=None)
+    best = min(claims, key=partial(weight, measured=judged.measured), default=None)
     if best is not None and best.finding.cause in SLOWNESS:
         # That it is slow is what others see; why, it shows itself.
         best = next((claim for claim in judged.own if claim.finding.cause in SATURATION), best)

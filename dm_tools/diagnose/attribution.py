@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 from msgspec import structs
@@ -63,7 +64,7 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
         each.own, each.blaming = each.own + moved, [claim for claim in each.blaming if claim not in moved]
     _accuse_together(judged, topology)
     for each in judged.values():
-        each.own.sort(key=weight)
+        each.own.sort(key=partial(weight, measured=each.measured))
     for service, each in judged.items():
         if each.broken or each.suspect or each.murmurs:
             each.because_of = _because_of(service, each, judged, topology)

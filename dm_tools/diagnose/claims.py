@@ -147,9 +147,13 @@ class Judged:
         return self.broken or bool(self.accused_by)
 
 
-def weight(claim: Claim) -> tuple[bool, bool, int]:
-    """What sorts claims, the most telling first: what holds before what is over, specific before generic."""
-    return (claim.course.over, claim.rank < SPECIFIC_RANK, -claim.rank)
+def weight(claim: Claim, measured: bool = False) -> tuple[bool, bool, bool, int]:
+    """What sorts claims, the most telling first: what holds before what is over, specific before generic.
+
+    `measured`: its service is seen not to work, so that what it said before it fell silent may well be why.
+    """
+    over = claim.course.over
+    return (over and not measured, claim.rank < SPECIFIC_RANK, over, -claim.rank)
 
 
 def of_requests(service: str, failing: Failing, facts: Facts, topology: Topology) -> Claim:

@@ -149,7 +149,7 @@ BESIDE_SECONDS = 1.0
 def _beside(place: int, log: Log) -> Words | None:
     """What a program said of a failure at the moment of a request that failed."""
     asked, request = {each.line for each in log.requests}, log.lines[place]
-    around = [line for line in log.lines[max(0, place - BESIDE) : place + 2] if line.id not in asked]
+    around = [line for line in log.lines[max(0, place - BESIDE) : place + 2] if line.id not in asked and line.ts]
     near = [line for line in around if abs(seconds_between(line.ts, request.ts) or 0) <= BESIDE_SECONDS]
     return last_words(near, ended=False)
 
