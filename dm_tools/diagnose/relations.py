@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from dm_tools.diagnose.currency import Course
 from dm_tools.diagnose.facts import Facts
-from dm_tools.diagnose.topology import HOST_NAMES, LOOPBACK, Node, Topology
+from dm_tools.diagnose.topology import Node, Topology
 from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
 
 FACT = 93  # what the engine says of both containers
