@@ -363,7 +363,7 @@ def _way_down(service: str, stack: dict[str, Judged], topology: Topology) -> lis
                     while way[-1] != service:
                         way.append(came_from[way[-1]])
                     return way[::-1]
-                if not stack[peer].at_fault:
+                if not stack[peer].at_fault or stack[peer].because_of is not None:
                     following.append(peer)
         at = following
     return []
