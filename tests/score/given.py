@@ -11,12 +11,14 @@ from tests.score.share import share, table
 from tests.score.truth import Outcome
 
 FOLDER = ROOT / "tests" / "data" / "given"
-SETS = {name: FOLDER / name for name in ("stack", "reports", "newcomer")} | {"foreign": FOLDER.parent / "foreign"}
+SETS = {name: FOLDER / name for name in ("stack", "reports", "newcomer")} | {
+    name: FOLDER.parent / name for name in ("foreign", "foreign-fresh")
+}
 OPEN = FOLDER / "open.txt"
 HEADING = "## Given cases"
 
 _HEAD = """\
-# What is not right yet, of the cases here and in ../foreign (see tests/test_given.py). This list only becomes shorter:
+# What is not right yet, of the cases here and in ../foreign* (see tests/test_given.py). This list only becomes shorter:
 # `pytest tests/test_given.py --accept` writes it anew; look at `git diff` before that is committed.
 #   silent  nothing was said                 root    the service at fault is not named, or one more is
 #   cause   no hypothesis tells the cause    action  the first proposed action does not help
