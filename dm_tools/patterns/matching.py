@@ -159,7 +159,9 @@ class Places:
             if (words := [line for line in text.split("\n") if PROGRAM_SPEAKS.match(line)])
         ]
         self.lines = [*recent(view), *spoken]
-        self.haystack = Haystack(library.searcher, [line.text for line in self.lines])
+        relayed = _relayed(self.lines)
+        texts = ["" if line.id in relayed else line.text for line in self.lines]
+        self.haystack = Haystack(library.searcher, texts)
         self.values: dict[str, list[tuple[str, Any]]] = {}
         self._by_id = {line.id: line for line in self.lines}
         self.own = {network.ip for network in (view.inspect.networks if view.inspect else []) if network.ip}
@@ -350,6 +352,16 @@ class Places:
             asked = CHECKED_PORT.search(text)
             if asked and NOBODY_THERE.search(text) and int(asked[1]) not in exposed:
                 yield id, asked[1]
+
+
+RELAYED = re.compile(r"([\w.-]{2,60}) +\| ")  # as `docker compose logs` prints whose line it is
+
+
+def _relayed(lines: list[LogLine]) -> frozenset[str]:
+    """The items that a log shipper passes on: lines of several others, beside which it says things of its own."""
+    found = {line.id: name[1] for line in lines if " | " in line.text[:70] and (name := RELAYED.match(line.text))}
+    several = len(set(found.values())) >= 2 and len(found) < len(lines)
+    return frozenset(found) if several else frozenset()
 
 
 def explain(template: str, values: dict[str, str]) -> str:
