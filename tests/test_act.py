@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dm_tools.act import past, plan, prepare, state, verify
+from dm_tools.act import migrated, past, plan, prepare, state, verify
 from dm_tools.records import (
     ActionName,
     ApprovedAction,
@@ -296,6 +296,23 @@ def test_ourselves_is_known_by_what_the_engine_mounted(monkeypatch: pytest.Monke
     assert prepare._ourselves(raw, "unix:///x") == "it is the container that this program runs in"
     (tmp_path / "mountinfo").write_text(line.replace("/etc/hostname", "/somewhere/else") + "\n")
     assert prepare._ourselves(raw, "unix:///x") is None
+
+
+# Data that no older image may have
+
+
+@pytest.mark.parametrize("saying", migrated.sayings(), ids=lambda saying: saying.text[:40])
+def test_a_log_that_tells_of_data_that_no_older_image_may_have(saying: migrated.Saying) -> None:
+    found = migrated.reason(f"it began\n{saying.example}\nit went on\n")
+    assert found is not None
+    assert found.startswith(migrated._WHY[saying.kind])
+    assert saying.example.strip()[:60] in found
+    assert migrated.reason(f"it began\n{saying.near_miss}\n") is None
+
+
+def test_a_quoted_log_line_holds_no_secret() -> None:
+    log = 'password=hunter2hunter2 Successfully applied 2 migrations to schema "public"'
+    assert "hunter2" not in str(migrated.reason(log))
 
 
 # The proof

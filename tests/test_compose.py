@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,17 +84,25 @@ def test_made_anew_by_us_it_runs_for_compose_and_the_kept_one_goes(bench: Bench,
     assert bench.raw("db")["Id"] == made["Id"]
 
 
-def test_compose_start_runs_the_kept_one_too_and_it_is_seen(bench: Bench, compose: Compose) -> None:
-    """Harm that cannot be hindered, since a container's labels stay: the plan says it, and settling ends it."""
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_what_compose_starts_of_the_kept_one_ends_at_once(bench: Bench, compose: Compose, verb: str) -> None:
+    """Its labels stay Compose's, and two programs on one volume's data would be harm."""
     (done,) = bench.do(bench.approved("db", "recreate"))
-    compose("start")
-    kept = bench.client.api.inspect_container(done.kept)
-    assert kept["State"]["Running"]
-    assert bench.settle(done.id).status == Outcome.REFUSED
-    assert bench.undo().status == Outcome.UNDONE
+
+    def kept() -> Any:
+        return bench.client.api.inspect_container(done.kept)
+
+    compose(verb)
+    lab.waiting.wait_until(lambda: "it runs" if kept()["State"]["Running"] else None, 5, every=0.05)
+    assert kept()["State"]["ExitCode"] == 2, "its shell cannot fork"
+    assert bench.now("db").state == "running"
+    undone = bench.undo()
+    assert (undone.status, undone.reason) == (Outcome.UNDONE, None)
     assert [each.name for each in bench.all() if str(each.name).rpartition("-")[2].startswith("db")] == [
         bench.name("db")
     ]
+    assert bench.now("db").pids == done.before.pids == 0  # type: ignore[union-attr]
+    assert bench.now("db").state == "running"
 
 
 @pytest.mark.parametrize("action", ["scale_up", "restart", "reconnect_network"])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dm_tools.act import plan, state
+from dm_tools.act import migrated, plan, state
 from dm_tools.act.catalogue import CATALOGUE, problem
 from dm_tools.act.state import Inspected
 from dm_tools.act.swap import swapped
@@ -263,13 +263,24 @@ def _rollback_image(action: ApprovedAction, world: World, raw: Inspected) -> Pre
     if former is None:
         unknown = "the image that ran before is not on this machine: name it in the Compose file, then `up -d`"
         raise Declined(Outcome.REFUSED, unknown)
+    unsure = "; if the newer one has changed its data for itself, the older one may refuse them: then take this back"
+    if not _is_newer(world.engine, former, image):
+        try:
+            hindered = migrated.told(world.engine, raw)
+        except Problem as unread:
+            hindered, unsure = None, f"{unsure} (its log, which would tell, cannot be read: {unread.message})"
+        if hindered:
+            raise Declined(Outcome.REFUSED, f"there is no way back to an older image: {hindered}")
     ready = swapped(action, world, raw, image, former)
-    ready.told.append(
-        f"it goes back from {raw['Image'][7:19]} to {former[7:19]}; if the newer one has changed its data for itself, "
-        "the older one may refuse them: then take this back"
-    )
+    ready.told.append(f"it goes back from {raw['Image'][7:19]} to {former[7:19]}{unsure}")
     ready.told.append("the next `docker compose up -d` takes the newer image again: name the older one in the file")
     return ready
+
+
+def _is_newer(engine: Engine, image_id: str, than: Inspected) -> bool:
+    """Whether an image was made after another one: going there is no way back."""
+    made = parse_time(reading.image(engine, image_id).get("Created")), parse_time(than.get("Created"))
+    return made[0] is not None and made[1] is not None and made[0] > made[1]
 
 
 def _recreate(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:
