@@ -306,7 +306,7 @@ def test_the_image_that_ran_before_comes_back_with_what_the_container_has_of_its
 
 
 def test_where_the_data_are_newer_than_the_program_a_newer_image_is_no_way_back_and_is_taken(bench: Bench) -> None:
-    says = f"echo \"Can't handle RDB format version 12\"; {acting.TRAPPING}"
+    says = f'echo "Can\'t handle RDB format version 12"; {acting.TRAPPING}'
     bench.make("box", "sh", "-c", says)
     image = bench.client.containers.get(bench.name("box")).commit(f"dmtest-{bench.run_id}", "newer")
     try:

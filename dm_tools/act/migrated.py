@@ -1,4 +1,4 @@
-"""Whether the data of a container fit only the version that runs, or an even newer one: no older image may have them."""
+"""Whether the data of a container fit only the version that runs, or a newer one: then no older image may have them."""
 
 from __future__ import annotations
 

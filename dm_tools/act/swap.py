@@ -61,7 +61,8 @@ def swapped(
         for old in reversed(all_of_them)
     ]
     for old in all_of_them:
-        says = f"keep it as {finding.kept_name(_name(old), action_id)}, with room for one process and not to be started by the engine"
+        name = finding.kept_name(_name(old), action_id)
+        says = f"keep it as {name}, with room for one process and not to be started by the engine"
         steps.append(Step(says, partial(keep, old)))
     for old, (body, later) in zip(all_of_them, bodies, strict=True):
         says = f"make {_name(old)} anew with the same volumes, networks, labels and limits"
@@ -76,8 +77,8 @@ def swapped(
     told = []
     if "com.docker.compose.project" in state.labels(raw):
         told.append(
-            f"until it is proved and {kept} is let go, do not run `docker compose start` or `restart`: they would start it, "
-            "too, if with room for a single process; `docker compose up -d` removes it, and with it the way back"
+            f"until it is proved and {kept} is let go, do not run `docker compose start` or `restart`: they would "
+            "start it, too, if with room for one process; `docker compose up -d` removes it, and with it the way back"
         )
     return Prepared(
         before=before,

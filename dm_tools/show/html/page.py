@@ -147,6 +147,9 @@ def headline(report: Json) -> str:
     summary = report["summary"]
     total, bad = summary["total"], summary["degraded"] + summary["failed"]
     issues = report.get("issues") or []
+    proofs = {each["service"]: each["proof"] for each in report.get("healing") or [] if each["proof"]}
+    if not issues and not bad and set(proofs.values()) == {"recovered"}:
+        return f"{', '.join(proofs)} recovered"
     if not issues and not bad and report["input_errors"]:
         return f"No failure seen in {_services(total)}, but the evidence is incomplete"
     if not issues and not bad:
