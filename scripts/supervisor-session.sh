@@ -369,23 +369,25 @@ agreed() { # agreed FILE: show what would be done, and ask once; false if nothin
 }
 
 look() { # look SECONDS: after so long look again at the services of a run, by the same stages as diagnose-enhanced
-    local eyes=(dm-screenshot)
-    PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser >/dev/null || eyes=(cat)
-    { sleep "$1" && cat "$run/services.jsonl"; } | # meanwhile all programs start
+    { sleep "$1" && cat "$run/services.jsonl"; } | # meanwhile all programs start, and the browser
         stage probe dm-probe |
         stage inspect dm-inspect |
         stage logs dm-logs |
         stage stats dm-stats |
-        stage screenshot "${eyes[@]}" |
+        stage screenshot eyes |
         stage analyze dm-analyze |
-        stage propose dm-propose >/dev/null
+        stage propose dm-propose |
+        stage verify dm-verify --before "$run/before.jsonl" --executed "$run/execute.jsonl" >/dev/null
+}
+
+eyes() { # dm-screenshot where there is a browser
+    if PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser >/dev/null; then dm-screenshot; else cat; fi
 }
 
 prove() { # look until all has recovered or the time is over, and say so; 0: all that was acted on has recovered
     local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60}))
     while :; do
         look "$soak"
-        stage verify dm-verify --before "$run/before.jsonl" --executed "$run/execute.jsonl" <"$run/propose.jsonl" >/dev/null
         if healed || ((SECONDS >= until)); then break; fi
     done
     cat "$run"/verify.err "$run"/propose.err >&2

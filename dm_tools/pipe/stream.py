@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import re
+import select
 import sys
 import threading
 import traceback
@@ -104,6 +105,14 @@ def read(source: BinaryIO, on_bad: str) -> Iterator[Record]:
                 say.note(f"skipped {record.reason}")
                 continue
         yield record
+
+
+def nothing_yet(seconds: float = 0.2) -> bool:
+    """Whether standard input stays silent for so long: whoever writes there is at work for some time."""
+    try:
+        return not select.select([sys.stdin], [], [], seconds)[0]
+    except (OSError, TypeError, ValueError):  # there is none
+        return False
 
 
 def of_files(paths: Iterable[Path], on_bad: str) -> Iterator[Record]:
