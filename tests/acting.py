@@ -279,7 +279,7 @@ ACTIONS = ("restart", "start", "unpause", "scale_up", "recreate", "reconnect_net
 WORLD = ("stop", "pause", "kill", "disconnect", "nothing")
 
 
-def sequence(host: str, seed: int, steps: int = 5) -> list[str]:
+def sequence(host: str, seed: int, steps: int = 4) -> list[str]:
     """A random sequence of things that happen to a container and of actions; what went wrong, in words."""
     chance = random.Random(seed)
     with bench(host) as made:

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,16 +19,16 @@ from tests.conftest import ROOT
 Compose = Callable[..., str]
 
 
-@pytest.fixture
-def bench(_lab_up: dict[str, str], tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(_lab_up["DOCKER_HOST"], tmp_path)
+@pytest.fixture(scope="module")
+def bench(_engine_up: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    made = Bench(_engine_up, tmp_path_factory.mktemp("proofs"))
     yield made
     made.close()
 
 
-@pytest.fixture
-def compose(bench: Bench, tmp_path: Path) -> Iterator[Compose]:
-    """Run Compose in a project of two services; taken down afterwards."""
+@pytest.fixture(scope="module")
+def compose(bench: Bench) -> Iterator[Compose]:
+    """Run Compose in a project of two services, which all tests share; taken down afterwards."""
     service = {
         "image": lab.image.name(),
         "command": ["sh", "-c", acting.TRAPPING.replace("$", "$$")],
@@ -42,7 +41,7 @@ def compose(bench: Bench, tmp_path: Path) -> Iterator[Compose]:
         "container_name": bench.name("db"),
     }
     app = service | {"depends_on": ["db"], "container_name": bench.name("app")}
-    file = tmp_path / "compose.json"
+    file = bench.proofs / "compose.json"
     network = {"default": {"internal": True}}
     content = {"services": {"db": database, "app": app}, "volumes": {"named": {}}, "networks": network}
     file.write_text(json.dumps({"name": f"dmtest{bench.run_id}"} | content))
@@ -58,10 +57,10 @@ def compose(bench: Bench, tmp_path: Path) -> Iterator[Compose]:
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 
-    run("up", "-d")
+    run("up", "-d", "-t", "1")
     yield run
     with contextlib.suppress(AssertionError):
-        run("down", "-v", "-t", "1")
+        run("down", "-v", "-t", "0")
 
 
 def test_made_anew_by_us_it_runs_for_compose_and_the_kept_one_goes(bench: Bench, compose: Compose) -> None:

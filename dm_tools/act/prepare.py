@@ -243,7 +243,8 @@ def lowered(engine: Engine, before: ContainerState, resource: str) -> None:
     except Problem as failure:
         if failure.code != "docker_error":
             raise
-        changing.stop(engine, before.container_id)
+        grace = reading.inspect(engine, before.container_id)["Config"].get("StopTimeout")
+        changing.stop(engine, before.container_id, grace)
         changing.update(engine, before.container_id, back)
         changing.start(engine, before.container_id)
 

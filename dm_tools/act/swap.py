@@ -181,7 +181,7 @@ def _taken_away(engine: Engine, action_id: str, before: ContainerState) -> list[
         if finding.labels(each).get(MADE_BY) != action_id:
             known = f"another container is called {before.name} now, which this action did not make"
             raise Problem("not_ours", f"{known}: remove or rename it, then try again")
-        changing.stop(engine, each["Id"])
+        changing.stop(engine, each["Id"], reading.inspect(engine, each["Id"])["Config"].get("StopTimeout"))
         changing.remove(engine, each["Id"])
         return [f"remove the new {before.name}"]
     return []
@@ -190,10 +190,11 @@ def _taken_away(engine: Engine, action_id: str, before: ContainerState) -> list[
 def _as_before(engine: Engine, before: ContainerState) -> None:
     """Stopped first, also if it seems to run: a stop that a kill cut off may still be at work in the engine."""
     container_id = before.container_id
-    now = state.captured(reading.inspect(engine, container_id))
+    raw = reading.inspect(engine, container_id)
+    now = state.captured(raw)
     if now.name != before.name:
         changing.rename(engine, container_id, before.name)
-    changing.stop(engine, container_id)
+    changing.stop(engine, container_id, raw["Config"].get("StopTimeout"))
     policy = {"Name": before.restart_policy, "MaximumRetryCount": before.restart_retries}
     changing.update(engine, container_id, {"RestartPolicy": policy, "PidsLimit": before.pids})
     if before.state in ("running", "restarting", "paused"):

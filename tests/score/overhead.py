@@ -1,4 +1,4 @@
-"""What carrying out and proving cost beyond what they wait for: dm-execute beside `docker restart`, the proof beside its soak.
+"""What acting costs beyond what it waits for: dm-execute beside `docker restart`, the proof beside its soak.
 
 python -m tests.score.overhead     (scripts/bench-execute)
 """
@@ -19,7 +19,7 @@ import msgspec
 
 from tests import acting, lab
 from tests.conftest import COLD, ROOT, SEALED
-from tests.score import healing
+from tests.score.approving import SESSION, approve
 
 ROUNDS = 5
 PROOFS = 3
@@ -56,7 +56,7 @@ def restarts(host: str) -> list[float]:
 
 
 def proofs(progress: Callable[[str], object]) -> list[float]:
-    """A fault that one action ends, diagnosed, healed and proved by the session; what the proof took beyond the soak."""
+    """A fault that one action ends, healed by the session; what each proof took beyond the soak."""
     found = []
     for number in range(PROOFS):
         progress(f"proof {number + 1} of {PROOFS}\n")
@@ -64,13 +64,15 @@ def proofs(progress: Callable[[str], object]) -> list[float]:
         with tempfile.TemporaryDirectory() as folder:
             soak = {"HEAL_SOAK": f"{SOAK_SECONDS:g}", "HEAL_DEADLINE": "60", "PROOFS_DIR": folder}
             variables = SEALED | COLD | lab.environment() | soak
-            subprocess.run([healing.SESSION, "diagnose-enhanced"], env=variables, cwd=ROOT, capture_output=True, check=False)
+
+            def session(*arguments: str, variables: dict[str, str] = variables) -> None:
+                subprocess.run([SESSION, *arguments], env=variables, cwd=ROOT, capture_output=True, check=False)
+
+            session("diagnose-enhanced")
             (report,) = Path(folder).glob("enhanced_diagnostics_*.json")
             approval = Path(folder) / "approved_fixes_1.json"
-            healing.approve(json.loads(report.read_bytes()) | {"report_path": str(report)}, approval)
-            subprocess.run(
-                [healing.SESSION, "execute", "--yes", str(approval)], env=variables, cwd=ROOT, capture_output=True, check=True
-            )
+            approve(json.loads(report.read_bytes()) | {"report_path": str(report)}, approval)
+            session("execute", "--yes", str(approval))
             (run,) = [path.parent for path in Path(folder).glob("runs/*/verify.status")]
             ended = [json.loads((run / f"{name}.status").read_bytes())["finished_s"] for name in ("execute", "verify")]
             found.append(ended[1] - ended[0] - SOAK_SECONDS)
@@ -89,7 +91,8 @@ def rows(found: Overhead) -> list[str]:
     return [
         f"| `dm-execute` beyond `docker restart` of the same container, median of {len(found.restart)}; wanted: 1 s | "
         f"{restart:.2f} s |",
-        f"| the proof beyond its soak of {SOAK_SECONDS:g} s, median of {len(found.proof)}; wanted: 2 s | {proof:.2f} s |",
+        f"| the proof beyond its soak of {SOAK_SECONDS:g} s, median of {len(found.proof)}; wanted: 2 s | "
+        f"{proof:.2f} s |",
     ]
 
 
