@@ -209,7 +209,7 @@ def _scale_up(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:
         says = f"raise the limit of {resource} of {before.name} from {old} to {new}"
         if any(each[0].says == says for each in stages):
             break  # it is all that may be given
-        stages.append([Step(says, partial(changing.update, engine, before.container_id, change))])
+        stages.append([Step(says, partial(_raised, engine, before.container_id, change))])
         if down:
             # The engine waits longer before each restart, up to a minute, and only then the new limit counts.
             again = partial(changing.restart, engine, before.container_id, raw["Config"].get("StopTimeout"))
@@ -227,6 +227,14 @@ def _scale_up(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:
         put_back=lower,
         told=["the next `docker compose up` that makes it anew takes the old limit: write the new one into the file"],
     )
+
+
+def _raised(engine: Engine, container_id: str, change: dict[str, int]) -> None:
+    """Raise a limit, and see that it is raised: Podman 5.4.2 takes a new limit of cpus, answers 200 and leaves the old."""
+    changing.update(engine, container_id, change)
+    host = reading.inspect(engine, container_id)["HostConfig"]
+    if ignored := [key for key, value in change.items() if key != "MemorySwap" and host.get(key) != value]:
+        raise Problem("limit_ignored", f"the engine said that it changed {ignored[0]}, and did not")
 
 
 def _looping(raw: Inspected) -> bool:
