@@ -230,7 +230,7 @@ def _scale_up(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:
 
 
 def _raised(engine: Engine, container_id: str, change: dict[str, int]) -> None:
-    """Raise a limit, and see that it is raised: Podman 5.4.2 takes a new limit of cpus, answers 200 and leaves the old."""
+    """Raise a limit, and see that it is raised: Podman 5.4.2 answers 200 to a new limit of cpus and leaves the old."""
     changing.update(engine, container_id, change)
     host = reading.inspect(engine, container_id)["HostConfig"]
     if ignored := [key for key, value in change.items() if key != "MemorySwap" and host.get(key) != value]:
