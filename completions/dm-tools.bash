@@ -14,7 +14,7 @@ _dm_tools() {
     dm-probe) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
     dm-propose) words='--help --on-bad --version' ;;
     dm-redact) words='--help --on-bad --text --version' ;;
-    dm-report) words='--fail-on --help --html --on-bad --proofs-dir --run-path --version' ;;
+    dm-report) words='--executed --fail-on --help --html --on-bad --proofs-dir --run-path --version' ;;
     dm-review) words='--help --proofs-dir --version' ;;
     dm-schema) words='--help --version' ;;
     dm-screenshot) words='--dom --full-page --header-file --help --jobs --keep-order --ocr --on-bad --proofs-dir --timeout --version --viewport --wait --when' ;;

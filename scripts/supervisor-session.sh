@@ -330,13 +330,22 @@ report() {
 
 review() {
     settings
-    if [[ -t 1 ]]; then
-        local approved # the approval file has the actions; here a person reads
-        approved=$(dm-review "$@") || return
-        [[ -z $approved ]] || say "To carry it out: $root/scripts/supervisor-session.sh execute"
-    else
+    [[ -t 1 ]] || {
         dm-review "$@"
-    fi
+        return
+    }
+    local loud=1 undo_if_worse='' report=${1:-} approved from
+    local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json)
+    [[ -n $report ]] || report=${all[-1]}
+    approved=$(dm-review "$@") || return # the approval file has the actions; here a person reads
+    [[ -n $approved ]] || return 0
+    from=$(jq -r '.run_path // empty' "$report" 2>/dev/null)
+    [[ -e $from/services.jsonl && -e $from/propose.jsonl ]] || {
+        say "To carry it out: $root/scripts/supervisor-session.sh execute"
+        return 0
+    }
+    agreed <(printf '%s\n' "$approved") || return 0
+    carry_out <(printf '%s\n' "$approved") "$from"
 }
 
 asked() { # asked QUESTION: whether a person on the terminal says yes
@@ -354,24 +363,39 @@ plan() { # what would be done, from the records of --plan
         (.execution.steps[] | "    \(.)"), (.execution.undo | values | "    way back: \(.)")'
 }
 
-look() { # look again at the services of a run: the same stages as diagnose-enhanced
-    local eyes=(dm-screenshot)
-    PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser >/dev/null || eyes=(cat)
-    stage probe dm-probe <"$run/services.jsonl" |
+agreed() { # agreed FILE: show what would be done, and ask once; false if nothing is to be done
+    local planned status
+    planned=$(dm-execute --plan "$1")
+    status=$?
+    plan <<<"$planned"
+    ((status == 0 || status == 4)) || exit "$status"
+    jq -se 'any(.execution.status == "planned")' <<<"$planned" >/dev/null || {
+        say "[supervisor] Nothing of it is to be carried out"
+        return 1
+    }
+    asked "Carry this out?"
+}
+
+look() { # look SECONDS: after so long look again at the services of a run, by the same stages as diagnose-enhanced
+    { sleep "$1" && cat "$run/services.jsonl"; } | # meanwhile all programs start, and the browser
+        stage probe dm-probe |
         stage inspect dm-inspect |
         stage logs dm-logs |
         stage stats dm-stats |
-        stage screenshot "${eyes[@]}" |
+        stage screenshot eyes |
         stage analyze dm-analyze |
-        stage propose dm-propose >/dev/null
+        stage propose dm-propose |
+        stage verify dm-verify --before "$run/before.jsonl" --executed "$run/execute.jsonl" >/dev/null
+}
+
+eyes() { # dm-screenshot where there is a browser
+    if PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser >/dev/null; then dm-screenshot; else cat; fi
 }
 
 prove() { # look until all has recovered or the time is over, and say so; 0: all that was acted on has recovered
     local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60}))
     while :; do
-        sleep "$soak"
-        look
-        stage verify dm-verify --before "$run/before.jsonl" --executed "$run/execute.jsonl" <"$run/propose.jsonl" >/dev/null
+        look "$soak"
         if healed || ((SECONDS >= until)); then break; fi
     done
     cat "$run"/verify.err "$run"/propose.err >&2
@@ -408,18 +432,32 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     mapfile -t ids < <(jq -r --slurpfile seen "$run/verify.jsonl" 'select(.execution.kept) | .execution.id as $id
         | select(any($seen[].verification; .proof == "recovered" and any(.action_ids[]; . == $id))) | $id' "$run/execute.jsonl")
     if ((${#ids[@]})); then
-        dm-execute "${ids[@]/#/--settle=}" | jq -r '.execution | (.steps[] | "[supervisor] \(.)"), (.reason | values)'
+        stage settle dm-execute "${ids[@]/#/--settle=}" |
+            jq -r '.execution | (.steps[] | "[supervisor] \(.)"), (.reason | values)'
     fi
     if [[ -n ${undo_if_worse:-} ]]; then
         mapfile -t ids < <(jq -r --slurpfile seen "$run/verify.jsonl" 'select(.execution.undo) | .execution.id as $id
             | select(any($seen[].verification; .proof == "worse" and any(.action_ids[]; . == $id))) | $id' "$run/execute.jsonl")
         ((${#ids[@]} == 0)) || taken_back "${ids[@]}"
     fi
+    cat "$run"/{settle,undo}.err 2>/dev/null >&2
+    told
     return $((status == 0 ? 0 : 10))
 }
 
+told() { # a report of now that tells what was done and proved
+    local executed=("$run/execute.jsonl") each
+    for each in settle undo; do [[ ! -s $run/$each.jsonl ]] || executed+=("$run/$each.jsonl"); done
+    {
+        cat "$run/verify.jsonl"
+        jq -c --slurpfile seen "$run/verify.jsonl" 'select(.service as $own | all($seen[]; .service != $own))' "$run/propose.jsonl"
+    } | stage report dm-report --html --run-path "$run" "${executed[@]/#/--executed=}" >/dev/null
+    cat "$run/report.err" >&2
+    say "What was done and proved: $(jq -r '.report_path, "in a browser: \(.html_path)"' "$run/report.jsonl" | paste -sd ' ')"
+}
+
 taken_back() { # taken_back ID...: by dm-undo, and what came of it in words
-    dm-undo "$@" | jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
+    ${run:+stage undo} dm-undo "$@" | jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)'
     return "${PIPESTATUS[0]}"
 }
@@ -452,11 +490,7 @@ execute() {
         complain "the run that '$file' was approved of is not there: without it nothing can be proved; diagnose again, or use dm-execute"
         exit 3
     }
-    if [[ -z $yes ]]; then
-        dm-execute --plan "$file" | plan
-        ((PIPESTATUS[0] == 0 || PIPESTATUS[0] == 4)) || exit 3
-        asked "Carry this out?" || return 0
-    fi
+    [[ -n $yes ]] || agreed "$file" || return 0
     carry_out "$file" "$from"
 }
 

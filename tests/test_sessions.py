@@ -60,7 +60,7 @@ def test_the_seeds_first_example(shop: dict[str, str], tmp_path: Path) -> None:
     session.close()
     assert session.exitstatus == 10
 
-    session = terminal(tmp_path, shop, "review")
+    session = terminal(tmp_path, shop | {"HEAL_SOAK": "1"}, "review")
     for line in (
         "Issue #1: redis",
         "Severity: CRITICAL",
@@ -88,9 +88,22 @@ def test_the_seeds_first_example(shop: dict[str, str], tmp_path: Path) -> None:
     session.expect_exact("✓ Approved 1 fix(es) for redis")
     session.expect(r"✅ Approved actions saved to: (\S+approved_fixes_\d{8}_\d{6}\.json)")
     approved = json.loads(Path(session.match[1]).read_text())
+    for line in ("redis: unpause", "    let ", " go on", "    way back: pause ", "Carry this out? [y/N] "):
+        session.expect_exact(line)
+    assert fault_lab.status()["redis"] == "paused", "nothing was done yet"
+    session.sendline("y")
+    session.expect_exact("[supervisor] redis: unpause: done (take it back: supervisor-session.sh rollback ")
+    session.expect_exact("redis: recovered, proved by what is gone: ")
+    session.expect(r"What was done and proved: (\S+\.json) in a browser: (\S+\.html)")
+    healed, page = json.loads(Path(session.match[1]).read_text()), Path(session.match[2]).read_text()
     session.expect(pexpect.EOF)
     session.close()
     assert session.exitstatus == 0
+    assert [(each["action"], each["outcome"], each["proof"]) for each in healed["healing"]] == [
+        ("unpause", "done", None),
+        (None, None, "recovered"),
+    ]
+    assert "<h1>redis recovered</h1>" in page
     assert approved["source_report"].endswith(f"enhanced_diagnostics_{report['report_id'].split('-')[1]}.json")
     assert [(each["service"], each["action"]) for each in approved["approved_actions"]] == [("redis", "unpause")]
 

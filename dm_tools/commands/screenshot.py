@@ -109,7 +109,7 @@ def cli(
     engines = Engines(timeout)
     looker = browser.Browser(browser.Manner(*viewport, full_page, wait, headers), jobs, unavailable=say.note)
     save, save_dom, read = Folder(proofs_dir / "screenshots").add, Folder(dom).add if dom else None, reader(ocr)
-    source = command.source(services, on_bad)
+    source = command.source(services, on_bad, meanwhile=looker.start)
     work = command.when(when, lambda record: section.screenshot(record, looker, engines, timeout, save, save_dom, read))
     try:
         return stream.write(stream.pmap(work, source, "screenshot", jobs, keep_order), "screenshot")

@@ -180,13 +180,18 @@ def matched(fail_on: str | None, section: str) -> Callable[[stream.Record], bool
     return lambda record: bool(fail_on) and (record.get(section) or {}).get("status") in ("degraded", "failed")
 
 
-def source(services: Iterable[str], on_bad: str) -> Iterator[stream.Record]:
+def source(
+    services: Iterable[str], on_bad: str, meanwhile: Callable[[], object] = lambda: None
+) -> Iterator[stream.Record]:
     """The records to work on: from the arguments, or else from standard input (which `-` names, too).
 
-    An argument is a URL, a file of records, or a service's name. Raises exits.Stop before anything is read.
+    An argument is a URL, a file of records, or a service's name. `meanwhile` makes something ready while no record has
+    come. Raises exits.Stop before anything is read.
     """
     words = tuple(services)
     if not words:
+        if stream.nothing_yet():
+            meanwhile()
         return stdin(on_bad)
     return _from_words([(word, _meaning(word)) for word in words], on_bad)
 

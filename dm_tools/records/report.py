@@ -14,7 +14,7 @@ import msgspec
 from dm_tools.records.action import ActionName, Confidence, Risk
 from dm_tools.records.base import Section
 from dm_tools.records.evidence import ConsoleEntry, ProbeError, Reason, Request, Status, Verdict
-from dm_tools.records.execution import Execution, Identity
+from dm_tools.records.execution import Execution, Identity, Outcome, Proof
 from dm_tools.records.verdict import Cause, Role, Root, Severity
 
 REPORT_VERSION = 1
@@ -204,8 +204,27 @@ class StackReport(Head, kw_only=True):
     services: list[ServiceLine]
 
 
+class Deed(Section):
+    """An action with what became of it (`outcome`, and `steps` in words), or a look afterwards (`proof`, and what is
+    gone, what stays and what is new). `at`: when it ended or was looked at, RFC 3339 UTC, null where it never began."""
+
+    at: str | None
+    service: str
+    action: ActionName | None = None
+    outcome: Outcome | None = None
+    proof: Proof | None = None
+    reason: str | None = None
+    steps: list[str] = msgspec.field(default_factory=list)
+    gone: list[str] = msgspec.field(default_factory=list)
+    stays: list[str] = msgspec.field(default_factory=list)
+    new: list[str] = msgspec.field(default_factory=list)
+    undo: str | None = None
+    id: str | None = None
+
+
 class EnhancedReport(Head, kw_only=True):
-    """`enhanced_diagnostics_<ts>.json`: the issues. `sent_to`: endpoints that evidence left this machine for."""
+    """`enhanced_diagnostics_<ts>.json`: the issues. `sent_to`: endpoints that evidence left this machine for.
+    `healing`: what was done and proved before this report, in the order of time."""
 
     issues: list[Issue]
     automated_actions_safe: list[str] = msgspec.field(default_factory=list)
@@ -214,6 +233,7 @@ class EnhancedReport(Head, kw_only=True):
     base_report_path: str | None = None
     sent_to: list[str] = msgspec.field(default_factory=list)
     cost: Cost | None = None
+    healing: list[Deed] = msgspec.field(default_factory=list)
 
 
 class ApprovedAction(Section):

@@ -23,6 +23,7 @@ from dm_tools.pipe.spool import Spool
 from dm_tools.records import (
     Analysis,
     CheckLine,
+    Deed,
     EnhancedReport,
     Head,
     Identity,
@@ -43,11 +44,13 @@ from dm_tools.records import (
     Status,
     Step,
     ToolCall,
+    Verification,
+    error,
     section,
     sections,
     with_error,
 )
-from dm_tools.store import files, screenshots
+from dm_tools.store import deeds, files, screenshots
 from dm_tools.store.meter import Meter
 
 EXCERPT_LINES = 20
@@ -79,12 +82,20 @@ class Collector:
         self.complaints: list[ReportedComplaint] = []
         self.input_errors: list[dict[str, Any]] = []
         self.quoted: dict[str, Quoted] = {}  # evidence that other services' verdicts may cite
+        self.deeds: list[Deed] = []
         self.analysed = False
         self.meter = Meter()
 
     def add_bad_line(self, record: Record) -> None:
         """Keep what an input line that was no record left behind, or what a session says of itself."""
         self.input_errors += record.get("errors") or []
+
+    def add_done(self, record: Record) -> None:
+        """Keep what was done of an action, as dm-execute and dm-undo print it."""
+        try:
+            self.deeds.append(deeds.done(record))
+        except Problem as problem:
+            self.input_errors.append(error("report", problem.code, problem.message))
 
     def add(self, record: Record) -> Record:
         """Take one record in; returns it with the sections that are malformed as entries in its `errors`."""
@@ -103,6 +114,8 @@ class Collector:
         if verdict is not None and verdict.role == Role.ROOT:
             self.issues.append(_issue(record, view, verdict))
         self.complaints += _complaints(view, verdict)
+        if proved := deeds.looked(record):
+            self.deeds.append(proved)
         return record
 
     @property
@@ -129,6 +142,7 @@ _READERS: dict[str, Callable[[Record], object]] = {
     "screenshot": lambda record: section(record, "screenshot", Screenshot),
     "analysis": lambda record: section(record, "analysis", Analysis),
     "proposals": lambda record: sections(record, "proposals", Proposal),
+    "verification": lambda record: section(record, "verification", Verification),
 }
 
 RESOURCES = ("cpu_percent", "memory_bytes", "memory_limit_bytes", "memory_percent", "throttled_percent", "pids")
@@ -359,6 +373,7 @@ def _enhanced(collector: Collector, head: Head, stamp: int, base: Path, manner: 
         complaints=sorted(collector.complaints, key=lambda each: each.severity.order),
         base_report_path=files.text(base),
         sent_to=sorted(collector.meter.sent_to),
+        healing=deeds.in_time(collector.deeds),
     )
     report.cost = collector.meter.cost(manner.text(msgspec.to_builtins(report)))
     return report
