@@ -21,6 +21,7 @@ Commands:
                                                say whether it helped; without --yes it shows the plan and asks once
   verify                                       look again, and say whether what was executed last has helped
   rollback [--yes] [ID|last]                   take an action back
+  history [--json] [SERVICE]...                what happened before, what was done, what helped
   demo [--heal] [FAULT]                        break a small real stack and diagnose it (default: database-down); with
                                                --heal also approve the first reversible fix, carry it out and prove it
   test [--all] [PYTEST ARGUMENT]...            install what is missing and run the tests, as CI does; with --all also the
@@ -150,6 +151,7 @@ conclude() { # conclude TITLE: tell of the report and of the stages
         arrived | stage report "${report_command[@]}" >/dev/null
     fi
     brief
+    remember "$run/${stages[-1]}.jsonl"
     saved "$1"
     finish "$first"
 }
@@ -192,6 +194,12 @@ brief() { # what arrived in short, for a large model or a person
     local kept=$run/${stages[-1]}.jsonl
     [[ ! -s $run/arrived.jsonl ]] || kept=$run/arrived.jsonl
     [[ ! -e $kept ]] || dm-brief <"$kept" >"$run/brief.txt" 2>"$run/brief.err"
+}
+
+remember() { # remember FILE...: into the history; what cannot be written is said, and ends nothing
+    local there=() file
+    for file; do [[ ! -s $file ]] || there+=("$file"); done
+    ((${#there[@]} == 0)) || dm-history record "${there[@]}" >/dev/null 2>"$run/history.err"
 }
 
 finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status
@@ -288,7 +296,8 @@ saved() { # what the report says, in a few lines
     if jq -e '.incomplete != [] or (.summary | .total > .healthy)' "$run/report.jsonl" >/dev/null; then
         jq -r '.issues[]? | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis)"
             + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
-            + (if .first_action then "; proposed: \(.first_action)" else "" end)' "$run/report.jsonl"
+            + (if .first_action then "; proposed: \(.first_action)" else "" end)
+            + (if .before then "; \(.before)" else "" end)' "$run/report.jsonl"
         complaints
         printf '%s %s\n' "$1" "$path"
         [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
@@ -366,7 +375,8 @@ prove() { # look until all has recovered or the time is over, and say so; 0: all
         stage verify dm-verify --before "$run/before.jsonl" --executed "$run/execute.jsonl" <"$run/propose.jsonl" >/dev/null
         if healed || ((SECONDS >= until)); then break; fi
     done
-    cat "$run"/verify.err "$run"/propose.err >&2
+    remember "$run"/{execute,verify,propose}.jsonl
+    cat "$run"/{verify,propose,history}.err >&2
     jq -r '.service as $service | .verification
         | if .proof == "recovered" then
             "\($service): recovered, proved by what is gone: \(.gone[:3] | join("; "))"
@@ -411,7 +421,7 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
 }
 
 taken_back() { # taken_back ID...: by dm-undo, and what came of it in words
-    dm-undo "$@" | jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
+    dm-undo "$@" | dm-history record | jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)'
     return "${PIPESTATUS[0]}"
 }
@@ -582,6 +592,10 @@ review) review "$@" ;;
 execute) execute "$@" ;;
 verify) verify "$@" ;;
 rollback) rollback "$@" ;;
+history)
+    settings
+    dm-history show "$@"
+    ;;
 demo) demo "$@" ;;
 test) run_tests "$@" ;;
 help | -h | --help) usage ;;
