@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-import msgspec
+import orjson
 
-from dm_tools.pipe import clock, command, exits, stream
-
-if TYPE_CHECKING:
-    from dm_tools.store.history import History
+from dm_tools.pipe import command, exits, stream
 
 
-@command.define("dm-history")
+@command.define("dm-history", unreachable=True)
 @command.proofs_dir_option
-@click.option("--json", "as_json", is_flag=True, help="show: one JSON object per occasion.")
-@click.argument("what", type=click.Choice(["record", "show"]))
-@click.argument("words", nargs=-1, metavar="[FILE|SERVICE]...")
-def cli(what: str, words: tuple[str, ...], proofs_dir: Path, as_json: bool) -> int:
+@click.option("--json", "as_json", is_flag=True, help="JSON Lines also on a terminal.")
+@click.option("--embedded", is_flag=True, help="query: ask the files here, even if CLICKHOUSE_URL is set.")
+@click.option("--everything", is_flag=True, help="push: send also what was sent before.")
+@click.argument("what", type=click.Choice(["record", "show", "query", "push"]))
+@click.argument("words", nargs=-1, metavar="[FILE|SERVICE|SQL]...")
+def cli(what: str, words: tuple[str, ...], proofs_dir: Path, as_json: bool, embedded: bool, everything: bool) -> int:
     """record: remember what the records on standard input, or of FILEs, tell, and pass them on unchanged.
 
     It takes judged records (incidents, proposals), what dm-execute and dm-undo print, and what dm-verify prints; each
@@ -29,7 +28,12 @@ def cli(what: str, words: tuple[str, ...], proofs_dir: Path, as_json: bool) -> i
 
     show: what happened at SERVICE (default: at all) on which occasions, what was done, how it ended.
 
-    Network: none.
+    query: ask in SQL of events, incidents, actions, outcomes, pattern_hits and unexplained_lines. It is ClickHouse that
+    answers: in this process over the files (extra `history`), or the server of CLICKHOUSE_URL.
+
+    push: send what is new to the server of CLICKHOUSE_URL.
+
+    Network: query and push: the server of CLICKHOUSE_URL, if it is set.
 
     \b
     Examples:
@@ -37,52 +41,48 @@ def cli(what: str, words: tuple[str, ...], proofs_dir: Path, as_json: bool) -> i
       dm-history record judged.jsonl done.jsonl | jq -c .service
       dm-history show
       dm-history show postgres --json | jq -r '[.begun, .cause, .seconds] | @tsv'
+      dm-history query 'SELECT cause, count() AS times FROM incidents GROUP BY cause ORDER BY times DESC'
     """
+    from dm_tools.ask import work
+    from dm_tools.ask.embedded import CannotAsk, WrongQuestion
+    from dm_tools.diagnose.occasions import occasions
+    from dm_tools.show import history, terminal
     from dm_tools.store import files
     from dm_tools.store.history import History
 
     kept = History(proofs_dir)
     try:
-        return record(kept, words) if what == "record" else show(kept, words, as_json)
+        if what == "record":
+            return work.record(kept, command.source(words, "report"))
+        if what == "show" and not as_json:
+            found = (each for each in occasions(kept.events()) if not words or each.service in words)
+            terminal.write(history.lines(found, kept.memory()))
+        elif what == "show":
+            _print(work.shown(kept, words), as_json)
+        elif what == "query":
+            _print(work.answer(kept, " ".join(words), embedded), as_json)
+        else:
+            _print(work.push(kept, everything), as_json)
     except files.CannotWrite as failure:
         raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
-
-
-def record(kept: History, words: tuple[str, ...]) -> int:
-    """Pass the records on, and remember what they tell."""
-    from dm_tools.diagnose.events import Sight, sight
-    from dm_tools.store.history import machine
-
-    sights: list[Sight] = []
-    here, now = machine(), clock.rfc3339(clock.now())
-
-    def add(given: stream.Record) -> stream.Record:
-        sights.append(sight(given, here, now))
-        return given
-
-    def results() -> Iterator[stream.Result]:
-        for given in command.source(words, "report"):
-            yield stream.attempt(add, given, "history"), True
-
-    status = stream.write(results(), "history")
-    kept.append(*kept.memory().news(sights, here))
-    return status
-
-
-def show(kept: History, words: tuple[str, ...], as_json: bool) -> int:
-    """What is remembered of services, for people or as JSON Lines."""
-    from dm_tools.diagnose.occasions import occasions
-    from dm_tools.show import history, terminal
-
-    writer = stream.Writer()
-    found = [each for each in occasions(kept.events()) if not words or each.service in words]
-    if as_json:
-        for each in found:
-            writer.write(stream.dumps(msgspec.to_builtins(each)), flush=False)
-    else:
-        terminal.write(history.lines(found, kept.memory()))
-    writer.write(b"", flush=True)
+    except CannotAsk as failure:
+        raise exits.Stop(exits.UNREACHABLE, str(failure)) from None
+    except WrongQuestion as failure:
+        raise exits.Stop(exits.USAGE, str(failure)) from None
     return exits.DONE
+
+
+def _print(found: Iterable[bytes], as_json: bool) -> None:
+    """JSON Lines, or a table for people on a terminal."""
+    from dm_tools.show import table, terminal
+
+    if not as_json and sys.stdout is not None and sys.stdout.isatty():
+        terminal.write(table.lines([orjson.loads(line) for line in b"".join(found).splitlines()]), terminal.width())
+        return
+    writer = stream.Writer()
+    for part in found:
+        writer.write(part, flush=False)
+    writer.write(b"", flush=True)
 
 
 def main() -> None:

@@ -155,6 +155,7 @@ class Memory(msgspec.Struct):
                 project=trouble.project,
                 image=trouble.image,
                 fingerprint=name,
+                opened=trouble.opened,
                 cause=trouble.cause,
                 pattern=trouble.pattern,
                 seconds=seconds_between(trouble.opened, at),
@@ -165,10 +166,14 @@ class Memory(msgspec.Struct):
         tried = self.actions.get(event.action_id or "")
         name = event.fingerprint or (tried.fingerprint if tried else None) or self._open_at(event)
         trouble = self.troubles.get(name or "")
-        if trouble is None or event.kind in (EventKind.INCIDENT, EventKind.OVER):
+        if event.kind == EventKind.INCIDENT:
+            going_on = trouble.opened if trouble and trouble.opened and trouble.opened < event.at else event.at
+            return msgspec.structs.replace(event, opened=going_on)
+        if trouble is None or event.kind == EventKind.OVER:
             return event
         known = {key: getattr(event, key) or getattr(trouble, key) for key in ("cause", "pattern", "image", "project")}
         if event.kind == EventKind.PROOF:
+            known["opened"] = trouble.opened
             known["seconds"] = seconds_between(trouble.opened, event.at) if trouble.opened else event.seconds
             known["action"] = event.action or (tried.action if tried else None)
         return msgspec.structs.replace(event, fingerprint=name, **known)

@@ -123,6 +123,12 @@ def read(path: Path, ends: dict[str, int]) -> Iterator[HistoryEvent]:
                 yield _decode(line)
 
 
+def whole_end(path: Path) -> int:
+    """How much of a segment is whole lines, in bytes."""
+    with path.open("rb") as file:
+        return files.whole(file.fileno(), path.stat().st_size)
+
+
 def outcomes(events: Iterable[HistoryEvent]) -> Iterator[ActionOutcome]:
     """Executions joined with their proof, decision and incident, by the action's id and the fingerprint."""
     newest: dict[tuple[EventKind, str], HistoryEvent] = {}
