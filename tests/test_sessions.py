@@ -238,7 +238,7 @@ def test_a_session_remembers_what_it_saw(tmp_path: Path) -> None:
     shown = supervisor(tmp_path, "history", "shop", environment=environment)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "seen in 2 runs" in shown.stdout
-    assert (tmp_path / "proofs" / "history" / "compacted").exists()
+    assert (tmp_path / "history" / "compacted").exists()
 
 
 def test_help_names_every_session(tmp_path: Path) -> None:
