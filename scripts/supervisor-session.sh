@@ -23,6 +23,7 @@ Commands:
   rollback [--yes] [ID|last]                   take an action back
   proxy [--execute] [--bind ADDRESS]           a Docker Engine that can only be looked at, until it is interrupted; with
                                                --execute also what dm-execute asks for (docs/docker-proxy.md)
+  history [--json] [SERVICE]...                what happened before, what was done, what helped
   demo [--heal] [FAULT]                        break a small real stack and diagnose it (default: database-down); with
                                                --heal also approve the first reversible fix, carry it out and prove it
   test [--all] [PYTEST ARGUMENT]...            install what is missing and run the tests, as CI does; with --all also the
@@ -152,6 +153,7 @@ conclude() { # conclude TITLE: tell of the report and of the stages
         arrived | stage report "${report_command[@]}" >/dev/null
     fi
     brief
+    remember "$(arrivals)"
     saved "$1"
     finish "$first"
 }
@@ -192,10 +194,22 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
     source_command=(dm-services ${discover:+--discover} -- ${arguments[@]+"${arguments[@]}"})
 }
 
+arrivals() { # the file of what arrived in the end
+    if [[ -s $run/arrived.jsonl ]]; then echo "$run/arrived.jsonl"; else echo "$run/${stages[-1]}.jsonl"; fi
+}
+
 brief() { # what arrived in short, for a large model or a person
-    local kept=$run/${stages[-1]}.jsonl
-    [[ ! -s $run/arrived.jsonl ]] || kept=$run/arrived.jsonl
+    local kept
+    kept=$(arrivals)
     [[ ! -e $kept ]] || dm-brief <"$kept" >"$run/brief.txt" 2>"$run/brief.err"
+}
+
+remember() { # remember FILE...: into the history; what cannot be written is said, and ends nothing
+    local there=() file
+    for file; do [[ ! -s $file ]] || there+=("$file"); done
+    ((${#there[@]} == 0)) || dm-history record "${there[@]}" >/dev/null 2>"$run/history.err"
+    [[ -n $(find "$PROOFS_DIR/history/compacted" -mmin -1440 2>/dev/null) ]] ||
+        dm-history compact >/dev/null 2>>"$run/history.err" # once a day
 }
 
 finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status
@@ -296,7 +310,8 @@ saved() { # what the report says, in a few lines
     if jq -e '.incomplete != [] or (.summary | .total > .healthy)' "$run/report.jsonl" >/dev/null; then
         jq -r '.issues[]? | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis)"
             + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
-            + (if .first_action then "; proposed: \(.first_action)" else "" end)' "$run/report.jsonl"
+            + (if .first_action then "; proposed: \(.first_action)" else "" end)
+            + (if .before then "; \(.before)" else "" end)' "$run/report.jsonl"
         complaints
         printf '%s %s\n' "$1" "$path"
         [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
@@ -398,7 +413,8 @@ prove() { # look until all has recovered or the time is over, and say so; 0: all
         look "$soak"
         if healed || ((SECONDS >= until)); then break; fi
     done
-    cat "$run"/verify.err "$run"/propose.err >&2
+    remember "$run"/{execute,verify,propose}.jsonl
+    cat "$run"/{verify,propose,history}.err >&2
     jq -r '.service as $service | .verification
         | if .proof == "recovered" then
             "\($service): recovered, proved by what is gone: \(.gone[:3] | join("; "))"
@@ -457,7 +473,7 @@ told() { # a report of now that tells what was done and proved
 }
 
 taken_back() { # taken_back ID...: by dm-undo, and what came of it in words
-    ${run:+stage undo} dm-undo "$@" | jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
+    ${run:+stage undo} dm-undo "$@" | dm-history record | jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)'
     return "${PIPESTATUS[0]}"
 }
@@ -583,7 +599,8 @@ heal() { # heal REPORT: approve the first reversible fix of each issue, carry it
     jq -c --arg now "$(date -u +%FT%TZ)" '.issues[] | . as $issue
         | first(.proposed_fixes[] | select(.risk == "reversible"))
         | {issue_id: $issue.id, service: $issue.service, action, confidence, reasoning, parameters, risk, undo,
-           identity: $issue.identity, docker_host: $issue.docker_host, approved_at: $now}' "$1" >"$approved"
+           identity: $issue.identity, docker_host: $issue.docker_host, approved_at: $now, by: "demo",
+           fingerprint: $issue.fingerprint, cause: $issue.cause, pattern: $issue.pattern}' "$1" >"$approved"
     [[ -s $approved ]] || {
         say "[demo] No fix of it is reversible: it is for a person"
         return 10
@@ -655,6 +672,10 @@ execute) execute "$@" ;;
 verify) verify "$@" ;;
 rollback) rollback "$@" ;;
 proxy) proxy "$@" ;;
+history)
+    settings
+    dm-history show "$@"
+    ;;
 demo) demo "$@" ;;
 test) run_tests "$@" ;;
 help | -h | --help) usage ;;

@@ -54,6 +54,7 @@ def cli(
     from dm_tools.show import records as show
     from dm_tools.store import files
     from dm_tools.store import reports as report
+    from dm_tools.store.history import History
 
     with spool.Spool() as waiting:
         collector = report.Collector(waiting)
@@ -70,7 +71,8 @@ def cli(
         for line in stream.of_files(executed, on_bad):
             collector.add_done(line)
         try:
-            manner = report.Manner(policy.is_safe, show.text, _page() if html else None)
+            memory = History(proofs_dir).memory()
+            manner = report.Manner(policy.is_safe, show.text, _page() if html else None, memory.before)
             written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
         except files.CannotWrite as failure:
             raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None

@@ -59,7 +59,7 @@ from dm_tools.records.handling import (
     with_error,
     with_section,
 )
-from dm_tools.records.history import ActionOutcome
+from dm_tools.records.history import ActionOutcome, Before, Cure, EventKind, HistoryEvent
 from dm_tools.records.report import (
     REPORT_VERSION,
     Approval,
@@ -106,6 +106,7 @@ __all__ = [
     "Approval",
     "ApprovedAction",
     "Attachment",
+    "Before",
     "Cause",
     "Certificate",
     "Check",
@@ -116,17 +117,20 @@ __all__ = [
     "ContainerState",
     "ContextLine",
     "Cost",
+    "Cure",
     "Deed",
     "Discovered",
     "EnhancedReport",
     "Error",
     "Event",
+    "EventKind",
     "Execution",
     "Finding",
     "Fine",
     "Fix",
     "Head",
     "HealthLog",
+    "HistoryEvent",
     "Identity",
     "Inspect",
     "Issue",

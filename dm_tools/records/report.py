@@ -15,6 +15,7 @@ from dm_tools.records.action import ActionName, Confidence, Risk
 from dm_tools.records.base import Section
 from dm_tools.records.evidence import ConsoleEntry, ProbeError, Reason, Request, Status, Verdict
 from dm_tools.records.execution import Execution, Identity, Outcome, Proof
+from dm_tools.records.history import Before
 from dm_tools.records.verdict import Cause, Role, Root, Severity
 
 REPORT_VERSION = 1
@@ -82,7 +83,8 @@ class IssuePage(Section):
 class Issue(Section):
     """One incident: the root with its evidence and fixes; the services that only suffer are its `symptoms`.
 
-    `fingerprint` is the same for the same trouble in the next run; `id` is this report's own.
+    `fingerprint` is the same for the same trouble in the next run; `id` is this report's own. `history`: what was known
+    of it before.
     """
 
     id: str
@@ -111,6 +113,7 @@ class Issue(Section):
     screenshots: list[IssuePage] = msgspec.field(default_factory=list)
     identity: Identity | None = None
     docker_host: str | None = None
+    history: Before | None = None
 
 
 class ReportedComplaint(Section):
@@ -237,7 +240,10 @@ class EnhancedReport(Head, kw_only=True):
 
 
 class ApprovedAction(Section):
-    """A fix that a person approved. `identity`: the container that it was approved for, as it was then."""
+    """A fix that was approved. `identity`: the container that it was approved for, as it was then.
+
+    `by`: "person", or "policy:RULE". `fingerprint`, `cause`, `pattern`: of the issue that it is to end.
+    """
 
     issue_id: str
     service: str
@@ -250,6 +256,10 @@ class ApprovedAction(Section):
     identity: Identity | None = None
     docker_host: str | None = None
     approved_at: str | None = None
+    by: str = "person"
+    fingerprint: str | None = None
+    cause: Cause | None = None
+    pattern: str | None = None
 
 
 class Phase(StrEnum):

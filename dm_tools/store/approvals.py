@@ -112,6 +112,9 @@ class Review:
                         identity=issue.identity,
                         docker_host=issue.docker_host,
                         approved_at=when,
+                        fingerprint=issue.fingerprint,
+                        cause=issue.cause,
+                        pattern=issue.pattern,
                         **{name: getattr(fix, name) for name in _KEPT},
                     )
                     found.append(action)
