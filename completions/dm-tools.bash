@@ -5,6 +5,7 @@ _dm_tools() {
     local words=
     case ${1##*/} in
     dm-analyze) words='--agent --engine --explain --fail-on --help --max-steps --on-bad --patterns --version' ;;
+    dm-approve) words='--accept --dry-run --explain --help --history --last --policy --promotions --proofs-dir --rehearse --revoke --version' ;;
     dm-brief) words='--help --on-bad --tokens --version' ;;
     dm-condense) words='--help --on-bad --patterns --service --text --version' ;;
     dm-execute) words='--deadline --help --plan --proofs-dir --resume --services --settle --version --wait' ;;
@@ -28,4 +29,4 @@ _dm_tools() {
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))
 }
-complete -o default -F _dm_tools dm-analyze dm-brief dm-condense dm-execute dm-inspect dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-services dm-show dm-stats dm-undo dm-verify supervisor-session.sh
+complete -o default -F _dm_tools dm-analyze dm-approve dm-brief dm-condense dm-execute dm-inspect dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-services dm-show dm-stats dm-undo dm-verify supervisor-session.sh

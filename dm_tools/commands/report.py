@@ -41,7 +41,7 @@ def cli(
       dm-report --html < judged.jsonl | jq -r .html_path
       dm-report --fail-on unhealthy < judged.jsonl || echo "something is wrong"
     """
-    from dm_tools.act import policy
+    from dm_tools.act.policy import ceiling
     from dm_tools.show import records as show
     from dm_tools.store import files
     from dm_tools.store import reports as report
@@ -59,7 +59,7 @@ def cli(
         if not seen:
             return exits.DONE
         try:
-            manner = report.Manner(policy.is_safe, show.text, _page() if html else None)
+            manner = report.Manner(ceiling.is_safe, show.text, _page() if html else None)
             written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
         except files.CannotWrite as failure:
             raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None

@@ -217,7 +217,10 @@ class EnhancedReport(Head, kw_only=True):
 
 
 class ApprovedAction(Section):
-    """A fix that a person approved. `identity`: the container that it was approved for, as it was then."""
+    """A fix that was approved. `identity`: the container that it was approved for, as it was then.
+
+    `by`: "person", or "policy:RULE". `fingerprint`, `cause`, `pattern`: of the issue that it is to end.
+    """
 
     issue_id: str
     service: str
@@ -230,6 +233,10 @@ class ApprovedAction(Section):
     identity: Identity | None = None
     docker_host: str | None = None
     approved_at: str | None = None
+    by: str = "person"
+    fingerprint: str | None = None
+    cause: Cause | None = None
+    pattern: str | None = None
 
 
 class Phase(StrEnum):
