@@ -541,7 +541,8 @@ heal() { # heal REPORT: approve the first reversible fix of each issue, carry it
     jq -c --arg now "$(date -u +%FT%TZ)" '.issues[] | . as $issue
         | first(.proposed_fixes[] | select(.risk == "reversible"))
         | {issue_id: $issue.id, service: $issue.service, action, confidence, reasoning, parameters, risk, undo,
-           identity: $issue.identity, docker_host: $issue.docker_host, approved_at: $now}' "$1" >"$approved"
+           identity: $issue.identity, docker_host: $issue.docker_host, approved_at: $now, by: "demo",
+           fingerprint: $issue.fingerprint, cause: $issue.cause, pattern: $issue.pattern}' "$1" >"$approved"
     [[ -s $approved ]] || {
         say "[demo] No fix of it is reversible: it is for a person"
         return 10

@@ -59,7 +59,7 @@ from dm_tools.records.handling import (
     with_error,
     with_section,
 )
-from dm_tools.records.history import ActionOutcome
+from dm_tools.records.history import ActionOutcome, Before, Cure, EventKind, HistoryEvent
 from dm_tools.records.policy import Acceptance, Decision, Harm, Promotion, Rehearsal, Ruling, Standing
 from dm_tools.records.report import (
     REPORT_VERSION,
@@ -107,6 +107,7 @@ __all__ = [
     "Approval",
     "ApprovedAction",
     "Attachment",
+    "Before",
     "Cause",
     "Certificate",
     "Check",
@@ -117,11 +118,13 @@ __all__ = [
     "ContainerState",
     "ContextLine",
     "Cost",
+    "Cure",
     "Decision",
     "Discovered",
     "EnhancedReport",
     "Error",
     "Event",
+    "EventKind",
     "Execution",
     "Finding",
     "Fine",
@@ -129,6 +132,7 @@ __all__ = [
     "Harm",
     "Head",
     "HealthLog",
+    "HistoryEvent",
     "Identity",
     "Inspect",
     "Issue",

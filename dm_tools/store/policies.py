@@ -14,6 +14,7 @@ import msgspec
 from dm_tools.pipe import clock, configs, settings
 from dm_tools.records import Acceptance, ActionOutcome, Promotion
 from dm_tools.store import files
+from dm_tools.store.history import History
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
@@ -76,7 +77,7 @@ def outcomes(path: Path | None, proofs_dir: Path) -> list[ActionOutcome]:
 
     A line of a file that cannot be read may be a failure: it stops all. Raises Unusable.
     """
-    return list(_lines(path, ActionOutcome)) if path else []
+    return list(_lines(path, ActionOutcome)) if path else list(History(proofs_dir).outcomes())
 
 
 def _lines(path: Path, kind: type[Kind]) -> Iterator[Kind]:

@@ -1,0 +1,132 @@
+"""The history: events as JSON Lines in segments below the folder of reports, appended and synced, one writer each.
+
+A segment is `history/MACHINE-DATE-N.jsonl`. Who writes holds its lock and nobody waits: a second writer takes the next
+number. A segment that is full, or of another day, is closed by being left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import re
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dm_tools.pipe import clock
+from dm_tools.records import ActionOutcome, EventKind, HistoryEvent, Outcome
+from dm_tools.store import files
+
+SEGMENT_BYTES = 16 * 1024 * 1024  # a segment that is longer is closed
+_CARRIED_OUT = (Outcome.DONE, Outcome.ALREADY_DONE, Outcome.FAILED, Outcome.UNDONE)
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder(HistoryEvent).decode
+
+
+def machine() -> str:
+    """The name that this machine gives itself, as a part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "_", socket.gethostname())[:60] or "machine"
+
+
+def identified(event: HistoryEvent, timeless: bool = False) -> HistoryEvent:
+    """The event with its id: a digest of what it says. `timeless`: its time is only that of recording it."""
+    bare = msgspec.structs.replace(event, id="", at="" if timeless else event.at)
+    return msgspec.structs.replace(event, id=hashlib.blake2b(_encode(bare), digest_size=16).hexdigest())
+
+
+class History:
+    """`history/` in the folder of the reports."""
+
+    def __init__(self, proofs_dir: Path) -> None:
+        self.folder = proofs_dir / "history"
+
+    def append(self, *events: HistoryEvent) -> None:
+        """Add events for good: when this returns, they are on the disk. Raises files.CannotWrite.
+
+        An event without an id gets one.
+        """
+        lines = b"".join(_encode(each if each.id else identified(each)) + b"\n" for each in events)
+        if not lines:
+            return
+        files.make_folder(self.folder)
+        stem = f"{machine()}-{clock.rfc3339(clock.now())[:10]}"
+        for number in itertools.count(1):
+            if files.append_alone(self.folder / f"{stem}-{number:04d}.jsonl", lines, SEGMENT_BYTES):
+                return
+
+    def segments(self) -> list[Path]:
+        """The files of the history, by machine and day."""
+        return sorted(self.folder.glob("*.jsonl"))
+
+    def events(self) -> Iterator[HistoryEvent]:
+        """Every event once, segment by segment. Lines that a kill tore, or that a newer version wrote, are left out."""
+        seen: set[bytes] = set()
+        for path in self.segments():
+            for event in read(path):
+                key = event.id.encode()
+                if key not in seen:
+                    seen.add(key)
+                    yield event
+
+    def outcomes(self) -> Iterator[ActionOutcome]:
+        """Each action that was carried out with its newest proof, by time; in memory are the actions only."""
+        yield from outcomes(self.events())
+
+
+def read(path: Path, offset: int = 0, told: Callable[[int], object] = lambda end: None) -> Iterator[HistoryEvent]:
+    """The events of one segment from `offset` on; `told` is given where its last whole line ends."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            told(offset)
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                yield _decode(line)
+
+
+def outcomes(events: Iterable[HistoryEvent]) -> Iterator[ActionOutcome]:
+    """Executions joined with their proof, decision and incident, by the action's id and the fingerprint."""
+    newest: dict[tuple[EventKind, str], HistoryEvent] = {}
+    incidents: dict[str, HistoryEvent] = {}
+    for event in events:
+        if event.kind == EventKind.INCIDENT and event.fingerprint:
+            _keep(incidents, event.fingerprint, event)
+        elif event.action_id and event.kind in (EventKind.EXECUTION, EventKind.PROOF, EventKind.DECISION):
+            _keep(newest, (event.kind, event.action_id), event)
+    executions = [each for (kind, _), each in newest.items() if kind == EventKind.EXECUTION]
+    for done in sorted(executions, key=lambda each: (each.at, each.id)):
+        if done.outcome not in _CARRIED_OUT or done.action is None or done.action_id is None:
+            continue
+        proof = newest.get((EventKind.PROOF, done.action_id))
+        decision = newest.get((EventKind.DECISION, done.action_id))
+        incident = incidents.get(done.fingerprint or "")
+        yield ActionOutcome(
+            action_id=done.action_id,
+            at=done.at,
+            service=done.service,
+            action=done.action,
+            outcome=done.outcome,
+            by=done.by or (decision.by if decision else None) or "person",
+            proof=proof.proof if proof else None,
+            cause=done.cause or (incident.cause if incident else None),
+            confidence=done.confidence,
+            risk=done.risk,
+            pattern=done.pattern or (incident.pattern if incident else None),
+            fingerprint=done.fingerprint,
+            host=done.host,
+            project=done.project or (incident.project if incident else None),
+            image=done.image or (incident.image if incident else None),
+            seconds=proof.seconds if proof else None,
+        )
+
+
+def _keep(found: dict[Any, HistoryEvent], key: Any, event: HistoryEvent) -> None:
+    """Keep the newest event of each key."""
+    if key not in found or found[key].at <= event.at:
+        found[key] = event
