@@ -21,7 +21,7 @@ from enum import StrEnum
 
 from dm_tools.act import beta
 from dm_tools.act.catalogue import CATALOGUE
-from dm_tools.records import ActionName, ActionOutcome, Cause, Outcome, Proof, Risk
+from dm_tools.records import ActionName, ActionOutcome, Cause, Inspect, Outcome, Proof, Risk
 
 M = 2.0
 INTERVAL = 0.90
@@ -68,6 +68,11 @@ class Estimate:
     def tried(self) -> int:
         """How often it was tried with a known end."""
         return self.successes + self.failures
+
+
+def place_of_record(service: str, inspect: Inspect | None, host: str | None) -> Place:
+    """Where an action on a service would be carried out."""
+    return Place(service, inspect.project if inspect else None, host, inspect.image if inspect else None)
 
 
 def place_of(outcome: ActionOutcome) -> Place:

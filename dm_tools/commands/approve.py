@@ -69,7 +69,7 @@ def cli(
     found: list[Any] = []
     try:
         rules = language.read(policies.text_of(path))
-        outcomes = policies.outcomes(history, proofs_dir)
+        outcomes = policies.outcomes(history or proofs_dir)
         known = decide.Known(rules, outcomes, signatures.entries(), now)
         if rehearse:
             found = [past.summary(rules, outcomes, known.acceptances, now - last, now)]

@@ -169,8 +169,9 @@ def history_option(function: Function) -> Function:
     """What became of actions before."""
     return click.option(
         "--history",
-        type=click.Path(path_type=Path, dir_okay=False),
-        help="Outcomes of actions as JSON Lines, instead of the history in the folder of the reports.",
+        type=click.Path(path_type=Path, exists=True),
+        metavar="PATH",
+        help="What became of actions before: outcomes as JSON Lines, or a folder of reports with its history.",
     )(function)
 
 

@@ -72,12 +72,12 @@ class Signatures:
         return entry
 
 
-def outcomes(path: Path | None, proofs_dir: Path) -> list[ActionOutcome]:
-    """The outcomes in a file of JSON Lines, or else in the history of the folder of the reports.
+def outcomes(path: Path) -> list[ActionOutcome]:
+    """The outcomes in a file of JSON Lines, or in the history of a folder of reports.
 
     A line of a file that cannot be read may be a failure: it stops all. Raises Unusable.
     """
-    return list(_lines(path, ActionOutcome)) if path else list(History(proofs_dir).outcomes())
+    return list(_lines(path, ActionOutcome) if path.is_file() else History(path).outcomes())
 
 
 def _lines(path: Path, kind: type[Kind]) -> Iterator[Kind]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dm_tools.act.catalogue import CATALOGUE
-from dm_tools.act.posterior import Place
+from dm_tools.act.posterior import Place, place_of_record
 from dm_tools.diagnose.incidents import fingerprint
 from dm_tools.records import (
     ActionName,
@@ -160,9 +160,7 @@ def _facts(records: list[Record]) -> dict[tuple[str | None, str], Facts]:
     for record in records:
         name, inspect = _name(record), section(record, "inspect", Inspect)
         found[name] = Facts(
-            place=Place(
-                record["service"], inspect.project if inspect else None, name[0], inspect.image if inspect else None
-            ),
+            place=place_of_record(record["service"], inspect, name[0]),
             labels=inspect.labels if inspect else None,
             writable_mounts=_keeps_data(inspect) if inspect else None,
             needed_by=_needed_by(name, needs) if name in needs else None,
