@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 _TINY = 1e-300
@@ -37,6 +38,7 @@ def below(x: float, a: float, b: float) -> float:
     return math.exp(log_front) * _fraction(a, b, x) / a
 
 
+@functools.lru_cache(4096)
 def quantile(share: float, a: float, b: float) -> float:
     """The x below which that share lies, by halving."""
     low, high = 0.0, 1.0

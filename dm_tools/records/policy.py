@@ -34,16 +34,18 @@ class Standing(StrEnum):
 
     PROPOSED = "proposed"  # proved often enough: a person may accept it
     ACCEPTED = "accepted"
+    PROBATION = "probation"  # accepted, and this version of the image has still to prove it
     LOST = "lost"  # one failed proof, or harm, since it was accepted
     REVOKED = "revoked"  # by a person
 
 
 class Promotion(Section):
-    """An action against a cause on one service with one image that needs no person, or might need none.
+    """An action against a cause on one service that needs no person, or might need none.
 
-    `id` is the same as long as it is about the same. `successes` and `failures` are all that is known of this service,
-    `in_a_row` the successes with this image since the last failure; `low` and `high` bound 90 % of the posterior.
-    `at`: when it was accepted, lost or revoked, RFC 3339 UTC.
+    `id` is the same as long as it is about the same: the service, the cause, the action and the image but for its tag.
+    `successes` and `failures` are all that is known of this service, `in_a_row` the successes since the last failure,
+    `with_version` those of them with this very image; `low` and `high` bound 90 % of the posterior. `at`: when it was
+    accepted, lost or revoked, RFC 3339 UTC.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Promotion(Section):
     successes: int
     failures: int
     in_a_row: int
+    with_version: int
     low: float
     high: float
     at: str | None = None

@@ -213,6 +213,9 @@ def _earned(subject: Subject, known: Known, experience: Experience) -> tuple[str
         return None, f"what it had earned was lost at {found.at}: {words}"
     if found.standing == Standing.PROPOSED:
         return None, f"{words}: dm-approve --accept {found.id} lets it need no person"
+    if found.standing == Standing.PROBATION:
+        words = f"{found.with_version} of {rule.per_version} proofs"
+        return None, f"it was earned with another version of the image; with this one there are {words}"
     if found.standing != Standing.ACCEPTED:
         return None, ""
     if subject.confidence != Confidence.HIGH:

@@ -1,8 +1,9 @@
 """Autonomy that is earned and lost: a pure function of the outcomes and of what persons signed.
 
-An action against a cause, on one service with one image, is proposed for promotion once it has helped k times in a row
-there, proved, and the posterior's lower bound is high enough. A person accepts it once. One failed proof, or harm,
-after that and it is lost: it has to prove itself, and to be accepted, anew. So it is when the image gets another name.
+An action against a cause on one service is proposed for promotion once it has helped k times in a row there, proved,
+and the posterior's lower bound is high enough. A person accepts it once. One failed proof, or harm, after that and it
+is lost: it has to prove itself, and to be accepted, anew. Another version of the image (another tag) has to prove it a
+few times, with a person, before it holds for that one, too; another image is another service.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dm_tools.text.times import seconds_or_never
 
 @dataclass(frozen=True)
 class Key:
-    """What a promotion is about."""
+    """What a promotion is about; of `place.image` the version (tag, digest) is left out."""
 
     cause: Cause | None
     action: ActionName
@@ -29,7 +30,7 @@ class Key:
     def id(self) -> str:
         """A short name for it."""
         place = self.place
-        parts = [place.host, place.project, place.service, place.image, self.cause, self.action]
+        parts = [place.host, place.project, place.service, place.repository, self.cause, self.action]
         text = "\0".join("" if each is None else f"={each}" for each in parts)
         return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=4).hexdigest()
 
@@ -47,16 +48,19 @@ def standing(
         (each for each in outcomes if each.action == key.action and same_service(each, key.place)),
         key=lambda each: seconds_or_never(each.at),
     )
-    mine = [each for each in own if (each.cause, each.image) == (key.cause, key.place.image)]
+    same = key.cause, key.place.repository
+    mine = [each for each in own if (each.cause, place_of(each).repository) == same]
     bad = [each for each in mine if helped(each) is False]
     harm = [each for each in own if each.proof == Proof.WORSE]  # whatever it was against, and with which image
     last_bad = max((seconds_or_never(each.at) for each in (*bad, *harm)), default=float("-inf"))
-    in_a_row = sum(1 for each in mine if helped(each) and seconds_or_never(each.at) > last_bad)
+    row = [each for each in mine if helped(each) and seconds_or_never(each.at) > last_bad]
+    with_version = sum(1 for each in row if each.image == key.place.image)
     found = experience.estimate(key.cause, key.action, key.place)
     about = [each for each in signed if each.id == key.id]
     entry = max(about, key=lambda each: seconds_or_never(each.at), default=None)
     at = by = None
-    ripe = in_a_row >= rule.successes and found.low >= rule.lower_bound
+    proved = with_version >= rule.per_version
+    ripe = len(row) >= rule.successes and proved and found.low >= rule.lower_bound
     state = Standing.PROPOSED if ripe else None
     if entry is not None:
         signed_at = seconds_or_never(entry.at)
@@ -65,7 +69,7 @@ def standing(
         if not entry.accepted:
             state = state or Standing.REVOKED
         elif not lost:
-            state = Standing.ACCEPTED
+            state = Standing.ACCEPTED if proved else Standing.PROBATION
         elif not ripe:
             state, at = Standing.LOST, min(lost, key=lambda each: seconds_or_never(each.at)).at
     if state is None:
@@ -81,7 +85,8 @@ def standing(
         host=key.place.host,
         successes=found.successes,
         failures=found.failures,
-        in_a_row=in_a_row,
+        in_a_row=len(row),
+        with_version=with_version,
         low=round(found.low, 4),
         high=round(found.high, 4),
         at=None if state == Standing.PROPOSED else at,
@@ -93,12 +98,17 @@ def promotions(
     outcomes: Sequence[ActionOutcome], signed: Sequence[Acceptance], rule: Earned, experience: Experience
 ) -> list[Promotion]:
     """All that is proposed, accepted, lost or revoked; by service, action and cause."""
-    keys = {Key(each.cause, each.action, place_of(each)) for each in outcomes if each.action in rule.actions}
+    ordered = sorted(outcomes, key=lambda each: seconds_or_never(each.at))
+    keys = {}  # the newest version of each
+    for each in ordered:
+        if each.action in rule.actions:
+            key = Key(each.cause, each.action, place_of(each))
+            keys[key.id] = key
     by_service: dict[tuple[str | None, str | None, str], list[ActionOutcome]] = {}
-    for each in outcomes:
+    for each in ordered:
         by_service.setdefault((each.host, each.project, each.service), []).append(each)
     found = []
-    for key in keys:
+    for key in keys.values():
         own = by_service[key.place.host, key.place.project, key.place.service]
         if (promotion := standing(key, own, signed, rule, experience)) is not None:
             found.append(promotion)

@@ -67,10 +67,14 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Earned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an action must have proved on a service before it is proposed that it needs no person there."""
+    """What an action must have proved on a service before it is proposed that it needs no person there.
+
+    `per_version`: and how often with the version of the image that runs, before what was accepted holds for it, too.
+    """
 
     successes: int
     lower_bound: float
+    per_version: int = 2
     actions: tuple[ActionName, ...] = (
         ActionName.RESTART,
         ActionName.START,
@@ -183,6 +187,8 @@ def _senseless(written: Written) -> Iterator[tuple[str, str]]:
         yield from ((path, each) for each in (_of_deny(rule) if rule.effect == "deny" else _of_allow(rule)))
     if written.earned:
         yield from (("earned", each) for each in _proof(written.earned.successes, written.earned.lower_bound))
+        if written.earned.per_version < 1 or not written.earned.actions:
+            yield "earned", "per_version is at least 1, and actions names at least one"
         for action in written.earned.actions:
             if CATALOGUE[action].risk != Risk.REVERSIBLE:
                 yield "earned", f"{action} is {CATALOGUE[action].risk}: only what is reversible can be earned"

@@ -47,11 +47,11 @@ def chosen(known: Known, promotion_id: str, accepting: bool) -> Promotion:
     """The promotion that a person means to accept, or to revoke. Raises LookupError with the reason."""
     if known.policy.earned is None:
         raise LookupError("the policy has no section [earned]: nothing can be earned")
-    wanted = Standing.PROPOSED if accepting else Standing.ACCEPTED
+    wanted = (Standing.PROPOSED,) if accepting else (Standing.ACCEPTED, Standing.PROBATION)
     found = {each.id: each for each in promotions(known)}
     promotion = found.get(promotion_id)
     if promotion is None:
         raise LookupError(f"there is no promotion {promotion_id!r} (dm-approve --promotions lists them)")
-    if promotion.standing != wanted:
-        raise LookupError(f"the promotion {promotion_id!r} is {promotion.standing}, not {wanted}")
+    if promotion.standing not in wanted:
+        raise LookupError(f"the promotion {promotion_id!r} is {promotion.standing}, not {wanted[0]}")
     return promotion
