@@ -17,10 +17,15 @@ Commands:
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
   report [FILE]                                show the newest report, or FILE
   review [FILE]                                approve fixes of the newest report, or of FILE
+  approve [FILE]                               approve by your policy what needs no person, of the newest report or of FILE
+  policy [explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]
+                                               what your policy says of the newest report, and which rule; what it would
+                                               have done in the past (30d); what was earned or may be (docs/policy.md)
   execute [--yes] [--undo-if-worse] [FILE]     carry out what was approved (the newest approval, or FILE), look again, and
                                                say whether it helped; without --yes it shows the plan and asks once
   verify                                       look again, and say whether what was executed last has helped
   rollback [--yes] [ID|last]                   take an action back
+  history [--json] [SERVICE]...                what happened before, what was done, what helped
   demo [--heal] [FAULT]                        break a small real stack and diagnose it (default: database-down); with
                                                --heal also approve the first reversible fix, carry it out and prove it
   test [--all] [PYTEST ARGUMENT]...            install what is missing and run the tests, as CI does; with --all also the
@@ -150,6 +155,7 @@ conclude() { # conclude TITLE: tell of the report and of the stages
         arrived | stage report "${report_command[@]}" >/dev/null
     fi
     brief
+    remember "$run/${stages[-1]}.jsonl"
     saved "$1"
     finish "$first"
 }
@@ -192,6 +198,12 @@ brief() { # what arrived in short, for a large model or a person
     local kept=$run/${stages[-1]}.jsonl
     [[ ! -s $run/arrived.jsonl ]] || kept=$run/arrived.jsonl
     [[ ! -e $kept ]] || dm-brief <"$kept" >"$run/brief.txt" 2>"$run/brief.err"
+}
+
+remember() { # remember FILE...: into the history; what cannot be written is said, and ends nothing
+    local there=() file
+    for file; do [[ ! -s $file ]] || there+=("$file"); done
+    ((${#there[@]} == 0)) || dm-history record "${there[@]}" >/dev/null 2>"$run/history.err"
 }
 
 finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status
@@ -263,7 +275,7 @@ diagnose_enhanced() {
             stage stats dm-stats |
             stage screenshot "${eyes[@]}" |
             stage analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} |
-            stage propose dm-propose |
+            stage propose dm-propose --history "$PROOFS_DIR" |
             settled |
             stage report "${report_command[@]}" >/dev/null
         ended=${PIPESTATUS[-2]} # of the shell before dm-report
@@ -288,7 +300,8 @@ saved() { # what the report says, in a few lines
     if jq -e '.incomplete != [] or (.summary | .total > .healthy)' "$run/report.jsonl" >/dev/null; then
         jq -r '.issues[]? | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis)"
             + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
-            + (if .first_action then "; proposed: \(.first_action)" else "" end)' "$run/report.jsonl"
+            + (if .first_action then "; proposed: \(.first_action)" else "" end)
+            + (if .before then "; \(.before)" else "" end)' "$run/report.jsonl"
         complaints
         printf '%s %s\n' "$1" "$path"
         [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
@@ -331,6 +344,62 @@ review() {
     fi
 }
 
+newest_report() { # the newest enhanced report, or the one that is named
+    local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json) # the names end in seconds since 1970, all of one length
+    report=${1:-${all[-1]}}
+    [[ -e $report ]] || {
+        complain "no report in '$PROOFS_DIR'; run diagnose-enhanced first"
+        exit 3
+    }
+}
+
+approve() {
+    local report loud=1 approved
+    settings
+    newest_report "$@"
+    approved=$(dm-approve "$report") || return
+    if [[ -z $approved ]]; then
+        say "[supervisor] Nothing of it is approved by the policy; why: $root/scripts/supervisor-session.sh policy explain"
+        return 0
+    fi
+    jq -r '"[supervisor] \(.service): \(.action): approved by \(.by)"' <<<"$approved"
+    say "To carry it out: $root/scripts/supervisor-session.sh execute"
+}
+
+policy() {
+    local report what=${1:-explain} told
+    settings
+    case $what in
+    explain)
+        newest_report "${@:2}"
+        told=$(dm-approve --explain "$report") || return
+        jq -r '"\(.service): \(.action): " + ({approved: "approved", person: "for a person", refused: "refused"}[.ruling])
+            + (if .rule then " (rule \(.rule))" else "" end) + ": \(.reason)"' <<<"$told"
+        ;;
+    rehearse)
+        told=$(dm-approve --rehearse --last "${2:-30d}") || return
+        jq -r '"Since \(.since[:10]): \(.actions) actions, \(.approved) of them without a person: \(.recovered) helped, \(.not_recovered) did not, \(.worse) made it worse, \(.unproven) unproven",
+            (.by_rule | to_entries[] | "  by \(.key): \(.value)"),
+            (.harms[] | "  harm: \(.at) \(.service): \(.action) against \(.cause), by \(.rule)"),
+            (.proposed[] | "  might be accepted: \(.id) \(.service): \(.action) against \(.cause)")' <<<"$told"
+        ;;
+    promotions)
+        told=$(dm-approve --promotions) || return
+        jq -r '"\(.id) \(.standing): \(.service): \(.action) against \(.cause): \(.successes) of \(.successes + .failures), \(.low * 100 | round)-\(.high * 100 | round) %"
+            + (if .at then ", \(.at[:10])" else "" end) + (if .by then " by \(.by)" else "" end)' <<<"$told"
+        ;;
+    accept | revoke)
+        told=$(dm-approve "--$what" "${2:-}") || return
+        jq -r '.promotion.service + ": " + .promotion.action + " against " + .promotion.cause
+            + (if .accepted then ": needs no person from now on" else ": needs a person again" end)' <<<"$told"
+        ;;
+    *)
+        complain "unknown word '$what' (try 'help')"
+        exit 2
+        ;;
+    esac
+}
+
 asked() { # asked QUESTION: whether a person on the terminal says yes
     local answer
     [[ -t 0 ]] || {
@@ -366,7 +435,8 @@ prove() { # look until all has recovered or the time is over, and say so; 0: all
         stage verify dm-verify --before "$run/before.jsonl" --executed "$run/execute.jsonl" <"$run/propose.jsonl" >/dev/null
         if healed || ((SECONDS >= until)); then break; fi
     done
-    cat "$run"/verify.err "$run"/propose.err >&2
+    remember "$run"/{execute,verify,propose}.jsonl
+    cat "$run"/{verify,propose,history}.err >&2
     jq -r '.service as $service | .verification
         | if .proof == "recovered" then
             "\($service): recovered, proved by what is gone: \(.gone[:3] | join("; "))"
@@ -411,7 +481,7 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
 }
 
 taken_back() { # taken_back ID...: by dm-undo, and what came of it in words
-    dm-undo "$@" | jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
+    dm-undo "$@" | dm-history record | jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)'
     return "${PIPESTATUS[0]}"
 }
@@ -579,9 +649,15 @@ diagnose) diagnose "$@" ;;
 diagnose-enhanced) diagnose_enhanced "$@" ;;
 report) report "$@" ;;
 review) review "$@" ;;
+approve) approve "$@" ;;
+policy) policy "$@" ;;
 execute) execute "$@" ;;
 verify) verify "$@" ;;
 rollback) rollback "$@" ;;
+history)
+    settings
+    dm-history show "$@"
+    ;;
 demo) demo "$@" ;;
 test) run_tests "$@" ;;
 help | -h | --help) usage ;;

@@ -77,6 +77,7 @@ OTHER = Place("other", "shop", None, "example/app:1")
         (good(5, 4, 3) + bad(2, proof=Proof.WORSE, cause=Cause.PAUSED), None),
         (good(5, 4, 3) + bad(2, cause=Cause.PAUSED), "proposed"),
         ([msgspec.structs.replace(each, cause=None) for each in good(4, 3, 2)], None),
+        (good(4, 3, 2, place=Place("app", None, None, HERE.image)), None),  # not known to be of this project
     ],
 )
 def test_what_is_proposed(outcomes: list[ActionOutcome], expected: str | None) -> None:
@@ -100,6 +101,10 @@ PROVED = good(40, 39, 38)
         (bad(5, place=Place("app", "shop", None, "example/web:1")), [], "accepted"),
         (bad(5, cause=Cause.PAUSED), [], "accepted"),
         (bad(5, place=OTHER), [], "accepted"),
+        (bad(5, place=Place("app", "bank", None, HERE.image)), [], "accepted"),
+        (bad(5, place=Place("app", None, None, HERE.image)), [], "lost"),  # of which project, it does not say
+        (bad(5, place=Place("app")), [], "lost"),
+        (bad(5, cause=None), [], "lost"),
         ([outcome(5, Proof.UNPROVEN)], [], "accepted"),
         (bad(5) + good(4, 3), [], "lost"),
         (bad(9) + good(8, 7, 6, 5, 4, 3, 2), [], "proposed"),  # again, and not accepted by itself
@@ -299,6 +304,23 @@ def test_two_records_of_one_name_are_for_a_person(run: Run, tmp_path: Path) -> N
     line = "dm-analyze | dm-propose > j; cat j j | dm-approve --policy policy.toml --explain"
     rulings = [each["ruling"] for each in records(run(line, stdin=records_of("database-down")).stdout)]
     assert set(rulings) == {"person"}
+
+
+def test_the_sessions_tell_it_in_words(run: Run, desk: Path) -> None:
+    """The history is read where dm-history writes it; here it is a file, so the sessions see none."""
+    (desk / "policy.toml").write_text(START + EARNED)
+    now = {"DM_NOW": str(NOW), "PROOFS_DIR": "p", "DM_POLICY": "policy.toml"}
+    session = f"{ROOT}/scripts/supervisor-session.sh"
+    run("dm-analyze | dm-propose | dm-report", stdin=records_of("database-down"), **now)
+    told = run(f"{session} policy", **now)
+    assert told.stdout.splitlines()[0] == "postgres: start: approved (rule a): the rule allows it"
+    told = run(f"{session} policy rehearse 1d && {session} policy promotions", **now)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith("Since 2024-11-27: 0 actions, 0 of them without a person")
+    told = run(f"{session} approve", **now)
+    assert "postgres: start: approved by policy:a" in told.stdout
+    assert run(f"{session} policy accept 00000000", **now).returncode == 3
+    assert run(f"{session} policy nonsense", **now).returncode == 2
 
 
 def test_one_thing_at_a_time(run: Run) -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import random
+import signal
+import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from dm_tools.diagnose.events import Sight, identified
+from dm_tools.diagnose.remembered import Memory
 from dm_tools.records import ActionName, Cause, EventKind, HistoryEvent, Outcome, Proof
 from dm_tools.store import files, history
 
@@ -77,3 +85,136 @@ def test_the_newest_proof_counts(tmp_path: Path) -> None:
     later = executed("a1", "2026-01-02T00:00:00Z", Proof.NOT_RECOVERED)[1]
     kept.append(later)
     assert [each.proof for each in kept.outcomes()] == [Proof.NOT_RECOVERED]
+
+
+def remembered(*events: HistoryEvent) -> Memory:
+    memory = Memory()
+    for event in events:
+        memory.add(event)
+    return memory
+
+
+def over(at: str, **more: Any) -> HistoryEvent:
+    return HistoryEvent(kind=EventKind.OVER, at=at, fingerprint="f1", **({"service": "app"} | more))
+
+
+DAYS = [f"2026-01-0{day}" for day in range(1, 10)]
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([], None),
+        ([incident("2026-02-01T00:00:00Z")], None),  # the very sight that is asked about
+        ([incident("2026-01-01T00:00:00Z")], "going on since 2026-01-01 00:00 UTC"),
+        (
+            [incident("2026-01-01T00:00:00Z"), over("2026-01-01T01:00:00Z")],
+            "seen once before, last on 2026-01-01 00:00 UTC; it usually took 60 minutes",
+        ),
+        (
+            [
+                event
+                for day in DAYS[:3]
+                for event in [
+                    incident(f"{day}T00:00:00Z"),
+                    *executed(day, f"{day}T00:01:00Z"),
+                    *executed(day, f"{day}T00:03:00Z", Proof.RECOVERED)[1:],
+                ]
+            ],
+            "seen 3 times before, last on 2026-01-03 00:00 UTC; restart helped 3 of 3, proved; "
+            "it usually took 3 minutes",
+        ),
+        (
+            [
+                incident("2026-01-01T00:00:00Z"),
+                *executed("a1", "2026-01-01T00:01:00Z", Proof.RECOVERED),
+                executed("a1", "2026-01-01T00:09:00Z", Proof.NOT_RECOVERED)[1],  # a later look knows better
+                incident("2026-02-01T00:00:00Z"),
+            ],
+            "seen once before, last on 2026-01-01 00:00 UTC; restart helped 0 of 1, proved; it usually took 60 seconds",
+        ),
+        (
+            [incident("2026-01-01T00:00:00Z"), *executed("a1", "2026-01-01T00:01:00Z", Proof.UNPROVEN)],
+            "going on since 2026-01-01 00:00 UTC; restart was tried once, nothing is proved",
+        ),
+    ],
+    ids=["nothing", "this-one", "going-on", "once", "cured-three-times", "disproved", "unproven"],
+)  # fmt: skip
+def test_what_was_known_before(events: list[HistoryEvent], expected: str | None) -> None:
+    before = remembered(*events).before("f1", "2026-02-01T00:00:00Z")
+    assert (before.words if before else None) == expected
+
+
+def test_what_is_recorded_again_counts_once(tmp_path: Path) -> None:
+    kept = history.History(tmp_path)
+    events = [identified(each) for each in (incident("2026-01-01T00:00:00Z"), over("2026-01-01T01:00:00Z"))]
+    kept.append(*events)
+    assert kept.memory().news([Sight([events[0]])], "here") == []
+    kept.append(*events)  # as after a merge that was killed
+    assert kept.memory() == remembered(*events)
+    (kept.folder / "known.json").unlink()
+    assert kept.memory().troubles == remembered(*events).troubles
+
+
+def test_the_memory_is_the_same_read_in_parts_or_at_once(tmp_path: Path) -> None:
+    kept = history.History(tmp_path)
+    for day in DAYS:
+        kept.append(incident(f"{day}T00:00:00Z"), *executed(day, f"{day}T00:01:00Z", Proof.RECOVERED))
+        in_parts = kept.memory()
+    (kept.folder / "known.json").unlink()
+    assert kept.memory() == in_parts
+    assert in_parts.troubles["f1"].times == 9
+    kept.segments()[0].unlink()
+    assert kept.memory().troubles == {}
+
+
+def test_a_judged_service_without_its_trouble_ends_it_and_no_other() -> None:
+    memory = remembered(
+        incident("2026-01-01T00:00:00Z"), incident("2026-01-01T00:00:00Z", service="db", fingerprint="f2")
+    )
+    looked = [
+        Sight([], "db", "ssh://elsewhere", "2026-01-02T00:00:00Z"),  # a service of that name at another engine
+        Sight([], "db", None, None),  # not judged
+        Sight([], "db", None, "2025-12-31T00:00:00Z"),  # from before
+        Sight([], "app", None, "2026-01-02T00:00:00Z", "f1"),  # still there
+    ]
+    assert memory.news(looked, "here") == []
+    (ended,) = memory.news([Sight([], "db", None, "2026-01-02T00:00:00Z")], "here")
+    assert (ended.kind, ended.fingerprint, ended.seconds) == (EventKind.OVER, "f2", 86400.0)
+
+
+def write_for_ever(folder: Path, name: int, out: int) -> None:
+    """Append three events at a time, and tell so once they are acknowledged."""
+    kept = history.History(folder)
+    for number in itertools.count():
+        services = [f"{name}.{number}.{part}" for part in range(3)]
+        kept.append(*(over("2026-01-01T00:00:00Z", service=each, text="x" * 300) for each in services))
+        os.write(out, f"{name}.{number}\n".encode())
+
+
+def test_what_is_acknowledged_survives_a_kill(tmp_path: Path, kills: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writers, four at a time, that are killed at random: all that one had told of is in the history, once."""
+    monkeypatch.setattr(history, "SEGMENT_BYTES", 20_000)
+    chance = random.Random(1)
+    acknowledged: set[str] = set()
+    for first in range(0, kills * 3, 4):
+        inp, out = os.pipe()
+        writers = []
+        for name in range(first, first + 4):
+            if (pid := os.fork()) == 0:
+                try:
+                    write_for_ever(tmp_path, name, out)
+                finally:
+                    os._exit(1)
+            writers.append(pid)
+        os.close(out)
+        for pid in writers:
+            time.sleep(chance.random() * 0.04)
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        with os.fdopen(inp) as told:
+            acknowledged |= set(told.read().split())
+    found = [each.service for each in history.History(tmp_path).events()]
+    assert len(found) == len(set(found))
+    assert not {f"{name}.{part}" for name in acknowledged for part in range(3)} - set(found)
+    assert len(acknowledged) > kills

@@ -19,6 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Where each outside package is at home: no other module imports it. Those marked heavy only inside a function.
 AT_HOME = {
     "ahocorasick_rs": "text/needles.py",
+    "chdb": "ask/embedded.py",
     "re2": "patterns/haystack.py",
     "cryptography": "collect/http.py",
     "docker": "engine/",
@@ -42,9 +43,10 @@ FOUNDATION = {"pipe", "records", "redact", "text"}
 JUDGEMENT = {"diagnose", "evidence", "patterns"}
 MAY_IMPORT = {
     "": set(),
-    "commands": {"act", "collect", "engine", "llm", "show", "store", "tools"} | JUDGEMENT | FOUNDATION,
+    "commands": {"act", "ask", "collect", "engine", "llm", "show", "store", "tools"} | JUDGEMENT | FOUNDATION,
     # what acts, looks and shows
     "act": {"engine"} | JUDGEMENT | FOUNDATION,
+    "ask": {"store"} | JUDGEMENT | FOUNDATION,
     "collect": {"engine"} | JUDGEMENT | FOUNDATION,
     "llm": {"tools"} | JUDGEMENT | FOUNDATION,
     "show": {"store"} | JUDGEMENT | FOUNDATION,

@@ -85,6 +85,12 @@ def same_service(outcome: ActionOutcome, place: Place) -> bool:
     return (outcome.host, outcome.project, outcome.service) == (place.host, place.project, place.service)
 
 
+def possibly_here(outcome: ActionOutcome, place: Place) -> bool:
+    """The same, also where the outcome does not say of which project: what speaks against an action counts then, too."""
+    there = outcome.host, outcome.service, outcome.project or place.project
+    return there == (place.host, place.service, place.project)
+
+
 def latest(outcomes: Iterable[ActionOutcome]) -> list[ActionOutcome]:
     """One outcome of each action: of several with one id the last one counts, as when it was proved later."""
     return list({each.action_id: each for each in outcomes}.values())

@@ -45,6 +45,7 @@ def cli(
     from dm_tools.show import records as show
     from dm_tools.store import files
     from dm_tools.store import reports as report
+    from dm_tools.store.history import History
 
     with spool.Spool() as waiting:
         collector = report.Collector(waiting)
@@ -59,7 +60,8 @@ def cli(
         if not seen:
             return exits.DONE
         try:
-            manner = report.Manner(ceiling.is_safe, show.text, _page() if html else None)
+            memory = History(proofs_dir).memory()
+            manner = report.Manner(ceiling.is_safe, show.text, _page() if html else None, memory.before)
             written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
         except files.CannotWrite as failure:
             raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None

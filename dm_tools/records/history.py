@@ -27,10 +27,11 @@ class HistoryEvent(msgspec.Struct, omit_defaults=True, kw_only=True):
     """One line of the history. `id` is made of the content: what is recorded twice is there once.
 
     Flat, so that it is a row, too; what does not apply to a kind is left out. `at`: RFC 3339 UTC. `machine`: where it
-    was recorded; `host`: the Docker engine's name, null for the machine's own. `seconds`: from the first sight of the
-    incident to a proof or to its end; of an execution, how long it took. `text`: the hypothesis, or the reason.
-    `evidence`: in words; `lines`: of a service's log that no rule explained. `patterns`: all that fired on the root.
-    `labels` of an execution are its parameters. Nothing in it is a secret: it is made of redacted records.
+    was recorded; `host`: the Docker engine's name, null for the machine's own. `opened`: when the occasion began.
+    `seconds`: from the first sight of the incident to a proof or to its end; of an execution, how long it took.
+    `text`: the hypothesis, or the reason. `evidence`: in words; `lines`: of a log that no rule explained. `patterns`:
+    all that fired on the root. `labels` of an execution are its parameters. Nothing in it is a secret: it is made of
+    redacted records.
     """
 
     id: str = ""
@@ -42,6 +43,7 @@ class HistoryEvent(msgspec.Struct, omit_defaults=True, kw_only=True):
     project: str | None = None
     image: str | None = None
     fingerprint: str | None = None
+    opened: str | None = None
     cause: Cause | None = None
     confidence: Confidence | None = None
     severity: Severity | None = None

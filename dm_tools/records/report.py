@@ -15,6 +15,7 @@ from dm_tools.records.action import ActionName, Confidence, Risk
 from dm_tools.records.base import Section
 from dm_tools.records.evidence import ConsoleEntry, ProbeError, Reason, Request, Status, Verdict
 from dm_tools.records.execution import Execution, Identity
+from dm_tools.records.history import Before
 from dm_tools.records.verdict import Cause, Role, Root, Severity
 
 REPORT_VERSION = 1
@@ -82,7 +83,8 @@ class IssuePage(Section):
 class Issue(Section):
     """One incident: the root with its evidence and fixes; the services that only suffer are its `symptoms`.
 
-    `fingerprint` is the same for the same trouble in the next run; `id` is this report's own.
+    `fingerprint` is the same for the same trouble in the next run; `id` is this report's own. `history`: what was known
+    of it before.
     """
 
     id: str
@@ -111,6 +113,7 @@ class Issue(Section):
     screenshots: list[IssuePage] = msgspec.field(default_factory=list)
     identity: Identity | None = None
     docker_host: str | None = None
+    history: Before | None = None
 
 
 class ReportedComplaint(Section):

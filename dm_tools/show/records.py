@@ -201,6 +201,8 @@ def _report(report: Json) -> Iterator[Line]:
         severity = str(issue.get("severity")).upper()
         yield Line(f"{severity} {issue.get('service')}: {issue.get('cause')}", colour, bold=True)
         yield Line(f"  {issue.get('root_cause_hypothesis')}")
+        if words := as_dict(issue.get("history")).get("words"):
+            yield Line(f"  history: {words}")
         for symptom in as_list(issue.get("symptoms")):
             path = as_list(as_dict(symptom).get("path")) or [symptom]
             yield Line("  also fails because of it: " + " → ".join(str(each) for each in path))

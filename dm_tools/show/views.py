@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from dm_tools.records import Before
 from dm_tools.show import overview
 from dm_tools.show import records as show
 
 
-def lines(found: Iterator[Any], view: str | None, width: int | None) -> Iterator[show.Line]:
-    """The values as text: `view` is why, overview, cost or None; `width` that of the terminal, None for a pipe."""
+def lines(
+    found: Iterator[Any], view: str | None, width: int | None, known: Callable[[str, str], Before | None]
+) -> Iterator[show.Line]:
+    """The values as text: `view` is why, overview, cost or None; `width` that of the terminal, None for a pipe.
+
+    `known`: what the history knows of a fingerprint from before a time.
+    """
     if view == "overview":
         return overview.lines(found, width)
-    return {"why": _reasons, "cost": _costs}.get(view or "", _tables)(found)
+    if view == "why":
+        return _reasons(found, known)
+    return {"cost": _costs}.get(view or "", _tables)(found)
 
 
 def _tables(found: Iterator[Any]) -> Iterator[show.Line]:
@@ -26,11 +34,11 @@ def _tables(found: Iterator[Any]) -> Iterator[show.Line]:
         yield from show.lines(value)
 
 
-def _reasons(found: Iterator[Any]) -> Iterator[show.Line]:
+def _reasons(found: Iterator[Any], known: Callable[[str, str], Before | None]) -> Iterator[show.Line]:
     """What the verdicts of reports and of a stack's records stand on."""
     from dm_tools.show import why
 
-    stack = why.Why()
+    stack = why.Why(known)
     seen = False
     for value in found:
         issues = value.get("issues") if isinstance(value, dict) else None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from dm_tools.diagnose.incidents import fingerprint
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import told
-from dm_tools.records import Analysis, Problem, Quoted, Role, section
+from dm_tools.pipe import clock
+from dm_tools.records import Analysis, Before, Problem, Quoted, Role, section
 from dm_tools.show.records import Line
 
 Json = dict[str, Any]
@@ -24,13 +26,16 @@ class _Judged:
 
     verdict: Analysis
     words: dict[str, Quoted]
+    at: str | None
+    host: str | None
 
 
 class Why:
     """Collects the records of a stack; a verdict may cite the evidence of another service, so it needs them all."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Callable[[str, str], Before | None]) -> None:
         self._services: dict[str, _Judged] = {}
+        self._known = known
 
     def add(self, record: Json) -> None:
         """One more record. A malformed section counts as none: dm-analyze has said so in its `errors`."""
@@ -42,13 +47,16 @@ class Why:
         if verdict is not None:
             ids = {*verdict.evidence, *(each for finding in verdict.findings for each in finding.evidence)}
             words = {each: told(view, each) for each in ids if "/" not in each}
-            self._services[view.service] = _Judged(verdict, words)
+            at = view.inspect.observed_at if view.inspect else None
+            self._services[view.service] = _Judged(verdict, words, at, record.get("docker_host"))
 
     def lines(self) -> Iterator[Line]:
         """Every root with its evidence, and the way of every symptom to it with the evidence of each step."""
         roots = {name: each for name, each in self._services.items() if each.verdict.role == Role.ROOT}
         for name, each in roots.items():
             yield from _verdict(name, each.verdict)
+            before = self._known(fingerprint(name, each.verdict, each.host), each.at or clock.rfc3339(clock.now()))
+            yield from _before(before.words if before else None)
             yield from self._evidence(name, each.verdict.evidence)
             for symptom in each.verdict.symptoms:
                 yield Line(f"  {' → '.join(symptom.path)}", "yellow")
@@ -90,6 +98,8 @@ def issue(found: Json) -> Iterator[Line]:
     yield Line(f"{str(found.get('severity')).upper()} {found.get('service')}: {found.get('cause')}", "red", bold=True)
     yield Line(f"  {found.get('root_cause_hypothesis')}")
     yield from _basis(found.get("confidence"), found.get("pattern"), found.get("since"), found.get("next") or [])
+    history = found.get("history")
+    yield from _before(history.get("words") if isinstance(history, dict) else None)
     yield from _model(found.get("notes") or [], found.get("steps") or [])
     for each in found.get("evidence_detail") or []:
         if isinstance(each, dict):
@@ -112,6 +122,11 @@ def _basis(confidence: Any, pattern: Any, since: Any, following: list[Any]) -> I
     yield Line(f"  confidence {confidence}" + (f", pattern {pattern}" if pattern else "") + begun)
     for each in following:
         yield Line(f"  next: {each}")
+
+
+def _before(words: Any) -> Iterator[Line]:
+    if words:
+        yield Line(f"  history: {words}", "green")
 
 
 def _model(notes: list[Any], steps: list[Any]) -> Iterator[Line]:

@@ -146,14 +146,14 @@ def append_alone(path: Path, lines: bytes, limit: int) -> bool:
             found = os.fstat(descriptor)
             if found.st_nlink == 0 or found.st_size >= limit:  # it was merged into another one meanwhile, or is full
                 return False
-            whole = _whole(descriptor, found.st_size)
-            if whole < found.st_size:
-                os.ftruncate(descriptor, whole)
+            end = whole(descriptor, found.st_size)
+            if end < found.st_size:
+                os.ftruncate(descriptor, end)
             try:
                 _write_all(descriptor, lines)
                 os.fsync(descriptor)
             except OSError:
-                os.ftruncate(descriptor, whole)
+                os.ftruncate(descriptor, end)
                 raise
             if found.st_size == 0:
                 _sync_folder(path.parent)
@@ -168,7 +168,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def _whole(descriptor: int, size: int) -> int:
+def whole(descriptor: int, size: int) -> int:
     """How much of a file of lines is whole lines."""
     while size:
         begin = max(size - 65536, 0)

@@ -7,23 +7,27 @@ number. A segment that is full, or of another day, is closed by being left alone
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import heapq
 import itertools
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from dm_tools.diagnose.events import identified
+from dm_tools.diagnose.remembered import Memory
 from dm_tools.pipe import clock
 from dm_tools.records import ActionOutcome, EventKind, HistoryEvent, Outcome
 from dm_tools.store import files
 
+_SEGMENT = re.compile(r"(?P<machine>.+)-(?P<day>\d{4}-\d\d-\d\d)-(?P<number>\d{4,})\.jsonl")
+_ID = re.compile(r"[0-9a-f]{32}")
 SEGMENT_BYTES = 16 * 1024 * 1024  # a segment that is longer is closed
 _CARRIED_OUT = (Outcome.DONE, Outcome.ALREADY_DONE, Outcome.FAILED, Outcome.UNDONE)
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(HistoryEvent).decode
 
 
@@ -32,10 +36,17 @@ def machine() -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "_", socket.gethostname())[:60] or "machine"
 
 
-def identified(event: HistoryEvent, timeless: bool = False) -> HistoryEvent:
-    """The event with its id: a digest of what it says. `timeless`: its time is only that of recording it."""
-    bare = msgspec.structs.replace(event, id="", at="" if timeless else event.at)
-    return msgspec.structs.replace(event, id=hashlib.blake2b(_encode(bare), digest_size=16).hexdigest())
+class _Known(msgspec.Struct):
+    """What was read of each segment, in bytes, and what is known from it."""
+
+    read: dict[str, int] = {}
+    memory: Memory = msgspec.field(default_factory=Memory)
+
+
+def _day(path: Path) -> tuple[str, str]:
+    """What segments are sorted by."""
+    found = _SEGMENT.fullmatch(path.name)
+    return (found["day"] if found else "", path.name)
 
 
 class History:
@@ -59,35 +70,63 @@ class History:
                 return
 
     def segments(self) -> list[Path]:
-        """The files of the history, by machine and day."""
-        return sorted(self.folder.glob("*.jsonl"))
+        """The files of the history, oldest day first."""
+        return sorted((each for each in self.folder.glob("*.jsonl") if _SEGMENT.fullmatch(each.name)), key=_day)
 
     def events(self) -> Iterator[HistoryEvent]:
-        """Every event once, segment by segment. Lines that a kill tore, or that a newer version wrote, are left out."""
+        """Every event once, by time within a month. Lines that a kill tore or a newer version wrote are left out."""
         seen: set[bytes] = set()
-        for path in self.segments():
-            for event in read(path):
-                key = event.id.encode()
-                if key not in seen:
-                    seen.add(key)
-                    yield event
+        for event in self._merged({}):
+            key = bytes.fromhex(event.id) if _ID.fullmatch(event.id) else event.id.encode()
+            if key not in seen:
+                seen.add(key)
+                yield event
+
+    def _merged(self, ends: dict[str, int]) -> Iterator[HistoryEvent]:
+        """The events from `ends` on (bytes of each segment), which is moved on to where reading ended."""
+        for _, month in itertools.groupby(self.segments(), lambda path: _day(path)[0][:7]):
+            yield from heapq.merge(*(read(path, ends) for path in month), key=lambda each: each.at)
+
+    def memory(self) -> Memory:
+        """What is known of every incident. Kept beside the segments with how far they were read; lost without loss."""
+        kept = self.folder / "known.json"
+        try:
+            known = msgspec.json.decode(kept.read_bytes(), type=_Known)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            known = _Known()
+        sizes = {path.name: path.stat().st_size for path in self.segments()}
+        if any(sizes.get(name, -1) < end for name, end in known.read.items()):  # merged, or not kept any longer
+            known = _Known()
+        before = dict(known.read)
+        for event in self._merged(known.read):
+            if event.id not in known.memory.ids:
+                known.memory.add(event)
+        if known.read != before:
+            with contextlib.suppress(files.CannotWrite):
+                files.replace(kept, [msgspec.json.encode(known)])
+        return known.memory
 
     def outcomes(self) -> Iterator[ActionOutcome]:
         """Each action that was carried out with its newest proof, by time; in memory are the actions only."""
         yield from outcomes(self.events())
 
 
-def read(path: Path, offset: int = 0, told: Callable[[int], object] = lambda end: None) -> Iterator[HistoryEvent]:
-    """The events of one segment from `offset` on; `told` is given where its last whole line ends."""
+def read(path: Path, ends: dict[str, int]) -> Iterator[HistoryEvent]:
+    """The events of one segment from its place in `ends` on, which is moved on to the end of its last whole line."""
     with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-        file.seek(offset)
+        file.seek(ends.get(path.name, 0))
         for line in file:
             if not line.endswith(b"\n"):
                 return
-            offset += len(line)
-            told(offset)
+            ends[path.name] = ends.get(path.name, 0) + len(line)
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
                 yield _decode(line)
+
+
+def whole_end(path: Path) -> int:
+    """How much of a segment is whole lines, in bytes."""
+    with path.open("rb") as file:
+        return files.whole(file.fileno(), path.stat().st_size)
 
 
 def outcomes(events: Iterable[HistoryEvent]) -> Iterator[ActionOutcome]:

@@ -19,9 +19,11 @@ from dm_tools.diagnose.incidents import fingerprint
 from dm_tools.evidence import words
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import size, told
+from dm_tools.pipe import clock
 from dm_tools.pipe.spool import Spool
 from dm_tools.records import (
     Analysis,
+    Before,
     CheckLine,
     EnhancedReport,
     Head,
@@ -68,6 +70,7 @@ class Collector:
         self.complaints: list[ReportedComplaint] = []
         self.input_errors: list[dict[str, Any]] = []
         self.quoted: dict[str, Quoted] = {}  # evidence that other services' verdicts may cite
+        self.observed: dict[str, str | None] = {}  # when the root of each issue was looked at
         self.analysed = False
         self.meter = Meter()
 
@@ -91,6 +94,7 @@ class Collector:
                 self.quoted[whole] = msgspec.structs.replace(told(view, evidence_id), id=whole)
         if verdict is not None and verdict.role == Role.ROOT:
             self.issues.append(_issue(record, view, verdict))
+            self.observed[view.service] = view.inspect.observed_at if view.inspect else None
         self.complaints += _complaints(view, verdict)
         return record
 
@@ -238,12 +242,14 @@ class Manner:
     """What a report is made with and this module need not know.
 
     `is_safe`: whether a fix may be carried out without a person. `text`: an enhanced report as a person reads it.
-    `page`: the HTML page of (report, its services, its path, the folder), None if there is to be none.
+    `page`: the HTML page of (report, its services, its path, the folder), None if there is to be none. `before`: what
+    is known of a fingerprint from before a time.
     """
 
     is_safe: Callable[[ProposedFix], bool]
     text: Callable[[Record], str]
     page: Callable[[Record, Iterable[Record], str, Path], Iterable[bytes]] | None = None
+    before: Callable[[str, str], Before | None] = lambda fingerprint, at: None
 
 
 def write(collector: Collector, folder: Path, now: float, run_path: str | None, manner: Manner) -> dict[str, Any]:
@@ -286,7 +292,12 @@ def _in_short(issue: Issue) -> dict[str, Any]:
     names = ("id", "service", "severity", "status", "cause", "root_cause_hypothesis", "fingerprint")
     first = issue.proposed_fixes[0].action if issue.proposed_fixes else None
     symptoms = [each.service for each in issue.symptoms]
-    return {name: getattr(issue, name) for name in names} | {"symptoms": symptoms, "first_action": first}
+    before = issue.history.words if issue.history else None
+    return {name: getattr(issue, name) for name in names} | {
+        "symptoms": symptoms,
+        "first_action": first,
+        "before": before,
+    }
 
 
 def _complete(collector: Collector) -> None:
@@ -329,6 +340,9 @@ def _stack(collector: Collector, head: Head, path: Path) -> Iterator[bytes]:
 
 
 def _enhanced(collector: Collector, head: Head, stamp: int, base: Path, manner: Manner) -> EnhancedReport:
+    for issue in collector.issues:
+        at = collector.observed.get(issue.service) or clock.rfc3339(head.generated_at / 1000)
+        issue.history = manner.before(issue.fingerprint or "", at)
     issues = sorted(collector.issues, key=lambda issue: (issue.severity.order, -len(issue.symptoms)))
     seen: Counter[str] = Counter()
     for issue in issues:

@@ -29,7 +29,7 @@ def seconds_or_never(value: str | None) -> float:
 def seconds_between(begin: str | None, end: str | None) -> float | None:
     """Seconds from one RFC 3339 time to another; None if either is missing or malformed."""
     first, second = parse_time(begin), parse_time(end)
-    return second - first if first is not None and second is not None else None
+    return round(second - first, 6) if first is not None and second is not None else None
 
 
 def lasting(seconds: float) -> str:

@@ -15,7 +15,7 @@ from dm_tools.act.catalogue import CATALOGUE
 from dm_tools.act.policy import ceiling, earned, windows
 from dm_tools.act.policy.language import EARNED, Attempts, Policy, Rule, matches
 from dm_tools.act.policy.subject import Subject
-from dm_tools.act.posterior import Experience, Place, helped, same_service, told
+from dm_tools.act.posterior import Experience, Place, helped, possibly_here, same_service, told
 from dm_tools.pipe import settings
 from dm_tools.records import (
     Acceptance,
@@ -135,12 +135,13 @@ def _ceiling(subject: Subject, known: Known) -> Iterator[tuple[Ruling, str]]:
 
 def _harmed(place: Place, action: ActionName, outcomes: Iterable[ActionOutcome]) -> str | None:
     """When an action made a service worse, if no person has since carried it out there with proved success."""
-    own = [each for each in outcomes if each.action == action and same_service(each, place)]
+    own = [each for each in outcomes if each.action == action and possibly_here(each, place)]
     harm = max((each.at for each in own if each.proof == Proof.WORSE), key=seconds_or_never, default=None)
     if harm is None:
         return None
     since = [each for each in own if seconds_or_never(each.at) > seconds_or_never(harm)]
-    return None if any(helped(each) and each.by == "person" for each in since) else harm
+    shown = (helped(each) and each.by == "person" and same_service(each, place) for each in since)
+    return None if any(shown) else harm
 
 
 def _about(rule: Rule, subject: Subject, known: Known) -> bool | None:
@@ -184,7 +185,7 @@ def _too_often(attempts: Attempts, subject: Subject, known: Known) -> Iterator[s
         each
         for each in known.outcomes
         if each.action == subject.action
-        and same_service(each, subject.facts.place)
+        and possibly_here(each, subject.facts.place)
         and each.outcome in _TRIED
         and known.now - seconds_or_never(each.at) < attempts.seconds
     ]

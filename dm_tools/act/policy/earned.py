@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dm_tools.act.policy.language import Earned
-from dm_tools.act.posterior import Experience, Place, helped, place_of, same_service
+from dm_tools.act.posterior import Experience, Place, helped, place_of, possibly_here, same_service
 from dm_tools.records import Acceptance, ActionName, ActionOutcome, Cause, Promotion, Proof, Standing
 from dm_tools.text.times import seconds_or_never
 
@@ -45,14 +45,17 @@ def standing(
     if key.cause is None or key.place.image is None:
         return None
     own = sorted(
-        (each for each in outcomes if each.action == key.action and same_service(each, key.place)),
+        (each for each in outcomes if each.action == key.action and possibly_here(each, key.place)),
         key=lambda each: seconds_or_never(each.at),
     )
-    same = key.cause, key.place.repository
-    mine = [each for each in own if (each.cause, place_of(each).repository) == same]
-    bad = [each for each in mine if helped(each) is False]
+    # What an outcome does not say may be what this is about: that counts against it, and not for it.
+    images, causes = (key.place.repository, None), (key.cause, None)
+    maybe = [each for each in own if each.cause in causes and place_of(each).repository in images]
+    bad = [each for each in maybe if helped(each) is False]
     harm = [each for each in own if each.proof == Proof.WORSE]  # whatever it was against, and with which image
     last_bad = max((seconds_or_never(each.at) for each in (*bad, *harm)), default=float("-inf"))
+    same = key.cause, key.place.repository
+    mine = [each for each in maybe if (each.cause, place_of(each).repository) == same and same_service(each, key.place)]
     row = [each for each in mine if helped(each) and seconds_or_never(each.at) > last_bad]
     with_version = sum(1 for each in row if each.image == key.place.image)
     found = experience.estimate(key.cause, key.action, key.place)
@@ -104,12 +107,12 @@ def promotions(
         if each.action in rule.actions:
             key = Key(each.cause, each.action, place_of(each))
             keys[key.id] = key
-    by_service: dict[tuple[str | None, str | None, str], list[ActionOutcome]] = {}
+    by_service: dict[tuple[str | None, str], list[ActionOutcome]] = {}
     for each in ordered:
-        by_service.setdefault((each.host, each.project, each.service), []).append(each)
+        by_service.setdefault((each.host, each.service), []).append(each)
     found = []
     for key in keys.values():
-        own = by_service[key.place.host, key.place.project, key.place.service]
+        own = by_service[key.place.host, key.place.service]
         if (promotion := standing(key, own, signed, rule, experience)) is not None:
             found.append(promotion)
     return sorted(found, key=lambda each: (each.service, each.action, each.cause or "", each.id))

@@ -52,13 +52,13 @@ def rehearse(
     does not hold is taken as not known: a rule that asks for it does not allow.
     """
     experience = Experience()
-    of_service: dict[tuple[str | None, str | None, str], list[ActionOutcome]] = {}
+    of_service: dict[tuple[str | None, str], list[ActionOutcome]] = {}
     found = []
     for outcome in sorted(latest(outcomes), key=lambda each: seconds_or_never(each.at)):
         at = seconds_or_never(outcome.at)
         if at >= until:
             break
-        before = of_service.setdefault((outcome.host, outcome.project, outcome.service), [])
+        before = of_service.setdefault((outcome.host, outcome.service), [])
         if at >= since and outcome.outcome in CARRIED_OUT and ceiling.changes(outcome.action):
             accepted = [each for each in signed if seconds_or_never(each.at) <= at]
             known = Known(policy, before, accepted, at, experience)
