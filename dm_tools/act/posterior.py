@@ -86,7 +86,7 @@ def same_service(outcome: ActionOutcome, place: Place) -> bool:
 
 
 def possibly_here(outcome: ActionOutcome, place: Place) -> bool:
-    """The same, also where the outcome does not say of which project: what speaks against an action counts then, too."""
+    """The same, also where an outcome does not say of which project: what speaks against an action counts then."""
     there = outcome.host, outcome.service, outcome.project or place.project
     return there == (place.host, place.service, place.project)
 
