@@ -9,7 +9,7 @@ _dm_tools() {
     dm-brief) words='--help --on-bad --tokens --version' ;;
     dm-condense) words='--help --on-bad --patterns --service --text --version' ;;
     dm-execute) words='--deadline --help --plan --proofs-dir --resume --services --settle --version --wait' ;;
-    dm-history) words='--embedded --everything --help --json --proofs-dir --version' ;;
+    dm-history) words='--all --embedded --help --json --keep --patterns --proofs-dir --version' ;;
     dm-inspect) words='--help --jobs --keep-order --on-bad --timeout --version --when --window' ;;
     dm-llm) words='--context --help --model --parallel --port --template --version' ;;
     dm-logs) words='--help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --version --when' ;;

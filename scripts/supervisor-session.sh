@@ -204,6 +204,8 @@ remember() { # remember FILE...: into the history; what cannot be written is sai
     local there=() file
     for file; do [[ ! -s $file ]] || there+=("$file"); done
     ((${#there[@]} == 0)) || dm-history record "${there[@]}" >/dev/null 2>"$run/history.err"
+    [[ -n $(find "$PROOFS_DIR/history/compacted" -mmin -1440 2>/dev/null) ]] ||
+        dm-history compact >/dev/null 2>>"$run/history.err" # once a day
 }
 
 finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status

@@ -7,16 +7,18 @@ import os
 import random
 import signal
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from dm_tools.diagnose.earned import DISPROVED, earned
 from dm_tools.diagnose.events import Sight, identified
 from dm_tools.diagnose.remembered import Memory
 from dm_tools.records import ActionName, Cause, EventKind, HistoryEvent, Outcome, Proof
-from dm_tools.store import files, history
+from dm_tools.store import files, history, retention
 
 
 def incident(at: str, **more: object) -> HistoryEvent:
@@ -218,3 +220,97 @@ def test_what_is_acknowledged_survives_a_kill(tmp_path: Path, kills: int, monkey
     assert len(found) == len(set(found))
     assert not {f"{name}.{part}" for name in acknowledged for part in range(3)} - set(found)
     assert len(acknowledged) > kills
+
+
+def dated(kept: history.History, day: str, *events: HistoryEvent) -> None:
+    """Append as on another day."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DM_NOW", str(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp()))
+        kept.append(*events)
+
+
+def test_a_merge_keeps_everything_once_and_what_a_newer_version_wrote(tmp_path: Path) -> None:
+    kept = history.History(tmp_path)
+    for day in DAYS:
+        dated(kept, day, incident(f"{day}T00:00:00Z"), incident("2026-01-01T00:00:00Z"))
+    dated(kept, "2026-02-01", incident("2026-02-01T00:00:00Z"))
+    kept.append(incident("2026-03-01T00:00:00Z"))  # today: still written to
+    with kept.segments()[0].open("ab") as file:
+        file.write(b'{"kind":"rumour","at":"2026-01-01T00:00:00Z","service":"app"}\n{"kind":"torn')
+    before = list(kept.events())
+    done = retention.compact(tmp_path, retention.Kept())
+    assert (done.segments, done.merged_into, done.events_twice, done.events_old) == (10, 2, 9, 0)
+    assert len(kept.segments()) == 3
+    assert sorted(map(msgspec.json.encode, kept.events())) == sorted(map(msgspec.json.encode, before))
+    assert b"rumour" in kept.segments()[0].read_bytes() and b"torn" not in kept.segments()[0].read_bytes()
+    assert retention.compact(tmp_path, retention.Kept()).segments == 0
+    old = retention.compact(tmp_path, retention.Kept(history=1.0))
+    assert old.events_old and [each.at for each in kept.events()] == ["2026-03-01T00:00:00Z"]
+
+
+def test_a_segment_that_somebody_writes_to_is_not_merged(tmp_path: Path) -> None:
+    kept = history.History(tmp_path)
+    dated(kept, "2026-01-01", incident("2026-01-01T00:00:00Z"))
+    dated(kept, "2026-01-02", incident("2026-01-02T00:00:00Z"))
+    with files.locked(kept.segments()[0]):
+        assert retention.compact(tmp_path, retention.Kept()).segments == 1
+    assert len(list(kept.events())) == 2
+
+
+def test_a_merge_that_is_killed_loses_nothing(tmp_path: Path, kills: int) -> None:
+    kept = history.History(tmp_path)
+    events = [
+        incident(f"2026-01-{day:02}T00:00:{second:02}Z", text="x" * 200) for day in range(1, 29) for second in range(9)
+    ]
+    chance = random.Random(1)
+    for _ in range(kills):
+        for day in range(1, 29, 4):
+            dated(kept, f"2026-01-{day:02}", *events[(day - 1) * 9 : (day + 3) * 9])
+        if (pid := os.fork()) == 0:
+            try:
+                while True:
+                    retention.compact(tmp_path, retention.Kept())
+            finally:
+                os._exit(1)
+        time.sleep(chance.random() * 0.03)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert len(list(kept.events())) == len(events)
+
+
+def test_what_is_old_goes_and_what_was_reviewed_stays(tmp_path: Path) -> None:
+    names = [
+        "stack_diagnostics_1.json", "enhanced_diagnostics_1.json", "enhanced_diagnostics_1.html",
+        "enhanced_diagnostics_2.json", "review_enhanced-2.jsonl", "approved_fixes_20200101_000000.json",
+        "screenshots/a.png", "runs/20200101T000000-1/services.jsonl", "runs/mine/notes", "journal/actions.jsonl",
+    ]  # fmt: skip
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "runs" / "20200102T000000-1").symlink_to(tmp_path / "runs" / "mine")
+    for path in tmp_path.rglob("*"):
+        os.utime(path, (1, 1), follow_symlinks=False)
+    done = retention.compact(tmp_path, retention.Kept.of(["runs=1", "reports=1", "screenshots=0"]))
+    assert (done.reports, done.screenshots, done.runs) == (3, 0, 2)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {*names[3:7], *names[8:]}
+
+
+def test_a_pattern_whose_verdicts_were_disproved_is_reported() -> None:
+    right, wrong = {"pattern": "app.right"}, {"pattern": "app.wrong"}
+    events = [
+        incident("2026-01-01T00:00:00Z", patterns=["app.right", "app.also"], **right),
+        incident("2026-01-02T00:00:00Z", patterns=["app.wrong"], **wrong),
+        *executed("a1", "2026-01-01T01:00:00Z", Proof.RECOVERED, **right),
+        *executed("a2", "2026-01-02T01:00:00Z", Proof.NOT_RECOVERED, **wrong),
+        *executed("a3", "2026-01-02T02:00:00Z", Proof.WORSE, **wrong),
+        *executed("a4", "2026-01-02T03:00:00Z", Proof.RECOVERED, **wrong),
+        *executed("a5", "2026-01-02T04:00:00Z", **wrong),  # nobody looked
+    ]
+    known = {"app.wrong": ("own", "exited"), "app.right": ("shipped", "exited"), "app.never": ("shipped", "exited")}
+    found = {each.pattern: each for each in earned(known, events, history.outcomes(events))}
+    assert next(iter(found)) == "app.wrong"
+    assert found["app.wrong"].precision == 0.333 and found["app.wrong"].note == DISPROVED
+    assert (found["app.right"].precision, found["app.right"].decided, found["app.right"].note) == (1.0, 1, None)
+    assert (found["app.also"].hits, found["app.also"].decided, found["app.also"].origin) == (1, 0, "gone")
+    assert found["app.never"].hits == 0 and found["app.never"].precision is None

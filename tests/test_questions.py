@@ -14,14 +14,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from dm_tools.ask import gate, work
+from dm_tools.ask import gate, library
 from dm_tools.ask.embedded import CannotAsk, WrongQuestion
 from dm_tools.ask.push import push
 from dm_tools.ask.server import Server as Client
 from dm_tools.records import ActionName, Cause, EventKind, HistoryEvent, Outcome, Proof
 from dm_tools.store import history
 from tests.clickhouse import Server
-from tests.conftest import ROOT, Run
+from tests.conftest import COLD, ROOT, SEALED, Run
 
 QUESTIONS = re.findall(r"### \d+\. (.*?)\n.*?```sql\n(.*?)```", (ROOT / "docs" / "history.md").read_text(), re.DOTALL)
 
@@ -95,17 +95,48 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> history.History:
 Ask = Callable[[str], list[dict[str, Any]]]
 
 
-@pytest.fixture(params=["embedded", "server"])
-def ask(request: pytest.FixtureRequest, kept: history.History, server: Server, monkeypatch: pytest.MonkeyPatch) -> Ask:
+ASKED = """
+import json, sys
+from pathlib import Path
+from dm_tools.ask import work
+from dm_tools.store.history import History
+for line in sys.stdin:
+    try:
+        found = b"".join(work.answer(History(Path(sys.argv[1])), json.loads(line), sys.argv[2] == "embedded"))
+        print(json.dumps([json.loads(row) for row in found.splitlines()]), flush=True)
+    except work.embedded.WrongQuestion as refused:
+        print(json.dumps(str(refused)), flush=True)
+"""
+
+
+@pytest.fixture(scope="module", params=["embedded", "server"])
+def ask(request: pytest.FixtureRequest, kept: history.History, server: Server) -> Iterator[Ask]:
+    """Asks in a process of its own: the embedded engine has threads, and other tests fork."""
+    variables = SEALED | COLD | {"CLICKHOUSE_URL": server.url}
     if request.param == "server":
-        monkeypatch.setenv("CLICKHOUSE_URL", server.url)
-        push(kept, Client(server.url))
+        push(kept, Client(server.url), library.rows(None, "2026-01-01T00:00:00Z"))
+        push(kept, Client(server.url), library.rows(None, "2026-01-02T00:00:00Z"), everything=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", ASKED, str(kept.folder.parent), request.param],
+        cwd=ROOT,
+        env=variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as asked:
 
-    def asked(sql: str) -> list[dict[str, Any]]:
-        answer = b"".join(work.answer(kept, sql, here=request.param == "embedded"))
-        return [json.loads(line) for line in answer.splitlines()]
+        def answered(sql: str) -> list[dict[str, Any]]:
+            assert asked.stdin and asked.stdout
+            asked.stdin.write(json.dumps(sql) + "\n")
+            asked.stdin.flush()
+            found = json.loads(asked.stdout.readline())
+            if isinstance(found, str):
+                raise WrongQuestion(found)
+            return list(found)
 
-    return asked
+        yield answered
+        assert asked.stdin
+        asked.stdin.close()
 
 
 EXPECTED: dict[str, Any] = {
@@ -153,6 +184,7 @@ def test_the_documented_questions(ask: Ask, title: str, sql: str) -> None:
         ("SELECT DISTINCT visitParamExtractString(labels, 'note') AS note FROM actions", [{"note": 'a "b"\\'}]),
         ("SELECT sum(decided) AS n, count() AS m FROM pattern_hits WHERE hit LIKE 'app%'", [{"n": 8, "m": 8}]),
         ("SELECT any(line) AS line, count() AS n FROM unexplained_lines", [{"line": "cannot open /dev/thing", "n": 8}]),
+        ("SELECT count() > 2000 AS m, count() = uniqExact(pattern) AS n FROM pattern_library", [{"m": 1, "n": 1}]),
         ("SELECT service FROM incidents WHERE service = 'nobody';", []),
     ],
 )  # fmt: skip
@@ -197,7 +229,7 @@ def test_two_machines_and_a_server_that_dies_under_load(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two machines push at once, batch after batch, while the server is killed and comes back: each event once."""
-    monkeypatch.setattr("dm_tools.ask.push.BATCH", 7)
+    monkeypatch.setattr("dm_tools.ask.push.BATCH", 20)
     url = server.url.replace("/dm", "/killed")
     machines = {}
     for machine in ("alpha", "beta"):
@@ -218,7 +250,8 @@ def test_two_machines_and_a_server_that_dies_under_load(
     pushing = [threading.Thread(target=until_done, args=(kept,)) for kept in machines.values()]
     for each in pushing:
         each.start()
-    threading.Event().wait(0.5)
+    while not list(tmp_path.rglob("pushed-*")):
+        threading.Event().wait(0.01)
     server.kill()
     threading.Event().wait(0.1)
     server.start()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dm_tools.ask.views import COLUMNS, STORED, VIEWS
+from dm_tools.ask.views import STORED, STORED_PATTERNS, TABLES, VIEWS
 from dm_tools.store.history import History, whole_end
 
 HINT = "this needs ClickHouse: install the extra 'history' (pip install 'dm-tools[history]'), or set CLICKHOUSE_URL"
@@ -34,8 +34,11 @@ class WrongQuestion(Exception):
     """ClickHouse does not take the question; the message is its own first line."""
 
 
-def answer(kept: History, sql: str, form: str) -> Iterator[bytes]:
-    """The answer to a checked question, in one of ClickHouse's formats. Raises CannotAsk, WrongQuestion."""
+def answer(kept: History, sql: str, form: str, patterns: bytes = b"") -> Iterator[bytes]:
+    """The answer to a checked question, in one of ClickHouse's formats. Raises CannotAsk, WrongQuestion.
+
+    `patterns`: the rows of the pattern library.
+    """
     session_type = _session_type()
     with tempfile.TemporaryDirectory(prefix="dm-history-") as name, contextlib.ExitStack() as held:
         folder = Path(name)
@@ -44,7 +47,9 @@ def answer(kept: History, sql: str, form: str) -> Iterator[bytes]:
         session = session_type(str(folder / "engine"))
         held.callback(session.close)
         _linked(kept, folder / "segments")
-        session.query(f"CREATE TABLE {STORED} ({COLUMNS}) ENGINE = File(JSONEachRow, '{folder}/segments/*.jsonl')")
+        (folder / "patterns.jsonl").write_bytes(patterns)
+        for table, lie in ((STORED, "segments/*.jsonl"), (STORED_PATTERNS, "patterns.jsonl")):
+            session.query(f"CREATE TABLE {table} ({TABLES[table][0]}) ENGINE = File(JSONEachRow, '{folder}/{lie}')")
         for view, definition in VIEWS.items():
             session.query(f"CREATE VIEW {view} AS {definition}")
         session.query("SET " + ", ".join(f"{key} = {value}" for key, value in SETTINGS.items()))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dm_tools.ask.embedded import CannotAsk, WrongQuestion, said
-from dm_tools.ask.views import COLUMNS, STORED, VIEWS
+from dm_tools.ask.views import TABLES, VIEWS
 
 VARIABLE = "CLICKHOUSE_URL"
 CONNECT_SECONDS = 600.0  # a large question takes its time
@@ -50,16 +50,16 @@ class Server:
     def prepare(self, anew: bool) -> None:
         """Make the table and the views that are not there, or the views `anew`. Raises CannotAsk, WrongQuestion."""
         self._do(f"CREATE DATABASE IF NOT EXISTS `{self.database}`", database="")
-        order = "ENGINE = ReplacingMergeTree ORDER BY (kind, at, id)"
-        self._do(f"CREATE TABLE IF NOT EXISTS {STORED} ({COLUMNS}) {order}")
+        for table, (columns, engine) in TABLES.items():
+            self._do(f"CREATE TABLE IF NOT EXISTS {table} ({columns}) ENGINE = {engine}")
         for view, definition in VIEWS.items():
             if anew:
                 self._do(f"DROP TABLE IF EXISTS {view}")
             self._do(f"CREATE VIEW IF NOT EXISTS {view} AS {definition}")
 
-    def insert(self, rows: bytes) -> None:
+    def insert(self, table: str, rows: bytes) -> None:
         """Add rows, one JSON object each. Raises CannotAsk, WrongQuestion."""
-        statement = f"INSERT INTO {STORED} FORMAT JSONEachRow"
+        statement = f"INSERT INTO {table} FORMAT JSONEachRow"
         for _ in self._post({"database": self.database, "query": statement, **_SKIP}, rows):
             pass
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dm_tools.records import EventKind
 
-STORED = "dm_events"
+STORED, STORED_PATTERNS, LIBRARY = "dm_events", "dm_patterns", "pattern_library"
 _WHO = ("machine", "service", "host", "project", "image", "fingerprint", "opened", "cause", "confidence", "severity")
 _WHAT = ("pattern", "text", "action_id", "action", "risk", "by", "labels", "outcome", "proof")
 TEXTS = ("id", "kind", "at", *_WHO, *_WHAT)
@@ -18,6 +18,12 @@ COLUMNS = ", ".join(
     + [f"`{name}` Array(String)" for name in LISTS]
     + ["`seconds` Nullable(Float64)"]
 )
+PATTERN_TEXTS = ("pattern", "origin", "file", "cause", "severity", "explanation", "at")
+PATTERN_COLUMNS = ", ".join([f"`{name}` String" for name in PATTERN_TEXTS] + ["`rank` Int32"])
+TABLES = {
+    STORED: (COLUMNS, "ReplacingMergeTree ORDER BY (kind, at, id)"),
+    STORED_PATTERNS: (PATTERN_COLUMNS, "ReplacingMergeTree ORDER BY (pattern, at)"),
+}
 
 _INCIDENT, _OVER, _EXECUTION, _PROOF = (
     f"kind = '{kind}'" for kind in (EventKind.INCIDENT, EventKind.OVER, EventKind.EXECUTION, EventKind.PROOF)
@@ -80,6 +86,8 @@ VIEWS = {
             SELECT arrayJoin(patterns) AS hit, {_HIT}
             FROM (SELECT patterns, {_HIT} FROM {STORED} WHERE {_INCIDENT} LIMIT 1 BY id)
         )""",
+    # one row for each pattern, shipped or one's own, as it was sent last
+    LIBRARY: f"SELECT * FROM (SELECT * FROM {STORED_PATTERNS} ORDER BY at DESC LIMIT 1 BY pattern)",
     # one row for each line of the log of an incident that no rule explained
     "unexplained_lines": f"""
         SELECT arrayJoin(lines) AS line, at, opened, machine, service, host, image, cause, fingerprint

@@ -197,3 +197,11 @@ def locked(path: Path) -> Iterator[bool]:
             yield held
         finally:
             os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove a file for good; one that is not there is no error."""
+    with _reasons(path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        _sync_folder(path.parent)

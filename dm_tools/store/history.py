@@ -49,6 +49,11 @@ def _day(path: Path) -> tuple[str, str]:
     return (found["day"] if found else "", path.name)
 
 
+def month(path: Path) -> str:
+    """The month of a segment: YYYY-MM."""
+    return _day(path)[0][:7]
+
+
 class History:
     """`history/` in the folder of the reports."""
 
@@ -84,8 +89,8 @@ class History:
 
     def _merged(self, ends: dict[str, int]) -> Iterator[HistoryEvent]:
         """The events from `ends` on (bytes of each segment), which is moved on to where reading ended."""
-        for _, month in itertools.groupby(self.segments(), lambda path: _day(path)[0][:7]):
-            yield from heapq.merge(*(read(path, ends) for path in month), key=lambda each: each.at)
+        for _, paths in itertools.groupby(self.segments(), month):
+            yield from heapq.merge(*(read(path, ends) for path in paths), key=lambda each: each.at)
 
     def memory(self) -> Memory:
         """What is known of every incident. Kept beside the segments with how far they were read; lost without loss."""
