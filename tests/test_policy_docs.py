@@ -1,4 +1,4 @@
-"""docs/policy.md keeps its word: its policy can be read, its examples run, on recorded evidence and made-up outcomes."""
+"""docs/policy.md keeps its word: its policy can be read, its examples run on recorded evidence."""
 
 from __future__ import annotations
 
