@@ -11,6 +11,7 @@ _dm_tools() {
     dm-execute) words='--deadline --help --plan --proofs-dir --resume --services --settle --version --wait' ;;
     dm-history) words='--all --embedded --help --json --keep --patterns --proofs-dir --version' ;;
     dm-inspect) words='--help --jobs --keep-order --on-bad --timeout --version --when --window' ;;
+    dm-learn) words='--accept --drop --help --on-bad --patterns --proofs-dir --version' ;;
     dm-llm) words='--context --help --model --parallel --port --template --version' ;;
     dm-logs) words='--help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --version --when' ;;
     dm-probe) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
@@ -30,4 +31,4 @@ _dm_tools() {
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))
 }
-complete -o default -F _dm_tools dm-analyze dm-approve dm-brief dm-condense dm-execute dm-history dm-inspect dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-services dm-show dm-stats dm-undo dm-verify supervisor-session.sh
+complete -o default -F _dm_tools dm-analyze dm-approve dm-brief dm-condense dm-execute dm-history dm-inspect dm-learn dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-services dm-show dm-stats dm-undo dm-verify supervisor-session.sh

@@ -231,6 +231,8 @@ def _count(found: Year, outcome: ActionOutcome, approved: bool, trouble: Trouble
     worse = outcome.proof == Proof.WORSE
     found.harmful += approved and worse
     found.harmful_of_persons += worse and not approved
+    if approved or found.approved:  # what persons alone learn is the same for all policies, and enough
+        return
     place = Place(outcome.service, outcome.project, None, outcome.image)
     guess = experience.estimate(trouble.cause, trouble.action, place)
     good = helped(outcome)

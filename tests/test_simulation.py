@@ -9,7 +9,7 @@ EARNED = "[earned]\nsuccesses = 8\nlower_bound = 0.7\n"
 
 
 def test_a_year_with_earned_autonomy() -> None:
-    """The whole table, of ten years, is in docs/policy.md (scripts/simulate-year)."""
+    """The whole table, of five years, is in docs/policy.md (scripts/simulate-year)."""
     found = simulation.year(policy(EARNED), seed=0)
     assert found.incidents > 700
     assert found.harmful == 0 < found.harmful_of_persons

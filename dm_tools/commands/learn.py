@@ -26,8 +26,8 @@ def cli(
     """Write draft patterns for a person to drafts/ in the folder of the reports, and print one line for each new one.
 
     Reads judged records of a stack that is well again, and the history. A log line that no rule explained, that stood
-    before most incidents of one service and cause which one action ended (proved), and that the healthy service does not
-    say any more, becomes a pattern file with its examples and near misses. Nothing uses a draft before it is
+    before most incidents of one service and cause which one action ended (proved), and that the healthy service says
+    no more, becomes a pattern file with its examples and near misses. Nothing uses a draft before it is
     accepted; open it first, say what it means, and see that it is no wider than that. Secrets are masked in it.
 
     Network: none.
@@ -61,9 +61,9 @@ def cli(
             text = learning.written(draft)
             reading.checked(f"{draft.id}.toml", text)
             if (path := waiting.add(draft.id, text)) is not None:
-                told = {"id": draft.id, "service": draft.service, "cause": draft.cause, "action": draft.action}
-                told |= {"incidents": draft.incidents, "says": " ... ".join(draft.parts), "path": files.text(path)}
-                writer.write(stream.dumps(told), flush=True)
+                own = {name: getattr(draft, name) for name in ("id", "service", "cause", "action", "incidents")}
+                says = {"says": " ... ".join(draft.parts), "path": files.text(path)}
+                writer.write(stream.dumps(own | says), flush=True)
     except (LookupError, language.PatternError) as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong.args[0])) from None
     except files.CannotWrite as failure:

@@ -85,13 +85,15 @@ def _cured(events: list[HistoryEvent]) -> list[_Cured]:
         before = [
             each
             for each in events
-            if each.kind == EventKind.INCIDENT
-            and (each.host, each.service, each.fingerprint) == (execution.host, execution.service, execution.fingerprint)
-            and each.at <= execution.at
+            if each.kind == EventKind.INCIDENT and _trouble(each) == _trouble(execution) and each.at <= execution.at
         ]
         if proof.proof == Proof.RECOVERED and execution.action and before:
             found.append(_Cured(max(before, key=lambda event: event.at), execution.action))
     return list({each.incident.id: each for each in found}.values())
+
+
+def _trouble(event: HistoryEvent) -> tuple[str | None, str, str | None]:
+    return event.host, event.service, event.fingerprint
 
 
 def _drafts(
@@ -99,10 +101,11 @@ def _drafts(
 ) -> list[Draft]:
     lines = [redact.redact(line) for incident in incidents for line in incident.lines]
     logged = [LogLine(f"logs:{number}", None, "stderr", line) for number, line in enumerate(lines)]
+    text_of = {line.id: line.text for line in logged}
     weighed: Counter[tuple[str, ...]] = Counter()
     for template in condense.templates(logged):
         parts = _parts(template.text)
-        if parts is None or condense.level(template.example) == condense.OTHER:
+        if parts is None or condense.level(text_of[template.example]) == condense.OTHER:
             continue
         standing = sum(any(_says(parts, redact.redact(line)) for line in each.lines) for each in incidents)
         gone = not any(_says(parts, line) for line in healthy)
@@ -143,7 +146,8 @@ def _nearest(parts: tuple[str, ...], healthy: list[str]) -> tuple[str, ...]:
     """The lines of a healthy log that share most words with a saying."""
     words = set(_WORD.findall(" ".join(parts).lower()))
     shared = {line: len(words & set(_WORD.findall(line.lower()))) for line in healthy}
-    return tuple(sorted((line for line in shared if shared[line]), key=lambda line: (-shared[line], line))[:NEAR_MISSES])
+    alike = [line for line in shared if shared[line]]
+    return tuple(sorted(alike, key=lambda line: (-shared[line], line))[:NEAR_MISSES])
 
 
 def written(draft: Draft) -> str:
@@ -153,8 +157,9 @@ def written(draft: Draft) -> str:
     words = re.sub(r"[{}]", "", " ... ".join(draft.parts))
     explanation = f"{{service}} says what stood before incidents that {draft.action} ended: {words}"
     reasoning = f"it ended {draft.incidents} of {draft.cured} such incidents"
-    fix = f"{{ action = {_quoted(draft.action)}, confidence = \"medium\", reasoning = {_quoted(reasoning)} }}"
-    return f"""# A draft, made of the history: it stood before {draft.incidents} of {draft.cured} incidents of {_plain(draft.service)}
+    fix = f'{{ action = {_quoted(draft.action)}, confidence = "medium", reasoning = {_quoted(reasoning)} }}'
+    counts = f"{draft.incidents} of {draft.cured}"
+    return f"""# A draft, made of the history: it stood before {counts} incidents of {_plain(draft.service)}
 # that nothing explained and {draft.action} ended, proved, and it is in the log of the healthy service no more.
 # Before you accept it: say in words what it means, choose the cause, and see that the saying is no wider than that.
 

@@ -58,8 +58,10 @@ def standing(
     mine = [each for each in maybe if (each.cause, place_of(each).repository) == same and same_service(each, key.place)]
     row = [each for each in mine if helped(each) and seconds_or_never(each.at) > last_bad]
     with_version = sum(1 for each in row if each.image == key.place.image)
-    found = experience.estimate(key.cause, key.action, key.place)
     about = [each for each in signed if each.id == key.id]
+    if not about and len(row) < rule.successes:
+        return None
+    found = experience.estimate(key.cause, key.action, key.place)
     entry = max(about, key=lambda each: seconds_or_never(each.at), default=None)
     at = by = None
     proved = with_version >= rule.per_version
