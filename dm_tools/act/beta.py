@@ -7,7 +7,7 @@ import math
 
 _TINY = 1e-300
 _STEPS = 500  # of the fraction: it wants about the square root of the larger parameter
-_HALVINGS = 32  # to ten digits
+_HALVINGS = 48
 
 
 def _fraction(a: float, b: float, x: float) -> float:
