@@ -17,7 +17,19 @@ from hypothesis import strategies as st
 from dm_tools.act.policy import earned, language, rehearse
 from dm_tools.act.posterior import Experience, Place
 from dm_tools.pipe import clock
-from dm_tools.records import Acceptance, ActionName, ActionOutcome, Cause, Confidence, Outcome, Proof, Standing
+from dm_tools.records import (
+    Acceptance,
+    ActionName,
+    ActionOutcome,
+    Cause,
+    Confidence,
+    EventKind,
+    HistoryEvent,
+    Outcome,
+    Proof,
+    Standing,
+)
+from dm_tools.store.history import History
 from tests import approving
 from tests.approving import DAY, HERE, NOW, decision, outcome
 from tests.conftest import ROOT, Run, records
@@ -222,6 +234,24 @@ def test_a_person_accepts_once_and_may_revoke(run: Run, desk: Path) -> None:
     assert stat.S_IMODE((desk / "p/policy/accepted.jsonl").stat().st_mode) == 0o600
     assert run(f"{WITH} --revoke {KEY.id}", DM_NOW=str(NOW + 60)).returncode == 0
     assert records(run(f"{WITH} --promotions", **now).stdout)[0]["standing"] == "proposed"
+
+
+def test_what_dm_history_keeps_is_what_counts(run: Run, desk: Path) -> None:
+    """Executions, their proofs and the incident, as events; the same promotion as of the outcomes in a file."""
+    about = {"service": "app", "image": HERE.image, "fingerprint": "f1", "cause": Cause.UNRESPONSIVE}
+    events = [HistoryEvent(kind=EventKind.INCIDENT, at=clock.rfc3339(NOW - 50 * DAY), project="shop", **about)]
+    for number in range(3):
+        at = clock.rfc3339(NOW - (40 - number) * DAY)
+        done = {"at": at, "action_id": f"a{number}", "action": ActionName.RESTART, **about}
+        events.append(HistoryEvent(kind=EventKind.EXECUTION, outcome=Outcome.DONE, confidence=Confidence.HIGH, **done))
+        events.append(HistoryEvent(kind=EventKind.PROOF, proof=Proof.RECOVERED, **done))
+    History(desk / "p").append(*events)
+    (found,) = records(run("dm-approve --policy policy.toml --proofs-dir p --promotions").stdout)
+    assert (found["id"], found["standing"], found["in_a_row"]) == (KEY.id, "proposed", 3)
+    told = json.loads(
+        run("dm-approve --policy policy.toml --proofs-dir p --rehearse --last 60d", DM_NOW=str(NOW)).stdout
+    )
+    assert (told["actions"], told["approved"]) == (3, 0)
 
 
 @pytest.mark.parametrize("wanted", ["--accept 00000000", "--revoke 00000000", f"--revoke {KEY.id}"])
