@@ -155,7 +155,7 @@ conclude() { # conclude TITLE: tell of the report and of the stages
         arrived | stage report "${report_command[@]}" >/dev/null
     fi
     brief
-    remember "$run/${stages[-1]}.jsonl"
+    remember "$(arrivals)"
     saved "$1"
     finish "$first"
 }
@@ -194,9 +194,13 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
     source_command=(dm-services ${discover:+--discover} -- ${arguments[@]+"${arguments[@]}"})
 }
 
+arrivals() { # the file of what arrived in the end
+    if [[ -s $run/arrived.jsonl ]]; then echo "$run/arrived.jsonl"; else echo "$run/${stages[-1]}.jsonl"; fi
+}
+
 brief() { # what arrived in short, for a large model or a person
-    local kept=$run/${stages[-1]}.jsonl
-    [[ ! -s $run/arrived.jsonl ]] || kept=$run/arrived.jsonl
+    local kept
+    kept=$(arrivals)
     [[ ! -e $kept ]] || dm-brief <"$kept" >"$run/brief.txt" 2>"$run/brief.err"
 }
 

@@ -228,10 +228,23 @@ def test_an_unwritable_folder_is_said_and_nothing_is_half_written(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "proofs"]
 
 
+def test_a_session_remembers_what_it_saw(tmp_path: Path) -> None:
+    """Without Docker, without a server: the second diagnosis of the same trouble says so, and `history` shows it."""
+    environment = manifest(tmp_path, {"name": "shop", "external": ["http://127.0.0.1:9/"]})
+    first = supervisor(tmp_path, "diagnose-enhanced", environment=environment)
+    second = supervisor(tmp_path, "diagnose-enhanced", environment=environment)
+    assert (first.returncode, second.returncode) == (10, 10)
+    assert "going on since" not in first.stdout and "; going on since" in second.stdout
+    shown = supervisor(tmp_path, "history", "shop", environment=environment)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "seen in 2 runs" in shown.stdout
+    assert (tmp_path / "history" / "compacted").exists()
+
+
 def test_help_names_every_session(tmp_path: Path) -> None:
     shown = supervisor(tmp_path, "help")
     assert shown.returncode == 0
-    for session in ("diagnose", "diagnose-enhanced", "report", "review", "demo", "test", "help"):
+    for session in ("diagnose", "diagnose-enhanced", "report", "review", "history", "demo", "test", "help"):
         assert f"\n  {session} " in shown.stdout
 
 

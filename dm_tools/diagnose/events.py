@@ -60,6 +60,8 @@ class Sight(msgspec.Struct):
 def sight(record: Record, machine: str, now: str) -> Sight:
     """The events of a record: of a diagnosis, of an action that was carried out, or of a verification.
 
+    A record without a container says no time: it is one of `now`.
+
     Raises Problem if a section is malformed.
     """
     if record.get("execution") is not None:
@@ -81,7 +83,7 @@ def sight(record: Record, machine: str, now: str) -> Sight:
         seen = fingerprint(view.service, verdict, record.get("docker_host"))
         found += _incident(record, view, verdict, common | {"fingerprint": seen})
     judged = verdict is not None and verdict.status != Status.UNKNOWN
-    events = [identified(each, at is None) for each in found]
+    events = [identified(each) for each in found]
     return Sight(events, view.service, record.get("docker_host"), common["at"] if judged else None, seen)
 
 
