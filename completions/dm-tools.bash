@@ -5,15 +5,17 @@ _dm_tools() {
     local words=
     case ${1##*/} in
     dm-analyze) words='--agent --engine --explain --fail-on --help --max-steps --on-bad --patterns --version' ;;
+    dm-approve) words='--accept --dry-run --explain --help --history --last --policy --promotions --proofs-dir --rehearse --revoke --version' ;;
     dm-brief) words='--help --on-bad --tokens --version' ;;
     dm-condense) words='--help --on-bad --patterns --service --text --version' ;;
     dm-execute) words='--deadline --help --plan --proofs-dir --resume --services --settle --version --wait' ;;
     dm-history) words='--all --embedded --help --json --keep --patterns --proofs-dir --version' ;;
     dm-inspect) words='--help --jobs --keep-order --on-bad --timeout --version --when --window' ;;
+    dm-learn) words='--accept --drop --help --on-bad --patterns --proofs-dir --version' ;;
     dm-llm) words='--context --help --model --parallel --port --template --version' ;;
     dm-logs) words='--help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --version --when' ;;
     dm-probe) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
-    dm-propose) words='--help --on-bad --version' ;;
+    dm-propose) words='--help --history --on-bad --version' ;;
     dm-redact) words='--help --on-bad --text --version' ;;
     dm-report) words='--executed --fail-on --help --html --on-bad --proofs-dir --run-path --version' ;;
     dm-review) words='--help --proofs-dir --version' ;;
@@ -26,9 +28,9 @@ _dm_tools() {
     dm-tool) words='--help --inventory --json --list --tools --version' ;;
     dm-undo) words='--help --plan --proofs-dir --version' ;;
     dm-verify) words='--before --executed --fail-on --help --on-bad --version' ;;
-    supervisor-session.sh) words='diagnose diagnose-enhanced report review execute verify rollback history demo test help --discover' ;;
+    supervisor-session.sh) words='diagnose diagnose-enhanced report review approve policy execute verify rollback history demo test help --discover' ;;
     esac
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))
 }
-complete -o default -F _dm_tools dm-analyze dm-brief dm-condense dm-execute dm-history dm-inspect dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-services dm-show dm-stats dm-undo dm-verify supervisor-session.sh
+complete -o default -F _dm_tools dm-analyze dm-approve dm-brief dm-condense dm-execute dm-history dm-inspect dm-learn dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-services dm-show dm-stats dm-undo dm-verify supervisor-session.sh

@@ -17,6 +17,10 @@ Commands:
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
   report [FILE]                                show the newest report, or FILE
   review [FILE]                                approve fixes of the newest report, or of FILE
+  approve [FILE]                               approve by your policy what needs no person, of the newest report or of FILE
+  policy [explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]
+                                               what your policy says of the newest report, and which rule; what it would
+                                               have done in the past (30d); what was earned or may be (docs/policy.md)
   execute [--yes] [--undo-if-worse] [FILE]     carry out what was approved (the newest approval, or FILE), look again, and
                                                say whether it helped; without --yes it shows the plan and asks once
   verify                                       look again, and say whether what was executed last has helped
@@ -285,7 +289,7 @@ diagnose_enhanced() {
             stage stats dm-stats |
             stage screenshot "${eyes[@]}" |
             stage analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} |
-            stage propose dm-propose |
+            stage propose dm-propose --history "$PROOFS_DIR" |
             settled |
             stage report "${report_command[@]}" >/dev/null
         ended=${PIPESTATUS[-2]} # of the shell before dm-report
@@ -361,6 +365,62 @@ review() {
     }
     agreed <(printf '%s\n' "$approved") || return 0
     carry_out <(printf '%s\n' "$approved") "$from"
+}
+
+newest_report() { # the newest enhanced report, or the one that is named
+    local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json) # the names end in seconds since 1970, all of one length
+    report=${1:-${all[-1]}}
+    [[ -e $report ]] || {
+        complain "no report in '$PROOFS_DIR'; run diagnose-enhanced first"
+        exit 3
+    }
+}
+
+approve() {
+    local report loud=1 approved
+    settings
+    newest_report "$@"
+    approved=$(dm-approve "$report") || return
+    if [[ -z $approved ]]; then
+        say "[supervisor] Nothing of it is approved by the policy; why: $root/scripts/supervisor-session.sh policy explain"
+        return 0
+    fi
+    jq -r '"[supervisor] \(.service): \(.action): approved by \(.by)"' <<<"$approved"
+    say "To carry it out: $root/scripts/supervisor-session.sh execute"
+}
+
+policy() {
+    local report what=${1:-explain} told
+    settings
+    case $what in
+    explain)
+        newest_report "${@:2}"
+        told=$(dm-approve --explain "$report") || return
+        jq -r '"\(.service): \(.action): " + ({approved: "approved", person: "for a person", refused: "refused"}[.ruling])
+            + (if .rule then " (rule \(.rule))" else "" end) + ": \(.reason)"' <<<"$told"
+        ;;
+    rehearse)
+        told=$(dm-approve --rehearse --last "${2:-30d}") || return
+        jq -r '"Since \(.since[:10]): \(.actions) actions, \(.approved) of them without a person: \(.recovered) helped, \(.not_recovered) did not, \(.worse) made it worse, \(.unproven) unproven",
+            (.by_rule | to_entries[] | "  by \(.key): \(.value)"),
+            (.harms[] | "  harm: \(.at) \(.service): \(.action) against \(.cause), by \(.rule)"),
+            (.proposed[] | "  might be accepted: \(.id) \(.service): \(.action) against \(.cause)")' <<<"$told"
+        ;;
+    promotions)
+        told=$(dm-approve --promotions) || return
+        jq -r '"\(.id) \(.standing): \(.service): \(.action) against \(.cause): \(.successes) of \(.successes + .failures), \(.low * 100 | round)-\(.high * 100 | round) %"
+            + (if .at then ", \(.at[:10])" else "" end) + (if .by then " by \(.by)" else "" end)' <<<"$told"
+        ;;
+    accept | revoke)
+        told=$(dm-approve "--$what" "${2:-}") || return
+        jq -r '.promotion.service + ": " + .promotion.action + " against " + .promotion.cause
+            + (if .accepted then ": needs no person from now on" else ": needs a person again" end)' <<<"$told"
+        ;;
+    *)
+        complain "unknown word '$what' (try 'help')"
+        exit 2
+        ;;
+    esac
 }
 
 asked() { # asked QUESTION: whether a person on the terminal says yes
@@ -668,6 +728,8 @@ diagnose) diagnose "$@" ;;
 diagnose-enhanced) diagnose_enhanced "$@" ;;
 report) report "$@" ;;
 review) review "$@" ;;
+approve) approve "$@" ;;
+policy) policy "$@" ;;
 execute) execute "$@" ;;
 verify) verify "$@" ;;
 rollback) rollback "$@" ;;

@@ -25,7 +25,7 @@ import pytest
 from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
-from dm_tools.act import policy
+from dm_tools.act.policy import ceiling
 from dm_tools.act.propose import propose
 from dm_tools.patterns import reading as reader
 from dm_tools.pipe.spool import Spool
@@ -41,7 +41,7 @@ from tests.test_report import incident, judged
 
 Json = dict[str, Any]
 
-MANNER = report.Manner(policy.is_safe, show.text, page.render)
+MANNER = report.Manner(ceiling.is_safe, show.text, page.render)
 FAULTS = ROOT / "tests" / "data" / "faults"
 AXE = importlib.resources.files("axe_playwright_python") / "axe.min.js"
 # One pixel, red.

@@ -50,7 +50,7 @@ def cli(
       dm-report --fail-on unhealthy < judged.jsonl || echo "something is wrong"
       dm-report --html --executed done.jsonl < proved.jsonl | jq -r .html_path
     """
-    from dm_tools.act import policy
+    from dm_tools.act.policy import ceiling
     from dm_tools.show import records as show
     from dm_tools.store import files
     from dm_tools.store import reports as report
@@ -72,7 +72,7 @@ def cli(
             collector.add_done(line)
         try:
             memory = History(proofs_dir).memory()
-            manner = report.Manner(policy.is_safe, show.text, _page() if html else None, memory.before)
+            manner = report.Manner(ceiling.is_safe, show.text, _page() if html else None, memory.before)
             written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
         except files.CannotWrite as failure:
             raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None

@@ -154,6 +154,27 @@ def proofs_dir_option(function: Function) -> Function:
     )(function)
 
 
+def policy_option(function: Function) -> Function:
+    """The file that says what needs no person."""
+    return click.option(
+        "--policy",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="DM_POLICY",
+        show_envvar=True,
+        help="The policy; else ~/.config/dm-tools/policy.toml, or the one that comes along and approves nothing.",
+    )(function)
+
+
+def history_option(function: Function) -> Function:
+    """What became of actions before."""
+    return click.option(
+        "--history",
+        type=click.Path(path_type=Path, exists=True),
+        metavar="PATH",
+        help="What became of actions before: outcomes as JSON Lines, or a folder of reports with its history.",
+    )(function)
+
+
 def fail_on_option(function: Function) -> Function:
     """The grep-like status for scripts."""
     return click.option(
