@@ -24,6 +24,7 @@ REQUESTS_RANK = 45  # requests fail: true, and not why
 REQUESTS = "requests.failing"  # in the place of a pattern's id
 
 UNAVAILABLE = (502, 503, 504)  # what a proxy answers when those behind it do not
+PROXIES = frozenset(("apache", "caddy", "envoy", "haproxy", "nginx", "traefik", "varnish"))
 MAX_BEHIND = 3  # of those that one sentence names
 OFTEN = 3  # times that a failure without a name must be told of
 
@@ -182,7 +183,10 @@ def of_requests(service: str, failing: Failing, facts: Facts, topology: Topology
     look = Fix(ActionName.CHECK_LOGS, Confidence.MEDIUM, "the log has the error behind the answer")
     words = "see whether it is well, and whether it is asked at the address and port that it has now"
     ask = Fix(ActionName.CHECK_DEPENDENCIES, Confidence.HIGH, words, {"dependency": behind[0]}) if behind else look
-    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count), fixes=[ask, look] if waits else [])
+    forwards = Fix(ActionName.CHECK_CONFIG, Confidence.MEDIUM, "see which host and port it is configured to forward to")
+    proxy = failing.status in UNAVAILABLE and topology.nodes[peer or service].technologies & PROXIES
+    fixes = [ask, look] if waits else [forwards, look] if proxy else []
+    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count), fixes=fixes)
 
 
 def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Topology, library: Library) -> Claim:
@@ -251,7 +255,10 @@ def _ask_outside(host: str) -> Fix:
 def _blamed(hit: Hit, service: str, topology: Topology, technology: str | None) -> tuple[str | None, str | None]:
     """The service that a hit blames (None: nobody we know, so this one), and the peer that it speaks of."""
     named = hit.captures.get("upstream")
-    upstream = topology.resolve(named, service, hit.captures.get("port")) if named else None
+    port = hit.captures.get("port")
+    upstream = topology.resolve(named, service, port) if named else None
+    if named and upstream is None and _is_address(named):
+        upstream = topology.needed_at(service, port)
     runner = topology.runner_of(technology, service) if technology else None
     if hit.pattern.blames == "technology":
         return upstream or runner, upstream or runner

@@ -191,6 +191,13 @@ class Topology:
             return False
         return sum(each.project == own.project for each in self.nodes.values()) >= FAMILY
 
+    def needed_at(self, service: str, port: str | None) -> str | None:
+        """The only service that this one needs at a port: whom an address means that nobody has any more."""
+        own = self.nodes[service]
+        needs = [need.partition(":")[::2] for need in own.needs] if port else []
+        found = {self.resolve(host, own, port) for host, known in needs if known == port} - {None, service}
+        return found.pop() if len(found) == 1 else None
+
     def peers(self, service: str) -> list[str]:
         """The services that this one needs, in the order in which they are named."""
         if service not in self._peers:
