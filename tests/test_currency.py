@@ -216,8 +216,9 @@ def test_what_a_healthy_service_says_while_nothing_fails_is_a_complaint_and_no_i
 
 def test_what_was_said_of_a_peer_before_it_started_anew_is_over() -> None:
     refused = ("dial tcp db:5432: connect: connection refused",) * 4
-    assert judge(app(*refused), service("db"))["app"].complaints
-    assert not judge(app(*refused), service("db", started_at="2026-01-01T00:09:05Z"))["app"].complaints
+    assert roots(judge(app(*refused), service("db"))) == [("db", "connection_refused")]
+    anew = judge(app(*refused), service("db", started_at="2026-01-01T00:09:05Z"))
+    assert roots(anew) == [] and not anew["app"].complaints
 
 
 def stopped(name: str, second: int) -> Record:
