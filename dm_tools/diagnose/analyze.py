@@ -261,7 +261,7 @@ def explained(service: str, facts: Facts, verdict: Analysis) -> Iterator[str]:
             continue
         decides = ", decides" if verdict.pattern == hit.pattern.id else ""
         blames = f", blames {finding.points_to}" if finding.points_to else ""
-        yield f"  {hit.pattern.id}: {finding.cause}, rank {hit.pattern.rank}{blames}{decides}"
+        yield f"  {hit.pattern.id}: {finding.cause}, {hit.pattern.level}{blames}{decides}"
         for seen in hit.seen:
             yield f"    {_test(seen.clause)}"
             for each in seen.evidence:

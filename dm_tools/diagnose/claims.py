@@ -10,16 +10,16 @@ from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import LOOPBACK, Topology
 from dm_tools.evidence.ids import cites_own_log, parse
 from dm_tools.evidence.requests import Failing
-from dm_tools.patterns.language import Library
+from dm_tools.patterns.language import Level, Library
 from dm_tools.patterns.matching import Hit, explain
 from dm_tools.records import Cause, Finding, Fix, Severity, Status
 from dm_tools.text.shorten import short
 
-FACT_RANK = 85  # what the engine itself states of a container
-SPECIFIC_RANK = 50  # a cause by name; below it, "it fails" in other words
-GENERIC_RANK = 40
+FACT_RANK = Level.FACT.rank  # what the engine itself states of a container
+SPECIFIC_RANK = Level.BROAD.rank  # a cause by name; below it, "it fails" in other words
+GENERIC_RANK = Level.FAILING.rank
 
-REQUESTS_RANK = 45  # requests fail: true, and not why
+REQUESTS_RANK = Level.FAILING.rank  # requests fail: true, and not why
 REQUESTS = "requests.failing"  # in the place of a pattern's id
 
 OFTEN = 3  # times that a failure without a name must be told of
@@ -50,7 +50,7 @@ class Judged:
 
     @property
     def best_rank(self) -> int:
-        return self.own[0].rank if self.own else 0
+        return self.own[0].rank if self.own else -1
 
     @property
     def measured(self) -> bool:
@@ -88,7 +88,7 @@ class Judged:
         """Nobody asks whether it works, and it says again and again that something fails, whatever the reason."""
         return self.facts.unasked and any(
             each.finding.severity != Severity.INFO
-            and each.rank >= REQUESTS_RANK
+            and each.rank > REQUESTS_RANK
             and each.course.occasions >= OFTEN
             and not each.course.over
             for each in self.own + self.blaming
