@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from dm_tools.diagnose.currency import Log
+from dm_tools.diagnose.currency import Course, Log
 from dm_tools.evidence import requests
 from dm_tools.records import LogLine
 from tests.making import Record, service
@@ -62,6 +64,78 @@ def test_what_is_said_once_and_holds_is_not_over_by_silence() -> None:
     assert over(log((200, SAYS), OTHER))
     assert not over(log((200, SAYS), OTHER), is_state=True)
     assert over(log(*((ago, SAYS) for ago in (210, 208, 206, 204)), OTHER), is_state=True)
+
+
+def test_the_course_of_a_complaint_where_little_is_known() -> None:
+    said = log((30, SAYS), (20, SAYS), OTHER)
+    assert said.course([]) == Course()
+    assert replace(said, now=None).course([0, 1]) == Course(occasions=2)
+    timeless = replace(said, lines=[LogLine("logs:0", None, "stderr", SAYS)])
+    assert timeless.course([0]) == Course(occasions=1)
+
+
+@pytest.mark.parametrize(
+    ("said", "occasions"),
+    [
+        (
+            [(10, SAYS), (9.6, SAYS), (9.2, SAYS)],
+            2,
+        ),  # 0.4 s apart, and 0.8 s after the first
+        ([(10, SAYS), (9.5, SAYS)], 1),
+        ([(10, SAYS), (9.4, SAYS)], 2),
+        ([(10, SAYS)] * 5, 1),
+    ],
+)
+def test_what_is_said_close_together_is_one_occasion(said: list[tuple[float, str]], occasions: int) -> None:
+    assert log(*said).course(list(range(len(said)))).occasions == occasions
+
+
+@pytest.mark.parametrize(
+    ("said", "dying", "closing", "repeated"),
+    [
+        ([(10, SAYS + "\n  at line 3")], True, False, False),
+        ([(10, SAYS + "\n  at line 3"), OTHER], False, False, False),
+        ([(10, SAYS)], False, False, False),
+        ([(10, SAYS), (10, SAYS)], False, True, True),  # twice at the end of all that was said
+        ([(10, SAYS), (10, SAYS), OTHER], False, False, False),
+        ([(10, SAYS), (5, SAYS), OTHER], False, False, True),
+    ],
+)
+def test_how_a_complaint_ended(said: list[tuple[float, str]], dying: bool, closing: bool, repeated: bool) -> None:
+    found = log(*said)
+    course = found.course([place for place, line in enumerate(found.lines) if SAYS in line.text])
+    assert (course.dying, course.closing, course.repeated) == (dying, closing, repeated)
+
+
+@pytest.mark.parametrize(("started_ago", "at_start"), [(54, True), (55, False), (None, False)])
+def test_what_is_said_right_after_the_start(started_ago: float | None, at_start: bool) -> None:
+    assert log((10, SAYS), OTHER, started_ago=started_ago).course([0]).at_start is at_start
+
+
+@pytest.mark.parametrize(
+    ("said", "is_over"),
+    [
+        ([(61, SAYS), OTHER], True),
+        ([(60, SAYS), OTHER], False),
+        ([(21, SAYS), (15.5, SAYS), OTHER], False),  # three times the gap is 16.5 s
+        ([(19, SAYS), (15.5, SAYS), OTHER], True),  # three times the gap is less than 15 s
+        ([(18, SAYS), (15, SAYS), OTHER], False),
+        ([(200, SAYS), (100, SAYS), (60, SAYS), (40, SAYS), (20, SAYS), OTHER], False),
+        ([(200, SAYS), (60, SAYS), (55, SAYS), (50, SAYS), (45, SAYS), OTHER], True),  # only the last three gaps count
+    ],
+)
+def test_how_long_silence_must_be(said: list[tuple[float, str]], is_over: bool) -> None:
+    assert over(log(*said)) is is_over
+
+
+def test_an_earlier_run_ends_half_a_second_before_the_start() -> None:
+    assert over(log((10.6, SAYS), OTHER, started_ago=10))
+    assert not over(log((10.5, SAYS), OTHER, started_ago=10))
+
+
+def test_a_state_is_one_until_it_is_said_for_the_third_time() -> None:
+    assert not over(log((210, SAYS), (208, SAYS), OTHER), is_state=True)
+    assert over(log((210, SAYS), (208, SAYS), (206, SAYS), OTHER), is_state=True)
 
 
 def test_requests_that_failed_and_succeed_again_end_a_complaint() -> None:

@@ -78,30 +78,29 @@ def test_every_saying_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SAMPLES))
-def test_every_example_is_of_its_saying(name: str) -> None:
-    pattern = WRITTEN[name]
+def test_a_pattern_holds_what_it_says(name: str) -> None:
+    """One test for each of two thousand: its examples, its samples and near misses, and nobody else's cause."""
+    _examples_are_of_their_sayings(WRITTEN[name])
+    for text in SAMPLES[name].matches:
+        assert name in judged(name, text)[0], f"it does not match its sample: {text}"
+        _claims_no_foreign_cause(PATTERNS[name], text)
+    for text in SAMPLES[name].near_misses:
+        assert name not in judged(name, text)[0], f"it matches its near miss: {text}"
+
+
+def _examples_are_of_their_sayings(pattern: language.Written) -> None:
     for saying in pattern.says:
         searcher = Searcher()
         searcher.add(saying.text)
         for example in examples(saying):
-            assert list(Haystack(searcher, list(items(example))).positions(saying.text, pattern.but_not)), example
+            found = Haystack(searcher, list(items(example))).positions(saying.text, pattern.but_not)
+            assert list(found), f"an example is not of its saying: {example}"
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLES))
-def test_it_matches_its_samples_and_not_the_near_misses(name: str) -> None:
-    for text in SAMPLES[name].matches:
-        assert name in judged(name, text)[0], text
-    for text in SAMPLES[name].near_misses:
-        assert name not in judged(name, text)[0], text
-
-
-@pytest.mark.parametrize("name", sorted(SAMPLES))
-def test_no_pattern_claims_a_foreign_cause(name: str) -> None:
+def _claims_no_foreign_cause(own: language.Pattern, text: str) -> None:
     """Every sample against every pattern: a specific one that fires beside its own names the same cause."""
-    own = PATTERNS[name]
-    for text in SAMPLES[name].matches:
-        fired = [PATTERNS[other] for other in judged(name, text)[0]]
-        found = {other.id: other.cause for other in fired if other.rank >= SPECIFIC_RANK}
-        foreign = {other: cause for other, cause in found.items() if cause != own.cause}
-        assert not foreign, text
-        assert own.rank < SPECIFIC_RANK or judged(name, text)[1].cause == own.cause, text
+    fired, verdict = judged(own.id, text)
+    found = {other: PATTERNS[other].cause for other in fired if PATTERNS[other].rank >= SPECIFIC_RANK}
+    foreign = {other: cause for other, cause in found.items() if cause != own.cause}
+    assert not foreign, f"others claim another cause: {foreign} of {text}"
+    assert own.rank < SPECIFIC_RANK or verdict.cause == own.cause, f"judged as {verdict.cause}: {text}"
