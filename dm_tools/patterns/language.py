@@ -101,6 +101,7 @@ class Level(StrEnum):
     """How much a pattern explains, the least first."""
 
     OUTCOME = "outcome"
+    HINT = "hint"
     FAILING = "failing"
     SYMPTOM = "symptom"
     BROAD = "broad"
@@ -118,7 +119,8 @@ class Level(StrEnum):
 
 # What each of them means. Up to `symptom` nothing is explained; from `broad` on the reason is known.
 MEANINGS = {
-    Level.OUTCOME: "how it looks from outside (a check, a page, a last word): any other pattern says more",
+    Level.OUTCOME: "how it looks from outside (an error answer, the word fatal): any other pattern says more",
+    Level.HINT: "a sign without a reason: no answer at all, a figure at its limit, an exception",
     Level.FAILING: "that it fails, in whatever words",
     Level.SYMPTOM: "what it does in its trouble: it starts over and over, waits, ends at an error that nothing handles",
     Level.BROAD: "a kind of reason in anybody's words, where nothing says of what",
