@@ -17,7 +17,7 @@ class Row(msgspec.Struct):
     file: str
     cause: str
     severity: str
-    rank: int
+    level: str
     explanation: str
     at: str = ""  # when it was sent to a server
 
@@ -33,7 +33,7 @@ def library(own: Path | None) -> dict[str, Row]:
             found.file_of[each.id],
             each.cause,
             each.severity,
-            each.rank,
+            each.level,
             each.explanation,
         )
         for each in found.patterns

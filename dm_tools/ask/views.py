@@ -18,8 +18,8 @@ COLUMNS = ", ".join(
     + [f"`{name}` Array(String)" for name in LISTS]
     + ["`seconds` Nullable(Float64)"]
 )
-PATTERN_TEXTS = ("pattern", "origin", "file", "cause", "severity", "explanation", "at")
-PATTERN_COLUMNS = ", ".join([f"`{name}` String" for name in PATTERN_TEXTS] + ["`rank` Int32"])
+PATTERN_TEXTS = ("pattern", "origin", "file", "cause", "severity", "level", "explanation", "at")
+PATTERN_COLUMNS = ", ".join(f"`{name}` String" for name in PATTERN_TEXTS)
 TABLES = {
     STORED: (COLUMNS, "ReplacingMergeTree ORDER BY (kind, at, id)"),
     STORED_PATTERNS: (PATTERN_COLUMNS, "ReplacingMergeTree ORDER BY (pattern, at)"),

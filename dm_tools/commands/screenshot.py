@@ -36,14 +36,9 @@ def _viewport(context: click.Context, parameter: click.Parameter, value: str) ->
     help="Look when the page has loaded, when it asks for nothing more for half a second, or when an element is there.",
 )
 @click.option(
-    "--header-file", type=click.File("r", encoding="utf-8"), help="Headers for the page's own origin, a line each."
+    "--header-file", type=click.File("r", encoding="utf-8"), help="Headers for the page's origin, a line each."
 )
-@click.option(
-    "--dom",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Write each page's document, masked, into this folder.",
-)
+@click.option("--dom", type=click.Path(path_type=Path, file_okay=False), help="Write the documents, masked, in here.")
 @click.option(
     "--ocr",
     envvar="OCR_MODEL",

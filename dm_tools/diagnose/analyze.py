@@ -15,7 +15,7 @@ from dm_tools.diagnose.claims import FACT_RANK, GENERIC_RANK, SPECIFIC_RANK, Cla
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import Topology
 from dm_tools.diagnose.ways import Ways
-from dm_tools.evidence.ids import cites_own_log, parse
+from dm_tools.evidence.ids import Kind, cites_own_log, parse
 from dm_tools.patterns.language import Clause, Library
 from dm_tools.records import Analysis, Cause, Complaint, Confidence, Fix, Role, Root, Severity, Status
 from dm_tools.text.times import lasting, seconds_between
@@ -173,9 +173,9 @@ def _root(judged: Judged, suffering: list[tuple[str, Judged]]) -> Analysis:
     if judged.facts.status == Status.HEALTHY:
         verdict.status = Status.DEGRADED  # it looks well, yet it or others fail
     verdict.confidence = confidence(best.rank, sources)
-    if not any(each.rpartition("/")[2].startswith("logs:") for each in verdict.evidence):
+    if not any(parse(each).kind == Kind.LOGS for each in verdict.evidence):
         # What it said itself is shown, even if it tells less than its state does.
-        spoken = [id for claim in judged.own for id in claim.finding.evidence if id.startswith("logs:")]
+        spoken = [id for claim in judged.own for id in claim.finding.evidence if parse(id).of_own_log]
         verdict.evidence += spoken[:MAX_AGREEING]
     return verdict
 
@@ -267,7 +267,7 @@ def explained(service: str, facts: Facts, verdict: Analysis) -> Iterator[str]:
             continue
         decides = ", decides" if verdict.pattern == hit.pattern.id else ""
         blames = f", blames {finding.points_to}" if finding.points_to else ""
-        yield f"  {hit.pattern.id}: {finding.cause}, rank {hit.pattern.rank}{blames}{decides}"
+        yield f"  {hit.pattern.id}: {finding.cause}, {hit.pattern.level}{blames}{decides}"
         for seen in hit.seen:
             yield f"    {_test(seen.clause)}"
             for each in seen.evidence:

@@ -25,11 +25,11 @@ from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.relations import Related, related
 from dm_tools.diagnose.topology import LOOPBACK, Topology
 from dm_tools.diagnose.ways import Ways
-from dm_tools.patterns.language import Library
+from dm_tools.patterns.language import Level, Library
 from dm_tools.records import ActionName, Cause, Confidence, Fix, Severity, Status
 from dm_tools.text.times import lasting
 
-SHARED_RANK = 56  # several services say the same of one that shows nothing itself
+SHARED_RANK = Level.GENERAL.rank  # several services say the same of one that shows nothing itself
 WAITING = (Cause.UNRESPONSIVE, Cause.UPSTREAM_TIMEOUT, Cause.SLOW_RESPONSE)  # what who waits for another shows, too
 
 MAX_NAMES = 5  # services or users that one sentence names
@@ -414,7 +414,6 @@ def _of_the_same_requests(stack: dict[str, Judged]) -> None:
 
 TOGETHER = 3  # services at least that were stopped as one
 TOGETHER_SECONDS = 120.0  # `docker compose stop` waits up to 10 s for each step of dependencies
-STOPPED_RANK = 99
 
 
 def _stopped_together(stack: dict[str, Judged]) -> None:
@@ -438,7 +437,7 @@ def _stopped_together(stack: dict[str, Judged]) -> None:
         event = structs.replace(claim.finding, explanation=explanation, severity=Severity.WARNING)
         for name, each in members.items():
             each.because_of = None if name == last else last
-        members[last].own.insert(0, Claim(event, STOPPED_RANK))
+        members[last].own.insert(0, Claim(event, FACT_RANK))
 
 
 def _since(judged: Judged) -> str:

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from dm_tools.diagnose.currency import Course
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import LOOPBACK, Topology
-from dm_tools.evidence.ids import cites_own_log, parse
+from dm_tools.evidence.ids import cites_own_log, parse, seen_from
 from dm_tools.evidence.requests import Failing
-from dm_tools.patterns.language import Library
+from dm_tools.patterns.language import Level, Library
 from dm_tools.patterns.matching import Hit, explain
 from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
 from dm_tools.text.last_words import quoted
 from dm_tools.text.shorten import short
 
-FACT_RANK = 85  # what the engine itself states of a container
-SPECIFIC_RANK = 50  # a cause by name; below it, "it fails" in other words
-GENERIC_RANK = 40
+FACT_RANK = Level.FACT.rank  # what the engine itself states of a container
+SPECIFIC_RANK = Level.BROAD.rank  # a cause by name; below it, "it fails" in other words
+GENERIC_RANK = Level.FAILING.rank
 
-REQUESTS_RANK = 45  # requests fail: true, and not why
+REQUESTS_RANK = Level.FAILING.rank  # requests fail: true, and not why
 REQUESTS = "requests.failing"  # in the place of a pattern's id
 
 UNAVAILABLE = (502, 503, 504)  # what a proxy answers when those behind it do not
@@ -104,7 +104,7 @@ class Judged:
         """Nobody asks whether it works, and it says again and again that something fails, whatever the reason."""
         return self.facts.unasked and any(
             each.finding.severity != Severity.INFO
-            and (each.rank >= REQUESTS_RANK or (each.course.dying and each.course.newest))
+            and (each.rank > REQUESTS_RANK or (each.course.dying and each.course.newest))
             and each.course.occasions >= OFTEN
             and not each.course.over
             for each in self.own + self.blaming
@@ -275,13 +275,6 @@ def _is_address(name: str) -> bool:
     return name not in LOOPBACK
 
 
-def _seen_from(peer: str, service: str, evidence_id: str) -> str:
-    """The evidence of a service as it is written beside its peer: the peer's own without its name."""
-    if "/" in evidence_id:
-        return evidence_id.removeprefix(f"{peer}/")
-    return f"{service}/{evidence_id}"
-
-
 def said_of(service: str, claim: Claim) -> Claim:
     """What one service says of another, as a claim about the other."""
     finding = claim.finding
@@ -290,7 +283,7 @@ def said_of(service: str, claim: Claim) -> Claim:
         cause=finding.cause,
         severity=finding.severity,
         explanation=finding.explanation,
-        evidence=[_seen_from(str(finding.points_to), service, each) for each in finding.evidence],
+        evidence=[seen_from(str(finding.points_to), service, each) for each in finding.evidence],
         captures=finding.captures,
         points_to=None,
         since=finding.since,

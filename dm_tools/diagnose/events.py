@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from dm_tools.diagnose.incidents import fingerprint
+from dm_tools.evidence.ids import cites_own_log, own
 from dm_tools.evidence.view import View, recent
 from dm_tools.evidence.words import told
 from dm_tools.records import (
@@ -95,9 +96,7 @@ def _incident(record: Record, view: View, verdict: Analysis, common: Record) -> 
         patterns=sorted({each.pattern for each in verdict.findings}),
         symptoms=sorted(each.service for each in verdict.symptoms),
         text=verdict.hypothesis,
-        evidence=[
-            both_ends(told(view, each).text, LONGEST) for each in verdict.evidence[:MOST_EVIDENCE] if "/" not in each
-        ],
+        evidence=[both_ends(told(view, each).text, LONGEST) for each in own(verdict.evidence[:MOST_EVIDENCE])],
         lines=[] if _read(verdict) else [both_ends(each.text, LONGEST) for each in recent(view)[-MOST_LINES:]],
         **judged,
     )
@@ -115,10 +114,7 @@ def _incident(record: Record, view: View, verdict: Analysis, common: Record) -> 
 def _read(verdict: Analysis) -> bool:
     """Whether the verdict needs no explanation: it is sure, or a rule (not the general grammar) read the root's log."""
     return verdict.confidence == Confidence.HIGH or any(
-        each.startswith("logs:")
-        for finding in verdict.findings
-        if not finding.pattern.startswith("general.")
-        for each in finding.evidence
+        cites_own_log(finding.evidence) for finding in verdict.findings if not finding.pattern.startswith("general.")
     )
 
 

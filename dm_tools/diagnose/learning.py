@@ -166,7 +166,7 @@ def written(draft: Draft) -> str:
 [[pattern]]
 id = {_quoted(draft.id)}
 cause = {_quoted(draft.cause)}
-rank = 50
+level = "broad"
 severity = "warning"
 says = [
     {{ text = {_quoted(expression)}, example = [{examples}] }},

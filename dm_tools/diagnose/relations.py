@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from dm_tools.diagnose.currency import Course
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import Node, Topology
+from dm_tools.patterns.language import Level
 from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
 
-FACT = 93  # what the engine says of both containers
-LIKELY = 70  # what follows from what is not there: a container that no record is of
-SUFFERS = 49  # that it waits for another one: no second witness of what is wrong with that one
+FACT = Level.FACT.rank  # what the engine says of both containers
+LIKELY = Level.EFFECT.rank  # what follows from what is not there: a container that no record is of
+SUFFERS = Level.SYMPTOM.rank  # that it waits for another one: no second witness of what is wrong with that one
 RUNS = ("running", "paused", "restarting")
 NOT_FOUND = (Cause.CONNECTION_REFUSED, Cause.DEPENDENCY_DOWN, Cause.DNS_FAILURE, Cause.UPSTREAM_TIMEOUT)
 
@@ -254,9 +255,9 @@ def _ended_while_away(service: str, facts: Facts, stack: dict[str, Facts], topol
         return
 
 
-AWAY = 84
+AWAY = Level.EXACT.rank
 UNFOUND = (Cause.DEPENDENCY_DOWN, Cause.DNS_FAILURE, Cause.UPSTREAM_TIMEOUT)  # who is refused has found somebody
-COMPLAINS = 40  # rank of a finding that says at least that somebody is not reached
+COMPLAINS = Level.FAILING.rank  # rank of a finding that says at least that somebody is not reached
 
 
 def _nobody_of_that_name(service: str, facts: Facts, topology: Topology) -> Iterator[Related]:
@@ -335,5 +336,5 @@ def _outer_port(service: str, topology: Topology) -> Iterator[Related]:
         )
         finding = _finding("outer_port", Cause.WRONG_PORT, words, ["inspect:env_hosts"], dependency=peer, port=inner)
         fix = _fix(ActionName.FIX_CONFIG, f"ask {peer} at port {inner}", host=peer, port=inner)
-        yield Related(service, finding, 76, [fix])
+        yield Related(service, finding, Level.CAUSE.rank, [fix])
         return

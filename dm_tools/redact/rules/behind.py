@@ -31,6 +31,7 @@ _CALLEE = late(
 
 
 def listed(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
+    """The next element of a list after a name, or the second argument after it: `("password", "x")`, `["-p", "x"]`."""
     match = _LISTED.match(text, end)
     if match:
         span, value, quote = match.span(3), match[3], match[1]
@@ -66,6 +67,7 @@ _OPTION = late(r"""(?:["'],?|,)?[ \t]+(?:a\d{1,3}=)?(?![-=])""")
 
 
 def option(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
+    """The word after an option whose name is secret: `--password x`, `-storepass x`."""
     if text[start - 1 : start] != "-" or (kind is Kind.WEAK and not text.startswith("--", start - 2)):
         return
     if start > 2 and (text[start - 2].isalnum() or text[start - 3 : start - 1] == "]-"):
@@ -113,6 +115,7 @@ _SETTINGS = {
 
 
 def spaced(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
+    """The word after a name and blanks, where a setting, a command or SQL sets it: `requirepass x`."""
     blanks = _BLANKS.match(text, end)
     if not blanks or kind not in (Kind.PASSWORD, Kind.SECRET, Kind.TOKEN):
         return

@@ -27,6 +27,7 @@ _ELEMENT = late(
 
 
 def element(text: str, end: int, kind: Kind) -> Span | None:
+    """What stands in an element whose tag is the name: `<password>x</password>`."""
     match = _ELEMENT.match(text, end)
     if not match:
         return None
@@ -44,6 +45,7 @@ _VALUE_ATTRIBUTE = late(r"""\b(?:value|content|val)\s?=\s?(\\{0,7}["'])((?:(?!\1
 
 
 def attributes(text: str, start: int, end: int, kind: Kind) -> Iterator[Span]:
+    """The value beside a name in the attributes of one tag."""
     first = text.rfind("<", max(0, start - 400), start)
     last = text.find(">", end, end + 2000)
     if first < 0 or last < 0 or text.find("<", first + 1, last) >= 0:
@@ -69,6 +71,7 @@ _SURE_TAG = late(r"<(?:td|dd|string|value|code|pre|kbd|strong|data)\b[^<>]*>\s*$
 
 
 def tagged(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
+    """What stands in the elements after a name: the next cell, the next definition, the value of the next input."""
     tags = TAGS.match(text, end)
     if not tags or ">" not in tags[0]:
         return
@@ -83,6 +86,7 @@ def tagged(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[S
 
 
 def cell_text(text: str, begin: int, kind: Kind, strict: bool) -> Span | None:
+    """The text at the beginning of an element, if it can be a secret; `strict`: only if it looks like a token."""
     cell = _CELL.match(text, begin)
     if not cell:
         return None
@@ -105,6 +109,7 @@ _CELL_ROW = late(r"(?:[\"'][\])}]{1,2})?[ \t]*[|│][ \t]*([^|│\n]{1,500}?)[ \
 
 
 def cell(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
+    """The next cell of a row whose first cell is the name."""
     row = _CELL_ROW.match(text, end)
     if not row or is_name(row[1]) or not _CELL_BEGINS.search(text, max(0, start - 200), start):
         return

@@ -46,6 +46,7 @@ _NOT_THEN = late(r"(?i:unexpected|near|at|missing|expected|next|last|first|inval
 
 
 def told(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
+    """What a sentence tells of the value of a name: changed from and to, used instead of a missing one, `set to x`."""
     if kind is Kind.WEAK:
         return
     changed = _FROM_TO.match(text, end)
