@@ -35,9 +35,7 @@ def _viewport(context: click.Context, parameter: click.Parameter, value: str) ->
     metavar="load|idle|SELECTOR",
     help="Look when the page has loaded, when it asks for nothing more for half a second, or when an element is there.",
 )
-@click.option(
-    "--header-file", type=click.File("r", encoding="utf-8"), help="Headers for the page's origin, a line each."
-)
+@click.option("--header-file", type=click.File("r", encoding="utf-8"), help="Headers for the own origin, a line each.")
 @click.option("--dom", type=click.Path(path_type=Path, file_okay=False), help="Write the documents, masked, in here.")
 @click.option(
     "--ocr",
