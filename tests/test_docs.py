@@ -36,8 +36,9 @@ def readme_examples() -> list[str]:
     return [top, *lines]
 
 
-# Those of dm-llm need a model: tests/test_llm_real.py runs them.
-EXAMPLES = [line for name in COMMANDS if name != "llm" for line in examples(name)] + readme_examples()
+# Those of dm-llm need a model, those of dm-serve a server: tests/test_llm_real.py and tests/test_serve.py run them.
+ELSEWHERE = ("llm", "serve")
+EXAMPLES = [line for name in COMMANDS if name not in ELSEWHERE for line in examples(name)] + readme_examples()
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,7 @@ def recorded(_lab_up: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
         ' && jq -s \'{generated_at: "", source_report: "", approved_actions: .}\' approved.jsonl'
         " > volumes/proofs/approved_fixes_20260101_030000.json"
         " && cp judged.jsonl before.jsonl && cp judged.jsonl after.jsonl"
+        " && dm-verify --before before.jsonl --executed done.jsonl < after.jsonl > proved.jsonl"
     )
     subprocess.run(["bash", "-c", line], cwd=folder, env=variables, check=True, capture_output=True)
     return folder

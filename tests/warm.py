@@ -94,6 +94,7 @@ os._exit(status)
 @contextlib.contextmanager
 def serving(variables: dict[str, str]) -> Iterator[None]:
     """Put the clients into FOLDER and run the server, which is started with `variables`, until the end."""
+    shutil.rmtree(FOLDER, ignore_errors=True)  # of a process of that number that was killed
     FOLDER.mkdir()
     address = str(FOLDER / "socket")
     server = subprocess.Popen(
