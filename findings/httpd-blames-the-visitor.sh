@@ -37,8 +37,8 @@ directory=$!
 echo hello >"$folder/page/index.html"
 for password in current outdated; do
     {
-        printf '%s\n' "ServerRoot $folder" 'ServerName localhost' "Listen 127.0.0.1:$web" "PidFile $folder/pid" "ErrorLog $folder/$password.log" \
-            "DocumentRoot $folder/page" 'User nobody' 'Group nogroup' 'Mutex pthread'
+        printf '%s\n' "ServerRoot $folder" 'ServerName localhost' "Listen 127.0.0.1:$web" "PidFile $folder/pid" \
+            "ErrorLog $folder/$password.log" "DocumentRoot $folder/page" 'User nobody' 'Group nogroup' 'Mutex pthread'
         for module in mpm_event authn_core authz_core authz_user auth_basic ldap authnz_ldap; do
             echo "LoadModule ${module}_module $folder/packages/usr/lib/apache2/modules/mod_$module.so"
         done
@@ -53,7 +53,8 @@ for password in current outdated; do
         answers+=("$(curl -s -o "$folder/answer" -w '%{http_code}' --retry 20 --retry-connrefused --retry-delay 1 -u "$visitor" \
             "http://127.0.0.1:$web/index.html")")
     done
-    kill "$server" && wait "$server" || true
+    kill "$server"
+    wait "$server" || true
     said=$(sed -nE 's/.*(AH0161[78]): user ([a-z]+).*/\1 \2,/p' "$folder/$password.log" | xargs)
     echo "$password ${answers[*]} $said"
     if grep -q 'uid=server' "$folder/$password.log"; then echo "names its own account"; fi

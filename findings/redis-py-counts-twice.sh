@@ -14,12 +14,13 @@ clean() {
 }
 trap clean EXIT
 mkdir "$folder/debs"
-(cd "$folder/debs" && apt-get download -qq 'redis-server=5:7.0.15*' 'redis-tools=5:7.0.15*' libatomic1 libhiredis0.14 libjemalloc2 liblua5.1-0 liblzf1 lua-bitop \
-    lua-cjson 2>/dev/null)
+(cd "$folder/debs" && apt-get download -qq 'redis-server=5:7.0.15*' 'redis-tools=5:7.0.15*' libatomic1 libhiredis0.14 \
+    libjemalloc2 liblua5.1-0 liblzf1 lua-bitop lua-cjson 2>/dev/null)
 for package in "$folder"/debs/*.deb; do dpkg-deb -x "$package" "$folder/packages"; done
 libraries=("$folder"/packages/usr/lib/*-linux-gnu)
 port=$(python3 -c 'import socket; free = socket.socket(); free.bind(("127.0.0.1", 0)); print(free.getsockname()[1])')
-LD_LIBRARY_PATH=${libraries[0]} "$folder/packages/usr/bin/redis-server" --bind 127.0.0.1 --port "$port" --save '' --dir "$folder" >"$folder/log" &
+LD_LIBRARY_PATH=${libraries[0]} "$folder/packages/usr/bin/redis-server" --bind 127.0.0.1 --port "$port" --save '' --dir "$folder" \
+    >"$folder/log" &
 server=$!
 for version in 5.3.1 8.1.0; do
     python3 -m venv "$folder/$version"

@@ -44,7 +44,8 @@ ask("/gave-up", 0.4)
 assert b" 200" in ask("/waited", 5)
 time.sleep(1)
 PY
-    kill "$running" && wait "$running" || true
+    kill "$running"
+    wait "$running" || true
     echo "$server $(grep -c /gave-up "$server.log") $(grep -c /waited "$server.log")"
 done | tee out
 diff <(printf 'h11 0 1\nhttptools 0 1\nhypercorn 2 1\n') out
