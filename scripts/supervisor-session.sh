@@ -69,6 +69,14 @@ settings() { # the variables that this script itself needs, with those of our se
     [[ ${#values[@]} == 2 ]] || exit 2
     export PROOFS_DIR=${values[0]:-$root/volumes/proofs}
     export SERVICES_MANIFEST_PATH=${values[1]:-$root/configs/probe-orchestrator/services_manifest.json}
+    if [[ -z ${DOCKER_HOST:-} && ! -e /var/run/docker.sock ]]; then
+        local found # an engine that nobody named is chosen, and told of, once for all stages
+        found=$(PYTHONPATH=$root "$python" -P -m dm_tools.engine.address --found) || exit
+        [[ -z $found ]] || {
+            export DOCKER_HOST=$found
+            say "[supervisor] Docker at $found: there is no /var/run/docker.sock, and no other engine was found"
+        }
+    fi
     [[ $PROOFS_DIR == /* ]] || PROOFS_DIR=$PWD/$PROOFS_DIR
     [[ $SERVICES_MANIFEST_PATH == /* ]] || SERVICES_MANIFEST_PATH=$PWD/$SERVICES_MANIFEST_PATH
 }
@@ -669,7 +677,7 @@ heal() { # heal REPORT: approve the first reversible fix of each issue, carry it
     carry_out "$approved" "$from"
 }
 
-proxy() { # haproxy before the engine of DOCKER_HOST; everybody else is given its socket
+proxy() { # haproxy before the engine that the others ask; everybody else is given its socket
     local config=haproxy engine bind usage="usage: supervisor-session.sh proxy [--execute] [--bind unix:///PATH|HOST:PORT]"
     bind=unix://${XDG_RUNTIME_DIR:-/run}/dm-tools/docker.sock
     while (($#)); do
@@ -682,11 +690,11 @@ proxy() { # haproxy before the engine of DOCKER_HOST; everybody else is given it
     done
     PATH=$PATH:/usr/sbin
     command -v haproxy >/dev/null || { complain "haproxy is not installed (apt-get install haproxy)" && exit 2; }
-    engine=${DOCKER_HOST:-unix:///var/run/docker.sock}
+    engine=$(PYTHONPATH=$root "$python" -P -m dm_tools.engine.address) || exit
     case $engine in
     unix://*) engine=unix@${engine#unix://} ;;
     tcp://*) engine=${engine#tcp://} ;;
-    *) complain "cannot stand before ${engine%%:*}://: DOCKER_HOST must be unix:// or tcp://" && exit 2 ;;
+    *) complain "cannot stand before ${engine%%:*}://: the engine must be at unix:// or tcp://" && exit 2 ;;
     esac
     case $bind in
     unix:///*)

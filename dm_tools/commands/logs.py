@@ -43,7 +43,7 @@ def cli(
     bytes that are no UTF-8 replaced, and secrets (passwords in URLs, tokens, keys) masked before the record leaves the
     process.
 
-    Network: the Docker Engine ($DOCKER_HOST, or the record's docker_host), reading only.
+    Network: the Docker Engine ($DOCKER_HOST or the Docker context, or the record's docker_host), reading only.
 
     \b
     Examples:
