@@ -32,7 +32,7 @@ Commands:
                                                --heal also approve the first reversible fix, carry it out and prove it
   test [--all] [PYTEST ARGUMENT]...            install what is missing and run the tests, as CI does; with --all also the
                                                slow ones: every fault of the lab in real containers, a LiteLLM proxy
-  help                                         this text
+  help [COMMAND]                               this text, or how one is called (as COMMAND --help)
 
 --discover asks Docker for its containers. Without it the services manifest is read ($SERVICES_MANIFEST_PATH, default
 configs/probe-orchestrator/services_manifest.json); if there is none, Docker is asked.
@@ -52,6 +52,94 @@ something is wrong.
 Exit status: 0 all healthy (execute, verify: all recovered), 10 issues found (not all recovered), 4 some evidence is missing, 5 Docker could not be reached,
 2 wrong usage, 3 unusable manifest, 6 cannot write, 130 interrupted; see dm-tools(7).
 TXT
+}
+
+help_of() { # help_of SESSION: how one is called; all of them are in usage
+    local call='' text=''
+    case $1 in
+    diagnose)
+        call='[--discover] [SERVICE]...'
+        text='Probe and inspect the stack, or just these services, and keep a report.
+
+  --discover    ask Docker for its containers instead of reading the services manifest'
+        ;;
+    diagnose-enhanced)
+        call='[--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...'
+        text='As diagnose, with logs, stats, screenshots, root causes and fixes, and an HTML page.
+
+  --discover         ask Docker for its containers instead of reading the services manifest
+  --engine=ENGINE    who judges: auto, rules, hybrid or llm
+  --agent            let a model look further, with read-only tools
+  --no-screenshots   start no browser'
+        ;;
+    report)
+        call='[FILE]'
+        text='Show the newest report, or FILE.'
+        ;;
+    review)
+        call='[FILE]'
+        text='Approve fixes of the newest report, or of FILE; on a terminal they may be carried out at once.'
+        ;;
+    approve)
+        call='[FILE]'
+        text='Approve by your policy what needs no person, of the newest report or of FILE (docs/policy.md).'
+        ;;
+    policy)
+        call='[explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]'
+        text='What your policy says (docs/policy.md).
+
+  explain [FILE]     of each fix of the newest report or of FILE: who decides, and by which rule (the default)
+  rehearse [TIME]    what it would have done in the past, as 30d
+  promotions         what was earned, or may be
+  accept ID          let an action that was earned need no person
+  revoke ID          and let it need one again'
+        ;;
+    execute)
+        call='[--yes] [--undo-if-worse] [FILE]'
+        # shellcheck disable=SC2016 # the names of variables are told
+        text='Carry out what was approved (the newest approval, or FILE), look again, and say whether it helped.
+
+  --yes              do not show the plan and ask
+  --undo-if-worse    take back what made it worse
+
+It waits $HEAL_SOAK seconds (5), looks, and does so until all has recovered or $HEAL_DEADLINE seconds (60) are over.'
+        ;;
+    verify) text='Look again, and say whether what was executed last has helped.' ;;
+    rollback)
+        call='[--yes] [ID|last]'
+        text='Take an action back: the one with that id, or the last (the default).
+
+  --yes    do not show the plan and ask'
+        ;;
+    proxy)
+        call='[--execute] [--bind unix:///PATH|HOST:PORT]'
+        text='Stand before the Docker Engine and let only looks through, until it is interrupted (docs/docker-proxy.md).
+
+  --execute    let through what dm-execute asks for, too
+  --bind       where to listen'
+        ;;
+    history)
+        call='[--json] [SERVICE]...'
+        text='What happened before, what was done, what helped (dm-history --help has more).
+
+  --json    as JSON Lines'
+        ;;
+    demo)
+        call='[--heal] [FAULT]'
+        text='Break a small real stack and diagnose it (default: database-down).
+
+  --heal    also approve the first reversible fix, carry it out and prove it'
+        ;;
+    test)
+        call='[--all] [PYTEST ARGUMENT]...'
+        text='Install what is missing and run the tests, as CI does.
+
+  --all    also the slow ones'
+        ;;
+    *) return 1 ;;
+    esac
+    printf 'Usage: supervisor-session.sh %s\n\n%s\n' "$1${call:+ $call}" "$text"
+    return 0
 }
 
 say() { # to people; in cron only what matters reaches the mail
@@ -731,6 +819,11 @@ run_tests() {
 
 command=${1:-help}
 shift
+[[ $command != help || -z ${1:-} ]] || { help_of "$1" && exit; }
+for word; do
+    [[ $word != -- ]] || break
+    [[ $word != @(-h|--help) ]] || { help_of "$command" && exit; }
+done
 case $command in
 diagnose) diagnose "$@" ;;
 diagnose-enhanced) diagnose_enhanced "$@" ;;

@@ -28,7 +28,7 @@ def define(
     leave_out += [] if fail_on else [exits.MATCHED]
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        function = click.version_option(__version__, "--version", prog_name=name)(function)
+        function = click.version_option(__version__, "-V", "--version", prog_name=name)(function)
         return click.command(
             name,
             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
