@@ -14,7 +14,7 @@ _dm_tools() {
     fi
     case $name:${3-} in
     dm-analyze:--engine) words='auto rules hybrid llm' ;;
-    dm-analyze:--fail-on) words='unhealthy' ;;
+    dm-analyze:--fail-on) words='unhealthy failed degraded any' ;;
     dm-analyze:--on-bad) words='report skip fail' ;;
     dm-analyze:*) words='--agent --engine --explain --fail-on --help --max-steps --on-bad --patterns --version' ;;
     dm-approve:*) words='--accept --dry-run --explain --help --history --last --policy --promotions --proofs-dir --rehearse --revoke --version' ;;
@@ -33,15 +33,15 @@ _dm_tools() {
     dm-llm:*) words='--context --help --model --parallel --port --template --version' ;;
     dm-logs:--on-bad) words='report skip fail' ;;
     dm-logs:--when) words='always unhealthy' ;;
-    dm-logs:*) words='--help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --version --when' ;;
-    dm-probe:--fail-on) words='unhealthy' ;;
+    dm-logs:*) words='--grep --help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --until --version --when' ;;
+    dm-probe:--fail-on) words='unhealthy failed degraded any' ;;
     dm-probe:--on-bad) words='report skip fail' ;;
     dm-probe:*) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
     dm-propose:--on-bad) words='report skip fail' ;;
     dm-propose:*) words='--help --history --on-bad --version' ;;
     dm-redact:--on-bad) words='report skip fail' ;;
     dm-redact:*) words='--help --on-bad --text --version' ;;
-    dm-report:--fail-on) words='unhealthy' ;;
+    dm-report:--fail-on) words='unhealthy failed degraded any' ;;
     dm-report:--on-bad) words='report skip fail' ;;
     dm-report:*) words='--executed --fail-on --help --html --on-bad --proofs-dir --run-path --version' ;;
     dm-review:*) words='--help --proofs-dir --version' ;;

@@ -375,6 +375,10 @@ def test_fail_on_unhealthy_is_status_10(run: Run, serve: Serve) -> None:
     good = f"http://127.0.0.1:{serve(answer(status(200)))}/"
     assert run(f"dm-probe --fail-on unhealthy {good}").returncode == 0
     assert run(f"dm-probe --fail-on unhealthy {good} {NOTHING_LISTENS}").returncode == 10
+    for word in ("failed", "degraded", "any"):
+        assert run(f"dm-probe --fail-on {word} {good}").returncode == 0
+        assert run(f"dm-probe --fail-on {word} {NOTHING_LISTENS}").returncode == 10
+        assert run(f"dm-probe --fail-on {word} gopher://example.invalid/").returncode == (10 if word == "any" else 4)
     assert run(f"dm-probe {good} {NOTHING_LISTENS}").returncode == 0
 
 
