@@ -189,7 +189,7 @@ def fail_on_option(function: Function) -> Function:
     return click.option(
         "--fail-on",
         type=click.Choice(list(FAIL_ON)),
-        help="Exit with 10 if any service has failed; `degraded` and `unhealthy`: or is degraded; `any`: or is unknown.",
+        help="Exit with 10 if any service has failed; degraded and unhealthy: or is degraded; any: or is unknown.",
     )(function)
 
 
