@@ -2,35 +2,68 @@
 # bash completion for dm-tools; printed by scripts/man. Use: source completions/dm-tools.bash
 
 _dm_tools() {
-    local words=
-    case ${1##*/} in
-    dm-analyze) words='--agent --engine --explain --fail-on --help --max-steps --on-bad --patterns --version' ;;
-    dm-approve) words='--accept --dry-run --explain --help --history --last --policy --promotions --proofs-dir --rehearse --revoke --version' ;;
-    dm-brief) words='--help --on-bad --tokens --version' ;;
-    dm-condense) words='--help --on-bad --patterns --service --text --version' ;;
-    dm-execute) words='--deadline --help --plan --proofs-dir --resume --services --settle --version --wait' ;;
-    dm-history) words='--all --embedded --help --json --keep --patterns --proofs-dir --version' ;;
-    dm-inspect) words='--help --jobs --keep-order --on-bad --timeout --version --when --window' ;;
-    dm-learn) words='--accept --drop --help --on-bad --patterns --proofs-dir --version' ;;
-    dm-llm) words='--context --help --model --parallel --port --template --version' ;;
-    dm-logs) words='--help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --version --when' ;;
-    dm-probe) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
-    dm-propose) words='--help --history --on-bad --version' ;;
-    dm-redact) words='--help --on-bad --text --version' ;;
-    dm-report) words='--executed --fail-on --help --html --on-bad --proofs-dir --run-path --version' ;;
-    dm-review) words='--help --proofs-dir --version' ;;
-    dm-schema) words='--help --version' ;;
-    dm-screenshot) words='--dom --full-page --header-file --help --jobs --keep-order --ocr --on-bad --proofs-dir --timeout --version --viewport --wait --when' ;;
-    dm-serve) words='--allow-host --bind --help --inventory --mcp --proofs-dir --token-file --tools --version' ;;
-    dm-services) words='--discover --docker-host --help --manifest --timeout --version' ;;
-    dm-show) words='--cost --help --overview --proofs-dir --version --why' ;;
-    dm-stats) words='--help --jobs --keep-order --on-bad --timeout --version --when' ;;
-    dm-tool) words='--help --inventory --json --list --tools --version' ;;
-    dm-undo) words='--help --plan --proofs-dir --version' ;;
-    dm-verify) words='--before --executed --fail-on --help --on-bad --version' ;;
-    supervisor-session.sh) words='diagnose diagnose-enhanced report review approve policy execute verify rollback history demo test help --discover' ;;
+    local words='' name=${1##*/}
+    if [[ $name == dm ]]; then
+        if ((COMP_CWORD == 1)); then
+            # shellcheck disable=SC2207 # one word each, none has spaces
+            COMPREPLY=($(compgen -W 'diagnose diagnose-enhanced report review approve policy execute verify rollback proxy history demo test analyze approve brief condense execute history inspect learn llm logs probe propose redact report review schema screenshot serve services show stats tool undo verify help' -- "$2"))
+            return
+        fi
+        name=dm-${COMP_WORDS[1]#dm-}
+        [[ ' diagnose diagnose-enhanced report review approve policy execute verify rollback proxy history demo test ' != *" ${COMP_WORDS[1]} "* ]] || name=supervisor-session.sh
+    fi
+    case $name:${3-} in
+    dm-analyze:--engine) words='auto rules hybrid llm' ;;
+    dm-analyze:--fail-on) words='unhealthy failed degraded any' ;;
+    dm-analyze:--on-bad) words='report skip fail' ;;
+    dm-analyze:*) words='--agent --engine --explain --fail-on --help --max-steps --on-bad --patterns --version' ;;
+    dm-approve:*) words='--accept --dry-run --explain --help --history --last --policy --promotions --proofs-dir --rehearse --revoke --version' ;;
+    dm-brief:--on-bad) words='report skip fail' ;;
+    dm-brief:*) words='--help --on-bad --tokens --version' ;;
+    dm-condense:--on-bad) words='report skip fail' ;;
+    dm-condense:*) words='--help --on-bad --patterns --service --text --version' ;;
+    dm-execute:--wait) words='running healthy' ;;
+    dm-execute:*) words='--deadline --help --plan --proofs-dir --resume --services --settle --version --wait' ;;
+    dm-history:*) words='--all --embedded --help --json --keep --patterns --proofs-dir --version' ;;
+    dm-inspect:--on-bad) words='report skip fail' ;;
+    dm-inspect:--when) words='always unhealthy' ;;
+    dm-inspect:*) words='--help --jobs --keep-order --on-bad --timeout --version --when --window' ;;
+    dm-learn:--on-bad) words='report skip fail' ;;
+    dm-learn:*) words='--accept --drop --help --on-bad --patterns --proofs-dir --version' ;;
+    dm-llm:*) words='--context --help --model --parallel --port --template --version' ;;
+    dm-logs:--on-bad) words='report skip fail' ;;
+    dm-logs:--when) words='always unhealthy' ;;
+    dm-logs:*) words='--grep --help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --until --version --when' ;;
+    dm-probe:--fail-on) words='unhealthy failed degraded any' ;;
+    dm-probe:--on-bad) words='report skip fail' ;;
+    dm-probe:*) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
+    dm-propose:--on-bad) words='report skip fail' ;;
+    dm-propose:*) words='--help --history --on-bad --version' ;;
+    dm-redact:--on-bad) words='report skip fail' ;;
+    dm-redact:*) words='--help --on-bad --text --version' ;;
+    dm-report:--fail-on) words='unhealthy failed degraded any' ;;
+    dm-report:--on-bad) words='report skip fail' ;;
+    dm-report:*) words='--executed --fail-on --help --html --on-bad --proofs-dir --run-path --version' ;;
+    dm-review:*) words='--help --proofs-dir --version' ;;
+    dm-schema:*) words='--help --version' ;;
+    dm-screenshot:--on-bad) words='report skip fail' ;;
+    dm-screenshot:--when) words='always unhealthy' ;;
+    dm-screenshot:*) words='--dom --full-page --header-file --help --jobs --keep-order --ocr --on-bad --proofs-dir --timeout --version --viewport --wait --when' ;;
+    dm-serve:--mcp) words='stdio' ;;
+    dm-serve:*) words='--allow-host --bind --help --inventory --mcp --proofs-dir --token-file --tools --version' ;;
+    dm-services:*) words='--discover --docker-host --help --manifest --timeout --version' ;;
+    dm-show:*) words='--cost --help --overview --proofs-dir --version --why' ;;
+    dm-stats:--on-bad) words='report skip fail' ;;
+    dm-stats:--when) words='always unhealthy' ;;
+    dm-stats:*) words='--help --jobs --keep-order --on-bad --timeout --version --when' ;;
+    dm-tool:*) words='--help --inventory --json --list --tools --version' ;;
+    dm-undo:*) words='--help --plan --proofs-dir --version' ;;
+    dm-verify:--fail-on) words='not-recovered' ;;
+    dm-verify:--on-bad) words='report skip fail' ;;
+    dm-verify:*) words='--before --executed --fail-on --help --on-bad --version' ;;
+    supervisor-session.sh:*) words='diagnose diagnose-enhanced report review approve policy execute verify rollback proxy history demo test help --discover --help' ;;
     esac
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))
 }
-complete -o default -F _dm_tools dm-analyze dm-approve dm-brief dm-condense dm-execute dm-history dm-inspect dm-learn dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-serve dm-services dm-show dm-stats dm-tool dm-undo dm-verify supervisor-session.sh
+complete -o default -F _dm_tools dm dm-analyze dm-approve dm-brief dm-condense dm-execute dm-history dm-inspect dm-learn dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-serve dm-services dm-show dm-stats dm-tool dm-undo dm-verify supervisor-session.sh

@@ -32,7 +32,7 @@ Commands:
                                                --heal also approve the first reversible fix, carry it out and prove it
   test [--all] [PYTEST ARGUMENT]...            install what is missing and run the tests, as CI does; with --all also the
                                                slow ones: every fault of the lab in real containers, a LiteLLM proxy
-  help                                         this text
+  help [COMMAND]                               this text, or how one is called (as COMMAND --help)
 
 --discover asks Docker for its containers. Without it the services manifest is read ($SERVICES_MANIFEST_PATH, default
 configs/probe-orchestrator/services_manifest.json); if there is none, Docker is asked.
@@ -54,6 +54,94 @@ Exit status: 0 all healthy (execute, verify: all recovered), 10 issues found (no
 TXT
 }
 
+help_of() { # help_of SESSION: how one is called; all of them are in usage
+    local call='' text=''
+    case $1 in
+    diagnose)
+        call='[--discover] [SERVICE]...'
+        text='Probe and inspect the stack, or just these services, and keep a report.
+
+  --discover    ask Docker for its containers instead of reading the services manifest'
+        ;;
+    diagnose-enhanced)
+        call='[--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...'
+        text='As diagnose, with logs, stats, screenshots, root causes and fixes, and an HTML page.
+
+  --discover         ask Docker for its containers instead of reading the services manifest
+  --engine=ENGINE    who judges: auto, rules, hybrid or llm
+  --agent            let a model look further, with read-only tools
+  --no-screenshots   start no browser'
+        ;;
+    report)
+        call='[FILE]'
+        text='Show the newest report, or FILE.'
+        ;;
+    review)
+        call='[FILE]'
+        text='Approve fixes of the newest report, or of FILE; on a terminal they may be carried out at once.'
+        ;;
+    approve)
+        call='[FILE]'
+        text='Approve by your policy what needs no person, of the newest report or of FILE (docs/policy.md).'
+        ;;
+    policy)
+        call='[explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]'
+        text='What your policy says (docs/policy.md).
+
+  explain [FILE]     of each fix of the newest report or of FILE: who decides, and by which rule (the default)
+  rehearse [TIME]    what it would have done in the past, as 30d
+  promotions         what was earned, or may be
+  accept ID          let an action that was earned need no person
+  revoke ID          and let it need one again'
+        ;;
+    execute)
+        call='[--yes] [--undo-if-worse] [FILE]'
+        # shellcheck disable=SC2016 # the names of variables are told
+        text='Carry out what was approved (the newest approval, or FILE), look again, and say whether it helped.
+
+  --yes              do not show the plan and ask
+  --undo-if-worse    take back what made it worse
+
+It waits $HEAL_SOAK seconds (5), looks, and does so until all has recovered or $HEAL_DEADLINE seconds (60) are over.'
+        ;;
+    verify) text='Look again, and say whether what was executed last has helped.' ;;
+    rollback)
+        call='[--yes] [ID|last]'
+        text='Take an action back: the one with that id, or the last (the default).
+
+  --yes    do not show the plan and ask'
+        ;;
+    proxy)
+        call='[--execute] [--bind unix:///PATH|HOST:PORT]'
+        text='Stand before the Docker Engine and let only looks through, until it is interrupted (docs/docker-proxy.md).
+
+  --execute    let through what dm-execute asks for, too
+  --bind       where to listen'
+        ;;
+    history)
+        call='[--json] [SERVICE]...'
+        text='What happened before, what was done, what helped (dm-history --help has more).
+
+  --json    as JSON Lines'
+        ;;
+    demo)
+        call='[--heal] [FAULT]'
+        text='Break a small real stack and diagnose it (default: database-down).
+
+  --heal    also approve the first reversible fix, carry it out and prove it'
+        ;;
+    test)
+        call='[--all] [PYTEST ARGUMENT]...'
+        text='Install what is missing and run the tests, as CI does.
+
+  --all    also the slow ones'
+        ;;
+    *) return 1 ;;
+    esac
+    printf 'Usage: supervisor-session.sh %s\n\n%s\n' "$1${call:+ $call}" "$text"
+    return 0
+}
+
 say() { # to people; in cron only what matters reaches the mail
     if [[ -t 1 || -n ${loud:-} ]]; then printf '%s\n' "$*"; fi
 }
@@ -69,6 +157,14 @@ settings() { # the variables that this script itself needs, with those of our se
     [[ ${#values[@]} == 2 ]] || exit 2
     export PROOFS_DIR=${values[0]:-$root/volumes/proofs}
     export SERVICES_MANIFEST_PATH=${values[1]:-$root/configs/probe-orchestrator/services_manifest.json}
+    if [[ -z ${DOCKER_HOST:-} && ! -e /var/run/docker.sock ]]; then
+        local found # an engine that nobody named is chosen, and told of, once for all stages
+        found=$(PYTHONPATH=$root "$python" -P -m dm_tools.engine.address --found) || exit
+        [[ -z $found ]] || {
+            export DOCKER_HOST=$found
+            say "[supervisor] Docker at $found: there is no /var/run/docker.sock, and no other engine was found"
+        }
+    fi
     [[ $PROOFS_DIR == /* ]] || PROOFS_DIR=$PWD/$PROOFS_DIR
     [[ $SERVICES_MANIFEST_PATH == /* ]] || SERVICES_MANIFEST_PATH=$PWD/$SERVICES_MANIFEST_PATH
 }
@@ -669,7 +765,7 @@ heal() { # heal REPORT: approve the first reversible fix of each issue, carry it
     carry_out "$approved" "$from"
 }
 
-proxy() { # haproxy before the engine of DOCKER_HOST; everybody else is given its socket
+proxy() { # haproxy before the engine that the others ask; everybody else is given its socket
     local config=haproxy engine bind usage="usage: supervisor-session.sh proxy [--execute] [--bind unix:///PATH|HOST:PORT]"
     bind=unix://${XDG_RUNTIME_DIR:-/run}/dm-tools/docker.sock
     while (($#)); do
@@ -682,11 +778,11 @@ proxy() { # haproxy before the engine of DOCKER_HOST; everybody else is given it
     done
     PATH=$PATH:/usr/sbin
     command -v haproxy >/dev/null || { complain "haproxy is not installed (apt-get install haproxy)" && exit 2; }
-    engine=${DOCKER_HOST:-unix:///var/run/docker.sock}
+    engine=$(PYTHONPATH=$root "$python" -P -m dm_tools.engine.address) || exit
     case $engine in
     unix://*) engine=unix@${engine#unix://} ;;
     tcp://*) engine=${engine#tcp://} ;;
-    *) complain "cannot stand before ${engine%%:*}://: DOCKER_HOST must be unix:// or tcp://" && exit 2 ;;
+    *) complain "cannot stand before ${engine%%:*}://: the engine must be at unix:// or tcp://" && exit 2 ;;
     esac
     case $bind in
     unix:///*)
@@ -723,6 +819,11 @@ run_tests() {
 
 command=${1:-help}
 shift
+[[ $command != help || -z ${1:-} ]] || { help_of "$1" && exit; }
+for word; do
+    [[ $word != -- ]] || break
+    [[ $word != @(-h|--help) ]] || { help_of "$command" && exit; }
+done
 case $command in
 diagnose) diagnose "$@" ;;
 diagnose-enhanced) diagnose_enhanced "$@" ;;

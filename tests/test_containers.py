@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,31 @@ def test_since_leaves_older_lines_out(run: Run, box: Box, shop: dict[str, str]) 
     line += "d.datetime.fromisoformat(sys.argv[1]).timestamp() + 1))' $END) dmtest-log"
     end = one(run("dm-logs dmtest-log", **shop))["logs"]["lines"][-1]["ts"][:26] + "+00:00"
     assert [line["text"] for line in one(run(line, END=end, **shop))["logs"]["lines"]] == ["new"]
+
+
+def test_until_all_and_grep_choose_lines(run: Run, box: Box, shop: dict[str, str]) -> None:
+    lines = "for i in $(seq 9); do echo old $i; done; sleep 5; for i in $(seq 900); do echo new $i; done"
+    box("log", "sh", "-c", lines).wait()
+
+    def texts(options: str) -> list[str]:
+        return [line["text"] for line in one(run(f"dm-logs {options} dmtest-log", **shop))["logs"]["lines"]]
+
+    assert len(texts("")) == 500
+    whole = texts("--tail all")
+    assert (len(whole), whole[0], whole[-1]) == (909, "old 1", "new 900")
+    assert texts("--tail all --grep ' 9'") == ["old 9", "new 9", *(f"new {each}" for each in (*range(90, 100), 900))]
+    assert texts("--tail 20 --grep 'old'") == []
+    first = next(
+        line["ts"]
+        for line in one(run("dm-logs --tail all dmtest-log", **shop))["logs"]["lines"]
+        if line["text"] == "new 1"
+    )
+    began = datetime.fromisoformat(first[:26] + "+00:00").timestamp()
+    older = one(run(f"dm-logs --until {time.time() - began + 4:.2f} dmtest-log", **shop))["logs"]
+    assert [line["text"] for line in older["lines"]] == [f"old {each}" for each in range(1, 10)]
+    older = one(run(f"dm-logs --tail 2 --until {time.time() - began + 4:.2f} dmtest-log", **shop))["logs"]
+    assert ([line["text"] for line in older["lines"]], older["truncated"]) == (["old 8", "old 9"], True)
+    assert texts("--since 2h --until 1h") == []
 
 
 NASTY = r"""

@@ -5,16 +5,18 @@ engine. Every error class comes from a server that really behaves so; nothing is
 import base64
 import contextlib
 import json
+import os
 import socket
 import ssl
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import lab
 from tests.conftest import Box, Run, records
 from tests.servers import Authority, Serve, answer, drip, request, reset, status, until_closed
 
@@ -373,6 +375,10 @@ def test_fail_on_unhealthy_is_status_10(run: Run, serve: Serve) -> None:
     good = f"http://127.0.0.1:{serve(answer(status(200)))}/"
     assert run(f"dm-probe --fail-on unhealthy {good}").returncode == 0
     assert run(f"dm-probe --fail-on unhealthy {good} {NOTHING_LISTENS}").returncode == 10
+    for word in ("failed", "degraded", "any"):
+        assert run(f"dm-probe --fail-on {word} {good}").returncode == 0
+        assert run(f"dm-probe --fail-on {word} {NOTHING_LISTENS}").returncode == 10
+        assert run(f"dm-probe --fail-on {word} gopher://example.invalid/").returncode == (10 if word == "any" else 4)
     assert run(f"dm-probe {good} {NOTHING_LISTENS}").returncode == 0
 
 
@@ -444,6 +450,46 @@ def test_internal_names_are_found_through_docker_and_host_and_sni_stay(
     check = internal(run, "https://dmtest-secure:8000/", "dmtest-secure", trusting)
     assert check["body_excerpt"] == "host=dmtest-secure:8000 sni=dmtest-secure"
     assert check["certificate"]["subject"] == "CN=dmtest-secure"
+
+
+def test_aliases_and_host_names_of_a_network_are_found_on_it(run: Run, box: Box, aliased: dict[str, str]) -> None:
+    box("stranger", "sleep", "100")
+    names = ["dmtest-cache.example", "dmtest-host", "DMTEST-Cache.example"]
+    urls = [f"http://{name}:8000/x" for name in names]
+    services = ["dmtest-aliased", "dmtest-neighbour", "dmtest-nobody", "dmtest-stranger"]
+    lines = "".join(json.dumps({"service": each, "internal": urls}) + "\n" for each in services)
+    found = {
+        record["service"]: [check["body_excerpt"] or check["error"] for check in record["probe"]["checks"]]
+        for record in records(run("dm-probe -t 5", stdin=lines, **aliased).stdout)
+    }
+    seen = [f"host={name}:8000 sni=None" for name in names]
+    assert found == {each: seen for each in services[:3]} | {"dmtest-stranger": ["dns"] * 3}
+
+
+@pytest.fixture
+def aliased(box: Box, _engine_up: str) -> Iterator[dict[str, str]]:
+    """A server with an alias and a host name of its own on a network, and a neighbour; the way to the engine."""
+    with contextlib.closing(lab.engine.connect(_engine_up)) as client:
+        network = client.networks.create(f"dmtest-aliases-{os.getpid()}")
+        try:
+            server = box("aliased", "python3", "-c", ECHO, hostname="dmtest-host", network=network.name, start=False)
+            network.disconnect(server)
+            network.connect(server, aliases=["dmtest-cache.example"])
+            server.start()
+            box("neighbour", "sleep", "100", network=network.name)
+            server.reload()
+            address = server.attrs["NetworkSettings"]["Networks"][network.name]["IPAddress"], 8000
+            lab.waiting.wait_until(lambda: None if _listens(address) else f"nobody at {address}", 10, every=0.05)
+            yield {"DOCKER_HOST": _engine_up}
+        finally:
+            for container in client.containers.list(all=True, filters={"network": network.id}):
+                container.remove(force=True)
+            network.remove()
+
+
+def _listens(address: tuple[str, int]) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(address) == 0
 
 
 def test_internal_names_of_containers_that_cannot_be_asked(run: Run, box: Box, shop: dict[str, str]) -> None:

@@ -221,5 +221,5 @@ def test_the_session_says_what_it_wants(arguments: str, run: Run) -> None:
     done = run(f"{ROOT}/scripts/supervisor-session.sh proxy", DOCKER_HOST="ssh://elsewhere")
     assert (done.returncode, done.stderr) == (
         2,
-        "supervisor: cannot stand before ssh://: DOCKER_HOST must be unix:// or tcp://\n",
+        "supervisor: cannot stand before ssh://: the engine must be at unix:// or tcp://\n",
     )

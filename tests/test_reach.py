@@ -272,6 +272,7 @@ class _Engines:
     """An engine's list of containers; a real one is asked in tests/test_screenshot.py."""
 
     label = "unix:///here"
+    name = label
 
     def __init__(self, listing: list[dict[str, Any]]) -> None:
         self.listing = listing

@@ -20,24 +20,41 @@ from dm_tools.text.shorten import joined
 Record = dict[str, Any]
 
 
-def logs(record: Record, engines: Engines, tail: int, since_seconds: float | None, max_bytes: int) -> Record:
-    """The record with its `logs` section: the newest `tail` lines, at most `max_bytes` of each stream's in all."""
+def logs(
+    record: Record,
+    engines: Engines,
+    tail: int | None,
+    since_seconds: float | None,
+    max_bytes: int,
+    until_seconds: float | None = None,
+    grep: str = "",
+) -> Record:
+    """The record with its `logs` section: the newest `tail` lines (None: all), at most `max_bytes` of both streams.
+
+    Lines from `since_seconds` to `until_seconds` before now; of these, items that hold the text `grep`.
+    """
     engine = engines.of(record)
     container = finding.find(engine, record)
     raw = reading.inspect(engine, container["Id"])
-    since = time.time() - since_seconds if since_seconds else None
+    now = time.time()
+    since, until = (now - each if each else None for each in (since_seconds, until_seconds))
+    whole = tail is None or until is not None  # the engine would count lines that came after
     streams = Streams(raw["Config"]["Tty"], reading.log_driver(raw), max_bytes // 2)
     try:
         # One piece more than is wanted: it tells whether the first line that is wanted begins where it seems to.
-        ended = reading.log(engine, raw, tail + 1, since, streams.add)
+        ended = reading.log(engine, raw, None if whole or tail is None else tail + 1, since, streams.add, until)
     except records.Problem as problem:
         if not streams.pieces:
             raise
         record = records.with_error(record, "logs", problem.code, problem.message)  # what has come still counts
         ended = False
-    lines, begins_inside = streams.lines(tail)
+    wanted = streams.pieces if whole or tail is None else tail
+    lines, begins_inside = streams.lines(wanted)
+    truncated = streams.cut or streams.pieces > wanted or not ended
+    if tail is not None and len(lines) > tail:
+        lines, truncated = lines[-tail:], True
     items = grouped(lines, redact.Redactor(redact.following(record), secrets(raw)), begins_inside)
-    truncated = streams.cut or streams.pieces > tail or not ended
+    items = [each for each in items if grep in each.text]
     section = Logs(items, len(lines), truncated, condense.templates(items))
     return records.with_section(record, "logs", section)
 

@@ -172,7 +172,7 @@ def discover(engine: Engine) -> list[Record]:
         others = sorted({name for each in everything if (name := finding.project_of(each))})
         of = f" of the project {project!r} (COMPOSE_PROJECT_NAME)" if project else ""
         there = f"; there are: {', '.join(others)}" if others else ""
-        raise NothingFoundError(f"nothing to look at: Docker at {engine.label} has no container{of}{there}")
+        raise NothingFoundError(f"nothing to look at: Docker at {engine.name} has no container{of}{there}")
     services = [finding.compose_service(each) for each in listing]
     taken = [name for each in listing for name in finding.names(each)] + services
     named = []

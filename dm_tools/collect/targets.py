@@ -85,7 +85,7 @@ def place(record: Record, host: str, port: int, engines: Engines) -> Place:
     """
     engine = engines.of(record)
     try:
-        container = finding.named(reading.containers(engine), host, home_of(record, engine))
+        container = finding.resolved(engine, host, home_of(record, engine))
     except records.Problem as problem:
         if problem.code != "docker_unreachable":
             raise

@@ -52,7 +52,7 @@ def cli(
     No action touches data: volumes, images and networks are never removed. `dm-undo` takes an action back. A container
     with the label dm-tools.heal=never is left alone.
 
-    Network: the Docker Engine ($DOCKER_HOST, or the action's docker_host), writing.
+    Network: the Docker Engine ($DOCKER_HOST or the Docker context, or the action's docker_host), writing.
 
     \b
     Examples:

@@ -32,7 +32,7 @@ def cli(
     values themselves may be secrets and never leave the process. A service is found by its container's name or id,
     or else by its Compose service label (COMPOSE_PROJECT_NAME chooses among projects).
 
-    Network: the Docker Engine ($DOCKER_HOST, or the record's docker_host), reading only.
+    Network: the Docker Engine ($DOCKER_HOST or the Docker context, or the record's docker_host), reading only.
 
     \b
     Examples:

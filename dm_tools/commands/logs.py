@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from dm_tools.pipe import command, stream
+
+
+class Lines(click.ParamType):  # type: ignore[type-arg] # generic only in the newest stubs
+    """How many lines: a number, or all (None)."""
+
+    name = "lines"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int | None:
+        """The number."""
+        return None if value == "all" else click.IntRange(1, 100_000).convert(value, parameter, context)
 
 
 @command.define("dm-logs", unreachable=True)
 @click.option(
     "-n",
     "--tail",
-    type=click.IntRange(1, 100_000),
-    default=500,
+    type=Lines(),
+    default="500",
     show_default=True,
-    help="Newest lines to read, both streams together.",
+    help="Newest lines to read, both streams together, or all that --max-bytes has room for.",
 )
 @click.option("--since", type=command.Duration(1), help="Only lines of that last time: seconds, or as 10m, 2h.")
+@click.option("--until", type=command.Duration(1), help="Without the lines of that last time, as 10m.")
+@click.option("--grep", metavar="TEXT", default="", help="Of the lines that were read, only items that hold this text.")
 @click.option(
     "--max-bytes",
     type=click.IntRange(1024, 16 * 1024 * 1024),
@@ -33,8 +47,10 @@ def cli(
     keep_order: bool,
     on_bad: str,
     when: str,
-    tail: int,
+    tail: int | None,
     since: float | None,
+    until: float | None,
+    grep: str,
     max_bytes: int,
 ) -> int:
     """Add `logs`: the newest lines of both streams, merged by time, each with an id that findings cite.
@@ -43,11 +59,12 @@ def cli(
     bytes that are no UTF-8 replaced, and secrets (passwords in URLs, tokens, keys) masked before the record leaves the
     process.
 
-    Network: the Docker Engine ($DOCKER_HOST, or the record's docker_host), reading only.
+    Network: the Docker Engine ($DOCKER_HOST or the Docker context, or the record's docker_host), reading only.
 
     \b
     Examples:
       dm-logs app | jq -r '.logs.lines[].text'
+      dm-logs --since 2h --until 1h --tail all --grep timeout app
       docker ps --format '{{.Names}}' | dm-logs --since 10m | dm-analyze | dm-show
     """
     from dm_tools.collect import logs as section
@@ -55,7 +72,7 @@ def cli(
 
     engines = Engines(timeout)
     source = command.source(services, on_bad)
-    work = command.when(when, lambda record: section.logs(record, engines, tail, since, max_bytes))
+    work = command.when(when, lambda record: section.logs(record, engines, tail, since, max_bytes, until, grep))
     return stream.write(stream.pmap(work, source, "logs", jobs, keep_order), "logs")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dm_tools.pipe import clock, command, exits, spool, stream
+from dm_tools.records import Status
 
 
 @command.define("dm-report", fail_on=True)
@@ -77,7 +78,9 @@ def cli(
         except files.CannotWrite as failure:
             raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
     stream.Writer().write(stream.dumps(written), flush=True)
-    return exits.worst(status, exits.MATCHED if fail_on and not collector.healthy else exits.DONE)
+    failing = any(collector.counts[Status(each)] for each in command.FAIL_ON[fail_on]) if fail_on else False
+    failing |= fail_on == "unhealthy" and not collector.healthy  # an issue may be about a service that is not here
+    return exits.worst(status, exits.MATCHED if failing else exits.DONE)
 
 
 def _page() -> Any:

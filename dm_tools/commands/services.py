@@ -22,7 +22,9 @@ from dm_tools.pipe import command, exits, stream
     help="The services manifest, a JSON file.",
 )
 @click.option("--discover", is_flag=True, help="Ask Docker for its containers instead of reading a manifest.")
-@click.option("--docker-host", help="With --discover: the engine to ask, instead of $DOCKER_HOST.")
+@click.option(
+    "--docker-host", help="With --discover: the engine to ask, instead of the one of $DOCKER_HOST or your context."
+)
 @click.option(
     "-t",
     "--timeout",

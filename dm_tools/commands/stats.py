@@ -24,7 +24,7 @@ def cli(
     Throttling is the share of scheduling periods in which the CPU limit stopped the container. All containers are
     measured side by side. A container that does not run has null figures.
 
-    Network: the Docker Engine ($DOCKER_HOST, or the record's docker_host), reading only.
+    Network: the Docker Engine ($DOCKER_HOST or the Docker context, or the record's docker_host), reading only.
 
     \b
     Examples:

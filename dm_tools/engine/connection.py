@@ -8,7 +8,6 @@ container_gone.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import threading
 import time
@@ -17,7 +16,8 @@ from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from dm_tools import records, redact
-from dm_tools.engine import transport
+from dm_tools.engine import address, transport
+from dm_tools.pipe import say
 
 Answer = TypeVar("Answer")
 Container = dict[str, Any]
@@ -53,16 +53,24 @@ class Shared(Generic[Answer]):
 class Engine:
     """One Docker Engine as one command sees it; for several threads.
 
-    `host` is a Docker host as in $DOCKER_HOST (unix://, tcp://, ssh://) or None for the default one; `timeout` are the
-    seconds that one question may take.
+    `host` is a Docker host as in $DOCKER_HOST (unix://, tcp://, ssh://) or None for the one that the `docker` command
+    would use; `timeout` are the seconds that one question may take. `label` is the engine's address, `name` also tells
+    which Docker context gave it, for messages.
     """
 
     def __init__(self, host: str | None, timeout: float) -> None:
         self.host = host
         self.timeout = timeout
-        self.label = redact.redact(host or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
+        self._lost: records.Problem | None = None  # why nobody can tell which engine is meant
+        try:
+            self._address = address.of(host)
+        except records.Problem as problem:
+            self._address, self._lost = address.Address(f"unix://{address.DEFAULT_SOCKET}"), problem
+        self.label = redact.redact(self._address.url)
+        self.name = self.label + (f" (context {self._address.context})" if self._address.context else "")
         self.listing: Shared[list[Container]] = Shared(LISTING_SECONDS)
         self.events: Shared[list[dict[str, Any]]] = Shared(LISTING_SECONDS)
+        self.endpoints: dict[tuple[str, ...], dict[str, Any]] = {}  # networks of inspected containers, see finding
         self.podman = False  # known once it has answered
         self._own = threading.local()  # a requests session must not be shared between threads
         self._clients: list[Any] = []
@@ -91,6 +99,8 @@ class Engine:
             client.close()
 
     def _client(self) -> Any:
+        if self._lost is not None:
+            raise self._lost
         if self._died is not None and time.monotonic() - self._died[0] < UNREACHABLE_SECONDS:
             raise self._unreachable(self._died[1])
         if not hasattr(self._own, "client"):
@@ -98,19 +108,33 @@ class Engine:
         return self._own.client
 
     def _connect(self) -> Any:
-        import docker.utils
-
-        settings: dict[str, Any] = {"base_url": self.host} if self.host else {**docker.utils.kwargs_from_env()}
-        if (settings.get("base_url") or "").startswith("ssh://"):
+        url = self._address.url
+        settings: dict[str, Any] = {"base_url": url} | self._tls()
+        if url.startswith("ssh://"):
             settings["use_ssh_client"] = True  # the system's ssh: its config, agent and known hosts count
-        if (settings.get("base_url") or self.label).startswith("unix://"):
-            self._knock(settings.get("base_url") or self.label)
+        if url.startswith("unix://"):
+            self._knock(url)
+        if self._address.found:
+            say.once(f"Docker at {self.label}: there is no {address.DEFAULT_SOCKET}, and no other engine was found")
         settings |= {"version": self._version or "auto", "timeout": self.timeout}
         client = transport.client(**settings)
         client.hooks["response"].append(self._greeted)
         self._version = client.api_version
         self._clients.append(client)
         return client
+
+    def _tls(self) -> dict[str, Any]:
+        """The library's setting `tls`, if TLS is spoken: with a context's files, or those of the environment."""
+        import docker.tls
+        import docker.utils
+
+        files = self._address.tls
+        if files is None:
+            own = self._address.context is not None or not self._address.url.startswith("tcp://")
+            return {} if own else {key: value for key, value in docker.utils.kwargs_from_env().items() if key == "tls"}
+        pair = (files["cert"], files["key"]) if {"cert", "key"} <= files.keys() else None
+        config = docker.tls.TLSConfig(client_cert=pair, ca_cert=files.get("ca"), verify=files["verify"])
+        return {"tls": config}
 
     def _greeted(self, answer: Any, **_: Any) -> None:
         self.podman |= answer.headers.get("Server", "").startswith("Libpod/")
@@ -180,7 +204,7 @@ class Engine:
             )
             return self._unreachable(self._died[1])
         if timed_out:
-            return records.Problem("docker_timeout", f"{subject}: {self.label} did not answer in time")
+            return records.Problem("docker_timeout", f"{subject}: {self.name} did not answer in time")
         if isinstance(failure, requests.exceptions.JSONDecodeError) and not failure.doc.strip():
             # an engine that removes a container while it is being measured answers nothing at all
             return _said("container_gone", subject, f"no valid answer ({failure})")
@@ -192,7 +216,7 @@ class Engine:
         return _said("docker_error", subject, f"the answer was cut short or garbled ({_reason(failure)})")
 
     def _unreachable(self, reason: str) -> records.Problem:
-        return records.Problem("docker_unreachable", f"cannot reach Docker at {self.label}: {redact.redact(reason)}")
+        return records.Problem("docker_unreachable", f"cannot reach Docker at {self.name}: {redact.redact(reason)}")
 
 
 class Engines:

@@ -28,7 +28,7 @@ def find(engine: Engine, record: dict[str, Any], fresh: bool = False) -> Contain
     project = os.environ.get("COMPOSE_PROJECT_NAME")
     found = of_service(reading.containers(engine, fresh), service, container, project)
     if found is None:
-        raise records.Problem("container_not_found", f"no container {container or service!r} at {engine.label}")
+        raise records.Problem("container_not_found", f"no container {container or service!r} at {engine.name}")
     return found
 
 
@@ -71,6 +71,50 @@ def named(listing: list[Container], name: str, home: Container | None) -> Contai
         same = [each for each in found if project_of(each) == project_of(home)]
         found = [home] if home in found else same or found
     return min(found, key=lambda each: each.get("State") not in RUNNING, default=None)
+
+
+def resolved(engine: Engine, name: str, home: Container | None) -> Container | None:
+    """The container that answers to a host name inside the Docker network, by an alias or its host name, too.
+
+    Docker's list of containers does not have these (Podman's does): if no name of the list fits, the containers on the
+    networks of `home` (without one: on all) are inspected, each once. Raises Problem.
+    """
+    listing = reading.containers(engine)
+    found = named(listing, name, home)
+    if found is not None or name == "localhost" or _is_address(name):
+        return found
+    own = set(_networks(home or {})) - _DEFAULT_NETWORKS
+    near = [
+        each
+        for each in listing
+        if (set(_networks(each)) & own if home else set(_networks(each)) - _DEFAULT_NETWORKS) and not is_kept(each)
+    ]
+    return named([_with_aliases(engine, each) for each in near], name, home and _with_aliases(engine, home))
+
+
+def _with_aliases(engine: Engine, container: Container) -> Container:
+    """The container as listed, with its networks as inspected. What it is called there cannot change while it is
+    connected; nothing is added to one that is gone meanwhile."""
+    networks = _networks(container)
+    if all(network.get("Aliases") or network.get("DNSNames") for network in networks.values()):
+        return container
+    mark = (container["Id"], *sorted(f"{name} {network.get('EndpointID')}" for name, network in networks.items()))
+    if mark not in engine.endpoints:
+        try:
+            engine.endpoints[mark] = _networks(reading.inspect(engine, container["Id"]))
+        except records.Problem as problem:
+            if problem.code != "container_gone":
+                raise
+            return container
+    return container | {"NetworkSettings": {"Networks": engine.endpoints[mark]}}
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def address(engine_label: str, container: Container, port: int) -> tuple[str, int] | None:
@@ -171,7 +215,8 @@ def _networks(container: Container) -> dict[str, dict[str, Any]]:
 
 
 def _answers_to(container: Container, name: str) -> bool:
-    aliases: list[str] = []
+    """Upper and lower case are the same in names; in a URL they are lost anyway."""
+    known = [*names(container), compose_service(container) or ""]
     for network in _networks(container).values():
-        aliases += (network.get("Aliases") or []) + (network.get("DNSNames") or [])
-    return name in names(container) or name == compose_service(container) or name in aliases
+        known += (network.get("Aliases") or []) + (network.get("DNSNames") or [])
+    return name.lower() in (each.lower() for each in known)

@@ -131,19 +131,25 @@ def _events(engine: Engine, subject: str, parameters: dict[str, Any]) -> list[di
 
 
 def log(
-    engine: Engine, raw: dict[str, Any], tail: int, since: float | None, take: Callable[[str, bytes], None]
+    engine: Engine,
+    raw: dict[str, Any],
+    tail: int | None,
+    since: float | None,
+    take: Callable[[str, bytes], None],
+    until: float | None = None,
 ) -> bool:
     """Hand an inspected container's log to `take(stream, piece)`, in the order in which the engine has it; False if
     time ran out.
 
-    A piece is what the container wrote at once, at most 16 KiB, with the engine's time before it; `tail` counts pieces.
-    (With a terminal there is one stream, and a time that the program itself prints begins a piece, too.) Never a
-    `since` without a `tail`: the engine would scan the whole file (seconds for 100 MB). Raises Problem
-    logs_unavailable, too.
+    A piece is what the container wrote at once, at most 16 KiB, with the engine's time before it; `tail` counts pieces
+    (None: all). With a terminal there is one stream, and a time that the program itself prints begins a piece, too.
+    Never a `since` without a `tail` unless all is meant: the engine would scan the whole file (seconds for 100 MB). It
+    counts `tail` before it leaves out what came after `until`. Raises Problem logs_unavailable, too.
     """
     container_id, terminal = raw["Id"], raw["Config"]["Tty"]
     deadline = time.monotonic() + engine.timeout
-    parameters = {"stdout": 1, "stderr": 1, "timestamps": 1, "tail": tail} | ({"since": since} if since else {})
+    parameters: dict[str, Any] = {"stdout": 1, "stderr": 1, "timestamps": 1, "tail": "all" if tail is None else tail}
+    parameters |= {key: moment for key, moment in (("since", since), ("until", until)) if moment}
 
     def read(client: Any) -> bool:
         import docker.errors

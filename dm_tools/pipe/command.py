@@ -28,7 +28,7 @@ def define(
     leave_out += [] if fail_on else [exits.MATCHED]
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        function = click.version_option(__version__, "--version", prog_name=name)(function)
+        function = click.version_option(__version__, "-V", "--version", prog_name=name)(function)
         return click.command(
             name,
             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -175,10 +175,21 @@ def history_option(function: Function) -> Function:
     )(function)
 
 
+FAIL_ON = {
+    "unhealthy": ("degraded", "failed"),
+    "failed": ("failed",),
+    "degraded": ("degraded", "failed"),
+    "any": ("degraded", "failed", "unknown"),
+}
+"""What --fail-on may say, and which statuses it means."""
+
+
 def fail_on_option(function: Function) -> Function:
     """The grep-like status for scripts."""
     return click.option(
-        "--fail-on", type=click.Choice(["unhealthy"]), help="Exit with 10 if any service is degraded or failed."
+        "--fail-on",
+        type=click.Choice(list(FAIL_ON)),
+        help="Exit with 10 if any service has failed; degraded and unhealthy: or is degraded; any: or is unknown.",
     )(function)
 
 
@@ -198,7 +209,8 @@ def when(choice: str, work: Callable[[stream.Record], stream.Record]) -> Callabl
 
 def matched(fail_on: str | None, section: str) -> Callable[[stream.Record], bool]:
     """What --fail-on looks for in a written record: the status of one of its sections."""
-    return lambda record: bool(fail_on) and (record.get(section) or {}).get("status") in ("degraded", "failed")
+    wanted = FAIL_ON[fail_on] if fail_on else ()
+    return lambda record: (record.get(section) or {}).get("status") in wanted
 
 
 def source(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 
@@ -14,6 +15,12 @@ def note(text: str) -> None:
     line = f"{program}: {text}".replace("\n", " ")
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(printable(line) + "\n")
+
+
+@functools.cache
+def once(text: str) -> None:
+    """A note that is said once, however often its occasion comes."""
+    note(text)
 
 
 def printable(text: str) -> str:

@@ -1,0 +1,101 @@
+"""dm: all commands under one name: `dm probe` is `dm-probe`, `dm diagnose-enhanced` a session of supervisor-session.sh.
+
+Where both have a name, the session is meant: it is what a person types, and the filter has its own name. Imports
+nothing before it is known which command is wanted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+PACKAGE = Path(__file__).resolve().parent
+SUPERVISOR = PACKAGE.parent / "scripts" / "supervisor-session.sh"
+USAGE = 2  # as in the table of exit statuses
+
+SESSIONS = {
+    "diagnose": "probe and inspect the stack, or some services",
+    "diagnose-enhanced": "also logs, stats, screenshots, root causes, fixes, an HTML page",
+    "report": "show the newest report",
+    "review": "approve fixes of the newest report",
+    "approve": "approve by your policy what needs no person",
+    "policy": "what your policy says, would have done, and what was earned",
+    "execute": "carry out what was approved, look again, and say whether it helped",
+    "verify": "look again, and say whether what was executed last has helped",
+    "rollback": "take an action back",
+    "proxy": "a Docker Engine that can only be looked at, until it is interrupted",
+    "history": "what happened before, what was done, what helped",
+    "demo": "break a small real stack and diagnose it",
+    "test": "install what is missing and run the tests",
+}
+
+
+def filters() -> dict[str, str]:
+    """The commands dm-*, by their names without dm-, each with the first line of its module, which is read only."""
+    found = {}
+    for path in sorted((PACKAGE / "commands").glob("[a-z]*.py")):
+        with path.open(encoding="utf-8") as file:
+            found[path.stem] = file.readline().partition(": ")[2].strip().removesuffix('"""').rstrip(".")
+    return found
+
+
+def listing() -> str:
+    """All commands, one line each."""
+    both = {f"dm-{name}" if name in SESSIONS else name: about for name, about in filters().items()}
+    lines = ["Usage: dm COMMAND [ARGUMENT]...", "", "Sessions (dm COMMAND --help tells more):"]
+    lines += [f"  {name:<18} {about}" for name, about in SESSIONS.items()]
+    lines += ["", "Commands on records, JSON Lines in and out (dm probe is dm-probe; see dm-tools(7)):"]
+    lines += [f"  {name:<18} {about}" for name, about in both.items()]
+    lines += ["", "Where a session has a command's name, the command is called by its whole one: dm dm-report."]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> NoReturn:
+    """Entry point of `dm`."""
+    wanted, *arguments = sys.argv[1:] or ["help"]
+    if wanted == "help" and arguments:
+        wanted, arguments = arguments[0], ["--help"]
+    if wanted in ("help", "-h", "--help"):
+        _print(listing())
+    name = wanted.removeprefix("dm-")
+    if wanted in SESSIONS:
+        _session(wanted, arguments)
+    if wanted in ("-V", "--version"):
+        from dm_tools import __version__
+
+        _print(f"dm, version {__version__}\n")
+    if name not in filters():
+        _stop(f"{wanted[:100]!r} is no command (dm alone lists them)")
+    sys.argv = [f"dm-{name}", *arguments]
+    importlib.import_module(f"dm_tools.commands.{name}").main()
+    raise AssertionError("a command ends the process")
+
+
+def _session(name: str, arguments: list[str]) -> NoReturn:
+    if not SUPERVISOR.is_file():
+        _stop(f"{name!r} is a session of supervisor-session.sh, which comes with a checkout only")
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and so would whatever is started
+        signal.signal(number, signal.SIG_DFL)
+    os.execv(SUPERVISOR, [str(SUPERVISOR), name, *arguments])
+
+
+def _print(text: str) -> NoReturn:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os._exit(141)
+    sys.exit(0)
+
+
+def _stop(message: str) -> NoReturn:
+    sys.stderr.write("".join(c if c.isprintable() else "?" for c in f"dm: {message}") + "\n")
+    sys.exit(USAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""`dm`: all commands under one name; how sessions say how they are called; what shells offer after a Tab."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from dm_tools import umbrella
+from tests.conftest import COLD, COMMANDS, ROOT, SEALED, Run
+
+SUPERVISOR = ROOT / "scripts/supervisor-session.sh"
+
+
+def test_the_list_has_each_command_and_session_with_a_line(run: Run) -> None:
+    shown = run("dm", **COLD)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    listed = dict(re.findall(r"^  (\S+) +(\S.*)$", shown.stdout, re.MULTILINE))
+    assert set(listed) == {*umbrella.SESSIONS, *(f"dm-{x}" if x in umbrella.SESSIONS else x for x in COMMANDS)}
+    assert max(map(len, shown.stdout.split("\n"))) <= 120
+    for words in ("-h", "--help", "help"):
+        assert run(f"dm {words}", **COLD).stdout == shown.stdout
+
+
+def test_the_sessions_are_those_of_the_supervisor() -> None:
+    offered = re.findall(r"^([a-z-]+)\) [a-z_]+ \"\$@\" ;;$|^(history)\)$", SUPERVISOR.read_text(), re.MULTILINE)
+    assert {one or other for one, other in offered} == set(umbrella.SESSIONS)
+
+
+@pytest.mark.parametrize("name", ["probe", "dm-probe"])
+def test_a_command_is_the_same_by_either_name(run: Run, name: str) -> None:
+    for words in ("gopher://example.invalid/", "--no-such-option", "--help", "-V", "- < /dev/null"):
+        own, other = run(f"dm-probe {words}", **COLD), run(f"dm {name} {words}", **COLD)
+        assert (other.returncode, other.stdout, other.stderr) == (own.returncode, own.stdout, own.stderr)
+    assert run(f"dm help {name}", **COLD).stdout == run("dm-probe --help").stdout
+
+
+@pytest.mark.parametrize("session", umbrella.SESSIONS)
+def test_a_session_says_how_it_is_called(run: Run, session: str) -> None:
+    told = run(f"{SUPERVISOR} {session} --help")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith(f"Usage: supervisor-session.sh {session}")
+    usage = run(f"{SUPERVISOR} help").stdout
+    entry = re.search(rf"^  {session}( .*?)(?=\n  [a-z]|\n\n)", usage, re.MULTILINE | re.DOTALL)
+    assert entry
+    for option in re.findall(r"--[a-z-]+", entry[1].split("   ")[0]):
+        assert option in told.stdout
+    for line in (f"{SUPERVISOR} {session} x -h", f"{SUPERVISOR} help {session}", f"dm {session} --help"):
+        assert run(line, **COLD).stdout == told.stdout
+
+
+def test_a_session_by_dm_dies_of_a_closed_pipe_as_by_itself(run: Run) -> None:
+    gone = run("dm execute --help | exec <&- sleep 3; echo ${PIPESTATUS[0]}", **COLD)
+    assert (gone.stderr, gone.stdout) == ("", "141\n")
+
+
+def test_an_unknown_word_is_one_line_and_status_2(run: Run) -> None:
+    refused = run("dm $'no\\esuch'", **COLD)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("dm: ") and refused.stderr.count("\n") == 1 and "\x1b" not in refused.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_version_has_a_short_option(run: Run, name: str) -> None:
+    assert run(f"dm-{name} -V").stdout == run(f"dm-{name} --version").stdout == "dm-" + name + ", version 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("dm-probe --time", {"--timeout"}),
+        ("dm-probe --on-bad ", {"report", "skip", "fail"}),
+        ("dm diagnose", {"diagnose", "diagnose-enhanced"}),
+        ("dm pro", {"probe", "propose", "proxy"}),
+        ("dm probe --time", {"--timeout"}),
+        ("supervisor-session.sh diag", {"diagnose", "diagnose-enhanced"}),
+    ],
+)
+def test_bash_and_fish_offer(typed: str, offered: set[str]) -> None:
+    *words, last = typed.split(" ")
+    script = (
+        f"source {ROOT}/completions/dm-tools.bash; COMP_WORDS=({typed}); COMP_CWORD={len(words)}; "
+        f'_dm_tools {words[0]} "{last}" "{words[-1]}"; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    )
+    assert set(_said("bash", "-c", script)) == offered
+    script = f"source {ROOT}/completions/dm-tools.fish; complete -C '{typed}'"
+    assert {line.split("\t")[0] for line in _said("fish", "--no-config", "-c", script)} >= offered
+
+
+def _said(*command: str) -> list[str]:
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=SEALED | {"HOME": "/tmp"})
+    assert done.stderr == ""
+    return done.stdout.split() if command[0] == "bash" else done.stdout.splitlines()
+
+
+def test_zsh_offers(tmp_path: Path) -> None:
+    shell = pexpect.spawn("zsh", ["-f", "-i"], env=SEALED | {"HOME": str(tmp_path), "TERM": "dumb"}, timeout=20)
+    shell.setwinsize(50, 160)
+    shell.sendline(f"PS1=; fpath=({ROOT}/completions $fpath); autoload -Uz compinit; compinit -D; echo rea''dy")
+    shell.expect_exact("ready")
+    for typed, offered in (
+        ("dm-probe --time", "out="),
+        ("dm-probe --on-bad=re", "port"),
+        ("dm diagnose-", "enhanced"),
+        ("dm prob", "e"),
+        ("dm probe --keep", "-order"),
+    ):
+        shell.send(f"{typed}\t")
+        shell.expect(re.escape(typed) + "\a?" + re.escape(offered))
+        shell.sendcontrol("u")
+    shell.close(force=True)
