@@ -51,6 +51,7 @@ from dm_tools.records.handling import (
     Problem,
     Service,
     error,
+    is_marker,
     new,
     problem,
     schema,
@@ -83,6 +84,7 @@ from dm_tools.records.report import (
     ToolCall,
     report_schema,
 )
+from dm_tools.records.round import Marker, Round
 from dm_tools.records.verdict import (
     Analysis,
     Cause,
@@ -133,6 +135,7 @@ __all__ = [
     "Limits",
     "LogLine",
     "Logs",
+    "Marker",
     "ModelCall",
     "ModelUse",
     "Mount",
@@ -157,6 +160,7 @@ __all__ = [
     "Risk",
     "Role",
     "Root",
+    "Round",
     "Screenshot",
     "Section",
     "Service",
@@ -173,6 +177,7 @@ __all__ = [
     "Verification",
     "container_fine",
     "error",
+    "is_marker",
     "new",
     "problem",
     "report_schema",
