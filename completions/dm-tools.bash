@@ -8,6 +8,7 @@ _dm_tools() {
     dm-brief) words='--help --on-bad --tokens --version' ;;
     dm-condense) words='--help --on-bad --patterns --service --text --version' ;;
     dm-execute) words='--deadline --help --plan --proofs-dir --resume --services --settle --version --wait' ;;
+    dm-incidents) words='--for --help --host --incident --json --on-bad --open-after --project --proofs-dir --recover-after --stopped --version --weekly --why' ;;
     dm-inspect) words='--help --jobs --keep-order --on-bad --timeout --version --when --window' ;;
     dm-llm) words='--context --help --model --parallel --port --template --version' ;;
     dm-logs) words='--help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --version --when' ;;
@@ -30,4 +31,4 @@ _dm_tools() {
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))
 }
-complete -o default -F _dm_tools dm-analyze dm-brief dm-condense dm-execute dm-inspect dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-serve dm-services dm-show dm-stats dm-tool dm-undo dm-verify supervisor-session.sh
+complete -o default -F _dm_tools dm-analyze dm-brief dm-condense dm-execute dm-incidents dm-inspect dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-serve dm-services dm-show dm-stats dm-tool dm-undo dm-verify supervisor-session.sh

@@ -49,7 +49,9 @@ FOUNDATION = {"pipe", "records", "redact", "text"}
 JUDGEMENT = {"diagnose", "evidence", "patterns"}
 MAY_IMPORT = {
     "": set(),
-    "commands": {"act", "collect", "engine", "llm", "serve", "show", "store", "tools"} | JUDGEMENT | FOUNDATION,
+    "commands": {"act", "collect", "engine", "llm", "serve", "show", "store", "tools", "watch"}
+    | JUDGEMENT
+    | FOUNDATION,
     # what acts, looks and shows
     "act": {"engine"} | JUDGEMENT | FOUNDATION,
     "collect": {"engine"} | JUDGEMENT | FOUNDATION,
@@ -58,6 +60,7 @@ MAY_IMPORT = {
     "store": JUDGEMENT | FOUNDATION,
     "serve": {"collect", "engine", "store", "tools"} | FOUNDATION,
     "tools": {"collect", "engine"} | JUDGEMENT | FOUNDATION,
+    "watch": {"show", "store"} | JUDGEMENT | FOUNDATION,
     # what judges, and the engine
     "diagnose": {"evidence", "patterns", "records", "redact", "text"},
     "engine": FOUNDATION,

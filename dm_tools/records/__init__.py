@@ -61,6 +61,7 @@ from dm_tools.records.handling import (
     with_section,
 )
 from dm_tools.records.history import ActionOutcome
+from dm_tools.records.incident import ENDS, Happening, IncidentEvent, Silence
 from dm_tools.records.report import (
     REPORT_VERSION,
     Approval,
@@ -99,6 +100,7 @@ from dm_tools.records.verdict import (
 )
 
 __all__ = [
+    "ENDS",
     "REPORT_VERSION",
     "VERSION",
     "ActionName",
@@ -125,9 +127,11 @@ __all__ = [
     "Finding",
     "Fine",
     "Fix",
+    "Happening",
     "Head",
     "HealthLog",
     "Identity",
+    "IncidentEvent",
     "Inspect",
     "Issue",
     "IssuePage",
@@ -166,6 +170,7 @@ __all__ = [
     "Service",
     "ServiceLine",
     "Severity",
+    "Silence",
     "StackReport",
     "Stats",
     "Status",
