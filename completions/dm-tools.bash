@@ -12,6 +12,7 @@ _dm_tools() {
     dm-inspect) words='--help --jobs --keep-order --on-bad --timeout --version --when --window' ;;
     dm-llm) words='--context --help --model --parallel --port --template --version' ;;
     dm-logs) words='--help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --version --when' ;;
+    dm-notify) words='--config --dry-run --help --page --proofs-dir --test --version' ;;
     dm-probe) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
     dm-propose) words='--help --on-bad --version' ;;
     dm-redact) words='--help --on-bad --text --version' ;;
@@ -31,4 +32,4 @@ _dm_tools() {
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))
 }
-complete -o default -F _dm_tools dm-analyze dm-brief dm-condense dm-execute dm-incidents dm-inspect dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-serve dm-services dm-show dm-stats dm-tool dm-undo dm-verify supervisor-session.sh
+complete -o default -F _dm_tools dm-analyze dm-brief dm-condense dm-execute dm-incidents dm-inspect dm-llm dm-logs dm-notify dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-serve dm-services dm-show dm-stats dm-tool dm-undo dm-verify supervisor-session.sh
