@@ -77,7 +77,7 @@ class Mail(Controller):
 
 
 @pytest.fixture
-def web() -> Iterator[Any]:
+def hears() -> Iterator[Any]:
     """Starts HTTP servers."""
     started: list[Web] = []
 
@@ -91,7 +91,7 @@ def web() -> Iterator[Any]:
 
 
 @pytest.fixture
-def mail() -> Iterator[Mail]:
+def smtp() -> Iterator[Mail]:
     """An SMTP server."""
     server = Mail()
     server.start()

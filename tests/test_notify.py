@@ -20,7 +20,7 @@ from dm_tools.notify.config import Config, Rule, Target
 from dm_tools.notify.ledger import Entry, Ledger, Message, Sending, Time
 from dm_tools.records import ENDS, Happening, IncidentEvent, Severity
 from tests.conftest import COLD, SEALED, Run, records
-from tests.hearers import Mail, mail, web  # noqa: F401 # fixtures
+from tests.hearers import Mail
 
 OPENED, RECOVERED, WORSE, GAP = Happening.OPENED, Happening.RECOVERED, Happening.WORSE, Happening.GAP
 DEAD = "http://127.0.0.1:1/hook"
@@ -65,11 +65,11 @@ def tell(run: Run, tmp_path: Path) -> Any:
     return execute
 
 
-def test_a_mail_by_smtp(tell: Any, mail: Mail) -> None:
-    done = tell('[target.ops]\nurl = "${OPS_MAIL}"', lines(event()), OPS_MAIL=mail.url)
+def test_a_mail_by_smtp(tell: Any, smtp: Mail) -> None:
+    done = tell('[target.ops]\nurl = "${OPS_MAIL}"', lines(event()), OPS_MAIL=smtp.url)
     assert (done.returncode, done.stderr) == (0, "")
     assert [each["outcome"] for each in records(done.stdout)] == ["told"]
-    (heard,) = mail.mails
+    (heard,) = smtp.mails
     assert heard["Subject"].startswith("[CRITICAL] db: db shut itself down, 2 more fail (shop on ")
     assert heard["To"] == "ops@example.com"
     text = heard.get_body(("plain",)).get_content()  # type: ignore[union-attr]
@@ -77,16 +77,16 @@ def test_a_mail_by_smtp(tell: Any, mail: Mail) -> None:
     assert "dm-inspect db | dm-logs | dm-show" in text
 
 
-def test_a_page_is_attached(tell: Any, mail: Mail, tmp_path: Path) -> None:
+def test_a_page_is_attached(tell: Any, smtp: Mail, tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<p>page</p>")
-    text = f'[target.ops]\npage = true\nurl = "{mail.url}"'
+    text = f'[target.ops]\npage = true\nurl = "{smtp.url}"'
     assert tell(text, lines(event()), "--page page.html").returncode == 0
     assert tell(text, lines(event(incident="i2")), "--page gone.html").returncode == 0
-    assert [[each.get_filename() for each in heard.iter_attachments()] for heard in mail.mails] == [["page.html"], []]
+    assert [[each.get_filename() for each in heard.iter_attachments()] for heard in smtp.mails] == [["page.html"], []]
 
 
-def test_a_webhook_with_our_body(tell: Any, web: Any) -> None:
-    hook = web()
+def test_a_webhook_with_our_body(tell: Any, hears: Any) -> None:
+    hook = hears()
     text = f'[target.hook]\nwebhook = "{hook.url}/in"\nheaders = {{ Authorization = "Bearer ${{HOOK_TOKEN}}" }}'
     done = tell(text, lines(event(), event(RECOVERED, number=2, reason="well again")), HOOK_TOKEN="t0ps3cr3t-t0ken")
     assert done.returncode == 0, done.stderr
@@ -98,8 +98,8 @@ def test_a_webhook_with_our_body(tell: Any, web: Any) -> None:
     assert body["subject"].startswith("[RECOVERED] db: over after 5 minutes")
 
 
-def test_ntfy_by_apprise_in_short(tell: Any, web: Any) -> None:
-    server = web()
+def test_ntfy_by_apprise_in_short(tell: Any, hears: Any) -> None:
+    server = hears()
     url = server.url.replace("http://", "ntfy://") + "/alarms"
     done = tell(f'[target.phone]\nurl = "{url}"\nlength = "short"', lines(event()))
     assert done.returncode == 0, done.stderr
@@ -123,7 +123,7 @@ def test_ntfy_by_apprise_in_short(tell: Any, web: Any) -> None:
     ],
 )
 def test_what_could_not_be_told_is_said_without_the_url(
-    tell: Any, web: Any, kind: str, codes: list[int], why: str
+    tell: Any, hears: Any, kind: str, codes: list[int], why: str
 ) -> None:
     url = (
         web(*codes, wait=3.0 * kind.startswith("slow")).url if codes else "http://127.0.0.1:1"
@@ -137,8 +137,8 @@ def test_what_could_not_be_told_is_said_without_the_url(
     assert "S3cret" not in done.stdout + done.stderr
 
 
-def test_it_is_tried_again_later_and_told_once(tell: Any, web: Any) -> None:
-    hook = web(500, 500, 200)
+def test_it_is_tried_again_later_and_told_once(tell: Any, hears: Any) -> None:
+    hook = hears(500, 500, 200)
     text = f'[target.hook]\nwebhook = "{hook.url}"'
     told = [
         [each["outcome"] for each in records(tell(text, stdin, DM_NOW=str(1_732_800_000 + seconds)).stdout)]
@@ -156,8 +156,8 @@ def test_it_is_tried_again_later_and_told_once(tell: Any, web: Any) -> None:
     assert len(hook.heard) == 1
 
 
-def test_another_target_takes_over(tell: Any, web: Any) -> None:
-    second = web()
+def test_another_target_takes_over(tell: Any, hears: Any) -> None:
+    second = hears()
     text = (
         f'[target.a]\nwebhook = "{DEAD}"\ninstead = "b"\n[target.b]\nwebhook = "{second.url}"\n[[rule]]\ntell = ["a"]'
     )
@@ -172,8 +172,8 @@ def test_another_target_takes_over(tell: Any, web: Any) -> None:
     assert [each["events"][0]["kind"] for each in second.bodies()] == ["opened", "recovered"]
 
 
-def test_a_storm_is_a_digest(tell: Any, web: Any) -> None:
-    hook = web()
+def test_a_storm_is_a_digest(tell: Any, hears: Any) -> None:
+    hook = hears()
     text = f'digest_above = 3\n[target.hook]\nwebhook = "{hook.url}"'
     storm = [event(incident=f"i{number}", service=f"s{number}") for number in range(40)]
     assert tell(text, lines(*storm)).returncode == 0
@@ -183,18 +183,19 @@ def test_a_storm_is_a_digest(tell: Any, web: Any) -> None:
     assert "and 10 more: dm-incidents list" in body["text"]
 
 
-def test_in_rounds_what_is_too_much_waits_and_comes_as_one(tell: Any, web: Any) -> None:
-    hook = web()
+def test_in_rounds_what_is_too_much_waits_and_comes_as_one(tell: Any, hears: Any) -> None:
+    hook = hears()
     text = f'digest_above = 2\n[target.hook]\nwebhook = "{hook.url}"'
     stdin = "".join(lines(event(incident=f"i{number}")) + MARKER for number in range(6))
     tell(text, stdin)
     assert [len(each["events"]) for each in hook.bodies()] == [1, 1, 4]
 
 
-def test_a_killed_one_sends_nothing_twice(tmp_path: Path, web: Any) -> None:
+def test_a_killed_one_sends_nothing_twice(tmp_path: Path, hears: Any) -> None:
     """Killed while the server thinks: nobody knows whether it took it, so it is not sent there again."""
-    slow, second = web(wait=0.6), web()
-    text = f'[target.a]\nwebhook = "{slow.url}"\ninstead = "b"\n[target.b]\nwebhook = "{second.url}"\n[[rule]]\ntell = ["a"]'
+    slow, second = hears(wait=0.6), hears()
+    text = f'[target.a]\nwebhook = "{slow.url}"\ninstead = "b"\n[target.b]\nwebhook = "{second.url}"\n'
+    text += '[[rule]]\ntell = ["a"]'
     (tmp_path / "notify.toml").write_text(text)
     command = ["dm-notify", "--config", "notify.toml", "--proofs-dir", "p"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, cwd=tmp_path, env=SEALED | COLD) as process:
@@ -216,13 +217,13 @@ def test_a_killed_one_sends_nothing_twice(tmp_path: Path, web: Any) -> None:
     assert len(second.heard) == 1
 
 
-def test_what_was_lost_on_the_way_is_told_all_the_same(run: Run, tell: Any, web: Any, tmp_path: Path) -> None:
+def test_what_was_lost_on_the_way_is_told_all_the_same(run: Run, tell: Any, hears: Any, tmp_path: Path) -> None:
     """Events that dm-incidents printed into a pipe that died are on the disk."""
-    hook = web()
+    hook = hears()
     text = f'[target.hook]\nwebhook = "{hook.url}"'
     tell(text, lines(event(incident="before")))
     now = "1732800000"
-    fault = '{"service":"db","analysis":%s}' % json.dumps(judged("root", "failed"))
+    fault = json.dumps({"service": "db", "analysis": judged("root", "failed")})
     run("dm-incidents --proofs-dir p > /dev/null", fault + "\n", DM_NOW=now)
     tell(text, "", DM_NOW=now)
     tell(text, "", DM_NOW=now)
@@ -239,24 +240,24 @@ def judged(role: str, status: str) -> dict[str, Any]:
     }
 
 
-def test_dry_run_sends_and_remembers_nothing(tell: Any, web: Any, tmp_path: Path) -> None:
-    hook = web()
+def test_dry_run_sends_and_remembers_nothing(tell: Any, hears: Any, tmp_path: Path) -> None:
+    hook = hears()
     done = tell(f'[target.hook]\nwebhook = "{hook.url}"', lines(event()), "--dry-run")
     (would,) = records(done.stdout)
     assert would["outcome"] == "would_tell" and "exit_code = 1" in would["text"]
     assert hook.heard == [] and not (tmp_path / "p").exists()
 
 
-def test_test_tells_every_target(tell: Any, web: Any) -> None:
-    hook = web()
+def test_test_tells_every_target(tell: Any, hears: Any) -> None:
+    hook = hears()
     done = tell(f'[target.a]\nwebhook = "{DEAD}"\n[target.b]\nwebhook = "{hook.url}"', "", "--test")
     assert done.returncode == 4
     assert [(each["target"], each["outcome"]) for each in records(done.stdout)] == [("a", "failed"), ("b", "told")]
     assert hook.bodies()[0]["kind"] == "test"
 
 
-def test_no_secret_leaves_in_a_message(tell: Any, web: Any) -> None:
-    hook = web()
+def test_no_secret_leaves_in_a_message(tell: Any, hears: Any) -> None:
+    hook = hears()
     text = f'[target.hook]\nwebhook = "{hook.url}/services/T0kenOfTheHook12345"\nheaders = {{ X = "${{HOOK_KEY}}" }}'
     said = "password=hunter2hunter2 key-of-the-hook T0kenOfTheHook12345"
     hostile = event(text=said, evidence=[said], reason=said, proposed=[said], done=[said], next=[said])
@@ -267,8 +268,8 @@ def test_no_secret_leaves_in_a_message(tell: Any, web: Any) -> None:
     assert "<secret" in sent
 
 
-def test_templates_by_file(tell: Any, web: Any, tmp_path: Path) -> None:
-    hook = web()
+def test_templates_by_file(tell: Any, hears: Any, tmp_path: Path) -> None:
+    hook = hears()
     (tmp_path / "subject.txt").write_text("$service is $kind for $duration")
     (tmp_path / "full.txt").write_text("$what\n$evidence\ncosts $$5")
     text = f'[target.hook]\nwebhook = "{hook.url}"\n[templates]\nsubject = "subject.txt"\nfull = "full.txt"'

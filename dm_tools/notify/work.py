@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
 import threading
@@ -147,8 +148,7 @@ class Teller:
             body: dict[str, Any] = {"v": 1, "kind": _kind(newest), "machine": self.machine}
             body |= {"subject": text.subject, "short": text.short, "text": text.full}
             body["events"] = [masked.value(msgspec.to_builtins(each)) for each in newest]
-            id = " ".join(each.id for each in newest) or "test"
-            webhook.tell(target.webhook, target.headers, orjson.dumps(body), id[:200], target.seconds)
+            webhook.tell(target.webhook, target.headers, orjson.dumps(body), _id(newest), target.seconds)
             return
         title, full = text.subject, {"subject": "", "short": text.short, "full": text.full}[target.length]
         page = self.page if target.page else None
@@ -215,6 +215,13 @@ def known_secrets(settings: Settings) -> list[str]:
         found |= {each for each in values if len(each) >= MIN_TOKEN}
         found |= {each for each in re.split(r"[/?&=@]", url.partition("://")[2]) if len(each) >= 2 * MIN_TOKEN}
     return sorted(each for each in found if len(each) >= MIN_SECRET)
+
+
+def _id(newest: list[IncidentEvent]) -> str:
+    """What is the same if the same is sent once more; ids come from outside, so not every one can stand in a header."""
+    if len(newest) == 1 and re.fullmatch(r"[\w.-]{1,100}", newest[0].id, re.ASCII):
+        return newest[0].id
+    return hashlib.blake2b("\0".join(each.id for each in newest).encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
 def _kind(newest: list[IncidentEvent]) -> str:
