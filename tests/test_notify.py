@@ -126,7 +126,7 @@ def test_what_could_not_be_told_is_said_without_the_url(
     tell: Any, hears: Any, kind: str, codes: list[int], why: str
 ) -> None:
     url = (
-        web(*codes, wait=3.0 * kind.startswith("slow")).url if codes else "http://127.0.0.1:1"
+        hears(*codes, wait=3.0 * kind.startswith("slow")).url if codes else "http://127.0.0.1:1"
     ) + "/S3cretTokenOfMine123"
     if kind.endswith("url"):
         url = url.replace("http://", "json://")

@@ -170,6 +170,14 @@ def test_a_gap_is_told_as_a_gap_and_looks_before_it_count_no_more() -> None:
     assert watch.events[-1].in_gap is None
 
 
+def test_looks_by_hand_leave_no_gap() -> None:
+    hours = (0, 0.01, 0.02, 3, 3.1, 9, 30)
+    for scheduled in (False, True):
+        watch = Watch(Rules(scheduled=scheduled))
+        told = [kind for each in hours for kind in watch.round(seen(sight=GOOD), moment=at(1, each * 3600))]
+        assert told == (["gap"] * 2 if scheduled else [])
+
+
 def test_a_clock_that_is_set_is_neither_a_gap_nor_a_duration() -> None:
     watch = Watch()
     watch.course("ggbb")

@@ -33,12 +33,14 @@ class Rules:
     """N of the last M looks open an incident, `recover` good ones in a row close it.
 
     `stopped`: whether a service that somebody stopped on purpose is an incident: hurting, if others suffer from it.
+    `scheduled`: rounds come by themselves, if not always after the same time.
     """
 
     bad: int = 1
     of: int = 1
     recover: int = 1
     stopped: str = "hurting"
+    scheduled: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ class _Round:
         self.gap: float | None = None
 
     def judge(self, looks: list[Look]) -> None:
-        self._time_passes()
+        if not looks or any(each.healing is None for each in looks):
+            self._time_passes()  # what was done is no look of its own
         found: dict[str, Look] = {}
         for each in sorted(looks, key=_order):
             if each.healing is not None:
@@ -147,8 +150,8 @@ class _Round:
         if state.at is not None:
             same = state.boot == now.boot
             passed = max(now.steady - state.steady if same else now.wall - state.wall, 0.0)
-            usual = sorted(state.intervals)[len(state.intervals) // 2] if len(state.intervals) >= 3 else None
-            if usual is not None and passed > max(GAP_ROUNDS * usual, usual + GAP_SECONDS):
+            usual = max(state.intervals, default=0.0)
+            if self._expected and passed > max(GAP_ROUNDS * usual, usual + GAP_SECONDS):
                 self._nobody_looked(passed)
             else:
                 state.intervals = [*state.intervals, passed][-INTERVALS:]
@@ -162,6 +165,12 @@ class _Round:
         for over in state.over.values():
             over.seconds += passed
         state.over = {name: each for name, each in state.over.items() if each.seconds < LATELY_SECONDS}
+
+    @property
+    def _expected(self) -> bool:
+        """Whether the next round was to come about when it usually comes: by a schedule, not by hand."""
+        intervals = self.state.intervals
+        return len(intervals) >= 3 and (self.rules.scheduled or max(intervals) <= 2 * min(intervals))
 
     def _nobody_looked(self, seconds: float) -> None:
         self.gap = seconds

@@ -21,7 +21,7 @@ from dm_tools.store.incidents import Incidents, Silences
 
 VERBS = ("list", "silence", "unsilence")
 ONE_LOOK = Rules()
-IN_ROUNDS = Rules(bad=2, of=3, recover=3)
+IN_ROUNDS = Rules(bad=2, of=3, recover=3, scheduled=True)
 _YEAR = 366 * 86400.0
 
 
@@ -91,7 +91,7 @@ def _moment() -> Moment:
 def _rules(options: dict[str, Any], resident: bool) -> Rules:
     usual = IN_ROUNDS if resident else ONE_LOOK
     bad, of = options["open_after"] or (usual.bad, usual.of)
-    return Rules(bad, of, options["recover_after"] or usual.recover, options["stopped"])
+    return Rules(bad, of, options["recover_after"] or usual.recover, options["stopped"], usual.scheduled)
 
 
 def _print(writer: stream.Writer, kept: Incidents, events: list[IncidentEvent]) -> None:
