@@ -21,11 +21,13 @@ class Web:
     def __init__(self, *codes: int, wait: float = 0.0) -> None:
         self.codes, self.wait = list(codes or [200]), wait
         self.heard: list[tuple[str, dict[str, str], bytes]] = []
+        self.asked = 0
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                outer.asked += 1
                 code = outer.codes.pop(0) if len(outer.codes) > 1 else outer.codes[0]
                 time.sleep(outer.wait)
                 if code < 300:
@@ -42,6 +44,7 @@ class Web:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.handle_error = lambda request, client: None  # type: ignore[method-assign] # it was hung up on
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, args=[0.02], daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"

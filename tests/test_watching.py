@@ -175,7 +175,7 @@ def test_looks_by_hand_leave_no_gap() -> None:
     for scheduled in (False, True):
         watch = Watch(Rules(scheduled=scheduled))
         told = [kind for each in hours for kind in watch.round(seen(sight=GOOD), moment=at(1, each * 3600))]
-        assert told == (["gap"] * 2 if scheduled else [])
+        assert told == (["gap"] if scheduled else [])
 
 
 def test_a_clock_that_is_set_is_neither_a_gap_nor_a_duration() -> None:
@@ -277,7 +277,7 @@ def told(week: Any, rules: Rules, order: Any = lambda found: found) -> Iterator[
         yield events
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(weeks, ways)
 def test_one_opening_and_one_end_for_each_incident(week: Any, rules: Rules) -> None:
     open_ones: dict[str, str] = {}
@@ -300,7 +300,7 @@ def test_one_opening_and_one_end_for_each_incident(week: Any, rules: Rules) -> N
     assert set(openings.values()) <= {1}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(weeks, ways, st.randoms())
 def test_the_order_of_the_records_of_a_round_does_not_matter(week: Any, rules: Rules, random: Any) -> None:
     def shuffled(found: list[Look]) -> list[Look]:
@@ -355,10 +355,10 @@ def test_the_file_of_rounds_does_not_grow_for_ever(tmp_path: Path) -> None:
     kept = Incidents(tmp_path)
     kept.folder.mkdir()
     watch = Watch(Rules())
-    for _ in range(400):
+    for _ in range(200):
         for sight in (BAD, GOOD):
             before = watch.state.number
-            watch.round(seen(sight=sight, text="x" * 3000))
+            watch.round(seen(sight=sight, text="x" * 6000))
             kept.commit(watch.state, watch.events[before:])
     kept.acknowledge(watch.state.number)
     assert kept.path.stat().st_size < 5_000_000
