@@ -5,31 +5,34 @@ _dm_tools() {
     local words=
     case ${1##*/} in
     dm-analyze) words='--agent --engine --explain --fail-on --help --max-steps --on-bad --patterns --version' ;;
+    dm-approve) words='--accept --dry-run --explain --help --history --last --policy --promotions --proofs-dir --rehearse --revoke --version' ;;
     dm-brief) words='--help --on-bad --tokens --version' ;;
     dm-condense) words='--help --on-bad --patterns --service --text --version' ;;
     dm-execute) words='--deadline --help --plan --proofs-dir --resume --services --settle --version --wait' ;;
+    dm-history) words='--all --embedded --help --json --keep --patterns --proofs-dir --version' ;;
     dm-incidents) words='--for --help --host --incident --json --on-bad --open-after --project --proofs-dir --recover-after --stopped --version --weekly --why' ;;
     dm-inspect) words='--help --jobs --keep-order --on-bad --timeout --version --when --window' ;;
+    dm-learn) words='--accept --drop --help --on-bad --patterns --proofs-dir --version' ;;
     dm-llm) words='--context --help --model --parallel --port --template --version' ;;
     dm-logs) words='--help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --version --when' ;;
     dm-notify) words='--config --dry-run --help --page --proofs-dir --test --version' ;;
     dm-probe) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
-    dm-propose) words='--help --on-bad --version' ;;
+    dm-propose) words='--help --history --on-bad --version' ;;
     dm-redact) words='--help --on-bad --text --version' ;;
-    dm-report) words='--fail-on --help --html --on-bad --proofs-dir --run-path --version' ;;
+    dm-report) words='--executed --fail-on --help --html --on-bad --proofs-dir --run-path --version' ;;
     dm-review) words='--help --proofs-dir --version' ;;
     dm-schema) words='--help --version' ;;
     dm-screenshot) words='--dom --full-page --header-file --help --jobs --keep-order --ocr --on-bad --proofs-dir --timeout --version --viewport --wait --when' ;;
     dm-serve) words='--allow-host --bind --help --inventory --mcp --proofs-dir --token-file --tools --version' ;;
     dm-services) words='--discover --docker-host --help --manifest --timeout --version' ;;
-    dm-show) words='--cost --help --overview --version --why' ;;
+    dm-show) words='--cost --help --overview --proofs-dir --version --why' ;;
     dm-stats) words='--help --jobs --keep-order --on-bad --timeout --version --when' ;;
     dm-tool) words='--help --inventory --json --list --tools --version' ;;
     dm-undo) words='--help --plan --proofs-dir --version' ;;
     dm-verify) words='--before --executed --fail-on --help --on-bad --version' ;;
-    supervisor-session.sh) words='diagnose diagnose-enhanced report review demo test help --discover' ;;
+    supervisor-session.sh) words='diagnose diagnose-enhanced report review approve policy execute verify rollback history demo test help --discover' ;;
     esac
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))
 }
-complete -o default -F _dm_tools dm-analyze dm-brief dm-condense dm-execute dm-incidents dm-inspect dm-llm dm-logs dm-notify dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-serve dm-services dm-show dm-stats dm-tool dm-undo dm-verify supervisor-session.sh
+complete -o default -F _dm_tools dm-analyze dm-approve dm-brief dm-condense dm-execute dm-history dm-incidents dm-inspect dm-learn dm-llm dm-logs dm-notify dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-serve dm-services dm-show dm-stats dm-tool dm-undo dm-verify supervisor-session.sh

@@ -17,12 +17,17 @@ Commands:
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
   report [FILE]                                show the newest report, or FILE
   review [FILE]                                approve fixes of the newest report, or of FILE
+  approve [FILE]                               approve by your policy what needs no person, of the newest report or of FILE
+  policy [explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]
+                                               what your policy says of the newest report, and which rule; what it would
+                                               have done in the past (30d); what was earned or may be (docs/policy.md)
   execute [--yes] [--undo-if-worse] [FILE]     carry out what was approved (the newest approval, or FILE), look again, and
                                                say whether it helped; without --yes it shows the plan and asks once
   verify                                       look again, and say whether what was executed last has helped
   rollback [--yes] [ID|last]                   take an action back
   proxy [--execute] [--bind ADDRESS]           a Docker Engine that can only be looked at, until it is interrupted; with
                                                --execute also what dm-execute asks for (docs/docker-proxy.md)
+  history [--json] [SERVICE]...                what happened before, what was done, what helped
   demo [--heal] [FAULT]                        break a small real stack and diagnose it (default: database-down); with
                                                --heal also approve the first reversible fix, carry it out and prove it
   test [--all] [PYTEST ARGUMENT]...            install what is missing and run the tests, as CI does; with --all also the
@@ -152,6 +157,7 @@ conclude() { # conclude TITLE: tell of the report and of the stages
         arrived | stage report "${report_command[@]}" >/dev/null
     fi
     brief
+    remember "$(arrivals)"
     saved "$1"
     finish "$first"
 }
@@ -192,10 +198,22 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
     source_command=(dm-services ${discover:+--discover} -- ${arguments[@]+"${arguments[@]}"})
 }
 
+arrivals() { # the file of what arrived in the end
+    if [[ -s $run/arrived.jsonl ]]; then echo "$run/arrived.jsonl"; else echo "$run/${stages[-1]}.jsonl"; fi
+}
+
 brief() { # what arrived in short, for a large model or a person
-    local kept=$run/${stages[-1]}.jsonl
-    [[ ! -s $run/arrived.jsonl ]] || kept=$run/arrived.jsonl
+    local kept
+    kept=$(arrivals)
     [[ ! -e $kept ]] || dm-brief <"$kept" >"$run/brief.txt" 2>"$run/brief.err"
+}
+
+remember() { # remember FILE...: into the history; what cannot be written is said, and ends nothing
+    local there=() file
+    for file; do [[ ! -s $file ]] || there+=("$file"); done
+    ((${#there[@]} == 0)) || dm-history record "${there[@]}" >/dev/null 2>"$run/history.err"
+    [[ -n $(find "$PROOFS_DIR/history/compacted" -mmin -1440 2>/dev/null) ]] ||
+        dm-history compact >/dev/null 2>>"$run/history.err" # once a day
 }
 
 finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status
@@ -271,7 +289,7 @@ diagnose_enhanced() {
             stage stats dm-stats |
             stage screenshot "${eyes[@]}" |
             stage analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} |
-            stage propose dm-propose |
+            stage propose dm-propose --history "$PROOFS_DIR" |
             settled |
             stage report "${report_command[@]}" >/dev/null
         ended=${PIPESTATUS[-2]} # of the shell before dm-report
@@ -296,7 +314,8 @@ saved() { # what the report says, in a few lines
     if jq -e '.incomplete != [] or (.summary | .total > .healthy)' "$run/report.jsonl" >/dev/null; then
         jq -r '.issues[]? | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis)"
             + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
-            + (if .first_action then "; proposed: \(.first_action)" else "" end)' "$run/report.jsonl"
+            + (if .first_action then "; proposed: \(.first_action)" else "" end)
+            + (if .before then "; \(.before)" else "" end)' "$run/report.jsonl"
         complaints
         printf '%s %s\n' "$1" "$path"
         [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
@@ -330,13 +349,78 @@ report() {
 
 review() {
     settings
-    if [[ -t 1 ]]; then
-        local approved # the approval file has the actions; here a person reads
-        approved=$(dm-review "$@") || return
-        [[ -z $approved ]] || say "To carry it out: $root/scripts/supervisor-session.sh execute"
-    else
+    [[ -t 1 ]] || {
         dm-review "$@"
+        return
+    }
+    local loud=1 undo_if_worse='' report=${1:-} approved from
+    local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json)
+    [[ -n $report ]] || report=${all[-1]}
+    approved=$(dm-review "$@") || return # the approval file has the actions; here a person reads
+    [[ -n $approved ]] || return 0
+    from=$(jq -r '.run_path // empty' "$report" 2>/dev/null)
+    [[ -e $from/services.jsonl && -e $from/propose.jsonl ]] || {
+        say "To carry it out: $root/scripts/supervisor-session.sh execute"
+        return 0
+    }
+    agreed <(printf '%s\n' "$approved") || return 0
+    carry_out <(printf '%s\n' "$approved") "$from"
+}
+
+newest_report() { # the newest enhanced report, or the one that is named
+    local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json) # the names end in seconds since 1970, all of one length
+    report=${1:-${all[-1]}}
+    [[ -e $report ]] || {
+        complain "no report in '$PROOFS_DIR'; run diagnose-enhanced first"
+        exit 3
+    }
+}
+
+approve() {
+    local report loud=1 approved
+    settings
+    newest_report "$@"
+    approved=$(dm-approve "$report") || return
+    if [[ -z $approved ]]; then
+        say "[supervisor] Nothing of it is approved by the policy; why: $root/scripts/supervisor-session.sh policy explain"
+        return 0
     fi
+    jq -r '"[supervisor] \(.service): \(.action): approved by \(.by)"' <<<"$approved"
+    say "To carry it out: $root/scripts/supervisor-session.sh execute"
+}
+
+policy() {
+    local report what=${1:-explain} told
+    settings
+    case $what in
+    explain)
+        newest_report "${@:2}"
+        told=$(dm-approve --explain "$report") || return
+        jq -r '"\(.service): \(.action): " + ({approved: "approved", person: "for a person", refused: "refused"}[.ruling])
+            + (if .rule then " (rule \(.rule))" else "" end) + ": \(.reason)"' <<<"$told"
+        ;;
+    rehearse)
+        told=$(dm-approve --rehearse --last "${2:-30d}") || return
+        jq -r '"Since \(.since[:10]): \(.actions) actions, \(.approved) of them without a person: \(.recovered) helped, \(.not_recovered) did not, \(.worse) made it worse, \(.unproven) unproven",
+            (.by_rule | to_entries[] | "  by \(.key): \(.value)"),
+            (.harms[] | "  harm: \(.at) \(.service): \(.action) against \(.cause), by \(.rule)"),
+            (.proposed[] | "  might be accepted: \(.id) \(.service): \(.action) against \(.cause)")' <<<"$told"
+        ;;
+    promotions)
+        told=$(dm-approve --promotions) || return
+        jq -r '"\(.id) \(.standing): \(.service): \(.action) against \(.cause): \(.successes) of \(.successes + .failures), \(.low * 100 | round)-\(.high * 100 | round) %"
+            + (if .at then ", \(.at[:10])" else "" end) + (if .by then " by \(.by)" else "" end)' <<<"$told"
+        ;;
+    accept | revoke)
+        told=$(dm-approve "--$what" "${2:-}") || return
+        jq -r '.promotion.service + ": " + .promotion.action + " against " + .promotion.cause
+            + (if .accepted then ": needs no person from now on" else ": needs a person again" end)' <<<"$told"
+        ;;
+    *)
+        complain "unknown word '$what' (try 'help')"
+        exit 2
+        ;;
+    esac
 }
 
 asked() { # asked QUESTION: whether a person on the terminal says yes
@@ -354,27 +438,43 @@ plan() { # what would be done, from the records of --plan
         (.execution.steps[] | "    \(.)"), (.execution.undo | values | "    way back: \(.)")'
 }
 
-look() { # look again at the services of a run: the same stages as diagnose-enhanced
-    local eyes=(dm-screenshot)
-    PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser >/dev/null || eyes=(cat)
-    stage probe dm-probe <"$run/services.jsonl" |
+agreed() { # agreed FILE: show what would be done, and ask once; false if nothing is to be done
+    local planned status
+    planned=$(dm-execute --plan "$1")
+    status=$?
+    plan <<<"$planned"
+    ((status == 0 || status == 4)) || exit "$status"
+    jq -se 'any(.execution.status == "planned")' <<<"$planned" >/dev/null || {
+        say "[supervisor] Nothing of it is to be carried out"
+        return 1
+    }
+    asked "Carry this out?"
+}
+
+look() { # look SECONDS: after so long look again at the services of a run, by the same stages as diagnose-enhanced
+    { sleep "$1" && cat "$run/services.jsonl"; } | # meanwhile all programs start, and the browser
+        stage probe dm-probe |
         stage inspect dm-inspect |
         stage logs dm-logs |
         stage stats dm-stats |
-        stage screenshot "${eyes[@]}" |
+        stage screenshot eyes |
         stage analyze dm-analyze |
-        stage propose dm-propose >/dev/null
+        stage propose dm-propose |
+        stage verify dm-verify --before "$run/before.jsonl" --executed "$run/execute.jsonl" >/dev/null
+}
+
+eyes() { # dm-screenshot where there is a browser
+    if PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser >/dev/null; then dm-screenshot; else cat; fi
 }
 
 prove() { # look until all has recovered or the time is over, and say so; 0: all that was acted on has recovered
     local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60}))
     while :; do
-        sleep "$soak"
-        look
-        stage verify dm-verify --before "$run/before.jsonl" --executed "$run/execute.jsonl" <"$run/propose.jsonl" >/dev/null
+        look "$soak"
         if healed || ((SECONDS >= until)); then break; fi
     done
-    cat "$run"/verify.err "$run"/propose.err >&2
+    remember "$run"/{execute,verify,propose}.jsonl
+    cat "$run"/{verify,propose,history}.err >&2
     jq -r '.service as $service | .verification
         | if .proof == "recovered" then
             "\($service): recovered, proved by what is gone: \(.gone[:3] | join("; "))"
@@ -408,18 +508,32 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     mapfile -t ids < <(jq -r --slurpfile seen "$run/verify.jsonl" 'select(.execution.kept) | .execution.id as $id
         | select(any($seen[].verification; .proof == "recovered" and any(.action_ids[]; . == $id))) | $id' "$run/execute.jsonl")
     if ((${#ids[@]})); then
-        dm-execute "${ids[@]/#/--settle=}" | jq -r '.execution | (.steps[] | "[supervisor] \(.)"), (.reason | values)'
+        stage settle dm-execute "${ids[@]/#/--settle=}" |
+            jq -r '.execution | (.steps[] | "[supervisor] \(.)"), (.reason | values)'
     fi
     if [[ -n ${undo_if_worse:-} ]]; then
         mapfile -t ids < <(jq -r --slurpfile seen "$run/verify.jsonl" 'select(.execution.undo) | .execution.id as $id
             | select(any($seen[].verification; .proof == "worse" and any(.action_ids[]; . == $id))) | $id' "$run/execute.jsonl")
         ((${#ids[@]} == 0)) || taken_back "${ids[@]}"
     fi
+    cat "$run"/{settle,undo}.err 2>/dev/null >&2
+    told
     return $((status == 0 ? 0 : 10))
 }
 
+told() { # a report of now that tells what was done and proved
+    local executed=("$run/execute.jsonl") each
+    for each in settle undo; do [[ ! -s $run/$each.jsonl ]] || executed+=("$run/$each.jsonl"); done
+    {
+        cat "$run/verify.jsonl"
+        jq -c --slurpfile seen "$run/verify.jsonl" 'select(.service as $own | all($seen[]; .service != $own))' "$run/propose.jsonl"
+    } | stage report dm-report --html --run-path "$run" "${executed[@]/#/--executed=}" >/dev/null
+    cat "$run/report.err" >&2
+    say "What was done and proved: $(jq -r '.report_path, "in a browser: \(.html_path)"' "$run/report.jsonl" | paste -sd ' ')"
+}
+
 taken_back() { # taken_back ID...: by dm-undo, and what came of it in words
-    dm-undo "$@" | jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
+    ${run:+stage undo} dm-undo "$@" | dm-history record | jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)'
     return "${PIPESTATUS[0]}"
 }
@@ -452,11 +566,7 @@ execute() {
         complain "the run that '$file' was approved of is not there: without it nothing can be proved; diagnose again, or use dm-execute"
         exit 3
     }
-    if [[ -z $yes ]]; then
-        dm-execute --plan "$file" | plan
-        ((PIPESTATUS[0] == 0 || PIPESTATUS[0] == 4)) || exit 3
-        asked "Carry this out?" || return 0
-    fi
+    [[ -n $yes ]] || agreed "$file" || return 0
     carry_out "$file" "$from"
 }
 
@@ -549,7 +659,8 @@ heal() { # heal REPORT: approve the first reversible fix of each issue, carry it
     jq -c --arg now "$(date -u +%FT%TZ)" '.issues[] | . as $issue
         | first(.proposed_fixes[] | select(.risk == "reversible"))
         | {issue_id: $issue.id, service: $issue.service, action, confidence, reasoning, parameters, risk, undo,
-           identity: $issue.identity, docker_host: $issue.docker_host, approved_at: $now}' "$1" >"$approved"
+           identity: $issue.identity, docker_host: $issue.docker_host, approved_at: $now, by: "demo",
+           fingerprint: $issue.fingerprint, cause: $issue.cause, pattern: $issue.pattern}' "$1" >"$approved"
     [[ -s $approved ]] || {
         say "[demo] No fix of it is reversible: it is for a person"
         return 10
@@ -617,10 +728,16 @@ diagnose) diagnose "$@" ;;
 diagnose-enhanced) diagnose_enhanced "$@" ;;
 report) report "$@" ;;
 review) review "$@" ;;
+approve) approve "$@" ;;
+policy) policy "$@" ;;
 execute) execute "$@" ;;
 verify) verify "$@" ;;
 rollback) rollback "$@" ;;
 proxy) proxy "$@" ;;
+history)
+    settings
+    dm-history show "$@"
+    ;;
 demo) demo "$@" ;;
 test) run_tests "$@" ;;
 help | -h | --help) usage ;;

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import io
 import multiprocessing
@@ -47,6 +48,8 @@ from tests import lab
 
 RUN_LABEL = "dm-tools.acting"
 TRAPPING = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
+# Once: the name is a digest of a source file, and Python 3.11 cannot parse in several threads after a fork.
+image = functools.cache(lab.image.name)
 PLACES = ("/named", "/unnamed", "/mounted", "/short")
 
 
@@ -93,9 +96,9 @@ class Bench:
     def make(self, name: str, *command: str, started: bool = True, **options: Any) -> Container:
         """A container; by default one that ends when it is told to."""
         labels = {lab.settings.LABEL: "1", RUN_LABEL: self.run_id} | options.pop("labels", {})
-        image = options.pop("image", lab.image.name())
+        name_of_image = options.pop("image", image())
         container = self.client.containers.create(
-            image, list(command) or ["sh", "-c", TRAPPING], name=self.name(name), labels=labels, **options
+            name_of_image, list(command) or ["sh", "-c", TRAPPING], name=self.name(name), labels=labels, **options
         )
         if started:
             container.start()
@@ -115,7 +118,7 @@ class Bench:
             network_mode=network,
         )
         made = api.create_container(
-            lab.image.name(),
+            image(),
             ["sh", "-c", TRAPPING],
             name=self.name(name),
             labels={lab.settings.LABEL: "1", RUN_LABEL: self.run_id},
@@ -276,7 +279,7 @@ ACTIONS = ("restart", "start", "unpause", "scale_up", "recreate", "reconnect_net
 WORLD = ("stop", "pause", "kill", "disconnect", "nothing")
 
 
-def sequence(host: str, seed: int, steps: int = 5) -> list[str]:
+def sequence(host: str, seed: int, steps: int = 4) -> list[str]:
     """A random sequence of things that happen to a container and of actions; what went wrong, in words."""
     chance = random.Random(seed)
     with bench(host) as made:
@@ -359,6 +362,8 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     arguments = parser.parse_args()
     host, failed = lab.engine.start(), 0
+    lab.image.ensure(lab.engine.connect(host))
+    image()
     for what, count in ((sequence, arguments.sequences), (kill, arguments.kills)):
         seeds = range(arguments.first, arguments.first + count)
         with ThreadPoolExecutor(6) as pool:

@@ -78,13 +78,24 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def _lab_up() -> Iterator[dict[str, str]]:
+def _engine_up() -> Iterator[str]:
+    """The address of an engine that has the lab's image; nothing runs there for us."""
     ours = fault_lab.engine.find() is None
+    host = fault_lab.engine.start()
+    with contextlib.closing(fault_lab.engine.connect(host)) as client:
+        fault_lab.image.ensure(client)
+    yield host
+    if ours:
+        fault_lab.engine.stop()
+
+
+@pytest.fixture(scope="session")
+def _lab_up(_engine_up: str) -> Iterator[dict[str, str]]:
     fault_lab.up()
     if fault_lab.injected():
         fault_lab.clear()
     yield fault_lab.environment()
-    fault_lab.down(engine_too=ours)
+    fault_lab.down()
 
 
 @pytest.fixture
@@ -110,7 +121,7 @@ def kills(request: pytest.FixtureRequest) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The marker `lab`: those tests run one after another, since they share the shop and measure real containers."""
     for item in items:
-        if "_lab_up" in getattr(item, "fixturenames", ()):
+        if "_engine_up" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.lab)
 
 
@@ -118,12 +129,12 @@ Box = Callable[..., Container]
 
 
 @pytest.fixture
-def box(_lab_up: dict[str, str]) -> Iterator[Box]:
+def box(_engine_up: str) -> Iterator[Box]:
     """Start a small container `dmtest-NAME` on the real engine, from the lab's image; removed after the test.
 
     Options are those of the Docker SDK. `start=False` only creates it; `ready=PORT` waits until that port answers.
     """
-    with contextlib.closing(fault_lab.engine.connect(_lab_up["DOCKER_HOST"])) as client:
+    with contextlib.closing(fault_lab.engine.connect(_engine_up)) as client:
         made: list[str] = []
 
         def create(name: str, *command: str, start: bool = True, ready: int = 0, **options: Any) -> Container:

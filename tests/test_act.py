@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dm_tools.act import past, plan, prepare, state, verify
+from dm_tools.act import migrated, past, plan, prepare, state, verify
 from dm_tools.records import (
     ActionName,
     ApprovedAction,
@@ -298,6 +298,23 @@ def test_ourselves_is_known_by_what_the_engine_mounted(monkeypatch: pytest.Monke
     assert prepare._ourselves(raw, "unix:///x") is None
 
 
+# Data that no older image may have
+
+
+@pytest.mark.parametrize("saying", migrated.sayings(), ids=lambda saying: saying.text[:40])
+def test_a_log_that_tells_of_data_that_no_older_image_may_have(saying: migrated.Saying) -> None:
+    found = migrated.reason(f"it began\n{saying.example}\nit went on\n")
+    assert found is not None
+    assert found.startswith(migrated._WHY[saying.kind])
+    assert saying.example.strip()[:60] in found
+    assert migrated.reason(f"it began\n{saying.near_miss}\n") is None
+
+
+def test_a_quoted_log_line_holds_no_secret() -> None:
+    log = 'password=hunter2hunter2 Successfully applied 2 migrations to schema "public"'
+    assert "hunter2" not in str(migrated.reason(log))
+
+
 # The proof
 
 SICK = {("probe", "http://app/: http_5xx"), ("inspect", "its healthcheck fails")}
@@ -317,6 +334,7 @@ def seen(
         signs=frozenset(signs),
         looked_at=options.pop("looked_at", LOOKED),
         observed_at=options.pop("observed_at", "2026-01-01T00:10:00Z"),
+        **options,
     )
 
 
@@ -355,6 +373,26 @@ def test_what_the_records_of_after_prove(
             "app: its healthcheck fails",
             "app: http://app/: http_5xx",
         ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "until", "proof"),
+    [
+        ("system.fd_exhausted", "2026-01-01T00:09:00Z", Proof.NOT_RECOVERED),
+        ("system.fd_exhausted", "2026-01-01T00:05:30Z", Proof.RECOVERED),
+        ("system.other", "2026-01-01T00:09:00Z", Proof.RECOVERED),
+    ],
+)
+def test_who_goes_on_saying_what_showed_the_trouble_has_only_not_failed_yet(
+    pattern: str, until: str, proof: Proof
+) -> None:
+    """As a leak after a restart: the healthcheck passes for some seconds more."""
+    sign = ("logs", "its log says: worker has no file descriptors left")
+    before = {"worker": seen("worker", Role.ROOT, {sign}, says={"system.fd_exhausted": sign})}
+    after = {"worker": seen("worker", complains={pattern: until})}
+    done = Execution("a", Outcome.DONE, begun_at=BEGAN, ended_at="2026-01-01T00:06:00Z")
+    found = verify.verified("worker", before, after, [done], BEGAN)
+    assert (found.proof, found.stays) == (proof, [f"worker: {sign[1]}"] if proof == Proof.NOT_RECOVERED else [])
 
 
 def test_where_nothing_showed_the_trouble_nothing_can_show_that_it_is_over() -> None:

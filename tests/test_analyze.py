@@ -9,6 +9,7 @@ import pytest
 from dm_tools.diagnose.analyze import analyze
 from dm_tools.diagnose.facts import facts
 from dm_tools.patterns import reading as reader
+from dm_tools.patterns.language import Level
 from dm_tools.records import Analysis
 from tests.making import Record, check, service
 
@@ -375,8 +376,8 @@ def test_an_inconclusive_verdict_says_what_to_look_at_next() -> None:
     assert any("db" in each for each in found.next)
 
 
-def test_what_stands_in_a_log_is_no_fact_of_the_engine_whatever_its_patterns_rank() -> None:
-    words = 'ERROR:  could not extend file "base/5/16387": No space left on device'
+def test_what_stands_in_a_log_is_no_fact_of_the_engine_whatever_its_patterns_level() -> None:
+    words = 'PANIC:  could not write to file "pg_wal/xlogtemp.71": No space left on device'
     found = judge(service("postgres", "failed", (words,)))
-    assert max(each.rank for each in LIBRARY.patterns if each.id == found["postgres"].pattern) >= 85
+    assert {each.level for each in LIBRARY.patterns if each.id == found["postgres"].pattern} == {Level.FACT}
     assert (found["postgres"].cause, found["postgres"].confidence) == ("disk_full", "medium")

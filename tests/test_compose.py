@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,16 +19,16 @@ from tests.conftest import ROOT
 Compose = Callable[..., str]
 
 
-@pytest.fixture
-def bench(_lab_up: dict[str, str], tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(_lab_up["DOCKER_HOST"], tmp_path)
+@pytest.fixture(scope="module")
+def bench(_engine_up: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    made = Bench(_engine_up, tmp_path_factory.mktemp("proofs"))
     yield made
     made.close()
 
 
-@pytest.fixture
-def compose(bench: Bench, tmp_path: Path) -> Iterator[Compose]:
-    """Run Compose in a project of two services; taken down afterwards."""
+@pytest.fixture(scope="module")
+def compose(bench: Bench) -> Iterator[Compose]:
+    """Run Compose in a project of two services, which all tests share; taken down afterwards."""
     service = {
         "image": lab.image.name(),
         "command": ["sh", "-c", acting.TRAPPING.replace("$", "$$")],
@@ -41,7 +41,7 @@ def compose(bench: Bench, tmp_path: Path) -> Iterator[Compose]:
         "container_name": bench.name("db"),
     }
     app = service | {"depends_on": ["db"], "container_name": bench.name("app")}
-    file = tmp_path / "compose.json"
+    file = bench.proofs / "compose.json"
     network = {"default": {"internal": True}}
     content = {"services": {"db": database, "app": app}, "volumes": {"named": {}}, "networks": network}
     file.write_text(json.dumps({"name": f"dmtest{bench.run_id}"} | content))
@@ -57,10 +57,10 @@ def compose(bench: Bench, tmp_path: Path) -> Iterator[Compose]:
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 
-    run("up", "-d")
+    run("up", "-d", "-t", "1")
     yield run
     with contextlib.suppress(AssertionError):
-        run("down", "-v", "-t", "1")
+        run("down", "-v", "-t", "0")
 
 
 def test_made_anew_by_us_it_runs_for_compose_and_the_kept_one_goes(bench: Bench, compose: Compose) -> None:
@@ -83,17 +83,25 @@ def test_made_anew_by_us_it_runs_for_compose_and_the_kept_one_goes(bench: Bench,
     assert bench.raw("db")["Id"] == made["Id"]
 
 
-def test_compose_start_runs_the_kept_one_too_and_it_is_seen(bench: Bench, compose: Compose) -> None:
-    """Harm that cannot be hindered, since a container's labels stay: the plan says it, and settling ends it."""
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_what_compose_starts_of_the_kept_one_ends_at_once(bench: Bench, compose: Compose, verb: str) -> None:
+    """Its labels stay Compose's, and two programs on one volume's data would be harm."""
     (done,) = bench.do(bench.approved("db", "recreate"))
-    compose("start")
-    kept = bench.client.api.inspect_container(done.kept)
-    assert kept["State"]["Running"]
-    assert bench.settle(done.id).status == Outcome.REFUSED
-    assert bench.undo().status == Outcome.UNDONE
+
+    def kept() -> Any:
+        return bench.client.api.inspect_container(done.kept)
+
+    compose(verb)
+    lab.waiting.wait_until(lambda: "it runs" if kept()["State"]["Running"] else None, 5, every=0.05)
+    assert kept()["State"]["ExitCode"] == 2, "its shell cannot fork"
+    assert bench.now("db").state == "running"
+    undone = bench.undo()
+    assert (undone.status, undone.reason) == (Outcome.UNDONE, None)
     assert [each.name for each in bench.all() if str(each.name).rpartition("-")[2].startswith("db")] == [
         bench.name("db")
     ]
+    assert bench.now("db").pids == done.before.pids == 0  # type: ignore[union-attr]
+    assert bench.now("db").state == "running"
 
 
 @pytest.mark.parametrize("action", ["scale_up", "restart", "reconnect_network"])

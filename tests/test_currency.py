@@ -216,8 +216,9 @@ def test_what_a_healthy_service_says_while_nothing_fails_is_a_complaint_and_no_i
 
 def test_what_was_said_of_a_peer_before_it_started_anew_is_over() -> None:
     refused = ("dial tcp db:5432: connect: connection refused",) * 4
-    assert judge(app(*refused), service("db"))["app"].complaints
-    assert not judge(app(*refused), service("db", started_at="2026-01-01T00:09:05Z"))["app"].complaints
+    assert roots(judge(app(*refused), service("db"))) == [("db", "connection_refused")]
+    anew = judge(app(*refused), service("db", started_at="2026-01-01T00:09:05Z"))
+    assert roots(anew) == [] and not anew["app"].complaints
 
 
 def stopped(name: str, second: int) -> Record:
@@ -281,3 +282,47 @@ def test_a_container_that_has_outlived_its_earlier_runs_does_not_loop_any_more()
     ran = {"restart_count": 2, "started_at": "2026-01-01T00:08:06Z", "events": events}
     assert roots(judge(service("job", **ran, observed_at="2026-01-01T00:09:00Z"))) == []
     assert roots(judge(service("job", **ran, observed_at="2026-01-01T00:08:09Z"))) == [("job", "crash_loop")]
+
+
+READ, WRITTEN = '10.0.0.9 - - "GET /orders HTTP/1.1" 200 9', '10.0.0.9 - - "POST /orders HTTP/1.1" 500 9'
+
+
+def test_what_can_be_read_may_not_be_written() -> None:
+    found = log((9, WRITTEN), (8, READ), (6, WRITTEN), (5, READ), (3, WRITTEN), (2, READ), (1, READ))
+    (failing,) = requests.failing(found.requests)
+    assert (failing.path, failing.status, failing.count) == ("/orders", 500, 3)
+    assert not over(log((9, WRITTEN), (9, SAYS), (7, READ), (6, READ), (5, READ), (4, READ)))
+
+
+@pytest.mark.parametrize(
+    ("said", "costly"),
+    [
+        ([(20.2, SAYS), (20, WRITTEN), (9, SAYS), (8.9, WRITTEN), (2, READ)], True),
+        ([(20.2, SAYS), (20, READ), (9, SAYS), (8.9, WRITTEN), (2, READ)], False),
+        ([(20.2, SAYS), (20, WRITTEN), (9, SAYS), (8.9, WRITTEN), (2, WRITTEN.replace("500", "201"))], False),
+    ],
+)
+def test_what_costs_requests_is_no_mere_talk(said: list[tuple[float, str]], costly: bool) -> None:
+    found = log(*said)
+    places = [place for place, line in enumerate(found.lines) if line.text == SAYS]
+    assert found.course(places).costly is costly
+
+
+@pytest.mark.parametrize(
+    ("said", "due"),
+    [
+        ([(160, "stored"), (100, "stored"), (40, SAYS)], True),
+        ([(220, "stored"), (160, "stored"), (100, SAYS)], False),  # the next run is late
+        ([(12, "stored"), (8, "stored"), (4, SAYS)], False),  # it works all the time
+        ([(160, SAYS), (100, SAYS), (40, SAYS)], False),
+    ],
+)
+def test_the_last_run_of_a_job_counts_until_the_next_is_due(said: list[tuple[float, str]], due: bool) -> None:
+    found = log(*said)
+    places = [place for place, line in enumerate(found.lines) if line.text == SAYS]
+    assert found.course(places).due is due
+
+
+def test_nothing_but_warnings_has_followed() -> None:
+    assert log((40, SAYS), (39, "stored"), *((ago, "WARNING: no data") for ago in (20, 15, 10))).course([0]).soured
+    assert not log((40, SAYS), (20, "WARNING: no data"), (15, "stored"), (10, "WARN x")).course([0]).soured

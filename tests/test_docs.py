@@ -49,6 +49,7 @@ def recorded(_lab_up: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
         "| tee judged.jsonl | DM_NOW=1732800000 dm-report"
     )
     variables = SEALED | _lab_up | {"PROOFS_DIR": "volumes/proofs"}
+    (folder / "policy.toml").write_text("version = 1\n")
     (folder / "app.log").write_text("2026-11-22 10:00:00,000 INFO app: started\n" * 3)
     # a small action was approved and carried out: there is something to plan, to verify and to take back
     approve = """select(.service == "worker") | {issue_id: "1", service, action: "scale_up", confidence: "high",

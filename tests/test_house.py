@@ -22,6 +22,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 AT_HOME: dict[str, str | tuple[str, ...]] = {
     "ahocorasick_rs": "text/needles.py",
     "apprise": "notify/channels.py",
+    "chdb": "ask/embedded.py",
     "re2": "patterns/haystack.py",
     "cryptography": "collect/http.py",
     "docker": "engine/",
@@ -50,11 +51,12 @@ FOUNDATION = {"pipe", "records", "redact", "text"}
 JUDGEMENT = {"diagnose", "evidence", "patterns"}
 MAY_IMPORT = {
     "": set(),
-    "commands": {"act", "collect", "engine", "llm", "notify", "serve", "show", "store", "tools", "watch"}
+    "commands": {"act", "ask", "collect", "engine", "incidents", "llm", "notify", "serve", "show", "store", "tools"}
     | JUDGEMENT
     | FOUNDATION,
     # what acts, looks and shows
     "act": {"engine"} | JUDGEMENT | FOUNDATION,
+    "ask": {"store"} | JUDGEMENT | FOUNDATION,
     "collect": {"engine"} | JUDGEMENT | FOUNDATION,
     "llm": {"tools"} | JUDGEMENT | FOUNDATION,
     "notify": {"store"} | JUDGEMENT | FOUNDATION,
@@ -62,7 +64,7 @@ MAY_IMPORT = {
     "store": JUDGEMENT | FOUNDATION,
     "serve": {"collect", "engine", "store", "tools"} | FOUNDATION,
     "tools": {"collect", "engine"} | JUDGEMENT | FOUNDATION,
-    "watch": {"show", "store"} | JUDGEMENT | FOUNDATION,
+    "incidents": {"show", "store"} | JUDGEMENT | FOUNDATION,
     # what judges, and the engine
     "diagnose": {"evidence", "patterns", "records", "redact", "text"},
     "engine": FOUNDATION,

@@ -25,7 +25,7 @@ import pytest
 from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
-from dm_tools.act import policy
+from dm_tools.act.policy import ceiling
 from dm_tools.act.propose import propose
 from dm_tools.patterns import reading as reader
 from dm_tools.pipe.spool import Spool
@@ -41,7 +41,7 @@ from tests.test_report import incident, judged
 
 Json = dict[str, Any]
 
-MANNER = report.Manner(policy.is_safe, show.text, page.render)
+MANNER = report.Manner(ceiling.is_safe, show.text, page.render)
 FAULTS = ROOT / "tests" / "data" / "faults"
 AXE = importlib.resources.files("axe_playwright_python") / "axe.min.js"
 # One pixel, red.
@@ -281,6 +281,71 @@ def test_records_of_which_little_is_known(run: Run, tmp_path: Path) -> None:
     assert written(run, tmp_path, '{"service":"alone"}\n').read_text().count("alone") == 2
 
 
+def healed(run: Run, tmp_path: Path) -> Path:
+    """The page of a stack that was healed, with all that can have happened, told in a wrong order."""
+    action = {
+        "issue_id": "1",
+        "service": "redis",
+        "action": "unpause",
+        "confidence": "high",
+        "reasoning": "it is paused",
+    }
+    action |= {"parameters": {}}
+    undo = "pause shop-redis-1 <again>"
+    ended = [
+        {"id": "c" * 16, "status": "undone", "begun_at": "2026-03-04T10:05:00Z", "ended_at": "2026-03-04T10:05:01Z"},
+        {"id": "a" * 16, "status": "done", "steps": ["let shop-redis-1 go on"], "undo": undo}
+        | {"begun_at": "2026-03-04T10:00:00Z", "ended_at": "2026-03-04T10:00:01.5Z"},
+        {"id": "b" * 16, "status": "refused", "reason": "it is not paused"},
+    ]
+    (tmp_path / "done.jsonl").write_text("".join(json.dumps(action | {"execution": each}) + "\n" for each in ended))
+    stack = records(judged(run, incident("healthy")))
+    for record in stack:
+        if record["service"] == "redis":
+            record["inspect"]["observed_at"] = "2026-03-04T10:00:09Z"
+            record["verification"] = {"proof": "recovered", "gone": ["redis: the container is paused"]}
+            record["verification"] |= {"stays": [], "new": []}
+    return written(run, tmp_path, "".join(json.dumps(record) + "\n" for record in stack), "--executed done.jsonl")
+
+
+def test_what_was_done_and_proved_is_told_in_the_order_of_time(run: Run, tmp_path: Path, browser: Browser) -> None:
+    path = healed(run, tmp_path)
+    with opened(browser, path) as (shown, _):
+        assert shown.locator("h1").inner_text() == "redis recovered"
+        deeds = [" ".join(each.inner_text().split()) for each in shown.locator(".deeds > li").all()]
+    assert deeds == [
+        "10:00:01.5 redis unpause done let shop-redis-1 go on "
+        "To take it back: pause shop-redis-1 <again> (dm-undo aaaaaaaa)",
+        "redis unpause refused it is not paused",
+        "10:00:09 redis recovered gone: redis: the container is paused",
+        "10:05:01 redis unpause undone",
+    ]
+    told = run(f"dm-show {path.with_suffix('.json')}").stdout
+    assert told[told.index("What was done") :].splitlines() == [
+        "What was done, and what it proved:",
+        "  2026-03-04T10:00:01.5Z  redis: unpause done",
+        "    let shop-redis-1 go on",
+        "    way back (dm-undo aaaaaaaa): pause shop-redis-1 <again>",
+        "  redis: unpause refused: it is not paused",
+        "  2026-03-04T10:00:09Z  redis recovered",
+        "    gone: redis: the container is paused",
+        "  2026-03-04T10:05:01Z  redis: unpause undone",
+    ]
+
+
+def test_a_line_that_dm_execute_did_not_print_is_told_of_and_costs_nothing_else(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "done.jsonl").write_text(
+        '{"service":"redis"}\n{"service":"redis","action":"exec","execution":{}}\nno line\n'
+    )
+    done = run("dm-report --executed done.jsonl --proofs-dir proofs", stdin=judged(run, incident("healthy")))
+    assert done.returncode == 0
+    report_path = Path(tmp_path / json.loads(done.stdout)["report_path"])
+    assert json.loads(report_path.read_text())["healing"] == []
+    assert len(json.loads(report_path.read_text())["input_errors"]) == 2
+    missing = run("dm-report --executed nowhere.jsonl", stdin=judged(run, incident("healthy")))
+    assert (missing.returncode, "cannot read 'nowhere.jsonl'" in missing.stderr) == (3, True)
+
+
 def test_every_recorded_fault_has_its_cards_and_no_link_leads_nowhere(tmp_path: Path) -> None:
     """In this process: sixty times three commands would take a minute."""
     library = reader.read(None)
@@ -467,9 +532,8 @@ def test_the_policy_holds_where_escaping_would_fail(run: Run, tmp_path: Path, br
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(run: Run, tmp_path: Path, browser: Browser, scheme: str) -> None:
-    healthy = written(run, tmp_path, judged(run, incident("healthy")))
     two = written(run, tmp_path, judged(run, (FAULTS / "two-changes.jsonl").read_text()))
-    for path in (whole(tmp_path, run), two, healthy):
+    for path in (whole(tmp_path, run), two, healed(run, tmp_path)):
         with opened(browser, path, color_scheme=scheme) as (shown, _):
             shown.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
             shown.evaluate(AXE.read_text())

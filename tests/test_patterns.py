@@ -388,7 +388,7 @@ def test_matching_takes_linear_time(seed: str) -> None:
         ("[[pattern]", "not valid TOML"),
         ("[[pattern]]\nid = 'a'", "missing required field"),
         ("[[pattern]]\nidd = 'a'", "unknown field `idd`"),
-        ("rank = 'high'", "Expected `int`"),
+        ("level = 'high'", "Invalid enum value 'high'"),
         ("cause = 'bad_luck'", "Invalid enum value 'bad_luck'"),
         ("match = []", "neither 'says' nor 'match' says anything"),
         ("says = [{ example = 'a' }]", "missing required field `text`"),
@@ -411,7 +411,7 @@ def test_a_bad_pattern_file_is_refused_with_file_key_and_reason(
         "id": "'mine'",
         "cause": "'http_error'",
         "severity": "'info'",
-        "rank": "10",
+        "level": "'outcome'",
         "match": "[{ where = 'log', regex = 'a' }]",
         "explanation": "'{service}'",
         "source": "'us'",
@@ -430,7 +430,7 @@ def test_a_bad_pattern_file_is_refused_with_file_key_and_reason(
 
 def test_an_own_pattern_is_merged_in(run: Run, tmp_path: Any) -> None:
     (tmp_path / "mine.toml").write_text(
-        "[[pattern]]\nid = 'mine.moon'\ncause = 'config_error'\nseverity = 'critical'\nrank = 60\nsource = 'us'\n"
+        "[[pattern]]\nid = 'mine.moon'\ncause = 'config_error'\nseverity = 'critical'\nlevel = 'cause'\nsource = 'us'\n"
         "says = [{ text = 'the sun is (?P<path>\\w+)' }, { text = 'the moon is (?P<path>\\w+)' }]\n"
         "explanation = '{service}: {path} moon'\n"
     )

@@ -31,8 +31,8 @@ MASKED = [
     ('Authorization: Digest username="bob", nonce="hunter2"', "Authorization: Digest <secret:1>"),
     ("Authorization: hunter2hunter2", "Authorization: <secret:1>"),
     ("X-Api-Key: hunter2", "X-Api-Key: <secret:1>"),
-    ("Set-Cookie: session=hunter2; Path=/", "Set-Cookie: <secret:1>"),
-    ("cookie: a=hunter2; b=2", "cookie: <secret:1>"),
+    ("Set-Cookie: session=hunter2; Path=/", "Set-Cookie: session=<secret:1>; Path=/"),
+    ("cookie: a=hunter2; b=2", "cookie: a=<secret:1>; b=2"),
     ("app:hunter2@tcp(db:3306)/shop", "app:<secret:1>@tcp(db:3306)/shop"),
     ("Server=db;User Id=app;Password=hunter2;Port=1", "Server=db;User Id=app;Password=<secret:1>;Port=1"),
     (

@@ -60,7 +60,7 @@ def test_the_seeds_first_example(shop: dict[str, str], tmp_path: Path) -> None:
     session.close()
     assert session.exitstatus == 10
 
-    session = terminal(tmp_path, shop, "review")
+    session = terminal(tmp_path, shop | {"HEAL_SOAK": "1"}, "review")
     for line in (
         "Issue #1: redis",
         "Severity: CRITICAL",
@@ -88,9 +88,22 @@ def test_the_seeds_first_example(shop: dict[str, str], tmp_path: Path) -> None:
     session.expect_exact("✓ Approved 1 fix(es) for redis")
     session.expect(r"✅ Approved actions saved to: (\S+approved_fixes_\d{8}_\d{6}\.json)")
     approved = json.loads(Path(session.match[1]).read_text())
+    for line in ("redis: unpause", "    let ", " go on", "    way back: pause ", "Carry this out? [y/N] "):
+        session.expect_exact(line)
+    assert fault_lab.status()["redis"] == "paused", "nothing was done yet"
+    session.sendline("y")
+    session.expect_exact("[supervisor] redis: unpause: done (take it back: supervisor-session.sh rollback ")
+    session.expect_exact("redis: recovered, proved by what is gone: ")
+    session.expect(r"What was done and proved: (\S+\.json) in a browser: (\S+\.html)")
+    healed, page = json.loads(Path(session.match[1]).read_text()), Path(session.match[2]).read_text()
     session.expect(pexpect.EOF)
     session.close()
     assert session.exitstatus == 0
+    assert [(each["action"], each["outcome"], each["proof"]) for each in healed["healing"]] == [
+        ("unpause", "done", None),
+        (None, None, "recovered"),
+    ]
+    assert "<h1>redis recovered</h1>" in page
     assert approved["source_report"].endswith(f"enhanced_diagnostics_{report['report_id'].split('-')[1]}.json")
     assert [(each["service"], each["action"]) for each in approved["approved_actions"]] == [("redis", "unpause")]
 
@@ -228,10 +241,23 @@ def test_an_unwritable_folder_is_said_and_nothing_is_half_written(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "proofs"]
 
 
+def test_a_session_remembers_what_it_saw(tmp_path: Path) -> None:
+    """Without Docker, without a server: the second diagnosis of the same trouble says so, and `history` shows it."""
+    environment = manifest(tmp_path, {"name": "shop", "external": ["http://127.0.0.1:9/"]})
+    first = supervisor(tmp_path, "diagnose-enhanced", environment=environment)
+    second = supervisor(tmp_path, "diagnose-enhanced", environment=environment)
+    assert (first.returncode, second.returncode) == (10, 10)
+    assert "going on since" not in first.stdout and "; going on since" in second.stdout
+    shown = supervisor(tmp_path, "history", "shop", environment=environment)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "seen in 2 runs" in shown.stdout
+    assert (tmp_path / "history" / "compacted").exists()
+
+
 def test_help_names_every_session(tmp_path: Path) -> None:
     shown = supervisor(tmp_path, "help")
     assert shown.returncode == 0
-    for session in ("diagnose", "diagnose-enhanced", "report", "review", "demo", "test", "help"):
+    for session in ("diagnose", "diagnose-enhanced", "report", "review", "history", "demo", "test", "help"):
         assert f"\n  {session} " in shown.stdout
 
 

@@ -123,7 +123,8 @@ class Executor:
                         step.do()
                         steps.append(step.says)
                     container = ready.container() if ready.container else container
-                    reason = self._not_settled(engine, action, container, ready.before, patient=last)
+                    fed = action.action == ActionName.SCALE_UP and len(ready.steps) > 1  # it did not even run before
+                    reason = self._not_settled(engine, action, container, ready.before, last, fed)
                 except Problem as failure:  # the engine refuses to start what is killed at once
                     if last or failure.code != "docker_error":
                         raise
@@ -189,17 +190,19 @@ class Executor:
         container_id: str,
         before: ContainerState,
         patient: bool = True,
+        fed: bool = False,
     ) -> str | None:
         """Wait until the container runs steadily; why it does not, None if it does.
 
-        Not `patient`: a few restarts by its policy are enough to see that it does not.
+        Not `patient`: a few restarts by its policy are enough to see that it does not. `fed`: it was killed for what it
+        used before, and is given time to use that again.
 
         That the engine answered 204 proves nothing: a start can fail afterwards, and on the newest engine one that
         follows a port conflict runs with loopback only.
         """
         until = time.monotonic() + self.deadline_seconds
         steady_since: float | None = None
-        needed = FED_SECONDS if action.action == ActionName.SCALE_UP else STEADY_SECONDS
+        needed = FED_SECONDS if fed else STEADY_SECONDS
         while True:
             raw = reading.inspect(engine, container_id)
             now = state.captured(raw)
@@ -296,7 +299,8 @@ class Executor:
             elif not (steps := back.finished(engine, action, begun)):
                 reason = "the program was killed before it was done"
             else:
-                reason = self._not_settled(engine, action, before.container_id, before)
+                fed = action.action == ActionName.SCALE_UP
+                reason = self._not_settled(engine, action, before.container_id, before, fed=fed)
                 if reason is None:
                     status, undo = Outcome.DONE, begun.undo
                 elif action.action == ActionName.SCALE_UP:

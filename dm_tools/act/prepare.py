@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dm_tools.act import plan, state
+from dm_tools.act import migrated, plan, state
 from dm_tools.act.catalogue import CATALOGUE, problem
 from dm_tools.act.state import Inspected
 from dm_tools.act.swap import swapped
@@ -209,7 +209,7 @@ def _scale_up(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:
         says = f"raise the limit of {resource} of {before.name} from {old} to {new}"
         if any(each[0].says == says for each in stages):
             break  # it is all that may be given
-        stages.append([Step(says, partial(changing.update, engine, before.container_id, change))])
+        stages.append([Step(says, partial(_raised, engine, before.container_id, change))])
         if down:
             # The engine waits longer before each restart, up to a minute, and only then the new limit counts.
             again = partial(changing.restart, engine, before.container_id, raw["Config"].get("StopTimeout"))
@@ -229,6 +229,14 @@ def _scale_up(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:
     )
 
 
+def _raised(engine: Engine, container_id: str, change: dict[str, int]) -> None:
+    """Raise a limit, and see that it is raised: Podman 5.4.2 answers 200 to a new limit of cpus and leaves the old."""
+    changing.update(engine, container_id, change)
+    host = reading.inspect(engine, container_id)["HostConfig"]
+    if ignored := [key for key, value in change.items() if key != "MemorySwap" and host.get(key) != value]:
+        raise Problem("limit_ignored", f"the engine said that it changed {ignored[0]}, and did not")
+
+
 def _looping(raw: Inspected) -> bool:
     """Whether a container that seems to run is between two ends: its policy restarted it a moment ago."""
     since = parse_time(raw["State"].get("StartedAt"))
@@ -243,7 +251,8 @@ def lowered(engine: Engine, before: ContainerState, resource: str) -> None:
     except Problem as failure:
         if failure.code != "docker_error":
             raise
-        changing.stop(engine, before.container_id)
+        grace = reading.inspect(engine, before.container_id)["Config"].get("StopTimeout")
+        changing.stop(engine, before.container_id, grace)
         changing.update(engine, before.container_id, back)
         changing.start(engine, before.container_id)
 
@@ -263,13 +272,24 @@ def _rollback_image(action: ApprovedAction, world: World, raw: Inspected) -> Pre
     if former is None:
         unknown = "the image that ran before is not on this machine: name it in the Compose file, then `up -d`"
         raise Declined(Outcome.REFUSED, unknown)
+    unsure = "; if the newer one has changed its data for itself, the older one may refuse them: then take this back"
+    if not _is_newer(world.engine, former, image):
+        try:
+            hindered = migrated.told(world.engine, raw)
+        except Problem as unread:
+            hindered, unsure = None, f"{unsure} (its log, which would tell, cannot be read: {unread.message})"
+        if hindered:
+            raise Declined(Outcome.REFUSED, f"there is no way back to an older image: {hindered}")
     ready = swapped(action, world, raw, image, former)
-    ready.told.append(
-        f"it goes back from {raw['Image'][7:19]} to {former[7:19]}; if the newer one has changed its data for itself, "
-        "the older one may refuse them: then take this back"
-    )
+    ready.told.append(f"it goes back from {raw['Image'][7:19]} to {former[7:19]}{unsure}")
     ready.told.append("the next `docker compose up -d` takes the newer image again: name the older one in the file")
     return ready
+
+
+def _is_newer(engine: Engine, image_id: str, than: Inspected) -> bool:
+    """Whether an image was made after another one: going there is no way back."""
+    made = parse_time(reading.image(engine, image_id).get("Created")), parse_time(than.get("Created"))
+    return made[0] is not None and made[1] is not None and made[0] > made[1]
 
 
 def _recreate(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:

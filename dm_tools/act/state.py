@@ -111,7 +111,11 @@ def opted_out(raw: Inspected, action: str) -> str | None:
     """Why a container's own labels forbid an action, None if they do not."""
     if SWARM_TASK in labels(raw):
         return "it is a task of a Swarm service: only the swarm may act on it (docker service update --force)"
-    wish = labels(raw).get(HEAL_LABEL)
+    return forbidden_by_label(labels(raw).get(HEAL_LABEL), action)
+
+
+def forbidden_by_label(wish: str | None, action: str) -> str | None:
+    """Why what the label says (None: it is not there) forbids an action, None if it does not."""
     if wish is None or wish.strip() == "always":
         return None
     allowed = {each.strip() for each in wish.split(",")}

@@ -18,6 +18,9 @@ from dm_tools.engine.connection import Engine
 from dm_tools.records import ApprovedAction, ContainerState, Outcome, Problem
 
 MADE_BY = "dm-tools.action"  # the label of what was made by an action: its id
+# Started by the engine, or by `docker compose start`, whose labels it carries, it would run beside the new one on the
+# same data. With room for a single process a shell, and what has threads or forks, ends before it does anything.
+KEPT = {"RestartPolicy": {"Name": "no"}, "PidsLimit": 1}
 _TRIES, _PAUSE_SECONDS = 6, 0.5  # a call that a kill cut off may still be at work in the engine
 
 
@@ -42,8 +45,7 @@ def swapped(
         made[old["Id"]] = changing.create(engine, _name(old), body)
 
     def keep(old: Inspected) -> None:
-        # A kept one that the engine starts by itself would run beside the new one.
-        changing.update(engine, old["Id"], {"RestartPolicy": {"Name": "no"}})
+        changing.update(engine, old["Id"], KEPT)
         changing.rename(engine, old["Id"], finding.kept_name(_name(old), action_id))
 
     def connect(old: Inspected, network: str, endpoint: dict[str, Any]) -> None:
@@ -59,7 +61,8 @@ def swapped(
         for old in reversed(all_of_them)
     ]
     for old in all_of_them:
-        says = f"keep it as {finding.kept_name(_name(old), action_id)}, not to be started by the engine"
+        name = finding.kept_name(_name(old), action_id)
+        says = f"keep it as {name}, with room for one process and not to be started by the engine"
         steps.append(Step(says, partial(keep, old)))
     for old, (body, later) in zip(all_of_them, bodies, strict=True):
         says = f"make {_name(old)} anew with the same volumes, networks, labels and limits"
@@ -74,8 +77,8 @@ def swapped(
     told = []
     if "com.docker.compose.project" in state.labels(raw):
         told.append(
-            f"until it is proved and {kept} is let go, do not run `docker compose start` or `restart`: they would run "
-            "both; `docker compose up -d` removes the kept one, and with it the way back"
+            f"until it is proved and {kept} is let go, do not run `docker compose start` or `restart`: they would "
+            "start it, too, if with room for one process; `docker compose up -d` removes it, and with it the way back"
         )
     return Prepared(
         before=before,
@@ -178,7 +181,7 @@ def _taken_away(engine: Engine, action_id: str, before: ContainerState) -> list[
         if finding.labels(each).get(MADE_BY) != action_id:
             known = f"another container is called {before.name} now, which this action did not make"
             raise Problem("not_ours", f"{known}: remove or rename it, then try again")
-        changing.stop(engine, each["Id"])
+        changing.stop(engine, each["Id"], reading.inspect(engine, each["Id"])["Config"].get("StopTimeout"))
         changing.remove(engine, each["Id"])
         return [f"remove the new {before.name}"]
     return []
@@ -187,12 +190,13 @@ def _taken_away(engine: Engine, action_id: str, before: ContainerState) -> list[
 def _as_before(engine: Engine, before: ContainerState) -> None:
     """Stopped first, also if it seems to run: a stop that a kill cut off may still be at work in the engine."""
     container_id = before.container_id
-    now = state.captured(reading.inspect(engine, container_id))
+    raw = reading.inspect(engine, container_id)
+    now = state.captured(raw)
     if now.name != before.name:
         changing.rename(engine, container_id, before.name)
-    changing.stop(engine, container_id)
+    changing.stop(engine, container_id, raw["Config"].get("StopTimeout"))
     policy = {"Name": before.restart_policy, "MaximumRetryCount": before.restart_retries}
-    changing.update(engine, container_id, {"RestartPolicy": policy})
+    changing.update(engine, container_id, {"RestartPolicy": policy, "PidsLimit": before.pids})
     if before.state in ("running", "restarting", "paused"):
         changing.start(engine, container_id)
     if before.state == "paused":

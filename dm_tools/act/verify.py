@@ -7,7 +7,7 @@ that is younger than the action, and nothing may be broken that was not before.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -34,7 +34,10 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Seen:
-    """What verification keeps of one record. `signs`: what shows trouble; kind and words, without times and counts."""
+    """What verification keeps of one record. `signs`: what shows trouble; kind and words, without times and counts.
+
+    `says`: the signs of its log by pattern. `complains`: by pattern, until when it says what made no issue.
+    """
 
     service: str
     status: Status
@@ -44,25 +47,30 @@ class Seen:
     signs: frozenset[tuple[str, str]]
     looked_at: frozenset[str]
     observed_at: str | None
+    says: dict[str, tuple[str, str]] = field(default_factory=dict)
+    complains: dict[str, str | None] = field(default_factory=dict)
 
 
 def seen(record: Record) -> Seen:
     """The digest of a judged record. Raises records.Problem if a section is malformed."""
     view = View.of(record)
     verdict = section(record, "analysis", Analysis)
+    said = dict(_said(verdict))
     return Seen(
         service=view.service,
         status=verdict.status if verdict else view.status,
         role=verdict.role if verdict else None,
         root=verdict.root.service if verdict and verdict.root else None,
         severity=verdict.severity if verdict else None,
-        signs=frozenset(_signs(view, verdict)),
+        signs=frozenset([*_signs(view), *said.values()]),
         looked_at=frozenset(view.looked_at),
         observed_at=view.inspect.observed_at if view.inspect else None,
+        says=said,
+        complains={each.pattern: each.until for each in (verdict.complaints if verdict else [])},
     )
 
 
-def _signs(view: View, verdict: Analysis | None) -> Iterator[tuple[str, str]]:
+def _signs(view: View) -> Iterator[tuple[str, str]]:
     for check in view.probe.checks if view.probe else []:
         if not check.ok and check.kind != "container":
             yield "probe", f"{check.url}: {check.message or check.error or 'fails'}"
@@ -76,11 +84,14 @@ def _signs(view: View, verdict: Analysis | None) -> Iterator[tuple[str, str]]:
     for page in view.pages:
         if page.verdict in pages.BROKEN:
             yield "screenshot", f"{page.url} shows {str(page.verdict).replace('_', ' ')}"
+
+
+def _said(verdict: Analysis | None) -> Iterator[tuple[str, tuple[str, str]]]:
     if verdict and verdict.role in (Role.ROOT, Role.SYMPTOM):
         for finding in verdict.findings:
             kinds = {parse(each).kind for each in finding.evidence}
             if not finding.over and kinds == {Kind.LOGS}:
-                yield "logs", f"its log says: {finding.explanation}"
+                yield finding.pattern, ("logs", f"its log says: {finding.explanation}")
 
 
 def verified(
@@ -90,6 +101,10 @@ def verified(
     involved = [each for each in before.values() if each.service == service or each.root == service]
     were = _of(involved)
     stays = {sign: words for sign, words in were.items() if sign[0] in after and sign[1] in after[sign[0]].signs}
+    ended = max((each.ended_at for each in done if each.ended_at), default=None)
+    stays |= {
+        (each.service, sign): f"{each.service}: {sign[1]}" for each in involved for sign in _again(each, after, ended)
+    }
     worse = {
         sign: words
         for sign, words in _of([each for each in after.values() if _hurts(each)]).items()
@@ -106,6 +121,14 @@ def verified(
         reason=reason,
         action_ids=[each.id for each in done],
     )
+
+
+def _again(each: Seen, after: dict[str, Seen], ended: str | None) -> Iterator[tuple[str, str]]:
+    """What a service that looks well said before and goes on saying after the actions: it only has not failed yet."""
+    for pattern, until in after[each.service].complains.items() if each.service in after else ():
+        age = seconds_between(ended, until)
+        if pattern in each.says and age is not None and age > 0:
+            yield each.says[pattern]
 
 
 HELPED = (Outcome.DONE, Outcome.ALREADY_DONE)

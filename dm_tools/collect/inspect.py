@@ -130,6 +130,7 @@ def digest(
         events=[_event(event) for event in raw_events],
         events_since=clock.rfc3339(events_since) if events_since is not None else None,
         conditions={redactor.redact(name): each for name, each in sorted(_conditions(labels).items()) if each},
+        labels={name: redactor.redact(value) for name, value in sorted(labels.items()) if name.startswith("dm-tools.")},
     )
 
 

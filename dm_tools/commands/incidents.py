@@ -69,7 +69,7 @@ def cli(services: tuple[str, ...], on_bad: str, proofs_dir: Path, as_json: bool,
       dm-incidents silence 'batch-*' --weekly 'sun 02:00-04:00' --why 'the weekly import'
     """
     from dm_tools.store import files, journal
-    from dm_tools.watch import incidents as work
+    from dm_tools.incidents import work
 
     verb, words = (services[0], services[1:]) if services[:1] and services[0] in work.VERBS else ("", services)
     try:

@@ -14,6 +14,13 @@ from dm_tools.pipe import clock, command, exits, spool, stream
 @command.proofs_dir_option
 @click.option("--run-path", help="Where the records of this run are kept; noted in the report.")
 @click.option("--html", is_flag=True, help="Write the report also as one HTML page, beside the JSON report.")
+@click.option(
+    "--executed",
+    "executed",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="What dm-execute or dm-undo printed: the report tells of it, with the proofs that the records bring.",
+)
 @command.fail_on_option
 @command.input_options
 def cli(
@@ -23,6 +30,7 @@ def cli(
     proofs_dir: Path,
     run_path: str | None,
     html: bool,
+    executed: tuple[Path, ...],
 ) -> int:
     """Write stack_diagnostics_<ts>.json and, if the records are analysed, enhanced_diagnostics_<ts>.json.
 
@@ -40,11 +48,13 @@ def cli(
       dm-services | dm-probe | dm-inspect | dm-logs | dm-analyze | dm-propose | dm-report | jq -r .report_path
       dm-report --html < judged.jsonl | jq -r .html_path
       dm-report --fail-on unhealthy < judged.jsonl || echo "something is wrong"
+      dm-report --html --executed done.jsonl < proved.jsonl | jq -r .html_path
     """
-    from dm_tools.act import policy
+    from dm_tools.act.policy import ceiling
     from dm_tools.show import records as show
     from dm_tools.store import files
     from dm_tools.store import reports as report
+    from dm_tools.store.history import History
 
     with spool.Spool() as waiting:
         collector = report.Collector(waiting)
@@ -58,8 +68,11 @@ def cli(
             status = exits.worst(status, stream.status_of(record, "report"))
         if not seen:
             return exits.DONE
+        for line in stream.of_files(executed, on_bad):
+            collector.add_done(line)
         try:
-            manner = report.Manner(policy.is_safe, show.text, _page() if html else None)
+            memory = History(proofs_dir).memory()
+            manner = report.Manner(ceiling.is_safe, show.text, _page() if html else None, memory.before)
             written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
         except files.CannotWrite as failure:
             raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None

@@ -35,15 +35,8 @@ def _viewport(context: click.Context, parameter: click.Parameter, value: str) ->
     metavar="load|idle|SELECTOR",
     help="Look when the page has loaded, when it asks for nothing more for half a second, or when an element is there.",
 )
-@click.option(
-    "--header-file", type=click.File("r", encoding="utf-8"), help="Headers for the page's own origin, a line each."
-)
-@click.option(
-    "--dom",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Write each page's document, masked, into this folder.",
-)
+@click.option("--header-file", type=click.File("r", encoding="utf-8"), help="Headers for the own origin, a line each.")
+@click.option("--dom", type=click.Path(path_type=Path, file_okay=False), help="Write the documents, masked, in here.")
 @click.option(
     "--ocr",
     envvar="OCR_MODEL",
@@ -109,7 +102,7 @@ def cli(
     engines = Engines(timeout)
     looker = browser.Browser(browser.Manner(*viewport, full_page, wait, headers), jobs, unavailable=say.note)
     save, save_dom, read = Folder(proofs_dir / "screenshots").add, Folder(dom).add if dom else None, reader(ocr)
-    source = command.source(services, on_bad)
+    source = command.source(services, on_bad, meanwhile=looker.start)
     work = command.when(when, lambda record: section.screenshot(record, looker, engines, timeout, save, save_dom, read))
     try:
         return stream.write(stream.pmap(work, source, "screenshot", jobs, keep_order), "screenshot")

@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 import click
 import orjson
 
-from dm_tools.pipe import command, exits, say, stream
+from dm_tools.pipe import command, exits, stream
+from dm_tools.records import Before
 from dm_tools.show import terminal, views
 
 
@@ -28,13 +29,15 @@ from dm_tools.show import terminal, views
     help="Show the stack on one screen: one line per service, causes first.",
 )
 @click.option("--cost", "view", flag_value="cost", help="Show what a report cost in tokens, and what it saves.")
+@command.proofs_dir_option
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
-def cli(file: Path | None, view: str | None) -> int:
+def cli(file: Path | None, view: str | None, proofs_dir: Path) -> int:
     """Show FILE, or standard input: records (one line per service), a report, or approved fixes.
 
     Colour only on a terminal, and never with NO_COLOR. On a terminal, lines are cut to its width; in a pipe they are
     whole. Control characters are escaped: a log line cannot drive your terminal. Records are shown as they come;
-    --overview reads them all first, to put causes before what they cause.
+    --overview reads them all first, to put causes before what they cause. --why also tells what the history knows of
+    the same trouble from before: of a report what it holds, of records what lies in the folder of the reports.
 
     Network: none.
 
@@ -45,16 +48,14 @@ def cli(file: Path | None, view: str | None) -> int:
       dm-show --why volumes/proofs/enhanced_diagnostics_1732800000.json
       dm-show --cost volumes/proofs/enhanced_diagnostics_1732800000.json
     """
-    writer = stream.Writer()
-    colour, width = say.colour(sys.stdout), terminal.width() if sys.stdout.isatty() else None
-    found = values(file)
-    for line in views.lines(found, view, width):
-        text = say.printable(line.text)
-        if width is not None:
-            text = "\n".join(terminal.cut(part, width) for part in text.split("\n"))
-        if colour:
-            text = click.style(text, fg=line.colour, bold=line.bold)
-        writer.write(text.encode("utf-8", "replace") + b"\n", flush=True)
+
+    def known(fingerprint: str, at: str) -> Before | None:
+        from dm_tools.store.history import History
+
+        return History(proofs_dir).memory().before(fingerprint, at)
+
+    width = terminal.width() if sys.stdout is not None and sys.stdout.isatty() else None
+    terminal.write(views.lines(values(file), view, width, known), width)
     return exits.DONE
 
 

@@ -46,21 +46,13 @@ def cli(services: tuple[str, ...], on_bad: str, before: Path, executed: Path | N
         status = exits.worst(status, stream.status_of(record, "verify"))
         if "service" in record:
             after[record["service"]] = record
-    was = {record["service"]: record for record in _records(before, on_bad)}
-    done = list(_records(executed, on_bad)) if executed else []
+    was = {record["service"]: record for record in stream.of_files([before], on_bad)}
+    done = list(stream.of_files([executed] if executed else [], on_bad))
     writer, recovered = stream.Writer(), True
     for record in verify.verified_roots(was, after, done):
         writer.write(stream.dumps(record), flush=True)
         recovered &= record["verification"]["proof"] == "recovered"
     return exits.worst(status, exits.MATCHED if fail_on and not recovered else exits.DONE)
-
-
-def _records(path: Path, on_bad: str) -> list[stream.Record]:
-    try:
-        with path.open("rb") as file:
-            return [record for record in stream.read(file, on_bad) if "service" in record]
-    except OSError as failure:
-        raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(path)!r}: {(failure.strerror or '').lower()}") from None
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ wait on disk. Everything here is a pure function of the records.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from dm_tools.diagnose import grounding
 from dm_tools.diagnose.attribution import attribute
@@ -14,7 +15,7 @@ from dm_tools.diagnose.claims import FACT_RANK, GENERIC_RANK, SPECIFIC_RANK, Cla
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import Topology
 from dm_tools.diagnose.ways import Ways
-from dm_tools.evidence.ids import cites_own_log, parse
+from dm_tools.evidence.ids import Kind, cites_own_log, parse
 from dm_tools.patterns.language import Clause, Library
 from dm_tools.records import Analysis, Cause, Complaint, Confidence, Fix, Role, Root, Severity, Status
 from dm_tools.text.times import lasting, seconds_between
@@ -143,7 +144,7 @@ def _root(judged: Judged, suffering: list[tuple[str, Judged]]) -> Analysis:
     # A complaint about a peer that is fine explains more than "it answers with an error"; and what others say counts
     # as much as what the service says itself, which comes first if both are as telling.
     claims = judged.own + judged.blaming + judged.accused_by
-    best = min(claims, key=weight, default=None)
+    best = min(claims, key=partial(weight, measured=judged.measured), default=None)
     if best is not None and best.finding.cause in SLOWNESS:
         # That it is slow is what others see; why, it shows itself.
         best = next((claim for claim in judged.own if claim.finding.cause in SATURATION), best)
@@ -172,6 +173,10 @@ def _root(judged: Judged, suffering: list[tuple[str, Judged]]) -> Analysis:
     if judged.facts.status == Status.HEALTHY:
         verdict.status = Status.DEGRADED  # it looks well, yet it or others fail
     verdict.confidence = confidence(best.rank, sources)
+    if not any(parse(each).kind == Kind.LOGS for each in verdict.evidence):
+        # What it said itself is shown, even if it tells less than its state does.
+        spoken = [id for claim in judged.own for id in claim.finding.evidence if parse(id).of_own_log]
+        verdict.evidence += spoken[:MAX_AGREEING]
     return verdict
 
 
@@ -202,7 +207,8 @@ def _symptom(service: str, path: list[str], judged: Judged, root: Analysis) -> A
     if root.hypothesis == own:
         own = f"{service} suffers from {path[-1]}"
     verdict.hypothesis = f"{own}: {root.hypothesis}"
-    generic = [id for claim in judged.own[:1] for id in claim.finding.evidence] or judged.facts.alarms
+    needs = [each for each in ("inspect:env_hosts", "inspect:depends_on") if each in judged.facts.quotes]
+    generic = [id for claim in judged.own[:1] for id in claim.finding.evidence] or judged.facts.alarms or needs
     verdict.evidence = list(reason.evidence if reason else generic)
     verdict.pattern, verdict.since = (reason.pattern, reason.since) if reason else (None, None)
     # It cannot be surer than the verdict on its root.
@@ -261,7 +267,7 @@ def explained(service: str, facts: Facts, verdict: Analysis) -> Iterator[str]:
             continue
         decides = ", decides" if verdict.pattern == hit.pattern.id else ""
         blames = f", blames {finding.points_to}" if finding.points_to else ""
-        yield f"  {hit.pattern.id}: {finding.cause}, rank {hit.pattern.rank}{blames}{decides}"
+        yield f"  {hit.pattern.id}: {finding.cause}, {hit.pattern.level}{blames}{decides}"
         for seen in hit.seen:
             yield f"    {_test(seen.clause)}"
             for each in seen.evidence:

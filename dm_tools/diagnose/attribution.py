@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 
 from msgspec import structs
 
 from dm_tools.diagnose.claims import (
     FACT_RANK,
+    OFTEN,
     REQUESTS_RANK,
     SPECIFIC_RANK,
     Claim,
@@ -20,13 +23,13 @@ from dm_tools.diagnose.claims import (
 )
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.relations import Related, related
-from dm_tools.diagnose.topology import Topology
+from dm_tools.diagnose.topology import LOOPBACK, Topology
 from dm_tools.diagnose.ways import Ways
-from dm_tools.patterns.language import Library
-from dm_tools.records import ActionName, Cause, Confidence, Fix, Severity
+from dm_tools.patterns.language import Level, Library
+from dm_tools.records import ActionName, Cause, Confidence, Fix, Severity, Status
 from dm_tools.text.times import lasting
 
-SHARED_RANK = 56  # several services say the same of one that shows nothing itself
+SHARED_RANK = Level.GENERAL.rank  # several services say the same of one that shows nothing itself
 WAITING = (Cause.UNRESPONSIVE, Cause.UPSTREAM_TIMEOUT, Cause.SLOW_RESPONSE)  # what who waits for another shows, too
 
 MAX_NAMES = 5  # services or users that one sentence names
@@ -45,24 +48,27 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
             (each.own if claim.finding.points_to is None else each.blaming).append(claim)
     for relation in related(stack, topology):
         _take(judged[relation.service], relation)
+    guests = _guests(judged, topology)
     for each in judged.values():
+        _shown_by_a_guest(each, judged, guests)
         _outlived(each, judged)
         _agree(each, judged)
     for service, each in judged.items():
         if each.broken or each.suspect:
             _accuse(service, each, judged)
-    guests = _failing_guests(judged, topology)
+    failing_guests = _failing_guests(judged, topology)
     for service, each in judged.items():
         for claim in each.blaming:
-            _explained_by_the_map(service, claim, judged, topology, guests)
+            _explained_by_the_map(service, claim, judged, topology, failing_guests)
         moved = [claim for claim in each.blaming if claim.finding.points_to is None]
         each.own, each.blaming = each.own + moved, [claim for claim in each.blaming if claim not in moved]
     _accuse_together(judged, topology)
     for each in judged.values():
-        each.own.sort(key=weight)
+        each.own.sort(key=partial(weight, measured=each.measured))
     for service, each in judged.items():
         if each.broken or each.suspect or each.murmurs:
             each.because_of = _because_of(service, each, judged, topology)
+    _through_needs(judged, topology)
     _break_circles(judged)
     _of_the_same_requests(judged)
     _stopped_together(judged)
@@ -74,8 +80,32 @@ def _take(judged: Judged, relation: Related) -> None:
     if relation.status is not None:
         judged.facts = replace(judged.facts, status=relation.status)
     judged.own = [each for each in judged.own if each.finding.pattern not in relation.replaces]
-    claim = Claim(relation.finding, relation.rank, fixes=relation.fixes)
+    claim = Claim(relation.finding, relation.rank, relation.course, fixes=relation.fixes)
     (judged.own if claim.finding.points_to is None else judged.blaming).append(claim)
+
+
+_CERTIFICATES = (Cause.TLS_EXPIRED, Cause.TLS_UNTRUSTED)
+
+
+def _guests(stack: dict[str, Judged], topology: Topology) -> dict[str, list[str]]:
+    """By the service whose network they share: the others in it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for service in stack:
+        if owner := topology.owner(service):
+            found[owner.service].append(service)
+    return found
+
+
+def _shown_by_a_guest(each: Judged, stack: dict[str, Judged], guests: dict[str, list[str]]) -> None:
+    """A certificate is shown by whoever answers at the peer's address: a sidecar, if its log tells of TLS."""
+    for claim in each.blaming:
+        finding = claim.finding
+        if finding.cause not in _CERTIFICATES:
+            continue
+        for guest in guests.get(str(finding.points_to), []):
+            if any(own.finding.cause in _CERTIFICATES for own in stack[guest].own):
+                finding.explanation += f" ({guest} answers there)"
+                finding.points_to = guest
 
 
 READY_SECONDS = 20.0  # what a program takes from its start until it answers
@@ -100,9 +130,21 @@ def _agree(each: Judged, stack: dict[str, Judged]) -> None:
     for claim in each.own + each.blaming:
         peer = claim.finding.points_to or claim.finding.captures.get("dependency")
         if peer in stack and stack[peer] is not each:
-            claim.agreed = any(
-                other.finding.cause == claim.finding.cause and not other.course.over for other in stack[peer].own
+            claim.agreed = (
+                claim.agreed
+                or any(
+                    other.finding.cause == claim.finding.cause and not other.course.over for other in stack[peer].own
+                )
+                or _refused_for_long(claim, stack[peer].facts)
             )
+
+
+def _refused_for_long(claim: Claim, peer: Facts) -> bool:
+    """Whether a peer runs for longer than a start takes, and its clients are refused again and again."""
+    course = claim.course
+    refused = claim.finding.cause == Cause.CONNECTION_REFUSED and course.occasions >= OFTEN and not course.over
+    started = peer.started if peer.running and peer.status == Status.HEALTHY else None
+    return refused and started is not None and course.last is not None and course.last > started + READY_SECONDS
 
 
 def _accuse(service: str, judged: Judged, stack: dict[str, Judged]) -> None:
@@ -205,12 +247,23 @@ def _explained_by_the_map(
         finding.points_to = guest  # who shares the peer's network is reached at the peer's address
     elif _not_listening(service, claim, stack):
         at = f"{peer}:{port}" if port else peer
-        finding.explanation = (
-            f"{service} is refused at {at}: {peer} runs, but accepts no connection there (it listens on another port, "
-            "or only on its own loopback address)"
-        )
+        where, shown = _where_it_listens(stack[peer].facts, port)
+        finding.explanation = f"{service} is refused at {at}: {peer} runs, but accepts no connection there ({where})"
+        finding.evidence += [f"{peer}/{each}" for each in shown]
         claim.fixes = [Fix(ActionName.CHECK_CONFIG, Confidence.HIGH, f"see on which address and port {peer} listens")]
         stack[peer].accused_by.append(said_of(service, claim))
+
+
+def _where_it_listens(facts: Facts, port: str | None) -> tuple[str, list[str]]:
+    """Where a service listens that refuses connections, as far as its log says so, and the evidence."""
+    said = facts.listening
+    loopback = [each for each in said if each.address.strip("[]") in LOOPBACK]
+    if said and len(loopback) == len(said):
+        return f"it listens on its own loopback address only, {said[-1].address}:{said[-1].port}", [said[-1].line]
+    if said and port not in {each.port for each in said}:
+        ports = ", ".join(dict.fromkeys(each.port for each in said))
+        return f"by its log it listens on port {ports}", [said[-1].line]
+    return "it listens on another port, or only on its own loopback address", []
 
 
 def _not_listening(service: str, claim: Claim, stack: dict[str, Judged]) -> bool:
@@ -235,22 +288,85 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
         blaming = [claim for claim in blaming if not claim.course.over]
     blamed = [(claim.finding.points_to, claim.finding.cause) for claim in blaming if claim.finding.points_to]
     for peer, cause in blamed:
-        # One that looks well is at fault, too, if it says the same of itself.
-        if stack[peer].at_fault or any(claim.finding.cause == cause for claim in stack[peer].own):
+        # One that looks well is at fault, too, if it says the same of itself, or why it answers with errors.
+        answers_badly = cause == Cause.HTTP_ERROR and (stack[peer].suspect or stack[peer].murmurs)
+        same = any(claim.finding.cause == cause and not claim.course.over for claim in stack[peer].own)
+        if stack[peer].at_fault or answers_badly or same:
             return peer
     peers = topology.peers(service)
+    if turned_away := _turned_away_by(judged, peers, stack):
+        return turned_away
     if waits and (down := next((peer for peer in peers if stack[peer].best_rank >= FACT_RANK), None)):
         return down
     if judged.best_rank >= SPECIFIC_RANK or judged.accused_by or blamed:
         return None
     if not judged.broken:
-        return None
+        # In the middle of a way: it hands on to a peer that is seen to fail.
+        return next((peer for peer in peers if stack[peer].measured), None)
     # One that says itself what fails need not look for murmurs elsewhere.
     for trouble in ("broken", "suspect", *(() if judged.murmurs else ("murmurs",))):
         for peer in peers:
             if getattr(stack[peer], trouble):
                 return peer
     return None
+
+
+MAX_NEEDS = 4  # steps from need to need
+
+
+def _turned_away_by(judged: Judged, peers: list[str], stack: dict[str, Judged]) -> str | None:
+    """The one on the way to an outside host that says that it lets nobody through to that host: a proxy, say."""
+    outside = {
+        claim.finding.captures["upstream"]
+        for claim in judged.own
+        if "upstream" in claim.finding.captures and "dependency" not in claim.finding.captures and not claim.course.over
+    }
+    for peer in peers if outside else ():
+        for claim in stack[peer].own:
+            denies = claim.rank >= SPECIFIC_RANK and claim.finding.captures.get("upstream") in outside
+            if denies and not claim.course.over:
+                return peer
+    return None
+
+
+def _through_needs(stack: dict[str, Judged], topology: Topology) -> None:
+    """One that fails for no known reason suffers from what the engine says is down, however many steps away.
+
+    Those between them may look well: their health checks do not ask what they need.
+    """
+    blamed = {each.because_of for each in stack.values()}
+    for service, each in stack.items():
+        nameless = each.because_of is None and not each.accused_by and each.best_rank < SPECIFIC_RANK
+        if not ((each.broken or service in blamed) and nameless) or any(
+            not claim.course.over for claim in each.blaming
+        ):
+            continue
+        way = _way_down(service, stack, topology)
+        for here, following in pairwise(way):
+            if stack[here].because_of is None:
+                stack[here].because_of = following
+
+
+def _way_down(service: str, stack: dict[str, Judged], topology: Topology) -> list[str]:
+    """The shortest way from need to need to a service that is down as the engine states; empty if there is none."""
+    came_from: dict[str, str] = {service: service}
+    at = [service]
+    for _ in range(MAX_NEEDS):
+        following = []
+        for here in at:
+            for peer in topology.peers(here):
+                if peer in came_from:
+                    continue
+                came_from[peer] = here
+                if stack[peer].measured and stack[peer].best_rank >= FACT_RANK:
+                    way = [peer]
+                    while way[-1] != service:
+                        way.append(came_from[way[-1]])
+                    return way[::-1]
+                if not stack[peer].at_fault or stack[peer].because_of is not None:
+                    following.append(peer)
+        at = following
+    return []
 
 
 def _break_circles(stack: dict[str, Judged]) -> None:
@@ -291,12 +407,13 @@ def _of_the_same_requests(stack: dict[str, Judged]) -> None:
         failing = {kind.path for kind in stack[service].facts.failing}
         same = [name for name in others if failing & {kind.path for kind in stack[name].facts.failing}]
         named = [name for name in others if any(name in path.split("/") for path in failing)]
-        stack[service].because_of = next((each[0] for each in (same, named, others) if len(each) == 1), None)
+        stack[service].because_of = next(
+            (each[0] for each in (same, named, others) if len({ways.root(name) for name in each}) == 1), None
+        )
 
 
 TOGETHER = 3  # services at least that were stopped as one
 TOGETHER_SECONDS = 120.0  # `docker compose stop` waits up to 10 s for each step of dependencies
-STOPPED_RANK = 99
 
 
 def _stopped_together(stack: dict[str, Judged]) -> None:
@@ -320,7 +437,7 @@ def _stopped_together(stack: dict[str, Judged]) -> None:
         event = structs.replace(claim.finding, explanation=explanation, severity=Severity.WARNING)
         for name, each in members.items():
             each.because_of = None if name == last else last
-        members[last].own.insert(0, Claim(event, STOPPED_RANK))
+        members[last].own.insert(0, Claim(event, FACT_RANK))
 
 
 def _since(judged: Judged) -> str:

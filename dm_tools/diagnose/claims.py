@@ -8,20 +8,24 @@ from dataclasses import dataclass, field
 from dm_tools.diagnose.currency import Course
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import LOOPBACK, Topology
-from dm_tools.evidence.ids import cites_own_log, parse
+from dm_tools.evidence.ids import cites_own_log, parse, seen_from
 from dm_tools.evidence.requests import Failing
-from dm_tools.patterns.language import Library
+from dm_tools.patterns.language import Level, Library
 from dm_tools.patterns.matching import Hit, explain
-from dm_tools.records import Cause, Finding, Fix, Severity, Status
+from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
+from dm_tools.text.last_words import quoted
 from dm_tools.text.shorten import short
 
-FACT_RANK = 85  # what the engine itself states of a container
-SPECIFIC_RANK = 50  # a cause by name; below it, "it fails" in other words
-GENERIC_RANK = 40
+FACT_RANK = Level.FACT.rank  # what the engine itself states of a container
+SPECIFIC_RANK = Level.BROAD.rank  # a cause by name; below it, "it fails" in other words
+GENERIC_RANK = Level.FAILING.rank
 
-REQUESTS_RANK = 45  # requests fail: true, and not why
+REQUESTS_RANK = Level.FAILING.rank  # requests fail: true, and not why
 REQUESTS = "requests.failing"  # in the place of a pattern's id
 
+UNAVAILABLE = (502, 503, 504)  # what a proxy answers when those behind it do not
+PROXIES = frozenset(("apache", "caddy", "envoy", "haproxy", "nginx", "traefik", "varnish"))
+MAX_BEHIND = 3  # of those that one sentence names
 OFTEN = 3  # times that a failure without a name must be told of
 
 
@@ -33,8 +37,10 @@ class Claim:
     rank: int
     course: Course = field(default_factory=Course)
     accuses: bool = False  # the service that it points to counts as broken even if it shows nothing itself
-    agreed: bool = False  # the service that it complains of says the same in its own log
+    agreed: bool = False  # something else says the same: the log of whom it complains of, the map, failed requests
+    nobody: bool = False  # it does not find a service that is not there
     login: bool = False  # it says that a log-in at its peer was refused
+    serving: bool = False  # it is the one that refuses log-ins: that is no trouble of its own
     fixes: list[Fix] = field(default_factory=list)
 
 
@@ -50,7 +56,8 @@ class Judged:
 
     @property
     def best_rank(self) -> int:
-        return self.own[0].rank if self.own else 0
+        """Of what it shows and says of itself and what still holds, or held when it came to its end."""
+        return max((each.rank for each in self.own if self.measured or not each.course.over), default=0)
 
     @property
     def measured(self) -> bool:
@@ -72,7 +79,8 @@ class Judged:
         """What is wrong with it now, by its log: specific, critical, still true, and not said on one occasion only.
 
         What was said once counts if a job died of it in its last run (not right after the start, when programs wait
-        for others).
+        for others), or if a log-in was refused and nothing was said since: that does not get well by itself. So does a
+        name that nobody bears, the last run of a job, and what nothing but warnings has followed.
         """
         return [
             each
@@ -80,7 +88,15 @@ class Judged:
             if each.finding.severity == Severity.CRITICAL
             and each.rank >= SPECIFIC_RANK
             and not each.course.over
-            and (each.course.repeated or (each.course.dying and not each.course.at_start))
+            and not each.serving
+            and (
+                each.course.repeated
+                or (each.course.dying and not each.course.at_start)
+                or (each.login and each.course.newest and self.facts.unasked)
+                or (each.nobody and each.course.newest and self.facts.unasked)
+                or each.course.soured
+                or (each.course.due and self.facts.unasked)
+            )
         ]
 
     @property
@@ -88,7 +104,7 @@ class Judged:
         """Nobody asks whether it works, and it says again and again that something fails, whatever the reason."""
         return self.facts.unasked and any(
             each.finding.severity != Severity.INFO
-            and each.rank >= REQUESTS_RANK
+            and (each.rank > REQUESTS_RANK or (each.course.dying and each.course.newest))
             and each.course.occasions >= OFTEN
             and not each.course.over
             for each in self.own + self.blaming
@@ -133,15 +149,22 @@ class Judged:
         return self.broken or bool(self.accused_by)
 
 
-def weight(claim: Claim) -> tuple[bool, bool, int]:
-    """What sorts claims, the most telling first: specific before generic, what holds before what is over."""
-    return (claim.rank < SPECIFIC_RANK, claim.course.over, -claim.rank)
+def weight(claim: Claim, measured: bool = False) -> tuple[bool, bool, bool, int]:
+    """What sorts claims, the most telling first: what holds before what is over, specific before generic.
+
+    `measured`: its service is seen not to work, so that what it said before it fell silent may well be why.
+    """
+    over = claim.course.over
+    return (over and not measured, claim.rank < SPECIFIC_RANK, over, -claim.rank)
 
 
 def of_requests(service: str, failing: Failing, facts: Facts, topology: Topology) -> Claim:
     """That requests of one kind fail, as a finding about the service whom a proxy sent them to, or about this one."""
     peer = topology.resolve(failing.server, service) if failing.server else None
     answered = f"answers {failing.status} to" if failing.status > 0 else "does not answer"
+    behind = [each for each in topology.peers(peer or service) if each != service]
+    words = quoted(failing.words)
+    waits = failing.status in UNAVAILABLE and behind
     count = f"the last {failing.count} all failed" + (f", {failing.well} went well before" if failing.well else "")
     gone = failing.status in (404, 410)
     meaning = ": what was there is gone (its files, a mount or a route)" if gone else ""
@@ -149,14 +172,21 @@ def of_requests(service: str, failing: Failing, facts: Facts, topology: Topology
         pattern=REQUESTS,
         cause=Cause.RESOURCE_MISSING if gone else Cause.HTTP_ERROR,
         severity=Severity.CRITICAL,
-        explanation=f"{peer or service} {answered} requests for {short(failing.path, 60)}: {count}{meaning}",
-        evidence=failing.lines,
+        explanation=f"{peer or service} {answered} requests for {short(failing.path, 60)}: {count}{meaning}{words}"
+        + (f" (it says so of whom it asks: {', '.join(behind[:MAX_BEHIND])})" if waits else ""),
+        evidence=failing.lines + ([failing.words.id] if failing.words else []),
         captures={"status": str(failing.status), "path": short(failing.path, 100)},
         points_to=peer if peer != service else None,
         since=facts.times.get(failing.lines[0]),
         occasions=failing.count,
     )
-    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count))
+    look = Fix(ActionName.CHECK_LOGS, Confidence.MEDIUM, "the log has the error behind the answer")
+    words = "see whether it is well, and whether it is asked at the address and port that it has now"
+    ask = Fix(ActionName.CHECK_DEPENDENCIES, Confidence.HIGH, words, {"dependency": behind[0]}) if behind else look
+    forwards = Fix(ActionName.CHECK_CONFIG, Confidence.MEDIUM, "see which host and port it is configured to forward to")
+    proxy = failing.status in UNAVAILABLE and topology.nodes[peer or service].technologies & PROXIES
+    fixes = [ask, look] if waits else [forwards, look] if proxy else []
+    return Claim(finding, REQUESTS_RANK, Course(occasions=failing.count), fixes=fixes)
 
 
 def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Topology, library: Library) -> Claim:
@@ -192,6 +222,12 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
             finding.explanation += " (inside a container that is the container itself)"
         elif known and not nameless:
             finding.explanation += f" ({host} is no service of this stack)"
+    outside = (
+        "." in captures.get("upstream", "") and not upstream and known and not nameless and finding.cause in _OF_OTHERS
+    )
+    nobody = (
+        finding.cause == Cause.DNS_FAILURE and not upstream and topology.nobody(captures.get("upstream", ""), service)
+    )
     # Only the engine states facts: what stands in a log, somebody wrote.
     engine = any(parse(each).of_engine for each in finding.evidence)
     highest = GENERIC_RANK if nameless and known else hit.pattern.rank if engine else FACT_RANK - 1
@@ -200,15 +236,29 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         rank=min(hit.pattern.rank, highest),
         course=course,
         accuses=hit.pattern.accusing,
+        agreed=nobody or course.costly,
+        nobody=nobody,
         login=hit.pattern.blames == "credentials",
-        fixes=hit.pattern.fixes,
+        serving=hit.pattern.blames == "credentials" and technology in topology.nodes[service].serves,
+        fixes=[*hit.pattern.fixes, _ask_outside(captures["upstream"])] if outside else hit.pattern.fixes,
     )
+
+
+_OF_OTHERS = (Cause.HTTP_ERROR, Cause.UPSTREAM_TIMEOUT)  # nothing that is set here makes an outside host answer
+
+
+def _ask_outside(host: str) -> Fix:
+    words = f"{host} is none of these services: see whether it is reached from here, and ask whoever runs it"
+    return Fix(ActionName.ESCALATE, Confidence.MEDIUM, words)
 
 
 def _blamed(hit: Hit, service: str, topology: Topology, technology: str | None) -> tuple[str | None, str | None]:
     """The service that a hit blames (None: nobody we know, so this one), and the peer that it speaks of."""
     named = hit.captures.get("upstream")
-    upstream = topology.resolve(named, service, hit.captures.get("port")) if named else None
+    port = hit.captures.get("port")
+    upstream = topology.resolve(named, service, port) if named else None
+    if named and upstream is None and _is_address(named):
+        upstream = topology.needed_at(service, port)
     runner = topology.runner_of(technology, service) if technology else None
     if hit.pattern.blames == "technology":
         return upstream or runner, upstream or runner
@@ -233,7 +283,7 @@ def said_of(service: str, claim: Claim) -> Claim:
         cause=finding.cause,
         severity=finding.severity,
         explanation=finding.explanation,
-        evidence=[f"{service}/{each}" for each in finding.evidence],
+        evidence=[seen_from(str(finding.points_to), service, each) for each in finding.evidence],
         captures=finding.captures,
         points_to=None,
         since=finding.since,

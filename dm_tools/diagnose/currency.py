@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
-from dm_tools.evidence.requests import Request, recovered_after
+from dm_tools.evidence.requests import Request, cost, recovered_after
 from dm_tools.records import LogLine
 from dm_tools.text.times import parse_time
 
@@ -21,6 +21,11 @@ QUIET_SECONDS = 15.0  # and at least for so long
 QUIET_ONCE_SECONDS = 60.0  # what was said on one occasion only, and others have been spoken of since
 STATE_OCCASIONS = 3  # what is said so often is not said once for as long as it holds
 START_SECONDS = 45.0  # what a program says so soon after its start may be its wait for others
+
+RUN_SECONDS = 10.0  # what is said closer together belongs to one run of a job
+PERIOD_SECONDS = 30.0  # runs that begin more often than this are no runs, but the words of a program that always works
+SOURED = 3  # warnings that must have followed
+SETTLES_SECONDS = 10.0  # what was under way when something failed is still said to have gone well
 
 # What programs say when something works again. The name of what works need not be the name that was complained of, so
 # only words that tell of a recovery count, not those of any success.
@@ -37,6 +42,9 @@ class Course:
 
     `dying`: it was made with a trace, and nothing has been said since: a job that failed in its last run. `at_start`:
     it was only made right after the start of its program. `closing`: it was made in several lines, the last of all.
+    `newest`: nothing has been said since.
+    `costly`: each time requests failed, whose kind has not succeeded since. `soured`: all that has been said since are
+    warnings and errors. `due`: the program works now and then, its last run ended so, and the next is not due yet.
     """
 
     occasions: int = 1
@@ -45,6 +53,10 @@ class Course:
     dying: bool = False
     at_start: bool = False
     closing: bool = False
+    newest: bool = False
+    costly: bool = False
+    soured: bool = False
+    due: bool = False
 
     @property
     def repeated(self) -> bool:
@@ -84,8 +96,22 @@ class Log:
             over=self._over(occasions, last, later, is_state),
             dying=not later and "\n" in self.lines[newest].text,
             closing=not later and len(positions) >= 2,
+            newest=not later,
             at_start=self.started is not None and last - self.started < START_SECONDS,
+            costly=len(occasions) >= 2 and cost(self.requests, occasions[-2:]),
+            soured=_soured(later, last),
+            due=not later and self._due(occasions, last),
         )
+
+    def _due(self, occasions: list[float], last: float) -> bool:
+        """Whether the run that said this is the newest of several, and the next one would not have begun yet."""
+        since = self.started or 0.0
+        times = [time for line in self.lines if (time := parse_time(line.ts)) is not None and time >= since]
+        runs = times[:1] + [after for before, after in pairwise(times) if after - before > RUN_SECONDS]
+        if len(runs) < 2 or any(time < runs[-1] for time in occasions):
+            return False
+        between = min(after - before for before, after in pairwise(runs))
+        return between >= PERIOD_SECONDS and (self.now or last) - last < between
 
     def _over(self, occasions: list[float], last: float, later: list[LogLine], is_state: bool) -> bool:
         if self.started is not None and last < self.started - BURST_SECONDS:
@@ -101,3 +127,14 @@ class Log:
             return silent > QUIET_ONCE_SECONDS
         gaps = [after - before for before, after in pairwise(occasions)]
         return silent > max(QUIET_SECONDS, QUIET_GAPS * max(gaps[-3:]))
+
+
+_TROUBLED = re.compile(
+    r"\b(?:WARN(?:ING)?|ERR(?:OR)?|CRIT(?:ICAL)?|FATAL)\b|\blevel=(?:warn|error|fatal)|\[(?:warn|error|crit)\]"
+)
+
+
+def _soured(later: list[LogLine], last: float) -> bool:
+    """Whether a program has said nothing but warnings and errors since something failed."""
+    since = [line for line in later if (parse_time(line.ts) or 0) > last + SETTLES_SECONDS]
+    return len(since) >= SOURED and all(_TROUBLED.search(line.text[:200]) for line in since)

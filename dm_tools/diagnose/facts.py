@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dm_tools.diagnose.currency import Course, Log
@@ -19,7 +19,7 @@ from dm_tools.patterns.matching import READ_RANK, Hit, Places, matches
 from dm_tools.records import Inspect, ProbeError, Status, Verdict
 from dm_tools.text.last_words import Words, last_words, quoted
 from dm_tools.text.shorten import short
-from dm_tools.text.times import parse_time
+from dm_tools.text.times import parse_time, seconds_between
 
 # What a service's place in the stack is judged by, whatever patterns fire.
 CONTEXT = frozenset(
@@ -31,6 +31,15 @@ CONTEXT = frozenset(
 UNANSWERED = (ProbeError.REFUSED, ProbeError.RESET, ProbeError.TIMEOUT)
 
 
+@dataclass(frozen=True)
+class Listening:
+    """Where a program said at its start that it listens. `address`: as written, empty for any."""
+
+    line: str
+    address: str
+    port: str
+
+
 @dataclass
 class Facts:
     """What judgement keeps of one record; small, so that a large stack fits in memory."""
@@ -39,6 +48,7 @@ class Facts:
     status: Status
     hits: list[Hit]
     courses: list[Course]  # of each hit: how often it was seen, and whether it is over
+    listening: list[Listening]  # where it says that it listens
     failing: list[requests.Failing]  # kinds of requests that fail now, as its access log tells
     values: dict[str, str]  # what explanations may mention
     looked_at: list[str]
@@ -63,6 +73,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     hits = [] if view.finished else matches(library, places)
     log = _log(view, places)
     failing = [] if view.finished else _failing(log)
+    listening = _listening(log) if log.started is not None else []
     read = any(hit.pattern.rank >= READ_RANK for hit in hits)
     words = _last_words(view, hits, read)
     alarms = _alarms(view) + ([words.id] if words and not read else [])
@@ -71,7 +82,8 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         *alarms,
         *(each for hit in hits for each in hit.evidence),
         *(each for hit in hits for each in hit.oldest),
-        *(each for kind in failing for each in kind.lines),
+        *(each for kind in failing for each in (*kind.lines, *([kind.words.id] if kind.words else []))),
+        *(each.line for each in listening),
     }
     found = {each: value for each in ids if (value := resolve(view, each)) is not None}
     checks = view.probe.checks if view.probe else []
@@ -80,6 +92,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         status=view.status,
         hits=hits,
         courses=[log.course(hit.positions, hit.is_state) for hit in hits],
+        listening=listening,
         failing=failing,
         values=_values(view) | {"last_words": quoted(words)},
         looked_at=view.looked_at,
@@ -122,7 +135,41 @@ def _log(view: View, places: Places) -> Log:
 def _failing(log: Log) -> list[requests.Failing]:
     """The kinds of requests that fail now; what failed and was not asked again for long may work by now."""
     places = {line.id: place for place, line in enumerate(log.lines)}
-    return [each for each in requests.failing(log.requests) if not log.course([places[id] for id in each.lines]).over]
+    return [
+        replace(each, words=_beside(places[each.lines[-1]], log))
+        for each in requests.failing(log.requests)
+        if not log.course([places[id] for id in each.lines]).over
+    ]
+
+
+BESIDE = 3  # items before a request that failed, and one after it, that may say why
+BESIDE_SECONDS = 1.0
+
+
+def _beside(place: int, log: Log) -> Words | None:
+    """What a program said of a failure at the moment of a request that failed."""
+    asked, request = {each.line for each in log.requests}, log.lines[place]
+    around = [line for line in log.lines[max(0, place - BESIDE) : place + 2] if line.id not in asked and line.ts]
+    near = [line for line in around if abs(seconds_between(line.ts, request.ts) or 0) <= BESIDE_SECONDS]
+    return last_words(near, ended=False)
+
+
+_LISTENING = re.compile(
+    r"(?i)\b(?:listen(?:s|ing)?|running|serving|started|accepting|bound)\b[^\n]{0,60}?"
+    r"(?:https?://|[\s=(\"'])(?P<address>\[[0-9a-f:]*\]|[\d.]{7,15}|localhost|\*)?:(?P<port>\d{2,5})\b"
+)
+STARTING = 50  # items of a run that are read for that
+
+
+def _listening(log: Log) -> list[Listening]:
+    """Where the program of this run says that it listens."""
+    since = (log.started or 0) - 1.0
+    first = next((at for at, line in enumerate(log.lines) if (parse_time(line.ts) or since) >= since), 0)
+    return [
+        Listening(line.id, found["address"] or "", found["port"])
+        for line in log.lines[first : first + STARTING]
+        if (found := _LISTENING.search(line.text[:500]))
+    ]
 
 
 def _ended(view: View, evidence_id: str) -> str | None:

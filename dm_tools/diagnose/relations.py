@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from dm_tools.diagnose.currency import Course
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import Node, Topology
+from dm_tools.patterns.language import Level
 from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
 
-FACT = 93  # what the engine says of both containers
-LIKELY = 70  # what follows from what is not there: a container that no record is of
-SUFFERS = 49  # that it waits for another one: no second witness of what is wrong with that one
+FACT = Level.FACT.rank  # what the engine says of both containers
+LIKELY = Level.EFFECT.rank  # what follows from what is not there: a container that no record is of
+SUFFERS = Level.SYMPTOM.rank  # that it waits for another one: no second witness of what is wrong with that one
 RUNS = ("running", "paused", "restarting")
 NOT_FOUND = (Cause.CONNECTION_REFUSED, Cause.DEPENDENCY_DOWN, Cause.DNS_FAILURE, Cause.UPSTREAM_TIMEOUT)
 
@@ -32,6 +34,7 @@ class Related:
     fixes: list[Fix] = field(default_factory=list)
     status: Status | None = None  # what the service is because of it, where its own record does not show it
     replaces: frozenset[str] = frozenset()  # patterns whose findings say the same, and less
+    course: Course = field(default_factory=Course)
 
 
 def related(stack: dict[str, Facts], topology: Topology) -> list[Related]:
@@ -43,6 +46,8 @@ def related(stack: dict[str, Facts], topology: Topology) -> list[Related]:
         found += _behind_a_gate(service, stack, topology)
         found += _port_held(service, facts, topology)
         found += _outer_port(service, topology)
+        found += _ended_while_away(service, facts, stack, topology)
+        found += _nobody_of_that_name(service, facts, topology)
     return found + list(_needed_after_all(stack, topology))
 
 
@@ -218,6 +223,63 @@ def _needed_after_all(stack: dict[str, Facts], topology: Topology) -> Iterator[R
             yield Related(service, ended, FACT, fixes, Status.FAILED)
 
 
+AWAY_SECONDS = 30.0  # between the end of one and the start of the other
+NOT_STARTED_AGAIN = ("container.exited", "container.job_failed")
+
+
+def _ended_while_away(service: str, facts: Facts, stack: dict[str, Facts], topology: Topology) -> Iterator[Related]:
+    """One that ended because it did not reach a service, which has come back since: nothing but a start is missing."""
+    left = any(hit.pattern.id in NOT_STARTED_AGAIN for hit in facts.hits)
+    complaints = [hit for hit in facts.hits if hit.pattern.cause in NOT_FOUND]
+    if facts.ended is None or not left or not complaints:
+        return
+    named = {hit.captures["upstream"] for hit in complaints if "upstream" in hit.captures}
+    asked = {topology.resolve(each, service) for each in named} if named else set(topology.peers(service))
+    for peer in topology.peers(service):
+        other = stack[peer]
+        back = other.running and other.started is not None and other.started > facts.ended - AWAY_SECONDS
+        if peer not in asked or not back or other.status not in (Status.HEALTHY, Status.UNKNOWN):
+            continue
+        code = topology.nodes[service].exit_code
+        words = (
+            f"{service} ended (exit code {code}) because it did not reach {peer}, which was away at that moment and "
+            f"runs again since {str(topology.nodes[peer].started_at)[:19]}Z: nothing restarts {service}"
+        )
+        evidence = ["inspect:state", "inspect:exit_code", *complaints[0].evidence[-1:]]
+        start = _fix(ActionName.START, f"{peer} is back: now it can work")
+        keeps = _fix(
+            ActionName.FIX_CONFIG, "with unless-stopped it is started again after such an end", setting="restart"
+        )
+        finding = _finding("ended_while_away", Cause.EXITED, words, evidence, dependency=peer)
+        yield Related(service, finding, AWAY, [start, keeps])
+        return
+
+
+AWAY = Level.EXACT.rank
+UNFOUND = (Cause.DEPENDENCY_DOWN, Cause.DNS_FAILURE, Cause.UPSTREAM_TIMEOUT)  # who is refused has found somebody
+COMPLAINS = Level.FAILING.rank  # rank of a finding that says at least that somebody is not reached
+
+
+def _nobody_of_that_name(service: str, facts: Facts, topology: Topology) -> Iterator[Related]:
+    """It reaches nobody, does not say whom, and of the services that it is configured to ask one is not there."""
+    if not facts.running:
+        return
+    hosts = {need.partition(":")[0]: need for need in topology.nodes[service].needs}
+    absent = [need for host, need in hosts.items() if topology.nobody(host, service)]
+    for hit, course in zip(facts.hits, facts.courses, strict=True):
+        speaks = hit.pattern.cause in UNFOUND and hit.pattern.rank >= COMPLAINS and "upstream" not in hit.captures
+        if len(absent) == 1 and speaks and not course.over:
+            host = absent[0].partition(":")[0]
+            words = (
+                f"{service} reaches nobody at {absent[0].rstrip(':')}: there is no container of the name {host} among "
+                "these services (it was removed, was never started, or has another name)"
+            )
+            finding = _finding("nobody_of_that_name", Cause.CONTAINER_MISSING, words, hit.evidence)
+            fix = _fix(ActionName.FIX_CONFIG, f"start {host}, or name the host that there is", host=host)
+            yield Related(service, finding, LIKELY, [fix], course=course)
+            return
+
+
 def _asks(name: str, facts: Facts, service: str, topology: Topology) -> bool:
     """Whether a service does not work and complains that it cannot reach another one."""
     if facts.status not in (Status.FAILED, Status.DEGRADED):
@@ -274,5 +336,5 @@ def _outer_port(service: str, topology: Topology) -> Iterator[Related]:
         )
         finding = _finding("outer_port", Cause.WRONG_PORT, words, ["inspect:env_hosts"], dependency=peer, port=inner)
         fix = _fix(ActionName.FIX_CONFIG, f"ask {peer} at port {inner}", host=peer, port=inner)
-        yield Related(service, finding, 76, [fix])
+        yield Related(service, finding, Level.CAUSE.rank, [fix])
         return

@@ -55,6 +55,7 @@ class Node:
     inner: dict[str, str] = field(default_factory=dict)  # port of the machine -> port of the container
     exposed: frozenset[str] = frozenset()  # the ports of the container that it exposes itself
     technologies: set[str] = field(default_factory=set)
+    serves: frozenset[str] = frozenset()  # of these, those whose server says in its log that it started
 
 
 def node(
@@ -100,6 +101,7 @@ def node(
         exposed=frozenset(str(port.container_port) for port in ports),
         clients=frozenset(each.client for each in asked if each.client),
         technologies=technologies,
+        serves=frozenset(each for each in technologies if log.has(library.technologies[each].signature)),
     )
 
 
@@ -126,6 +128,14 @@ def _technologies(view: View, library: Library, log: Haystack) -> set[str]:
         for name, technology in library.technologies.items()
         if named & set(technology.names) or log.has(technology.signature)
     }
+
+
+FAMILY = 3  # containers of a project from which on one that is absent is missed
+
+
+def is_name(host: str) -> bool:
+    """Whether a host can be a service's: no address, no domain, not this machine."""
+    return bool(host) and not set(host) & set(".:") and host not in LOOPBACK and host not in HOST_NAMES
 
 
 class Topology:
@@ -174,6 +184,20 @@ class Topology:
                 return min(near, key=lambda each: not (each.networks & seen_from.networks)).service
         return None
 
+    def nobody(self, name: str, service: str) -> bool:
+        """Whether a name can only be that of a service of the same project, and none of them bears it."""
+        own = self.nodes[service]
+        if own.project is None or not is_name(name) or self.resolve(name, own) is not None:
+            return False
+        return sum(each.project == own.project for each in self.nodes.values()) >= FAMILY
+
+    def needed_at(self, service: str, port: str | None) -> str | None:
+        """The only service that this one needs at a port: whom an address means that nobody has any more."""
+        own = self.nodes[service]
+        needs = [need.partition(":")[::2] for need in own.needs] if port else []
+        found = {self.resolve(host, own, port) for host, known in needs if known == port} - {None, service}
+        return found.pop() if len(found) == 1 else None
+
     def peers(self, service: str) -> list[str]:
         """The services that this one needs, in the order in which they are named."""
         if service not in self._peers:
@@ -201,10 +225,15 @@ class Topology:
         return self._by_container.get(own.network_of) if own.network_of else None
 
     def runner_of(self, technology: str, service: str) -> str | None:
-        """Who runs a technology, seen from a service: itself, or its only peer that does."""
-        if technology in self.nodes[service].technologies:
-            return service
+        """Who runs a technology, seen from a service: itself, or its only peer that does.
+
+        A client may have the image of its server (a job that seeds it): it does not say that it started as one.
+        """
+        own = self.nodes[service]
         found = [each for each in self.peers(service) if technology in self.nodes[each].technologies]
+        if technology in own.technologies:
+            asks = technology not in own.serves and len(found) == 1 and technology in self.nodes[found[0]].serves
+            return found[0] if asks else service
         return found[0] if len(found) == 1 else None
 
 

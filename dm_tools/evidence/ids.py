@@ -102,6 +102,14 @@ def own(evidence: Iterable[str]) -> list[str]:
     return [each for each in evidence if parse(each).owner is None]
 
 
+def seen_from(citing: str, owner: str, evidence_id: str) -> str:
+    """An id that stands in what is said of `owner`'s record, as the service `citing` writes it."""
+    cited = parse(evidence_id)
+    if cited.owner is None:
+        return f"{owner}/{evidence_id}"
+    return cited.local if cited.owner == citing else evidence_id
+
+
 def resolve(view: View, evidence_id: str) -> Any:
     """What an evidence id of this service stands for; None if it stands for nothing."""
     wanted = parse(evidence_id)

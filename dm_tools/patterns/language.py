@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -96,10 +97,46 @@ class Clause(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, ren
     empty: Annotated[bool | None, _says("whether the value is empty")] = None
 
 
+class Level(StrEnum):
+    """How much a pattern explains, the least first."""
+
+    OUTCOME = "outcome"
+    HINT = "hint"
+    FAILING = "failing"
+    SYMPTOM = "symptom"
+    BROAD = "broad"
+    GENERAL = "general"
+    EFFECT = "effect"
+    CAUSE = "cause"
+    EXACT = "exact"
+    FACT = "fact"
+
+    @property
+    def rank(self) -> int:
+        """Its place, the least first, from 0: what claims are compared by."""
+        return list(Level).index(self)
+
+
+# What each of them means. Up to `symptom` nothing is explained; from `broad` on the reason is known.
+MEANINGS = {
+    Level.OUTCOME: "how it looks from outside (an error answer, the word fatal): any other pattern says more",
+    Level.HINT: "a sign without a reason: no answer at all, a figure at its limit, an exception",
+    Level.FAILING: "that it fails, in whatever words",
+    Level.SYMPTOM: "what it does in its trouble: it starts over and over, waits, ends at an error that nothing handles",
+    Level.BROAD: "a kind of reason in anybody's words, where nothing says of what",
+    Level.GENERAL: "a reason in anybody's words, and of what",
+    Level.EFFECT: "a reason in a program's own words that often follows from another one, such as a lost connection",
+    Level.CAUSE: "the cause, in a program's own words",
+    Level.EXACT: "the cause, in words that nothing else brings about and that say what to change",
+    Level.FACT: "what the engine states of a container; what stands in a log counts as exact at most",
+}
+_EXPLAINS = "how much it explains, the least first: " + "; ".join(f"{level}: {MEANINGS[level]}" for level in Level)
+
+
 class Unnamed(msgspec.Struct, forbid_unknown_fields=True):
     """What is said of a failure whose object the log does not name."""
 
-    rank: Annotated[int, _says("how much it explains then")]
+    level: Annotated[Level, _says("how much it explains then")]
     explanation: Annotated[str, _says("one sentence for people, without what could not be captured")]
 
 
@@ -108,10 +145,7 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     id: Annotated[str, _says("technology.what")]
     cause: Annotated[Cause, _says("what is wrong, of a closed list")]
-    rank: Annotated[
-        int,
-        _says("how much it explains: 85-100 a fact about the container, 50-84 a specific cause, below: a generic one"),
-    ]
+    level: Annotated[Level, _says(_EXPLAINS)]
     explanation: Annotated[str, _says("one sentence for people; {service}, {peer}, {user}, ... are filled in")]
     source: Annotated[str, _says("where it is documented")]
     severity: Annotated[Severity, _says("warning is for what still works, or for now")] = Severity.CRITICAL
@@ -137,6 +171,16 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
         ),
     ] = None
     fixes: Annotated[list[Fix], _says("what helps here, more than what helps against the cause in general")] = []
+
+    @property
+    def rank(self) -> int:
+        """How much it explains, as a number: that of its level."""
+        return self.level.rank
+
+    @property
+    def conditions(self) -> int:
+        """How many things must hold: of two patterns of one level, the one that wants more says more."""
+        return len(self.match) + len(self.unless)
 
     @property
     def telling(self) -> Clause | None:
@@ -248,6 +292,14 @@ class Library:
     patterns: list[Pattern] = field(default_factory=list)
     technologies: dict[str, Technology] = field(default_factory=dict)
     technology_of: dict[str, str] = field(default_factory=dict)  # pattern id -> technology
+
+    def order(self, pattern: Pattern) -> tuple[int, bool, bool, int, str]:
+        """What sorts patterns, the most telling first. Within a level: a program's own words before anybody's, what was
+        measured before what a log says (anybody may write into a log), the pattern with more conditions, then by id, so
+        that the same log always has the same verdict."""
+        own = pattern.id in self.technology_of
+        return (-pattern.rank, not own, pattern.telling is not None, -pattern.conditions, pattern.id)
+
     file_of: dict[str, str] = field(default_factory=dict)  # pattern id -> where it is written
     telling_of: dict[str, list[Pattern]] = field(default_factory=dict)  # expression of the telling clause -> patterns
     silent: dict[bytes, tuple[Clause, list[Pattern]]] = field(default_factory=dict)  # those that look at no log, by

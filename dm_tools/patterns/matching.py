@@ -13,7 +13,7 @@ from dm_tools.evidence.ids import Kind, parse
 from dm_tools.evidence.view import View, meant_to_end, recent
 from dm_tools.patterns import causes, objects
 from dm_tools.patterns.haystack import Captures, Haystack
-from dm_tools.patterns.language import PLACEHOLDER, Clause, Library, Pattern
+from dm_tools.patterns.language import PLACEHOLDER, Clause, Level, Library, Pattern
 from dm_tools.records import Cause, LogLine, Mount
 from dm_tools.text.times import seconds_between
 
@@ -48,8 +48,8 @@ NOBODY_THERE = re.compile(r"(?i)refused|failed to connect|couldn.t connect|no re
 
 MAX_EVIDENCE = 3  # ids per clause: the newest; more of the same proves nothing more
 MAX_LOOKED_AT = 24  # newest matches of a clause in a log that are looked at for the peers that they name
-READ_RANK = 50  # from this on a pattern says why something fails, not only that it does
-HIGHEST_RANK = 100
+READ_RANK = Level.BROAD.rank  # from this on a pattern says why something fails, not only that it does
+HIGHEST_RANK = Level.FACT.rank
 MAX_PEERS = 4  # peers that one pattern may blame
 
 
@@ -101,9 +101,10 @@ def matches(library: Library, places: Places) -> list[Hit]:
     """Every pattern that fires for a service, the most telling first."""
     possible = [each for text in places.haystack.possible for each in library.telling_of.get(text, ())]
     silent = [each for first, patterns in library.silent.values() if places.look(first) for each in patterns]
-    patterns = sorted([*silent, *possible], key=lambda pattern: (-pattern.rank, pattern.id))
+    patterns = sorted([*silent, *possible], key=library.order)
     hits = [hit for pattern in patterns for seen in _fires(pattern, places) if (hit := _named(pattern, seen))]
-    return sorted(_yielding(hits, places), key=lambda hit: (-hit.pattern.rank, hit.pattern.id))
+    hits.sort(key=lambda hit: (hit.pattern.yields, library.order(hit.pattern)))
+    return sorted(_yielding(hits, places), key=lambda hit: library.order(hit.pattern))
 
 
 def _named(pattern: Pattern, seen: list[Seen]) -> Hit | None:
@@ -114,13 +115,12 @@ def _named(pattern: Pattern, seen: list[Seen]) -> Hit | None:
     if pattern.unnamed is None:
         return None
     return Hit(
-        msgspec.structs.replace(pattern, rank=pattern.unnamed.rank, explanation=pattern.unnamed.explanation), seen
+        msgspec.structs.replace(pattern, level=pattern.unnamed.level, explanation=pattern.unnamed.explanation), seen
     )
 
 
 def _yielding(hits: list[Hit], places: Places) -> Iterator[Hit]:
-    """The hits, strongest first; of a general saying only what neither a specific nor a stronger general one reads."""
-    hits.sort(key=lambda hit: (hit.pattern.yields, -hit.pattern.rank, hit.pattern.id))
+    """Of hits, general ones last: of a general saying only what neither a specific nor a stronger general one reads."""
     reading: list[tuple[int, Clause]] = []
     for hit in hits:
         rank, telling = hit.pattern.rank, hit.pattern.telling
@@ -159,7 +159,9 @@ class Places:
             if (words := [line for line in text.split("\n") if PROGRAM_SPEAKS.match(line)])
         ]
         self.lines = [*recent(view), *spoken]
-        self.haystack = Haystack(library.searcher, [line.text for line in self.lines])
+        relayed = _relayed(self.lines)
+        texts = ["" if line.id in relayed else line.text for line in self.lines]
+        self.haystack = Haystack(library.searcher, texts)
         self.values: dict[str, list[tuple[str, Any]]] = {}
         self._by_id = {line.id: line for line in self.lines}
         self.own = {network.ip for network in (view.inspect.networks if view.inspect else []) if network.ip}
@@ -350,6 +352,16 @@ class Places:
             asked = CHECKED_PORT.search(text)
             if asked and NOBODY_THERE.search(text) and int(asked[1]) not in exposed:
                 yield id, asked[1]
+
+
+RELAYED = re.compile(r"([\w.-]{2,60}) +\| ")  # as `docker compose logs` prints whose line it is
+
+
+def _relayed(lines: list[LogLine]) -> frozenset[str]:
+    """The items that a log shipper passes on: lines of several others, beside which it says things of its own."""
+    found = {line.id: name[1] for line in lines if " | " in line.text[:70] and (name := RELAYED.match(line.text))}
+    several = len(set(found.values())) >= 2 and len(found) < len(lines)
+    return frozenset(found) if several else frozenset()
 
 
 def explain(template: str, values: dict[str, str]) -> str:

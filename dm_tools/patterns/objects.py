@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"^[\d.]*$")
 # An item beside the one that fails is about the same thing if it speaks of trying or failing, too.
 _SPOKEN = re.compile(
     r"(?i)error|fail|fatal|crit|emerg|panic|invalid|unknown|could|cannot|can't|unable|connect|open|load|read|writ|config"
-    r"|mount|try|start|using|running|exec|resolv|exception|LOG:"
+    r"|mount|accept|try|start|using|running|exec|resolv|exception|LOG:"
 )
 _PLACE = re.compile(r"(?:[\"']?, line|:| on line|\()\s?\d")  # behind a source file: a place in the code, no object
 _FRAME = re.compile(r"^\s*(?:at |from |File \"|in /|#\d+ |\.\.\. )")
@@ -130,7 +130,7 @@ def of_environment(
     """The one service of those that a container's environment or labels name that a text speaks of; empty if unclear.
 
     It is named in the text, or has the port, or the port of the technology that the text names; or of all hosts it is
-    the only one without a port, and no other has that technology's.
+    the only one without a port, and no other has that technology's; or it is the only one that there is.
     """
     known: dict[str, str] = {}
     for need in needs:
@@ -143,6 +143,7 @@ def of_environment(
         [host for host, own in known.items() if port and own == port],
         [host for host, own in known.items() if own in ports],
         [host for host, own in known.items() if ports and not own],
+        list(known),
     ):
         if len(candidates) == 1:
             host = candidates[0]

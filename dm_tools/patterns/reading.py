@@ -50,6 +50,11 @@ def read(own: Path | None, check: bool = False) -> language.Library:
     return language.load([*given, *((each, file, False) for each, file in own_files.items())], table)
 
 
+def checked(name: str, text: str) -> None:
+    """See that a text is a pattern file that can be used. Raises language.PatternError."""
+    language.load([(each, file, False) for each, file in _compiled({name: text.encode()}).items()])
+
+
 def _code() -> list[str | bytes]:
     """What decides, beside the files, what comes of them."""
     modules = [Path(str(module.__file__)) for module in (language, literals)]

@@ -154,6 +154,27 @@ def proofs_dir_option(function: Function) -> Function:
     )(function)
 
 
+def policy_option(function: Function) -> Function:
+    """The file that says what needs no person."""
+    return click.option(
+        "--policy",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="DM_POLICY",
+        show_envvar=True,
+        help="The policy; else ~/.config/dm-tools/policy.toml, or the one that comes along and approves nothing.",
+    )(function)
+
+
+def history_option(function: Function) -> Function:
+    """What became of actions before."""
+    return click.option(
+        "--history",
+        type=click.Path(path_type=Path, exists=True),
+        metavar="PATH",
+        help="What became of actions before: outcomes as JSON Lines, or a folder of reports with its history.",
+    )(function)
+
+
 def fail_on_option(function: Function) -> Function:
     """The grep-like status for scripts."""
     return click.option(
@@ -180,13 +201,18 @@ def matched(fail_on: str | None, section: str) -> Callable[[stream.Record], bool
     return lambda record: bool(fail_on) and (record.get(section) or {}).get("status") in ("degraded", "failed")
 
 
-def source(services: Iterable[str], on_bad: str) -> Iterator[stream.Record]:
+def source(
+    services: Iterable[str], on_bad: str, meanwhile: Callable[[], object] = lambda: None
+) -> Iterator[stream.Record]:
     """The records to work on: from the arguments, or else from standard input (which `-` names, too).
 
-    An argument is a URL, a file of records, or a service's name. Raises exits.Stop before anything is read.
+    An argument is a URL, a file of records, or a service's name. `meanwhile` makes something ready while no record has
+    come. Raises exits.Stop before anything is read.
     """
     words = tuple(services)
     if not words:
+        if stream.nothing_yet():
+            meanwhile()
         return stdin(on_bad)
     return _from_words([(word, _meaning(word)) for word in words], on_bad)
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import queue
 import re
+import select
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
@@ -103,6 +105,25 @@ def read(source: BinaryIO, on_bad: str) -> Iterator[Record]:
                 say.note(f"skipped {record.reason}")
                 continue
         yield record
+
+
+def nothing_yet(seconds: float = 0.2) -> bool:
+    """Whether standard input stays silent for so long: whoever writes there is at work for some time."""
+    try:
+        return not select.select([sys.stdin], [], [], seconds)[0]
+    except (OSError, TypeError, ValueError):  # there is none
+        return False
+
+
+def of_files(paths: Iterable[Path], on_bad: str) -> Iterator[Record]:
+    """The records of some files, one file after another; lines that are none are left out. Raises exits.Stop."""
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                yield from (record for record in read(file, on_bad) if "service" in record)
+        except OSError as failure:
+            reason = (failure.strerror or "").lower()
+            raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(path)!r}: {reason}") from None
 
 
 def attempt(work: Callable[[Record], Record], record: Record, stage: str) -> Record:

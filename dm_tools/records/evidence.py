@@ -211,7 +211,8 @@ class Inspect(Section):
 
     Environment by *names* only: values may be secrets. `events_since`: how far back the engine remembers events (null:
     unknown); that none is there tells nothing of the time before. `conditions`: what Compose waits for, by the name of
-    the service that is depended on (service_started, service_healthy, service_completed_successfully).
+    the service that is depended on (service_started, service_healthy, service_completed_successfully). `labels`: those
+    that begin with `dm-tools.`, and no others.
     """
 
     observed_at: str
@@ -245,6 +246,7 @@ class Inspect(Section):
     conditions: dict[str, str] = msgspec.field(default_factory=dict)
     processes: list[Process] = msgspec.field(default_factory=list)
     network_owner: NetworkOwner | None = None
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class LogLine(Section):

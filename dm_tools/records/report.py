@@ -14,7 +14,8 @@ import msgspec
 from dm_tools.records.action import ActionName, Confidence, Risk
 from dm_tools.records.base import Section
 from dm_tools.records.evidence import ConsoleEntry, ProbeError, Reason, Request, Status, Verdict
-from dm_tools.records.execution import Execution, Identity
+from dm_tools.records.execution import Execution, Identity, Outcome, Proof
+from dm_tools.records.history import Before
 from dm_tools.records.verdict import Cause, Role, Root, Severity
 
 REPORT_VERSION = 1
@@ -82,7 +83,8 @@ class IssuePage(Section):
 class Issue(Section):
     """One incident: the root with its evidence and fixes; the services that only suffer are its `symptoms`.
 
-    `fingerprint` is the same for the same trouble in the next run; `id` is this report's own.
+    `fingerprint` is the same for the same trouble in the next run; `id` is this report's own. `history`: what was known
+    of it before.
     """
 
     id: str
@@ -111,6 +113,7 @@ class Issue(Section):
     screenshots: list[IssuePage] = msgspec.field(default_factory=list)
     identity: Identity | None = None
     docker_host: str | None = None
+    history: Before | None = None
 
 
 class ReportedComplaint(Section):
@@ -204,8 +207,27 @@ class StackReport(Head, kw_only=True):
     services: list[ServiceLine]
 
 
+class Deed(Section):
+    """An action with what became of it (`outcome`, and `steps` in words), or a look afterwards (`proof`, and what is
+    gone, what stays and what is new). `at`: when it ended or was looked at, RFC 3339 UTC, null where it never began."""
+
+    at: str | None
+    service: str
+    action: ActionName | None = None
+    outcome: Outcome | None = None
+    proof: Proof | None = None
+    reason: str | None = None
+    steps: list[str] = msgspec.field(default_factory=list)
+    gone: list[str] = msgspec.field(default_factory=list)
+    stays: list[str] = msgspec.field(default_factory=list)
+    new: list[str] = msgspec.field(default_factory=list)
+    undo: str | None = None
+    id: str | None = None
+
+
 class EnhancedReport(Head, kw_only=True):
-    """`enhanced_diagnostics_<ts>.json`: the issues. `sent_to`: endpoints that evidence left this machine for."""
+    """`enhanced_diagnostics_<ts>.json`: the issues. `sent_to`: endpoints that evidence left this machine for.
+    `healing`: what was done and proved before this report, in the order of time."""
 
     issues: list[Issue]
     automated_actions_safe: list[str] = msgspec.field(default_factory=list)
@@ -214,10 +236,14 @@ class EnhancedReport(Head, kw_only=True):
     base_report_path: str | None = None
     sent_to: list[str] = msgspec.field(default_factory=list)
     cost: Cost | None = None
+    healing: list[Deed] = msgspec.field(default_factory=list)
 
 
 class ApprovedAction(Section):
-    """A fix that a person approved. `identity`: the container that it was approved for, as it was then."""
+    """A fix that was approved. `identity`: the container that it was approved for, as it was then.
+
+    `by`: "person", or "policy:RULE". `fingerprint`, `cause`, `pattern`: of the issue that it is to end.
+    """
 
     issue_id: str
     service: str
@@ -230,6 +256,10 @@ class ApprovedAction(Section):
     identity: Identity | None = None
     docker_host: str | None = None
     approved_at: str | None = None
+    by: str = "person"
+    fingerprint: str | None = None
+    cause: Cause | None = None
+    pattern: str | None = None
 
 
 class Phase(StrEnum):

@@ -1,9 +1,9 @@
 """Secrets out of text at the moment it is collected: the redactor, URLs, and the rules that find a secret."""
 
 from dm_tools.redact.announcing import announces, in_arguments, in_pairs
+from dm_tools.redact.lines import Lines
 from dm_tools.redact.redactor import (
     MASK,
-    Lines,
     Redactor,
     cut,
     following,

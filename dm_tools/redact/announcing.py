@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from dm_tools.redact import rules
 from dm_tools.redact.known import SHORTEST, percent_decoded
 from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
-from dm_tools.redact.rules.values import SENTENCE, is_placeholder, looks_random
+from dm_tools.redact.rules.values import is_placeholder, is_weak_secret, looks_random
+from dm_tools.redact.rules.words import SENTENCE
 
 # Names of variables: more of them announce a secret than names in a text do, where "key" and "auth" are common words.
 _NAME = late(
     r"PASS(?!IVE|ENGER|THR|ED|ING)|PWD|SECRET|TOKEN|CREDENTIAL|SALT|COOKIE|MNEMONIC|(?:API|ACCESS|PRIVATE)_?KEY"
-    r"|(?:^|[_.-])(?:KEY|AUTH|PIN|OTP|SID|LOGIN|JWT|HMAC|CSRF|SEED|CREDS?|PW)S?$",
+    r"|(?:^|[_.-])AUTH_?USERS?$|(?:^|[_.-])(?:KEY|AUTH|BASIC_?AUTH|PIN|OTP|SID|LOGIN|JWT|HMAC|CSRF|SEED|CREDS?|PW)S?$",
     re.IGNORECASE,
 )
 _ABOUT = late(
     r"(?:FILE|PATH|DIR|URL|URI|NAME|ALGORITHM|TYPE|TTL|TIMEOUT|EXPIRY|EXPIRES?(?:_IN)?|LIFETIME|LENGTH|ENABLED|SECURE"
-    r"|DOMAIN|HOST|PORT|POLICY|METHOD|HEADER|ISSUER|AGE|SAMESITE|HTTPONLY|ID|KEY_ID|ENCRYPTION|REQUIRED)$",
+    r"|DOMAIN|HOST|PORT|POLICY|METHOD|HEADER|ISSUER|AGE|SAMESITE|HTTPONLY|ID|KEY_ID|ENCRYPTION|REQUIRED|HASHERS?|ENCODER|DRIVER|BACKEND|GENERATOR)$",
     re.IGNORECASE,
 )
 # What everybody knows, and a log says all the time: to mask it would hide what the log says and protect nothing.
@@ -31,6 +36,10 @@ _PUBLIC = SENTENCE | {
     "replica", "root", "secret", "server", "service", "session", "staging", "system", "test", "user", "users", "warn",
     "warning", "worker", "0000", "1000",
 }  # fmt: skip
+_COUNTED = late(r"(?:^|[_.-])(?:MAX|MIN|NUM|TOTAL|COUNT|LIMIT)(?:[_.-]\w{1,20})?[_.-]?TOKENS?$", re.IGNORECASE)
+_AN_ID = late(r"(?:SECRET|TOKEN)[_.-]?ID$", re.IGNORECASE)  # Vault's: what is random there is the secret
+_BASIC = late(r"[\w.@-]{1,60}:[^\s,:]{4,300}(?:,[\w.@-]{1,60}:[^\s,:]{4,300}){0,100}")
+_BASE64 = late(r"[A-Za-z0-9+/]{22,2000}={0,2}")
 _PATH = late(r"(?:/[\w.@-]+){2,}/?|\.{1,2}/\S*|[A-Z]:\\\S*")
 
 
@@ -40,7 +49,7 @@ def in_pairs(pairs: Iterable[tuple[str, str]], public: Iterable[str] = ()) -> li
     known_to_all = {each.lower() for each in public}
     for name, value in pairs:
         value = value.strip()
-        if announces(name):
+        if announces(name) or (_AN_ID.search(name) and looks_random(value)):
             found.update(_parts(name, value))
         else:
             known_to_all.add(value.lower())
@@ -52,7 +61,9 @@ def announces(name: str) -> bool:
     """Whether a variable, a label or an option of this name holds a secret."""
     if name.upper() in ("PWD", "OLDPWD"):
         return False
-    return kind_of(name) not in (None, Kind.WEAK) or (bool(_NAME.search(name)) and not _ABOUT.search(name))
+    return kind_of(name) not in (None, Kind.WEAK) or (
+        bool(_NAME.search(name)) and not _ABOUT.search(name) and not _COUNTED.search(name)
+    )
 
 
 def in_arguments(arguments: list[str], public: Iterable[str] = ()) -> list[str]:
@@ -76,7 +87,7 @@ def _parts(name: str, value: str) -> Iterator[str]:
     """What is secret of a secret's value: all of it, and the parts that a program takes it apart into."""
     if _PATH.fullmatch(value) or is_placeholder(value):
         return
-    inside = set(_inside(value))
+    inside = {*_inside(value), *_in_json(value, name)}
     if "://" in value and inside:  # an address with a password is said again without it
         yield from inside
         return
@@ -88,14 +99,60 @@ def _parts(name: str, value: str) -> Iterator[str]:
     _, colon, after = value.partition(":")
     if colon and "://" not in value and (re.search(r"(?i:login|auth|cred|basic|user)", name) or looks_random(after)):
         yield after
+    if _BASIC.fullmatch(value):
+        yield from (each.partition(":")[2] for each in value.split(",")[1:])
+        yield value.partition(":")[2].partition(",")[0]
+    pieces = re.split(r"[,;\s]+", value)
+    if len(pieces) > 1 and all(len(each) >= 8 and is_weak_secret(each) for each in pieces):
+        yield from pieces
+    if looks_random(value):
+        yield from _same_bytes(value)
+
+
+def _same_bytes(value: str) -> Iterator[str]:
+    """The bytes of a key that is written in base64 as hexadecimal, and the reverse; a key without its dashes."""
+    if re.fullmatch(r"(?:[0-9a-fA-F]{2}){16,64}", value):
+        yield base64.b64encode(bytes.fromhex(value)).decode()
+    elif _BASE64.fullmatch(value):
+        with contextlib.suppress(ValueError):
+            yield base64.b64decode(value + "=" * (-len(value) % 4)).hex()
+    if re.fullmatch(r"\w{2,12}(?:-\w{2,12}){2,9}", value):
+        yield value.replace("-", "")
 
 
 def _inside(value: str) -> Iterator[str]:
     """The secrets that a value holds by itself: of a URL, a connection string, a key that says what it is."""
-    yield from rules.values(value)
+    for each in rules.values(value):
+        yield each
+        if "/" in each:  # a webhook's path is said without its beginning
+            yield from (piece for piece in each.split("/") if looks_random(piece))
+    yield from _in_json(value)
     for each in value.split(","):
         if "://" in each:
             yield from _of_url(each.strip())
+
+
+def _in_json(value: str, name: str = "") -> Iterator[str]:
+    """The secrets of a value that is JSON: a list of keys, the account of a cloud's service."""
+    if len(value) > MAX_JSON or value[:1] + value[-1:] not in ("{}", "[]"):
+        return
+    try:
+        given = json.loads(value)
+    except (ValueError, RecursionError):
+        return
+    waiting: list[tuple[str, Any]] = [(name, given)]
+    while waiting:
+        key, each = waiting.pop()
+        if isinstance(each, dict):
+            waiting += each.items()
+        elif isinstance(each, list):
+            waiting += [(key, item) for item in each]
+        elif isinstance(each, str) and announces(key):
+            yield from _parts(key, each)
+            yield from (line for line in each.splitlines() if looks_random(line))
+
+
+MAX_JSON = 64 * 1024  # characters
 
 
 # In other addresses the host may be a key: those of services that notify, as Apprise writes them.
@@ -120,9 +177,9 @@ def _of_url(url: str) -> Iterator[str]:
         user, colon, password = user_info.partition(":")
         secret = password if colon else user if looks_random(user) else ""
         yield from (secret, percent_decoded(secret))
-    if not _WITH_HOST.match(scheme) and "." not in place:
-        for piece in re.split(r"[/@:?&=]", place + path):
-            if looks_random(piece):
+    if not _WITH_HOST.match(scheme):
+        for piece in re.split(r"[/@:?&=]", path if "." in place else place + path):
+            if len(piece) >= 12 and is_weak_secret(piece):
                 yield from (piece, percent_decoded(piece))
 
 

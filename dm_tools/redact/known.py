@@ -13,13 +13,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 
 from dm_tools.redact.rules.late import late
-from dm_tools.redact.rules.values import Span
+from dm_tools.redact.rules.values import Span, looks_random
 from dm_tools.text import needles
 
 SHORTEST = 4  # characters; a shorter value is a part of too many words
 WHOLE = 8  # a value of fewer characters, or a short word, counts only where no letter and no digit is beside it
 LONGEST = 1000  # a longer value is looked for in pieces of this
 _MAX_VIEWS = 12
+_MAX_TAILS = 8  # values with one end; more are no secrets that were made at random
 
 
 class Known:
@@ -27,16 +28,24 @@ class Known:
 
     def __init__(self, values: Iterable[str]) -> None:
         self.alone: dict[str, bool] = {}  # of each form of a value whether it must stand alone
+        self.tails: dict[str, list[str]] = {}  # by what they end with: a log may show the end alone
         fragments: set[str] = set()
         for value in _pieces(values):
             alone = len(value) < WHOLE or (value.isalpha() and len(value) < 2 * WHOLE)
             data = value.encode("utf-8", "replace")
-            for form in (_folded(value), _folded(value.upper()), data.hex(), data.hex(" "), data.hex(":")):
+            wide = value.encode("utf-16-le", "replace")
+            for form in (_folded(value), _folded(value.upper()), data.hex(), data.hex(" "), data.hex(":"), wide.hex()):
                 self.alone[form] = alone
             fragments.update(_base64(data))
+            fragments.update(_base64(wide))
+            if looks_random(value) and len(value) >= 2 * WHOLE:
+                tail = _folded(value)
+                near = self.tails.setdefault(tail[-WHOLE:], [])
+                if len(near) < _MAX_TAILS:
+                    near.append(tail)
         self.forms = _by_head(self.alone)
         self.fragments = _by_head(fragments)
-        self.heads = [*dict.fromkeys((*self.forms, *self.fragments))]
+        self.heads = [*dict.fromkeys((*self.forms, *self.fragments, *self.tails))]
         self.automaton = needles.InText(self.heads)
 
     def spans(self, text: str) -> Iterator[Span]:
@@ -50,8 +59,11 @@ class Known:
     def _in(self, text: str) -> Iterator[Span]:
         folded = _folded(text)
         value_done = run_done = 0
-        for index, begin, _ in self.automaton.places(folded):
+        for index, begin, last in self.automaton.places(folded):
             head = self.heads[index]
+            if begin >= value_done and head in self.tails and (first := self._tail(folded, last, head)) < begin:
+                value_done = last
+                yield first, last
             if begin >= value_done and head in self.forms:
                 end = self._end(text, folded, begin, self.forms[head])
                 if end:
@@ -84,6 +96,17 @@ class Known:
         mixed = any(map(str.isdigit, text[begin:end])) and any(map(str.isalpha, text[begin:end]))
         return end if ends or mixed else None
 
+    def _tail(self, folded: str, last: int, tail: str) -> int:
+        """Where the longest end of a value begins that ends here and of which half or more is shown."""
+        begins = [last]
+        for value in self.tails[tail]:
+            shown = 0
+            while shown < len(value) and shown < last and folded[last - shown - 1] == value[-shown - 1]:
+                shown += 1
+            if shown >= max(WHOLE + 2, len(value) // 3):
+                begins.append(last - shown)
+        return min(begins)
+
     def _run(self, text: str, folded: str, begin: int, fragments: list[str]) -> Span | None:
         """The run of base64 around a place, if it holds a value."""
         if not any(folded.startswith(fragment, begin) for fragment in fragments):
@@ -100,7 +123,7 @@ class Known:
         for skip in range(4):
             piece = bare[skip:]
             piece = piece[:-1] if len(piece) % 4 == 1 else piece
-            text = base64.b64decode(piece + "=" * (-len(piece) % 4)).decode("utf-8", "replace")
+            text = base64.b64decode(piece + "=" * (-len(piece) % 4)).decode("utf-8", "replace").replace("\0", "")
             folded = _folded(text)
             for index, begin, _ in self.automaton.places(folded):
                 forms = self.forms.get(self.heads[index])
@@ -249,6 +272,21 @@ def _entity(match: str) -> tuple[str, list[int]]:
     return text, [0] * len(text)
 
 
+def _numbers(match: str) -> tuple[str, list[int]]:
+    """The bytes of a list: 0x70, 0x77 or [112, 119]."""
+    found = [(each.start(), int(each[0], 0)) for each in _NUMBER.finditer(match)]
+    if any(number > 255 for _, number in found):
+        return match, list(range(len(match)))
+    return "".join(chr(number) for _, number in found), [at for at, _ in found]
+
+
+_NUMBER = late(r"0[xX][0-9a-fA-F]{2}|[1-9]\d{0,2}")
+
+
+def _printable(match: str) -> tuple[str, list[int]]:
+    return _bytes(bytes.fromhex(match.replace("=", "")), 3)
+
+
 def _quote(match: str) -> tuple[str, list[int]]:
     return ('"' if match == '""' else "'"), [0]
 
@@ -263,6 +301,9 @@ _DECODERS: tuple[tuple[str, re.Pattern[str], Callable[[str], tuple[str, list[int
         _escape,
     ),
     ("&", late(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});"), _entity),
+    ("0x", late(r"(?:0[xX][0-9a-fA-F]{2},[ ]?){3,2000}0[xX][0-9a-fA-F]{2}"), _numbers),
+    ("[", late(r"\[[1-9]\d{1,2}(?:,[ ]?[1-9]\d{1,2}){3,2000}"), _numbers),
+    ("=3D", late(r"(?:=[0-9A-F]{2})+"), _printable),
     ("''", late(r"''"), _quote),
     ('""', late(r'""'), _quote),
     ("'\"'\"'", late(r"""'"'"'"""), _quote),

@@ -23,7 +23,7 @@ from dm_tools.redact.known import Known
 from dm_tools.redact.rules import Span
 from dm_tools.redact.rules.late import late
 from dm_tools.redact.urls import has_password, password
-from dm_tools.text import KEY, KeyLines, clean, key_begins, needles
+from dm_tools.text import clean, needles
 
 MASK = "<secret>"  # a secret without a number: there were too many to remember
 MAX_REMEMBERED = 10_000  # different secrets in one scope
@@ -140,66 +140,6 @@ def _merged(found: list[Span], came_with: list[Span]) -> list[Span]:
         else:
             merged.append((begin, end))
     return merged
-
-
-class Lines:
-    """Redacts a text that comes line by line: a private key runs over many lines, and each is masked by itself.
-
-    So does a value that stands alone on the line after its name.
-    """
-
-    def __init__(self, redactor: Redactor) -> None:
-        self.redactor = redactor
-        self.key: KeyLines | None = None
-        self.before = ""  # the line before, if it announces something and has nothing behind it
-
-    def redact(self, line: str) -> str:
-        """The next line without its secrets; the line's end stays."""
-        body = line.rstrip("\r\n")
-        if self.key is not None:
-            own = self.key.own(body)
-            if self.key.ended or own is None:
-                self.key = None
-            if own is not None and own[0] < own[1]:
-                return self.redactor.masked(body, [own]) + line[len(body) :]
-        if (KEY in body and key_begins(body) >= 0) or body.startswith("Private-Lines:"):
-            self.key = KeyLines(body)
-        if self.before and "\x1b" not in body and "<secret" not in body:
-            masked = self._behind(body)
-        else:
-            masked = self.redactor.redact(body)
-            self.before = body if _is_open(body) else ""
-        return masked + line[len(body) :]
-
-    def _behind(self, body: str) -> str:
-        """A line behind one that announces something, and is open."""
-        whole = f"{self.before}\n{body}"
-        begin = len(self.before) + 1
-        found = self.redactor.found(whole)
-        own = [(max(first, begin) - begin, last - begin) for first, last in found if last > begin]
-        goes_on = bool(own) and self.before.count("\n") < MAX_OPEN_LINES and self.before[-1:] not in ("", " ")
-        if (not body.strip() and self.before.count("\n") < 2) or (goes_on and _BLOCK.search(self.before)):
-            self.before = whole
-        else:
-            self.before = body if _is_open(body) else ""
-        return self.redactor.masked(body, own) if own else body
-
-
-MAX_OPEN_LINES = 100  # of a block of YAML
-_BLOCK = late(r"^[^\n]{0,200}[:=][ \t]*[|>][+-]?\d?[ \t]*(?:\n|$)")
-_OPEN = late(
-    r"(?:[:：][ \t]*(?:[|>][+-]?\d?)?|=>|>)\s*$|^\s*-?\s*[\"']?(?:name|key|Name|Key)"
-    r"[\"']?\s?[:=]\s?[\"']?[\w.-]{1,80}[\"']?,?\s*$|^334 "
-)
-
-
-def _is_open(line: str) -> bool:
-    """Whether a line ends where a value would begin: "password:", "- name: DB_PASSWORD"."""
-    return (
-        len(line) < 300
-        and (line[-1:] in ":|>- \t：" or "name" in line or "key" in line.lower() or line.startswith("334 "))
-        and (_OPEN.search(line) is not None)
-    )
 
 
 _MAY_ANNOUNCE = late(r"[:=]|pass|secret|token|key|auth|pwd|cred|cookie|bearer|basic")

@@ -137,7 +137,7 @@ def _journal_entry(entry: Json) -> Iterator[Line]:
     yield Line(f"{entry.get('at')}  {str(entry.get('id'))[:8]}  {entry.get('phase')!s:<8} {words}".rstrip())
 
 
-PROOFS = {"recovered": "green", "unproven": "yellow"}
+PROOFS = {"recovered": "green", "unproven": "yellow", "not_recovered": "red", "worse": "red"}
 
 
 def _verified(verification: Json) -> Iterator[Line]:
@@ -214,6 +214,8 @@ def _report(report: Json) -> Iterator[Line]:
         severity = str(issue.get("severity")).upper()
         yield Line(f"{severity} {issue.get('service')}: {issue.get('cause')}", colour, bold=True)
         yield Line(f"  {issue.get('root_cause_hypothesis')}")
+        if words := as_dict(issue.get("history")).get("words"):
+            yield Line(f"  history: {words}")
         for symptom in as_list(issue.get("symptoms")):
             path = as_list(as_dict(symptom).get("path")) or [symptom]
             yield Line("  also fails because of it: " + " → ".join(str(each) for each in path))
@@ -227,6 +229,7 @@ def _report(report: Json) -> Iterator[Line]:
     if not as_list(report.get("issues")):
         incomplete = as_list(report.get("input_errors")) != []
         yield Line("No issues seen, but the evidence is incomplete." if incomplete else "No issues.")
+    yield from _healing(as_list(report.get("healing")))
     for endpoint in as_list(report.get("sent_to")):
         yield Line(f"Evidence left this machine: a model at {endpoint} was asked.")
     for each in map(as_dict, as_list(report.get("complaints"))):
@@ -236,6 +239,24 @@ def _report(report: Json) -> Iterator[Line]:
         for quoted in map(as_dict, as_list(each.get("evidence_detail"))):
             yield Line(f"  [{quoted.get('id')}] {quoted.get('text')}")
     yield from _errors(report.get("input_errors"))
+
+
+def _healing(deeds: list[Any]) -> Iterator[Line]:
+    """What was done and proved before a report, in the order of time."""
+    if deeds:
+        yield Line("")
+        yield Line("What was done, and what it proved:", bold=True)
+    for each in map(as_dict, deeds):
+        when = f"{each['at']}  " if each.get("at") else ""
+        reason = f": {each['reason']}" if each.get("reason") else ""
+        ended, what = str(each.get("proof") or each.get("outcome")), f": {each['action']}" if each.get("action") else ""
+        head = f"{when}{each.get('service')}{what} {ended.replace('_', ' ')}{reason}"
+        yield Line(f"  {head}", (OUTCOMES | PROOFS).get(ended, "yellow"), bold=True)
+        for key, words in (("steps", ""), ("gone", "gone: "), ("stays", "still: "), ("new", "new: ")):
+            for text in as_list(each.get(key)):
+                yield Line(f"    {words}{text}")
+        if each.get("undo"):
+            yield Line(f"    way back (dm-undo {str(each.get('id'))[:8]}): {each['undo']}")
 
 
 def _stack_report(report: Json) -> Iterator[Line]:

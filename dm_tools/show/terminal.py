@@ -6,14 +6,16 @@ import base64
 import contextlib
 import os
 import shutil
+import sys
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
 import click
 
-from dm_tools.pipe import exits, say
+from dm_tools.pipe import exits, say, stream
+from dm_tools.show.records import Line
 
 
 class Terminal:
@@ -131,3 +133,15 @@ def cut(line: str, columns: int) -> str:
         if columns < 0:
             return line[:index]
     return line
+
+
+def write(found: Iterable[Line], wide: int | None = None) -> None:
+    """Lines to standard output: coloured on a terminal, and cut to `wide` columns; nothing in them drives it."""
+    writer, colour = stream.Writer(), say.colour(sys.stdout)
+    for line in found:
+        text = say.printable(line.text)
+        if wide is not None:
+            text = "\n".join(cut(part, wide) for part in text.split("\n"))
+        if colour:
+            text = click.style(text, fg=line.colour, bold=line.bold)
+        writer.write(text.encode("utf-8", "replace") + b"\n", flush=True)

@@ -9,16 +9,18 @@ from typing import Any
 import msgspec
 
 from dm_tools.pipe.rounds import rounds
-from dm_tools.records import Cost, Issue
+from dm_tools.records import Before, Cost, Issue
 from dm_tools.show import overview
 from dm_tools.show import records as show
 
 
-def lines(found: Iterator[Any], view: str | None, width: int | None) -> Iterator[show.Line]:
+def lines(
+    found: Iterator[Any], view: str | None, width: int | None, known: Callable[[str, str], Before | None]
+) -> Iterator[show.Line]:
     """The values as text, round by round: `view` is why, overview, cost or None; `width` that of the terminal, None for
-    a pipe."""
+    a pipe. `known`: what the history knows of a fingerprint from before a time."""
     shown: dict[str, Callable[[Iterable[Any]], Iterator[show.Line]]] = {
-        "why": _reasons,
+        "why": lambda values: _reasons(values, known),
         "cost": _costs,
         "overview": lambda values: overview.lines(values, width),
     }
@@ -43,11 +45,11 @@ def _tables(found: Iterable[Any]) -> Iterator[show.Line]:
         yield from show.lines(value)
 
 
-def _reasons(found: Iterable[Any]) -> Iterator[show.Line]:
+def _reasons(found: Iterable[Any], known: Callable[[str, str], Before | None]) -> Iterator[show.Line]:
     """What the verdicts of reports and of a stack's records stand on."""
     from dm_tools.show import why
 
-    stack = why.Why()
+    stack = why.Why(known)
     seen = False
     for value in found:
         if isinstance(value, dict) and "issues" in value:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dm_tools.diagnose.incidents import fingerprint
 from dm_tools.evidence.ids import own, parse
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import told
-from dm_tools.records import Analysis, Confidence, Issue, Problem, Quoted, Role, Step, ToolCall, section
+from dm_tools.pipe import clock
+from dm_tools.records import Analysis, Before, Confidence, Issue, Problem, Quoted, Role, Step, ToolCall, section
 from dm_tools.show.records import Line
 
 Json = dict[str, Any]
@@ -23,13 +25,16 @@ class _Judged:
 
     verdict: Analysis
     words: dict[str, Quoted]
+    at: str | None
+    host: str | None
 
 
 class Why:
     """Collects the records of a stack; a verdict may cite the evidence of another service, so it needs them all."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Callable[[str, str], Before | None]) -> None:
         self._services: dict[str, _Judged] = {}
+        self._known = known
 
     def add(self, record: Json) -> None:
         """One more record. A malformed section counts as none: dm-analyze has said so in its `errors`."""
@@ -41,13 +46,16 @@ class Why:
         if verdict is not None:
             ids = {*verdict.evidence, *(each for finding in verdict.findings for each in finding.evidence)}
             words = {each: told(view, each) for each in own(ids)}
-            self._services[view.service] = _Judged(verdict, words)
+            at = view.inspect.observed_at if view.inspect else None
+            self._services[view.service] = _Judged(verdict, words, at, record.get("docker_host"))
 
     def lines(self) -> Iterator[Line]:
         """Every root with its evidence, and the way of every symptom to it with the evidence of each step."""
         roots = {name: each for name, each in self._services.items() if each.verdict.role == Role.ROOT}
         for name, each in roots.items():
             yield from _verdict(name, each.verdict)
+            before = self._known(fingerprint(name, each.verdict, each.host), each.at or clock.rfc3339(clock.now()))
+            yield from _before(before.words if before else None)
             yield from self._evidence(name, each.verdict.evidence)
             for symptom in each.verdict.symptoms:
                 yield Line(f"  {' → '.join(symptom.path)}", "yellow")
@@ -89,6 +97,7 @@ def issue(found: Issue) -> Iterator[Line]:
     yield Line(f"{found.severity.upper()} {found.service}: {found.cause}", "red", bold=True)
     yield Line(f"  {found.root_cause_hypothesis}")
     yield from _basis(found.confidence, found.pattern, found.since, found.next)
+    yield from _before(found.history.words if found.history else None)
     yield from _model(found.notes, found.steps)
     for each in found.evidence_detail:
         yield _quoted(each.id, each, "  ")
@@ -111,6 +120,11 @@ def _basis(
     yield Line(f"  confidence {confidence}" + (f", pattern {pattern}" if pattern else "") + begun)
     for each in following:
         yield Line(f"  next: {each}")
+
+
+def _before(words: str | None) -> Iterator[Line]:
+    if words:
+        yield Line(f"  history: {words}", "green")
 
 
 def _model(notes: list[str], steps: Sequence[Step | ToolCall]) -> Iterator[Line]:

@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,7 +19,7 @@ import msgspec
 import orjson
 
 from dm_tools.pipe import clock, stream
-from dm_tools.records import REPORT_VERSION, Approval, ApprovedAction, EnhancedReport, Issue
+from dm_tools.records import REPORT_VERSION, Approval, ApprovedAction, EnhancedReport, Issue, Risk
 from dm_tools.store import files
 
 _KEPT = ("action", "confidence", "reasoning", "parameters", "risk", "undo")  # of a fix, once it is approved
@@ -27,12 +27,16 @@ _REPORT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 
 class Decision(msgspec.Struct):
-    """One line of the journal: what was decided of an issue, the approved fixes by their index."""
+    """One line of the journal: what was decided of an issue, the approved fixes by their index.
+
+    `by`: who approved each of them; a person where it is empty.
+    """
 
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     issue_id: str
     decision: Literal["approve", "defer", "ignore"]
     fixes: list[int]
+    by: list[str] = []
 
 
 class _Version(msgspec.Struct):
@@ -79,18 +83,36 @@ class Review:
         self.decisions = {entry.issue_id: entry for entry in _entries(self.journal)}
 
     def undecided(self) -> list[Issue]:
-        """The issues to ask about: neither approved nor ignored. Deferred ones come last."""
-        waiting = [issue for issue in self.report.issues if self._decision(issue) not in ("approve", "ignore")]
+        """The issues to ask about: neither approved nor ignored. Deferred ones come last.
+
+        One of which a policy approved nothing but a look is still for a person.
+        """
+        asked = [issue for issue in self.report.issues if self._decision(issue) not in ("approve", "ignore")]
+        waiting = [issue for issue in self.report.issues if issue in asked or self._only_looked_at(issue)]
         return sorted(waiting, key=lambda issue: self._decision(issue) == "defer")
 
     def _decision(self, issue: Issue) -> str | None:
         entry = self.decisions.get(issue.id)
         return entry.decision if entry else None
 
-    def decide(self, issue: Issue, decision: Literal["approve", "defer", "ignore"], chosen: list[int]) -> None:
-        """Record a decision for good, the approved fixes by their index. Raises files.CannotWrite."""
+    def _only_looked_at(self, issue: Issue) -> bool:
+        entry = self.decisions[issue.id]
+        fixes = [issue.proposed_fixes[each] for each in entry.fixes if 0 <= each < len(issue.proposed_fixes)]
+        return entry.decision == "approve" and bool(entry.by) and all(each.risk == Risk.READ_ONLY for each in fixes)
+
+    def decide(
+        self,
+        issue: Issue,
+        decision: Literal["approve", "defer", "ignore"],
+        chosen: list[int],
+        by: Sequence[str] = (),
+    ) -> None:
+        """Record a decision for good, the approved fixes by their index. Raises files.CannotWrite.
+
+        `by`: who approved each of them, nothing if it was a person.
+        """
         now = datetime.fromtimestamp(clock.now(), UTC)
-        entry = Decision(at=now, issue_id=issue.id, decision=decision, fixes=chosen)
+        entry = Decision(at=now, issue_id=issue.id, decision=decision, fixes=chosen, by=list(by))
         files.append(self.journal, msgspec.json.encode(entry))
         self.decisions[issue.id] = entry
         if decision == "approve":
@@ -102,16 +124,21 @@ class Review:
         for issue in self.report.issues:
             if self._decision(issue) != "approve" or (only is not None and issue.id != only):
                 continue
-            for index in self.decisions[issue.id].fixes:
+            entry = self.decisions[issue.id]
+            for index, by in zip(entry.fixes, entry.by or ["person"] * len(entry.fixes), strict=False):
                 if 0 <= index < len(issue.proposed_fixes):
                     fix = issue.proposed_fixes[index]
-                    when = self.decisions[issue.id].at.astimezone(UTC).isoformat(timespec="seconds")
+                    when = entry.at.astimezone(UTC).isoformat(timespec="seconds")
                     action = ApprovedAction(
                         issue_id=issue.id,
                         service=issue.service,
                         identity=issue.identity,
                         docker_host=issue.docker_host,
                         approved_at=when,
+                        by=by,
+                        fingerprint=issue.fingerprint,
+                        cause=issue.cause,
+                        pattern=issue.pattern,
                         **{name: getattr(fix, name) for name in _KEPT},
                     )
                     found.append(action)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 import tempfile
@@ -128,3 +129,79 @@ def append(path: Path, line: bytes) -> None:
                 _sync_folder(path.parent)  # a new file: its name, too
         finally:
             os.close(descriptor)
+
+
+def append_alone(path: Path, lines: bytes, limit: int) -> bool:
+    """Add whole lines for good, as the only writer; False if another one writes there, or it has `limit` bytes already.
+
+    A last line that a kill tore before was never acknowledged: it goes.
+    """
+    with _reasons(path):
+        descriptor = open_own(path, os.O_APPEND)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            found = os.fstat(descriptor)
+            if found.st_nlink == 0 or found.st_size >= limit:  # it was merged into another one meanwhile, or is full
+                return False
+            end = whole(descriptor, found.st_size)
+            if end < found.st_size:
+                os.ftruncate(descriptor, end)
+            try:
+                _write_all(descriptor, lines)
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, end)
+                raise
+            if found.st_size == 0:
+                _sync_folder(path.parent)
+            return True
+        finally:
+            os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def whole(descriptor: int, size: int) -> int:
+    """How much of a file of lines is whole lines."""
+    while size:
+        begin = max(size - 65536, 0)
+        newline = os.pread(descriptor, size - begin, begin).rfind(b"\n")
+        if newline >= 0:
+            return begin + newline + 1
+        size = begin
+    return 0
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold a file that `append_alone` writes to; False if somebody else does, or it is gone. Raises CannotWrite."""
+    with _reasons(path):
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            yield False
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = os.fstat(descriptor).st_nlink > 0
+        except BlockingIOError:
+            held = False
+        try:
+            yield held
+        finally:
+            os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove a file for good; one that is not there is no error."""
+    with _reasons(path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        _sync_folder(path.parent)

@@ -19,10 +19,13 @@ from dm_tools.diagnose.incidents import fingerprint
 from dm_tools.evidence import ids, words
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import size, told
+from dm_tools.pipe import clock
 from dm_tools.pipe.spool import Spool
 from dm_tools.records import (
     Analysis,
+    Before,
     CheckLine,
+    Deed,
     EnhancedReport,
     Head,
     Identity,
@@ -43,11 +46,13 @@ from dm_tools.records import (
     Status,
     Step,
     ToolCall,
+    Verification,
+    error,
     section,
     sections,
     with_error,
 )
-from dm_tools.store import files, screenshots
+from dm_tools.store import deeds, files, screenshots
 from dm_tools.store.meter import Meter
 
 EXCERPT_LINES = 20
@@ -79,12 +84,21 @@ class Collector:
         self.complaints: list[ReportedComplaint] = []
         self.input_errors: list[dict[str, Any]] = []
         self.quoted: dict[str, Quoted] = {}  # evidence that other services' verdicts may cite
+        self.deeds: list[Deed] = []
+        self.observed: dict[str, str | None] = {}  # when the root of each issue was looked at
         self.analysed = False
         self.meter = Meter()
 
     def add_bad_line(self, record: Record) -> None:
         """Keep what an input line that was no record left behind, or what a session says of itself."""
         self.input_errors += record.get("errors") or []
+
+    def add_done(self, record: Record) -> None:
+        """Keep what was done of an action, as dm-execute and dm-undo print it."""
+        try:
+            self.deeds.append(deeds.done(record))
+        except Problem as problem:
+            self.input_errors.append(error("report", problem.code, problem.message))
 
     def add(self, record: Record) -> Record:
         """Take one record in; returns it with the sections that are malformed as entries in its `errors`."""
@@ -102,7 +116,10 @@ class Collector:
                 self.quoted[whole] = msgspec.structs.replace(told(view, evidence_id), id=whole)
         if verdict is not None and verdict.role == Role.ROOT:
             self.issues.append(_issue(record, view, verdict))
+            self.observed[view.service] = view.inspect.observed_at if view.inspect else None
         self.complaints += _complaints(view, verdict)
+        if proved := deeds.looked(record):
+            self.deeds.append(proved)
         return record
 
     @property
@@ -129,6 +146,7 @@ _READERS: dict[str, Callable[[Record], object]] = {
     "screenshot": lambda record: section(record, "screenshot", Screenshot),
     "analysis": lambda record: section(record, "analysis", Analysis),
     "proposals": lambda record: sections(record, "proposals", Proposal),
+    "verification": lambda record: section(record, "verification", Verification),
 }
 
 RESOURCES = ("cpu_percent", "memory_bytes", "memory_limit_bytes", "memory_percent", "throttled_percent", "pids")
@@ -250,11 +268,13 @@ class Manner:
 
     `is_safe`: whether a fix may be carried out without a person. `text`: an enhanced report as a person reads it.
     `page`: the HTML page of (report, the stack's services, its path, the folder), None if there is to be none.
+    `before`: what is known of a fingerprint from before a time.
     """
 
     is_safe: Callable[[ProposedFix], bool]
     text: Callable[[Record], str]
     page: Callable[[Head, Iterable[ServiceLine], str, Path], Iterable[bytes]] | None = None
+    before: Callable[[str, str], Before | None] = lambda fingerprint, at: None
 
 
 def write(collector: Collector, folder: Path, now: float, run_path: str | None, manner: Manner) -> dict[str, Any]:
@@ -296,7 +316,12 @@ def _in_short(issue: Issue) -> dict[str, Any]:
     names = ("id", "service", "severity", "status", "cause", "root_cause_hypothesis", "fingerprint")
     first = issue.proposed_fixes[0].action if issue.proposed_fixes else None
     symptoms = [each.service for each in issue.symptoms]
-    return {name: getattr(issue, name) for name in names} | {"symptoms": symptoms, "first_action": first}
+    before = issue.history.words if issue.history else None
+    return {name: getattr(issue, name) for name in names} | {
+        "symptoms": symptoms,
+        "first_action": first,
+        "before": before,
+    }
 
 
 def _complete(collector: Collector) -> None:
@@ -337,6 +362,9 @@ def _stack(collector: Collector, head: Head, path: Path) -> Iterator[bytes]:
 
 
 def _enhanced(collector: Collector, head: Head, stamp: int, base: Path, manner: Manner) -> EnhancedReport:
+    for issue in collector.issues:
+        at = collector.observed.get(issue.service) or clock.rfc3339(head.generated_at / 1000)
+        issue.history = manner.before(issue.fingerprint or "", at)
     issues = sorted(collector.issues, key=lambda issue: (issue.severity.order, -len(issue.symptoms)))
     seen: Counter[str] = Counter()
     for issue in issues:
@@ -359,6 +387,7 @@ def _enhanced(collector: Collector, head: Head, stamp: int, base: Path, manner: 
         complaints=sorted(collector.complaints, key=lambda each: each.severity.order),
         base_report_path=files.text(base),
         sent_to=sorted(collector.meter.sent_to),
+        healing=deeds.in_time(collector.deeds),
     )
     report.cost = collector.meter.cost(manner.text(msgspec.to_builtins(report)))
     return report

@@ -20,10 +20,16 @@ def parse_time(value: str | None) -> float | None:
     return whole + float(match[2] or 0)
 
 
+def seconds_or_never(value: str | None) -> float:
+    """The same, and what is no time is later than all others: what happened then has not been forgotten yet."""
+    found = parse_time(value)
+    return float("inf") if found is None else found
+
+
 def seconds_between(begin: str | None, end: str | None) -> float | None:
     """Seconds from one RFC 3339 time to another; None if either is missing or malformed."""
     first, second = parse_time(begin), parse_time(end)
-    return second - first if first is not None and second is not None else None
+    return round(second - first, 6) if first is not None and second is not None else None
 
 
 def lasting(seconds: float) -> str:

@@ -27,7 +27,8 @@ import docker
 import orjson
 
 HERE = Path(__file__).parent
-RECORDINGS = HERE.parent / "data/foreign"
+SETS = {"faults": ("the orchard", "foreign"), "fresh": ("the orchard, fresh faults", "foreign-fresh")}
+"""A file of faults here: what the set is called, and the folder of its recordings."""
 PIPELINE = "dm-services --discover | dm-probe | dm-inspect | dm-logs | dm-stats"
 ONE_SHOT = {"seed", "migrate"}
 TRUTH = ("title", "roots", "roots_all", "cause", "words", "causes", "actions", "causal_line")
@@ -37,7 +38,7 @@ set -e
 up() { docker-compose up -d --no-deps -t 2 "$@"; }
 over() { cat > compose.override.yaml; }
 setting() { sed -i "s|^$1=.*|$1=$2|" .env; }
-edit() { sed "$1" "$2" > /tmp/orchard.edit; cmp -s /tmp/orchard.edit "$2" && exit 9; cat /tmp/orchard.edit > "$2"; }
+edit() { local to; to=$(mktemp); sed "$1" "$2" > "$to"; cmp -s "$to" "$2" && exit 9; cat "$to" > "$2"; rm "$to"; }
 the() { docker "$1" "orchard-$2-1" "${@:3}"; }
 inside() { docker exec "orchard-$1-1" "${@:2}"; }
 pid() { docker inspect -f '{{.State.Pid}}' "orchard-$1-1"; }
@@ -96,8 +97,8 @@ class Traffic:
 
 
 class Orchard:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, recordings: Path) -> None:
+        self.folder, self.recordings = folder, recordings
         self.client = docker.from_env(timeout=60)
         self.baselines: dict[str, int] = {}
 
@@ -206,9 +207,9 @@ class Orchard:
             raise RuntimeError(f"collecting ended with {done.returncode}: {done.stderr[-400:]}")
         text = done.stdout.replace(os.environ["DOCKER_HOST"], "unix:///var/run/docker.sock")
         text = text.replace(str(self.folder), "/srv/orchard")
-        RECORDINGS.mkdir(parents=True, exist_ok=True)
+        self.recordings.mkdir(parents=True, exist_ok=True)
         packed = gzip.compress(text.encode(), 9, mtime=0)
-        (RECORDINGS / f"{name}.jsonl.gz").write_bytes(packed)
+        (self.recordings / f"{name}.jsonl.gz").write_bytes(packed)
         secrets = [line.partition("=")[2] for line in (HERE / "stack/secrets.env").read_text().splitlines()]
         leaked = [secret for secret in [*secrets, "mary-pass", "ripe-admin"] if secret in text]
         line = case.get("causal_line", "")
@@ -229,40 +230,48 @@ def said(text: str) -> list[str]:
     return [words for record in text.splitlines() for words in texts(orjson.loads(record))]
 
 
-def cases() -> dict[str, dict[str, Any]]:
-    return tomllib.loads((HERE / "faults.toml").read_text())
+def cases(chosen: str) -> dict[str, dict[str, Any]]:
+    return tomllib.loads((HERE / f"{chosen}.toml").read_text())
 
 
-def write_expected() -> None:
+def folder_of(chosen: str) -> Path:
+    return HERE.parent / "data" / SETS[chosen][1]
+
+
+def write_expected(chosen: str) -> None:
     """The truth of what is recorded, without the way it was done."""
-    lines = ["# Made by tests/foreign/record.py from tests/foreign/faults.toml.\n", 'title = "the orchard"\n']
-    for name, case in cases().items():
-        if (RECORDINGS / f"{name}.jsonl.gz").exists():
+    lines = [f"# Made by tests/foreign/record.py from tests/foreign/{chosen}.toml.\n", f'title = "{SETS[chosen][0]}"\n']
+    for name, case in cases(chosen).items():
+        if (folder_of(chosen) / f"{name}.jsonl.gz").exists():
             kind = "stopped" if "stopped" in name else "recreate" if "redeployed" in name else "healthy"
             kind = kind if case.get("healthy") else "combination" if case.get("combination") else "fault"
             lines.append(f'\n[[case]]\nname = "{name}"\nkind = "{kind}"\n')
             lines += [f"{key} = {json.dumps(case[key], ensure_ascii=False)}\n" for key in TRUTH if key in case]
             lines += ['events = ["stopped"]\n'] * (kind == "stopped")
-    (RECORDINGS / "expected.toml").write_text("".join(lines))
+    (folder_of(chosen) / "expected.toml").write_text("".join(lines))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--fresh", action="store_true", help="remove the stack first and bring it up anew")
+    parser.add_argument("--set", choices=SETS, default="faults", help="the file of faults")
+    parser.add_argument("--anew", action="store_true", help="remove the stack first and bring it up anew")
     arguments = parser.parse_intermixed_args()
-    orchard, traffic = Orchard(arguments.folder.absolute()), Traffic()
+    recordings = folder_of(arguments.set)
+    orchard, traffic = Orchard(arguments.folder.absolute(), recordings), Traffic()
     orchard.folder.mkdir(parents=True, exist_ok=True)
-    wanted = arguments.names or [name for name in cases() if not (RECORDINGS / f"{name}.jsonl.gz").exists()]
-    if arguments.fresh or not orchard.containers():
+    wanted = arguments.names or [
+        name for name in cases(arguments.set) if not (recordings / f"{name}.jsonl.gz").exists()
+    ]
+    if arguments.anew or not orchard.containers():
         orchard.fresh()
         orchard.well()
         time.sleep(40)
     for name in wanted:
         if (orchard.folder / "stop").exists():
             break
-        case, started = cases()[name], time.monotonic()
+        case, started = cases(arguments.set)[name], time.monotonic()
         try:
             orchard.well()
             orchard.forget()
@@ -286,7 +295,7 @@ def main() -> int:
                 outcome += f" RESET FAILED {error}"
         sys.stdout.write(f"{time.strftime('%H:%M:%S')} {name}: {outcome}, {time.monotonic() - started:.0f} s\n")
         sys.stdout.flush()
-        write_expected()
+        write_expected(arguments.set)
     return 0
 
 

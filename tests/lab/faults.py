@@ -48,6 +48,7 @@ class Fault:
     inject: tuple[Table, ...]
     settle: tuple[Table, ...]
     deadline: float
+    comes_back: str | None
 
     @property
     def ways(self) -> frozenset[str]:
@@ -76,6 +77,7 @@ def faults() -> list[Fault]:
             inject=tuple(entry.get("inject", ())),
             settle=tuple(entry.get("settle", ())),
             deadline=entry.get("deadline", 60),
+            comes_back=entry.get("comes_back"),
         )
         for entry in tomllib.loads(CATALOGUE.read_text())["fault"]
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dm_tools.patterns import reading as reader
 from tests.conftest import ROOT
-from tests.score import board, first_sight
+from tests.score import board, first_sight, secrets
 
 PAGE = ROOT / "docs" / "scoreboard.md"
 
@@ -17,6 +17,9 @@ def main() -> int:
     parser.add_argument("--cases", type=Path, metavar="FILE", help="score another file of log cases and write nothing")
     parser.add_argument(
         "--first-sight", type=Path, metavar="FOLDER", help="measure a set for the first and only time, and keep its row"
+    )
+    parser.add_argument(
+        "--secrets", type=Path, metavar="FOLDER", help="the same of a set of secrets (see tests/score/secrets.py)"
     )
     parser.add_argument("--given", action="store_true", help="renew the page's first two tables only: seconds")
     parser.add_argument(
@@ -38,6 +41,13 @@ def main() -> int:
         except (first_sight.Refused, OSError) as failure:
             parser.error(str(failure))
         sys.stdout.write("\n".join(first_sight.page([row])) + "\n")
+        return 0
+    if chosen.secrets:
+        try:
+            seen = secrets.measure(chosen.secrets, first_sight.commit(), datetime.date.today())
+        except (first_sight.Refused, OSError) as failure:
+            parser.error(str(failure))
+        sys.stdout.write(f"{seen}\n")
         return 0
     before = PAGE.read_text() if PAGE.exists() else ""
     if chosen.given:

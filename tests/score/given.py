@@ -1,4 +1,4 @@
-"""The cases that were given to us: a foreign stack, trouble reports, a newcomer's stacks. All have been looked at."""
+"""The cases that have been looked at: those that were given to us, and the orchard after its first sight."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from tests.score.share import share, table
 from tests.score.truth import Outcome
 
 FOLDER = ROOT / "tests" / "data" / "given"
-SETS = ("stack", "reports", "newcomer")
+SETS = {name: FOLDER / name for name in ("stack", "reports", "newcomer")} | {
+    name: FOLDER.parent / name for name in ("foreign", "foreign-fresh")
+}
 OPEN = FOLDER / "open.txt"
 HEADING = "## Given cases"
 
 _HEAD = """\
-# What is not right yet, of the cases in this folder (see tests/test_given.py). This list only becomes shorter:
+# What is not right yet, of the cases here and in ../foreign* (see tests/test_given.py). This list only becomes shorter:
 # `pytest tests/test_given.py --accept` writes it anew; look at `git diff` before that is committed.
 #   silent  nothing was said                 root    the service at fault is not named, or one more is
 #   cause   no hypothesis tells the cause    action  the first proposed action does not help
@@ -29,7 +31,9 @@ _HEAD = """\
 def score(library: Library) -> dict[str, Outcome]:
     """Every look of every set, by `SET/NAME`."""
     return {
-        f"{name}/{look.truth.name}": truth.judge(look, library) for name in SETS for look in truth.looks(FOLDER / name)
+        f"{name}/{look.truth.name}": truth.judge(look, library)
+        for name, folder in SETS.items()
+        for look in truth.looks(folder)
     }
 
 
@@ -51,7 +55,8 @@ def page(outcomes: dict[str, Outcome]) -> Iterator[str]:
     yield ""
     yield (
         "A part of those sets was given to us later ([NOTICE](../tests/data/given/NOTICE)) and has been looked at; "
-        "a regression, no first sight. What is not right is in [open.txt](../tests/data/given/open.txt) by name."
+        "a regression, no first sight, and so is the orchard by now. "
+        "What is not right is in [open.txt](../tests/data/given/open.txt) by name."
     )
     yield ""
     head = ("Set", "Root", "Specific cause", "First action", "Silent", "Wrong, high confidence", "False alarms")
@@ -62,8 +67,8 @@ def page(outcomes: dict[str, Outcome]) -> Iterator[str]:
 
 
 def _parts(outcomes: dict[str, Outcome]) -> Iterator[tuple[str, list[Outcome]]]:
-    for name in SETS:
-        title = truth.title(FOLDER / name)
+    for name, folder in SETS.items():
+        title = truth.title(folder)
         looks = {look: each for look, each in outcomes.items() if look.startswith(f"{name}/")}
         yield title, [each for look, each in looks.items() if not look.endswith(".log")]
         yield f"{title}, the log alone", [each for look, each in looks.items() if look.endswith(".log")]

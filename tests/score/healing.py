@@ -19,20 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from dm_tools.act import state
-from dm_tools.act.catalogue import CATALOGUE
-from dm_tools.records import ActionName, ContainerState, Risk
+from dm_tools.records import ContainerState
 from tests import lab
 from tests.conftest import COLD, ROOT, SEALED, records
+from tests.score import overhead
+from tests.score.approving import HEALS, SESSION, approve
 
 HEADING = "## Healing, in real containers"
 PAGE = ROOT / "docs" / "scoreboard.md"
-SESSION = str(ROOT / "scripts/supervisor-session.sh")
-# What can be done without the Compose file and without an older image, which the lab does not have.
-HEALS = {
-    name
-    for name, action in CATALOGUE.items()
-    if action.risk == Risk.REVERSIBLE and name not in (ActionName.RECREATE, ActionName.ROLLBACK_IMAGE)
-}
 
 
 @dataclass
@@ -59,21 +53,6 @@ def healable() -> list[str]:
         for fault in lab.faults()
         if fault.roots and all(set(root.first_actions) & HEALS for root in fault.roots)
     ]
-
-
-def approve(report: dict[str, Any], path: Path) -> list[str]:
-    """Approve the first fix of each issue that changes something and can be taken back; returns what was approved."""
-    actions = []
-    for issue in report["issues"]:
-        for fix in issue["proposed_fixes"]:
-            if fix["action"] in HEALS:
-                kept = ("action", "confidence", "reasoning", "parameters", "risk", "undo")
-                action = {key: fix[key] for key in kept} | {"issue_id": issue["id"], "service": issue["service"]}
-                actions.append(action | {key: issue[key] for key in ("identity", "docker_host")})
-                break
-    approval = {"generated_at": "", "source_report": report["report_path"], "approved_actions": actions}
-    path.write_text(json.dumps(approval))
-    return [f"{each['action']} {each['service']}" for each in actions]
 
 
 def heal(name: str) -> Healing:
@@ -128,12 +107,14 @@ def _taken_back(session: Any, record: dict[str, Any]) -> bool:
         return state.difference(before, state.captured(client.api.inspect_container(before.container_id))) is None
 
 
-def page(found: list[Healing]) -> Iterator[str]:
-    """The section of the scoreboard."""
+def page(found: list[Healing], costs: list[str]) -> Iterator[str]:
+    """The section of the scoreboard. `costs`: the rows of what acting costs."""
     acted = [each for each in found if each.actions]
-    healed = [each for each in acted if each.healed]
+    back = {fault.name: fault.comes_back for fault in lab.faults() if fault.comes_back}
+    can = [each for each in acted if each.name not in back]
+    healed = [each for each in can if each.healed]
     rest = [each for each in acted if not each.healed]
-    without = ", ".join(f"`{each.name}`" for each in found if not each.actions)
+    without = ", ".join(f"`{each.name}`" for each in found if not each.actions and each.name not in back)
     times = sorted(each.seconds for each in healed) or [0.0]
     yield HEADING
     yield ""
@@ -145,12 +126,17 @@ def page(found: list[Healing]) -> Iterator[str]:
     yield "| What | Figure |"
     yield "| --- | --- |"
     yield f"| faults of the lab with a proposed remedy that can be carried out, of {_all()} | {len(acted)} |"
-    yield f"| healed and proved | {len(healed)} of {len(acted)} ({100 * len(healed) // max(len(acted), 1)} %) |"
+    yield f"| of these with one that can last | {len(can)} |"
+    yield f"| of those healed and proved | {len(healed)} of {len(can)} ({100 * len(healed) // max(len(can), 1)} %) |"
     as_they_were = sum(bool(each.as_it_was) for each in rest)
     yield f"| not recovered, and as they were after it was taken back | {as_they_were} of {len(rest)} |"
     median, longest = statistics.median(times), times[-1]
     yield f"| from the approval to the proof, median and longest | {median:.1f} s, {longest:.1f} s |"
+    yield from costs
     yield ""
+    for name in back:
+        yield f"`{name}` comes back: {back[name]}."
+        yield ""
     if without:
         yield f"An action could help, and none is proposed, of {without}."
         yield ""
@@ -177,9 +163,13 @@ def main() -> int:
             found.append(heal(name))
             one = found[-1]
             sys.stderr.write(f"{name}: {one.actions} {one.proofs} {one.seconds:.1f} s {one.why} {one.as_it_was}\n")
+        if lab.injected():
+            lab.clear()
+        costs = overhead.Overhead([], []) if wanted else overhead.measured()
     finally:
-        lab.clear()
-    section = "\n".join(page(found))
+        if lab.injected():
+            lab.clear()
+    section = "\n".join(page(found, [] if wanted else overhead.rows(costs)))
     sys.stdout.write(section + "\n")
     if not wanted:
         text = PAGE.read_text()

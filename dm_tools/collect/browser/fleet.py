@@ -43,7 +43,7 @@ def _own_loop() -> asyncio.AbstractEventLoop:
 
 
 class Browser:
-    """A browser that is started when the first page is asked for, and again when it was killed."""
+    """A browser that is started when the first page is asked for, or before, and again when it was killed."""
 
     def __init__(self, manner: Manner, tabs: int, unavailable: Callable[[str], None] = lambda reason: None) -> None:
         """`tabs`: pages looked at at once. `unavailable` is told, once, why there is no browser."""
@@ -66,6 +66,10 @@ class Browser:
             return list(await asyncio.gather(*(self._fleet.look(url, timeout, way) for url, way in pages)))
 
         return asyncio.run_coroutine_threadsafe(everything(), self._loop).result()
+
+    def start(self) -> None:
+        """Start the browser beside whatever else is done: a page that is asked for later finds it running."""
+        asyncio.run_coroutine_threadsafe(self._fleet.start(), self._loop)
 
     def close(self) -> None:
         """End the browser; it is started again if it is asked again."""
@@ -97,6 +101,13 @@ class _Fleet:
                 except _Gone:
                     await self._forget(run)
             return Look(Seen(url, failure=("browser_lost", "the browser ended each time that it showed this page")))
+
+    async def start(self) -> None:
+        """If that fails, whoever asks for a page tries again, and is told why."""
+        async with self.starting:
+            if self.run is None:
+                with contextlib.suppress(records.Problem, TimeoutError):
+                    self.run = _Run(self.manner, *await asyncio.wait_for(chromium.start(), chromium.START_SECONDS))
 
     async def _running(self) -> _Run:
         async with self.starting:

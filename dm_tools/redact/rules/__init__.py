@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
-from dm_tools.redact.rules import addresses, announced, programs, tokens
+from dm_tools.redact.rules import addresses, announced, programs, protocols, sql, tables, tokens
 from dm_tools.redact.rules.names import NEEDLES, WHOLE_WORDS, Kind, kind_of
 from dm_tools.redact.rules.pairs import pairs
 from dm_tools.redact.rules.values import STAND_IN, Span, is_secret
@@ -49,14 +49,16 @@ RULES: tuple[Rule, ...] = (
     Rule(announced.new_passwords, ("pass",), "generated password for bob: abc12345"),
     Rule(programs.options, programs.OPTION_NEEDLES, "mysql -pabc12345"),
     Rule(programs.places, programs.PLACE_NEEDLES, "htpasswd -b file bob abc12345"),
-    *(Rule(find, each, example) for find, each, example in programs.COMMANDS),
-    Rule(programs.statements, ("identified ", "set password", "crypt("), "CREATE USER a IDENTIFIED BY 'b'"),
-    Rule(programs.inserts, ("insert ", "replace into"), "INSERT INTO users (name, password) VALUES ('bob', 'abc')"),
+    *(Rule(find, each, example) for find, each, example in protocols.COMMANDS),
+    Rule(sql.statements, ("identified ", "set password", "crypt("), "CREATE USER a IDENTIFIED BY 'b'"),
+    Rule(sql.inserts, ("insert ", "replace into"), "INSERT INTO users (name, password) VALUES ('bob', 'abc')"),
     Rule(
-        programs.parameters,
+        sql.parameters,
         ("identified by", "password=%s", "password = %s", "password=?", "password = ?", "password=$", "password = $"),
         'execute("UPDATE users SET password=%s", ("abc",))',
     ),
+    Rule(sql.keyed, (")=(",), "Failing row contains: (id, password)=(7, abc)."),
+    Rule(tables.tables, tables.NEEDLES, "user,password\nbob,abc12345"),
     Rule(addresses.queries, addresses.QUERY_NEEDLES, "/?sig=abc123"),
     Rule(addresses.nested_queries, ("%3f", "%26"), "/?next=%2F%3Ftoken%3Dabc12345"),
     Rule(addresses.urls, ("://",), "redis://:abc@cache/0"),

@@ -9,7 +9,7 @@ from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import Span, is_harmless, is_placeholder, is_weak_secret, looks_random
 
-_USER_INFO = late(r"://([^\s:/@\"'<>]{0,200}):([^\s/?#\"'<>]{1,500})@")
+_USER_INFO = late(r"://([^\s:/@\"'<>]{0,200}(?:@[\w.-]{1,100})?):([^\s/?#\"'<>]{1,500})@")
 _SLASHED_USER_INFO = late(
     r"://([^\s:/@\"'<>]{0,200}):(?!\d{1,5}[/?#])([^\s\"'<>]{1,200})@(?=[\w.\[-]{1,253}+(?::\d|[/?#,\s\"']|$))"
 )
@@ -48,6 +48,11 @@ def urls(text: str, lowered: str) -> Iterator[Span]:
     for match in _KEY_AS_HOST.finditer(text):
         if any(map(str.isdigit, match[1])) or len(match[1]) >= 20:
             yield match.span(1)
+    for match in _KEY_AS_PATH.finditer(text):
+        if is_weak_secret(match[1]):
+            yield match.span(1)
+    for match in _WHOLE_ADDRESS.finditer(text):
+        yield match.span(1)
 
 
 def _mixed(user: str) -> bool:
@@ -58,8 +63,13 @@ def _mixed(user: str) -> bool:
 # Services that notify, as Apprise writes their addresses: what stands where a host would is a key.
 _KEY_AS_HOST = late(
     r"\b(?:prowl|pover|pbul|tgram|discord|slack|ntfys?|gotifys?|join|ifttt|msteams|pagerduty|opsgenie|sendgrid|mailgun|pushed|spush"
-    r"|simplepush|kumulos|clickatell|d7sms|nexmo|twilio|sns|workflows|signals?|line|bark|apprises?)://([^\s/@?\"'<>]{8,200})"
+    r"|simplepush|kumulos|clickatell|d7sms|nexmo|twilio|sns|workflows|signals?|line|bark|apprises?|pushover|trojan|vless)://(?:[^\s/@]{0,200}@)?([^\s/@?\"'<>]{8,200})"
 )
+# The same with a server of one's own before the key; and addresses that are one secret, in base64.
+_KEY_AS_PATH = late(
+    r"\b(?:gotifys?|ntfys?|bark|apprises?|mattermosts?|rocketchat|zulip)://[^\s/]{1,200}/([\w-]{12,200})"
+)
+_WHOLE_ADDRESS = late(r"\b(?:vmess|ssr)://([A-Za-z0-9+/=_-]{16,4000})")
 
 
 WEBHOOKS = ("hooks.slack.com", "api/webhooks/", "office.com/webhook", "api.telegram.org/bot", "chat.googleapis.com")
@@ -113,7 +123,8 @@ def connections(text: str, lowered: str) -> Iterator[Span]:
             at = text.find(needle, at + 1)
     for match in _USER_AT_HOST.finditer(text):
         somewhere = match[4] or match[5] or "." in match[3]
-        if somewhere and not is_placeholder(match[2]) and match[2].lower() not in _NO_PERSON:
+        partition = match[2].isdigit() and len(match[2]) < 4  # topic:3@broker
+        if somewhere and not partition and not is_placeholder(match[2]) and match[2].lower() not in _NO_PERSON:
             yield match.span(2)
     for match in _ORACLE.finditer(text):
         span = match.span(match.lastindex or 1)
@@ -160,6 +171,8 @@ def emails(text: str, lowered: str) -> Iterator[Span]:
         return
     for match in _EMAIL.finditer(text):
         domain = match[2]
+        if domain.isupper() and not match[1].isupper():  # a realm of Kerberos
+            continue
         if match[1].lower() in _NO_PERSON or _NO_MAIL.search(domain) or not domain.rpartition(".")[2].isalpha():
             continue
         if not _MESSAGE_ID.search(text, max(0, match.start() - 14), match.start()):

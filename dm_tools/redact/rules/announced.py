@@ -7,15 +7,9 @@ from collections.abc import Iterator
 
 from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
-from dm_tools.redact.rules.values import (
-    MAX_VALUE,
-    SENTENCE,
-    Span,
-    is_harmless,
-    looks_like_token,
-    secret_at,
-    value_at,
-)
+from dm_tools.redact.rules.values import MAX_VALUE, Span, is_harmless, looks_like_token, secret_at
+from dm_tools.redact.rules.words import SENTENCE
+from dm_tools.redact.rules.wrapped import value_at
 
 # Searched for in the lower case of a text: faster than a search that ignores case.
 _NEW_PASSWORD = late(
@@ -46,6 +40,12 @@ _HEADER = late(
     r"""\b((?:proxy-|x-amzn-)?authorization|(?:set-)?cookie2?|x-(?:api-key|auth-token|access-token|csrf-token)|apikey)"""
     r"""(?:\\{0,7}["'])?[ \t]{0,4}(?:[:=]|,(?=[ \t]?b?["']))[ \t]{0,8}(?:b?(\\{0,7}["']))?\[?"""
 )
+# A cookie's name and what is said of it tell why it was not taken; only its value is a secret, unless it is a choice.
+_COOKIE = late(
+    r"(?:^|(?<=[:;,\s\"'\[]))(?!(?i:path|domain|expires|max-age|samesite|version|priority|comment)=)([^\s=;,\"']{1,200})="
+    r"[\"']?([^;\s\"']{1,4000})"
+)
+_PLAIN_COOKIE = late(r"[a-zA-Z]{1,5}|\d{1,3}|[a-z]{2}[_-][A-Z]{2}")
 _SCHEME = late(r"(?:bearer|basic|token|apikey|bot|key)[ \t]+", re.IGNORECASE)
 _CREDENTIAL = late(r"[^\s\"'`,;\\]{1,4000}")
 _OTHER_SCHEME = late(r"[A-Za-z][A-Za-z0-9-]{2,30}[ \t]+(?=[\w.-]{1,40}=|\S{8})")
@@ -80,8 +80,9 @@ def headers(text: str, lowered: str) -> Iterator[Span]:
         if not value or (first in SENTENCE and not _SCHEME.match(value)) or is_harmless(text, begin, end):
             continue
         if "cookie" in name:
-            if "=" in value:
-                yield begin, end
+            for pair in _COOKIE.finditer(text, begin, end) if "=" in value else ():
+                if not _PLAIN_COOKIE.fullmatch(pair[2]) and not is_harmless(text, *pair.span(2)):
+                    yield pair.span(2)
                 done = end
             continue
         scheme = _SCHEME.match(value)

@@ -60,30 +60,32 @@ _CODE_OWNERS = {
     "recovery",
     "login",
     "pin",
+    "time",  # of "one-time code"
 }
 _SECRET_ENDINGS = ("secret", "apikey", "secretkey", "accesskey", "privatekey", "signingkey", "encryptionkey")
 _KEY_OWNERS = {
     "access", "account", "admin", "aes", "api", "app", "auth", "cookie", "deploy", "encryption", "fernet", "hmac",
     "jwt", "license", "master", "private", "root", "secret", "service", "session", "shared", "signing", "ssh",
     "storage", "subscription", "webhook", "unseal", "recovery", "db", "bot", "pre", "preshared", "user", "client",
+    "network", "wep",
 }  # fmt: skip
+_CIPHER_KEYS = {"decryption", "instrumentation", "validation", "wrapping"}  # of these only what looks random
 _WEAK = {
     "auth", "authenticity", "cookie", "csrf", "hmac", "jsessionid", "jwt", "phpsessid", "salt", "session",
-    "sessionid", "sid", "sig",
-    "signature", "ticket", "xsrf",
+    "samlassertion", "samlresponse", "sessionid", "sid", "sig", "signature", "ticket", "xsrf",
 }  # fmt: skip
 # password_file, tokenUrl, secret_name: what is said of a secret is none.
 _ABOUT = {
     "age", "alg", "encryption", "algorithm", "arn", "attempt", "attempts", "budget", "changed", "check", "class",
-    "command", "column", "count",
-    "created", "dir", "directory", "disabled", "enabled", "encoder", "encoding", "endpoint", "engine", "env", "error",
-    "errors", "exp", "expiration", "expired", "expires", "expiry", "field", "file", "filename", "files", "format",
-    "handler", "hint", "host", "id", "ids", "input", "issued", "issuer", "leeway", "len", "length", "lifetime",
-    "limit", "limits", "manager", "max", "method", "min", "mode", "mount", "name", "names", "namespace", "path",
-    "paths", "per", "plugin", "policy", "port", "prefix", "prompt", "provider", "rate", "ref", "refs", "refresh",
-    "request", "required", "reset", "rotation", "scope", "scopes", "server", "service", "size", "source", "status",
-    "storage", "store", "strength", "ttl", "timeout", "type", "types", "updated", "uri", "url", "usage", "used",
-    "user", "username", "valid", "validation", "validator", "validity", "version", "window",
+    "command", "column", "count", "created", "dir", "directory", "disabled", "enabled", "encoder", "encoding",
+    "endpoint", "engine", "env", "error", "errors", "exp", "expiration", "expired", "expires", "expiry", "field",
+    "file", "filename", "files", "format", "generator", "handler", "hasher", "hashers", "hint", "identity",
+    "identities", "host", "id", "ids", "input", "issued", "issuer", "leeway", "len", "length", "lifetime", "limit",
+    "limits", "manager", "max", "method", "min", "mode", "mount", "name", "names", "namespace", "path", "paths", "per",
+    "plugin", "policy", "port", "prefix", "prompt", "provider", "rate", "ref", "refs", "refresh", "request", "required",
+    "reset", "rotation", "scope", "scopes", "server", "service", "size", "source", "status", "storage", "store",
+    "strength", "ttl", "timeout", "type", "types", "updated", "uri", "url", "usage", "used", "user", "username",
+    "valid", "validation", "validator", "validity", "version", "window",
 }  # fmt: skip
 _COUNTED = {
     "audio", "bos", "cached", "completion", "context", "count", "draft", "end", "eos", "generated", "image", "input",
@@ -105,7 +107,8 @@ FOREIGN = {
 NEEDLES = (
     "pass", "pwd", "pswd", "psk", "pw", "kennwort", "masterauth", "secret", "cred", "mnemonic", "phrase", "token",
     "key",
-    "auth", "cookie", "csrf", "xsrf", "hmac", "jwt", "salt", "session", "sid", "sig", "ticket", "pin", "otp",
+    "auth", "cookie", "csrf", "xsrf", "hmac", "jwt", "salt", "session",
+    "samlassertion", "samlresponse", "sid", "sig", "ticket", "pin", "otp",
     "authenticity", "community",
     *(f"{owner}{between}{what}" for what, owners in (("code", _CODE_OWNERS), ("answer", {"security"}))
       for owner in owners for between in ("", "_", "-", " ", ".")),
@@ -121,6 +124,8 @@ def kind_of(name: str) -> Kind | None:
     foreign = FOREIGN.get(name.lower())
     if foreign:
         return foreign
+    if ".key." in name:  # fs.azure.account.key.NAME
+        return kind_of(name.partition(".key.")[0] + ".key")
     words = [word.lower() for word in _WORDS.findall(name)]
     while words and words[-1].isdigit():
         words.pop()
@@ -138,6 +143,8 @@ def kind_of(name: str) -> Kind | None:
             if "hash" in after or "hashed" in words[:index]:
                 return Kind.WEAK
             return None if set(after) & _ABOUT else Kind.PASSWORD
+    if words[-2:] in (["secret", "id"], ["key", "data"]):  # a UUID; what a kubeconfig holds
+        return Kind.WEAK
     if set(words[-2:]) & _ABOUT and words[-1] in _ABOUT:
         return None
     if joined.endswith(_PHRASES):
@@ -145,13 +152,15 @@ def kind_of(name: str) -> Kind | None:
     if words[-1] == "salt" and len(words) > 1:
         return Kind.SECRET
     if words[-1] in _PINS or (words[-1] in ("code", "codes") and set(words[:-1]) & _CODE_OWNERS):
-        return Kind.PIN
+        return None if words[-2:-1] == ["time"] and "one" not in words else Kind.PIN
     if words[-1] == "community" and len(words) == 1:
         return Kind.WEAK
     if set(words) & _SECRETS or joined.endswith(_SECRET_ENDINGS):
         return Kind.SECRET
     if words[-1] in ("key", "keys") and set(words[:-1]) & _KEY_OWNERS:
         return Kind.SECRET
+    if words[-1] == "key" and set(words[:-1]) & _CIPHER_KEYS:
+        return Kind.WEAK
     for index, word in enumerate(words):
         if word == "token" or (word.endswith("token") and len(word) > 5):
             return None if set(words[:index]) & _COUNTED or set(words[index + 1 :]) & _ABOUT else Kind.TOKEN

@@ -3,52 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
+from dm_tools.redact.rules.words import NOTHING, PREPOSITIONS, SENTENCE
 
 Span = tuple[int, int]
 STAND_IN = "\ue000"  # in place of each character of what is masked already; no rule takes it for a secret's
 
-_NOTHING = {
-    "", "null", "none", "nil", "undefined", "unset", "empty", "true", "false", "yes", "no", "redacted", "hidden",
-    "masked", "filtered", "removed", "omitted", "str", "string", "bytes", "text", "varchar", "secretstr", "optional",
-    "any", "object", "nan", "n/a", "missing", "invalid", "expired", "required", "incorrect", "unknown", "wrong",
-    "revoked", "denied", "mismatch", "failed", "ok", "integer", "boolean", "blob", "password", "passwd", "secret",
-    "token",
-    "passphrase", "credentials", "api_key", "apikey", "default", "disabled", "enabled", "basic", "bearer", "plain",
-    "login",
-}  # fmt: skip
-# Words with which a sentence goes on behind "password:" or "token": it tells of the secret and does not hold it.
-SENTENCE = _NOTHING | {
-    "active", "added", "available", "cleared", "complete", "completed", "created", "deleted", "done", "finished",
-    "inactive",
-    "installed", "pending", "present", "ready", "refreshed", "removed", "renewed", "retry", "retrying", "rotated",
-    "saved",
-    "skipped", "started", "stopped", "succeeded", "successful", "successfully", "unchanged", "verified", "warning",
-    "a", "access", "after", "all", "already", "also", "always", "an", "and", "are", "as", "at", "audience",
-    "authentication", "authorization", "auth", "bad", "be", "because", "been", "before", "being", "blank", "but", "by",
-    "can", "can't", "cannot", "changed", "check", "claims", "config", "configuration", "connect", "connection",
-    "contains", "corrupt", "could", "couldn't", "credentials", "decode", "decoded", "decoding", "decryption", "did",
-    "does", "doesn't", "don't", "each", "either", "ensure", "enter", "error", "exceeded", "expected", "failure",
-    "field", "file", "for", "forbidden", "format", "found", "from", "generated", "get", "given", "got", "has", "have",
-    "header", "http", "if", "in", "input", "insufficient", "is", "isn't", "issuer", "it", "its", "key", "length",
-    "loaded", "loading", "login", "long", "lookup", "malformed", "may", "must", "name", "needs", "never", "new", "not",
-    "nothing", "now", "of", "off", "on", "only", "open", "option", "or", "padding", "parameter", "password",
-    "permission", "please", "provided", "read", "reading", "rejected", "requires", "reset", "resolved", "same", "see",
-    "set", "setting", "shall", "short", "should", "signature", "since", "so", "something", "still", "stored", "success",
-    "supplied", "than", "that", "the", "their", "there", "this", "timeout", "to", "token", "too", "type", "unable",
-    "unauthorized", "under", "unexpected", "unrecognized", "unsupported", "until", "updated", "use", "used", "user",
-    "username", "using", "valid", "validated", "validation", "value", "variable", "verification", "verify", "via",
-    "was", "wasn't", "weak", "were", "when", "which", "will", "with", "without", "you", "your",
-}  # fmt: skip
-_PREPOSITIONS = {
-    "after", "and", "as", "at", "because", "but", "by", "connecting", "failed", "for", "from", "host", "in", "into",
-    "is", "of", "on", "or", "port", "rejected", "to", "user", "using", "via", "was", "when", "while", "with",
-}  # fmt: skip
-
-_PLACEHOLDER = late(
+PLACEHOLDER = late(
     r"<(?:secret(?::\d{1,9})?|[A-Za-z][A-Za-z _:-]{0,30})>|\$\{[A-Za-z_]\w{0,60}\}"
     r"|\$[A-Z_][A-Z0-9_]{0,60}(?![A-Za-z0-9])"
     r"|\$\(|\{\{|\{[A-Za-z_.]{0,40}\}|%[sdrv]\b|%\([a-z_]{1,40}\)s|\$2[abxy]?\$\d\d\$\.{3}|[*•]{3,}|[xX]{3,}(?!\w)|\w{0,30}?\W?\w{0,3}?[xX]{10,}(?![\w.-])|\w{3,20}\.\w{3,20}\.[xX]{10,}(?!\w)|\.{3}"
@@ -103,7 +66,7 @@ def looks_like_token(value: str) -> bool:
 
 def is_placeholder(value: str) -> bool:
     """Whether it stands for a value: ${NAME}, <password>, ****."""
-    return _PLACEHOLDER.fullmatch(value) is not None
+    return PLACEHOLDER.fullmatch(value) is not None
 
 
 def is_harmless(text: str, begin: int, end: int) -> bool:
@@ -115,9 +78,9 @@ def is_harmless(text: str, begin: int, end: int) -> bool:
     value = text[begin:end]
     if value.strip(".,:;!?" + STAND_IN) == "":
         return True
-    if value.strip(".,:;!?").lower() in _NOTHING:
+    if value.strip(".,:;!?").lower() in NOTHING:
         return True
-    placeholder = _PLACEHOLDER.match(text, begin)
+    placeholder = PLACEHOLDER.match(text, begin)
     return placeholder is not None and (
         placeholder.end() >= begin + len(value.rstrip(".,;:!?)]}")) or placeholder[0] in ("{{", "$(")
     )
@@ -175,7 +138,7 @@ def secret_at(text: str, begin: int, kind: Kind, name: str, direct: bool) -> Spa
         if kind is Kind.SECRET and not looks_like_token(word) and (_FAILURE.search(word) or not ALONE.match(text, end)):
             return None
         if kind is Kind.PASSWORD:
-            end = _phrase(text, end)
+            end = phrase(text, end)
     elif kind is Kind.TOKEN and not any(map(str.isalnum, word)):
         return None
     return begin, end
@@ -221,208 +184,6 @@ def _quoted_secret(text: str, begin: int, end: int, kind: Kind) -> bool:
     return True
 
 
-# What stands between a separator and a value: a type, a tag, a call that only wraps it.
-_WRAPPED = late(
-    r"""(?:!!?[\w/!-]{1,30}[ \t]+|&\w{1,30}[ \t]+(?=["'\w])|"""
-    r"""(?:&?(?:'?static[ \t])?(?:mut[ \t])?(?:str|string|text|bytes|char|varchar|SecretStr|Optional\[str\]|"""
-    r"""String|Vec<u8>)"""
-    r"""(?:\(\d{1,6}\)|\[\])?[ \t\n]{0,8}=?[ \t]?(?=["'\\]|<<))|"""
-    r"""\s{0,40}string\(\d{1,6}\)\s(?=")|"""
-    r"""(?!(?i:[\w.:]*(?:get|env|read|load|fetch|find|lookup|open|file|input|prompt|raise|error|config|request|param|print"""
-    r"""|log|format|exception|valid|requir)\w*)\()(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\([ \t]?(?=[brN]?\\{0,7}["']|"""
-    r"""Some\()){1,3}"""
-)
-_TRIPLE = late(r"""(\"\"\"|\'\'\')(.{1,2000}?)\1""", re.DOTALL)
-_BETWEEN = late(
-    r"""(?:<!\[CDATA\[(.{1,2000}?)\]\]>|<<(?:"|')(.{1,500}?)(?:"|')(?:/utf8)?>>|(?:&quot;|&#0?3[49];|&#x2[27];)(.{1,500}?)(?:&quot;|&#0?3[49];|&#x2[27];)|\$\$(.{1,500}?)\$\$)""",
-    re.DOTALL,
-)
-_BLOCK = late(r"[|>][+-]?\d?[ \t]*\r?\n")
-_NEXT_LINE = late(
-    r"[ \t]*\r?\n(?:[ \t]*\r?\n){0,2}([ \t]*)(?:[|>$#*-]{1,2}[ \t]+)?([^\s\"'`{}\[\]<>:=,;]\S{2,300}|"
-    r"[\"'][^\n\"']{3,300}[\"'])[ \t]*(?=\r?\n|$)"
-)
-_ITEM = late(
-    r"""(?:["']?([\w.-]{1,60})["']?\s?(?:=>|[:=])\s?)?(?:[bruN]?(\\{0,7}["'])((?:(?!\2)[^\\\n]|\\(?!["'])|\\.){0,500}?)\2|([^\s"'\[\]{}(),:=]{1,200}))"""
-)
-_INNER = {
-    "value",
-    "val",
-    "v",
-    "data",
-    "string",
-    "plain",
-    "plaintext",
-    "raw",
-    "text",
-    "content",
-    "secret",
-    "password",
-    "current",
-    "new",
-    "old",
-    "primary",
-    "secondary",
-    "id",
-    "hash",
-}
-_MAX_CONTAINER = 1000
-
-
-def is_weak_secret(value: str) -> bool:
-    """Whether it is made at random, as far as so few characters tell: what stands behind "salt" or "session"."""
-    core = value.strip("\"'<>")
-    core = core.partition("=")[2] if core.lower().startswith(("sha1=", "sha256=", "sha512=", "v0=", "t=")) else core
-    if looks_random(core):
-        return True
-    letters, digits = any(map(str.isalpha, core)), any(map(str.isdigit, core))
-    plain = re.fullmatch(
-        r"[A-Za-z]+[-_.:/]?\d{1,3}|v?\d[\d.:TZ+-]*|0x[0-9a-f]{1,8}|(?i:sha|md|rs|hs|es|ps)-?\d+.*|\d+(?:ms|s|m|h|d|kb|mb|gb|%)",
-        core,
-    )
-    return len(core) >= 6 and letters and digits and not plain and re.fullmatch(r"[\w.+/=%~:|$;&!-]+", core) is not None
-
-
-def value_at(
-    text: str, begin: int, kind: Kind, name: str, direct: bool, *, at_line_start: bool = False, told: bool = False
-) -> Iterator[Span]:
-    """The spans of the secrets of the value that begins here, in whatever it is wrapped.
-
-    `at_line_start`: NAME=value is a line of a file of settings, so the value goes on to its end. `told`: a sentence
-    leads here ("password is x"), so an ordinary word may follow for other reasons.
-    """
-    wrapped = _WRAPPED.match(text, begin)
-    if wrapped:
-        begin = wrapped.end()
-    between = _TRIPLE.match(text, begin) or _BETWEEN.match(text, begin)
-    if between:
-        span = between.span(between.lastindex or 0)
-        if not is_harmless(text, *span) and (kind is not Kind.WEAK or is_weak_secret(text[slice(*span)])):
-            yield span
-        return
-    first = text[begin : begin + 1]
-    if first and first in "|>" and (block := _BLOCK.match(text, begin)):
-        yield from _block(text, begin, block.end())
-        return
-    if first and first in "\r\n":
-        if not direct:
-            yield from _below(text, begin, kind)
-        return
-    if first and first in "{[(" and not _PLACEHOLDER.match(text, begin):
-        found = list(_contained(text, begin, kind, name))
-        if found or first == "{":
-            yield from found
-            return
-    if (
-        kind is Kind.SECRET
-        and not direct
-        and name.lower().startswith("cred")
-        and (user := _CREDENTIALS.match(text, begin))
-    ) and not is_harmless(text, *user.span(1)):
-        yield user.span(1)
-        return
-    found_at = secret_at(text, begin, kind, name, direct)
-    if found_at is None:
-        return
-    span = found_at
-    if name.lower() == "codes":  # one after the other
-        more = _MORE_CODES.match(text, span[1])
-        span = span[0], more.end() if more else span[1]
-    if told and not QUOTE.match(text, begin):
-        bare = BARE.match(text, span[0])
-        end = bare.end() if bare else span[1]
-        word = text[span[0] : end].rstrip(".,:!?")
-        if word.lower() in SENTENCE or not (looks_like_token(word) or ALONE.match(text, end)):
-            return
-        yield span[0], span[0] + len(word)
-        return
-    if at_line_start and kind in (Kind.PASSWORD, Kind.SECRET) and not QUOTE.match(text, begin):
-        first_word = BARE.match(text, span[0])
-        span = span[0], _line(text, first_word.end() if first_word else span[1])
-    if kind is Kind.PASSWORD and not direct and (pair := _USER_THEN.match(text, span[0])):
-        span = pair.span(1)
-    yield span
-
-
-_USER_THEN = late(r"[A-Za-z][\w.@-]{0,60}(?:[ ]/[ ]|/(?=\S))(\S{4,200})")
-_CREDENTIALS = late(r"[A-Za-z][\w.@-]{0,60}(?: / |/|:)(?!//)([^\s\"'/,;]{4,200})(?=[\s\"',;]|$)")
-_REST = late(r"(?: [^\s=:,;|\"'(){}\[\]]{1,64}){1,7}(?=[ \t]*(?:$|\n|[ \t][#;]))")
-
-
-_MORE_CODES = late(r"(?:[ ,]{1,3}[A-Za-z0-9-]{4,20}(?![\w-])){0,20}")
-
-
-def _line(text: str, end: int) -> int:
-    """The end of a value that goes on to its line's end, unless more than a value stands there."""
-    rest = _REST.match(text, end)
-    return rest.end() if rest and rest[0].split(" ")[1].lower() not in _PREPOSITIONS else _phrase(text, end)
-
-
-def _block(text: str, line: int, begin: int) -> Iterator[Span]:
-    """The lines of a block of YAML: those that are indented more than the line with its name."""
-    start = text.rfind("\n", 0, line) + 1
-    outer = len(text[start:line]) - len(text[start:line].lstrip(" "))
-    at = begin
-    for _ in range(200):
-        end = text.find("\n", at)
-        end = len(text) if end < 0 else end
-        value = text[at:end]
-        bare = value.strip()
-        if bare:
-            if len(value) - len(value.lstrip(" ")) <= outer:
-                return
-            yield at + value.index(bare[0]), at + len(value.rstrip())
-        at = end + 1
-        if at > len(text):
-            return
-
-
-def _below(text: str, begin: int, kind: Kind) -> Iterator[Span]:
-    """The value on the next line, alone there."""
-    below = _NEXT_LINE.match(text, begin)
-    if not below:
-        return
-    value = below[2].strip("\"'")
-    at = below.start(2) + below[2].index(value)
-    if value.lower().rstrip(".:!?") in SENTENCE or is_harmless(text, at, at + len(value)):
-        return
-    if looks_like_token(value) or (kind is Kind.PASSWORD and below[1] and "\n\n" not in below[0]):
-        yield at, at + len(value)
-
-
-def _contained(text: str, begin: int, kind: Kind, name: str) -> Iterator[Span]:
-    """The secrets of an object or a list behind a name: {"value": "x"}, ["x", "y"], ('user', 'x')."""
-    opening = text[begin]
-    closing = text.find({"{": "}", "[": "]", "(": ")"}[opening], begin + 1, begin + _MAX_CONTAINER)
-    if closing < 0:
-        return
-    many = name.lower().endswith(("passwords", "secrets", "tokens", "keys")) and kind is not Kind.WEAK
-    items = list(_ITEM.finditer(text, begin + 1, closing))
-    if opening == "(" and len(items) == 2 and all(each[2] and not each[1] for each in items):
-        items = items[1:]
-    elif opening == "(" or (kind is Kind.WEAK and opening != "{") or (opening == "[" and "{" in text[begin:closing]):
-        return
-    for item in items:
-        key, value = item[1], item[3] if item[2] else item[4]
-        span = item.span(3 if item[2] else 4)
-        if not value or is_harmless(text, *span) or value.partition(" ")[0].lower().rstrip(".,:;") in SENTENCE:
-            continue
-        if opening == "{" and not (key and (many or key.lower() in _INNER)):
-            continue
-        if opening == "[" and (
-            (not item[2] and not looks_like_token(value)) or (" " in value and kind is not Kind.PASSWORD)
-        ):
-            continue
-        if (
-            kind in (Kind.WEAK, Kind.TOKEN)
-            and opening == "{"
-            and not (is_weak_secret(value) or looks_like_token(value))
-        ):
-            continue
-        if kind is not Kind.WEAK or opening == "(" or is_weak_secret(value):
-            yield span
-
-
 def is_name(value: str) -> bool:
     """Whether it is itself a name that announces a secret: the next column, the next option."""
     return re.fullmatch(r"--?[A-Za-z_.-]+|[A-Za-z_.-]+", value) is not None and kind_of(value) is not None
@@ -442,11 +203,25 @@ def _escaped(text: str, at: int, begin: int) -> bool:
     return count % 2 == 1
 
 
-def _phrase(text: str, end: int) -> int:
+def is_weak_secret(value: str) -> bool:
+    """Whether it is made at random, as far as so few characters tell: what stands behind "salt" or "session"."""
+    core = value.strip("\"'<>")
+    core = core.partition("=")[2] if core.lower().startswith(("sha1=", "sha256=", "sha512=", "v0=", "t=")) else core
+    if looks_random(core):
+        return True
+    letters, digits = any(map(str.isalpha, core)), any(map(str.isdigit, core))
+    plain = re.fullmatch(
+        r"[A-Za-z]+[-_.:/]?\d{1,3}|v?\d[\d.:TZ+-]*|0x[0-9a-f]{1,8}|(?i:sha|md|rs|hs|es|ps)-?\d+.*|\d+(?:ms|s|m|h|d|kb|mb|gb|%)",
+        core,
+    )
+    return len(core) >= 6 and letters and digits and not plain and re.fullmatch(r"[\w.+/=%~:|$;&!-]+", core) is not None
+
+
+def phrase(text: str, end: int) -> int:
     """The end of a password of several words: up to a preposition, a NAME=, punctuation or the line's end."""
     for _ in range(12):
         word = _NEXT_WORD.match(text, end)
-        if not word or word[1].lower() in _PREPOSITIONS or not any(map(str.isalnum, word[1])):
+        if not word or word[1].startswith("-") or word[1].lower() in PREPOSITIONS or not any(map(str.isalnum, word[1])):
             break
         end = word.end()
     return end

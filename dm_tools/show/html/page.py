@@ -25,7 +25,7 @@ import orjson
 
 from dm_tools.evidence.words import own_part, size
 from dm_tools.pipe import clock, say
-from dm_tools.records import EnhancedReport, Head, Issue, PageLine, Quoted, Role, ServiceLine, Status
+from dm_tools.records import EnhancedReport, Head, Issue, PageLine, Proof, Quoted, Role, ServiceLine, Status
 from dm_tools.show.html import graph
 from dm_tools.show.records import MARKS
 from dm_tools.store import screenshots
@@ -155,6 +155,10 @@ def headline(report: Head) -> str:
     summary = report.summary
     total, bad = summary["total"], summary["degraded"] + summary["failed"]
     issues = _issues(report)
+    healing = report.healing if isinstance(report, EnhancedReport) else []
+    proofs = {each.service: each.proof for each in healing if each.proof}
+    if not issues and not bad and set(proofs.values()) == {Proof.RECOVERED}:
+        return f"{', '.join(proofs)} recovered"
     if not issues and not bad and report.input_errors:
         return f"No failure seen in {_services(total)}, but the evidence is incomplete"
     if not issues and not bad:

@@ -28,7 +28,7 @@ async def main():
         while True:
             try:
                 messages = await orders.fetch(10, timeout=5)
-            except nats.errors.TimeoutError:
+            except TimeoutError:  # that of NATS is one, too
                 continue
             for message in messages:
                 order = json.loads(message.data)

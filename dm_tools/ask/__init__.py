@@ -1,0 +1,1 @@
+"""Questions to the history, in SQL: ClickHouse in the process, or a server."""

@@ -1,0 +1,34 @@
+"""Rows of any kind as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dm_tools.pipe import say
+from dm_tools.show.records import Line
+
+WIDEST = 100  # characters of one column
+
+
+def lines(rows: list[dict[str, Any]]) -> Iterator[Line]:
+    """Aligned columns under their names; a number to the right."""
+    if not rows:
+        yield Line("Nothing found.")
+        return
+    names = list(rows[0])
+    cells = [[_cell(row.get(name)) for name in names] for row in rows]
+    widths = [max(len(name), *(len(row[place]) for row in cells)) for place, name in enumerate(names)]
+    numeric = [all(isinstance(row.get(name), int | float | None) for row in rows) for name in names]
+    yield Line("  ".join(name.ljust(width) for name, width in zip(names, widths, strict=True)).rstrip(), bold=True)
+    for row in cells:
+        parts = zip(row, widths, numeric, strict=True)
+        yield Line("  ".join(each.rjust(w) if right else each.ljust(w) for each, w, right in parts).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    text = "" if value is None else f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
+    text = say.printable(text.replace("\n", " "))
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
