@@ -30,7 +30,7 @@ _dm_tools() {
     dm-tool) words='--help --inventory --json --list --tools --version' ;;
     dm-undo) words='--help --plan --proofs-dir --version' ;;
     dm-verify) words='--before --executed --fail-on --help --on-bad --version' ;;
-    supervisor-session.sh) words='diagnose diagnose-enhanced report review approve policy execute verify rollback history demo test help --discover' ;;
+    supervisor-session.sh) words='diagnose diagnose-enhanced tell incidents silence report review approve policy execute verify rollback history demo test help --discover' ;;
     esac
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))

@@ -20,7 +20,7 @@ from tests.conftest import COLD, COMMANDS, ROOT, SEALED, Run, records
 
 # records in, the same records out
 FILTERS = ["probe", "inspect", "logs", "condense", "stats", "screenshot", "analyze", "propose", "redact"]
-READERS = [*FILTERS, "report", "show", "brief", "execute", "approve", "learn"]
+READERS = [*FILTERS, "report", "show", "brief", "execute", "incidents", "approve", "learn"]
 STREAMING = ["probe", "inspect", "logs", "condense", "stats", "screenshot", "propose", "redact", "show"]
 NEEDS_DOCKER = ["probe", "inspect", "logs", "stats"]
 CONCURRENT = [*NEEDS_DOCKER, "screenshot"]  # several records at once: the order is lost without -k

@@ -68,8 +68,8 @@ def cli(services: tuple[str, ...], on_bad: str, proofs_dir: Path, as_json: bool,
       dm-incidents silence web --for 2h --why 'new disk' && dm-incidents list
       dm-incidents silence 'batch-*' --weekly 'sun 02:00-04:00' --why 'the weekly import'
     """
-    from dm_tools.store import files, journal
     from dm_tools.incidents import work
+    from dm_tools.store import files, journal
 
     verb, words = (services[0], services[1:]) if services[:1] and services[0] in work.VERBS else ("", services)
     try:

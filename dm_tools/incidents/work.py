@@ -10,13 +10,14 @@ from typing import Any
 
 import msgspec
 
-from dm_tools.diagnose import silences
+from dm_tools.diagnose import remembered, silences
 from dm_tools.diagnose.looks import Look, look
 from dm_tools.diagnose.watching import Moment, Rules, judged, worse
 from dm_tools.pipe import clock, exits, say, stream
 from dm_tools.pipe.rounds import Round, rounds
-from dm_tools.records import IncidentEvent, Problem, Silence
+from dm_tools.records import Happening, IncidentEvent, Problem, Silence
 from dm_tools.show import incidents as show
+from dm_tools.store.history import History
 from dm_tools.store.incidents import Incidents, Silences
 
 VERBS = ("list", "silence", "unsilence")
@@ -46,6 +47,7 @@ def judge(proofs_dir: Path, source: Iterable[stream.Record], options: dict[str, 
             marked = marked or each.marker is not None
             quiet = Silences(proofs_dir).standing(clock.now())
             state, events = judged(state, found, _moment(), quiet, _rules(options, marked))
+            events = [_with_history(proofs_dir, event) for event in events]
             kept.commit(state, events)
             _print(writer, kept, events)
             if each.marker is not None:
@@ -92,6 +94,17 @@ def _rules(options: dict[str, Any], resident: bool) -> Rules:
     usual = IN_ROUNDS if resident else ONE_LOOK
     bad, of = options["open_after"] or (usual.bad, usual.of)
     return Rules(bad, of, options["recover_after"] or usual.recover, options["stopped"], usual.scheduled)
+
+
+def _with_history(proofs_dir: Path, event: IncidentEvent) -> IncidentEvent:
+    """One that opens an incident says what happened at the earlier occasions, if there were any."""
+    if event.kind != Happening.OPENED or event.fingerprint is None:
+        return event
+    before = History(proofs_dir).memory().before(event.fingerprint, event.at)
+    if before is None or not before.times:
+        return event
+    before.going_on = None  # this occasion may have been recorded a moment ago
+    return msgspec.structs.replace(event, before=remembered.words(before))
 
 
 def _print(writer: stream.Writer, kept: Incidents, events: list[IncidentEvent]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 from string import Template
@@ -15,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from dm_tools.pipe import configs, exits, settings
+from dm_tools.pipe import configs, exits, say, settings
 from dm_tools.records import Happening, Severity
 
 WORDS = (  # what a template may say
@@ -117,7 +118,7 @@ def path(named: Path | None) -> Path:
     if named is not None:
         return named
     own = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")) / "dm-tools" / "notify.toml"
-    return own if own.exists() else configs.folder("notify.toml")
+    return own if own.exists() else configs.folder("patterns").parent / "notify.toml"
 
 
 def read(file: Path) -> Settings:
@@ -137,6 +138,16 @@ def read(file: Path) -> Settings:
     except ValueError as wrong:
         raise exits.Stop(exits.USAGE, f"{str(file)!r}: {wrong}") from None
     return Settings(config, {name: each for name, each in templates.items() if each}, secret)
+
+
+def main() -> None:
+    """End with 0 if targets are named, with 1 if there are none, with 2 if it is wrong: how scripts ask."""
+    try:
+        settings.load()
+        sys.exit(0 if read(path(Path(named) if (named := os.environ.get("DM_NOTIFY")) else None)).config.target else 1)
+    except exits.Stop as stop:
+        say.note(stop.message)
+        sys.exit(stop.status)
 
 
 def _filled(name: str, target: Target, folder: Path) -> list[str]:
@@ -216,3 +227,7 @@ def _template(folder: Path, name: str) -> Template | None:
         what = f"${unknown[0]}" if found.is_valid() else "a $ that names nothing"
         raise ValueError(f"template {name!r}: {what}; there are {', '.join(WORDS)}")
     return found
+
+
+if __name__ == "__main__":
+    main()

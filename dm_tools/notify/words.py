@@ -97,6 +97,8 @@ def _words(events: Sequence[IncidentEvent], machine: str, still: str) -> dict[st
     reasons = [each.reason for each in events if each.reason]
     if still:
         reasons.append(still)
+    if event.before and event.kind not in ENDS:
+        reasons.append(event.before)
     if event.in_gap and event.kind == Happening.OPENED:
         reasons.append(f"it began at some time in the {lasting(event.in_gap)} in which nobody looked")
     name = shlex.quote(event.service or "")

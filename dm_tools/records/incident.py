@@ -37,7 +37,7 @@ class IncidentEvent(Section, kw_only=True):
     evidence appeared first. `seconds`: since it was first seen, whatever the clock did; of a gap, how long nobody
     looked. `text`: what is wrong; `reason`: what this event adds to it. `evidence`, `done`, `proposed`, `next` are
     sentences; `symptoms` are services. `again`: how often the same was open lately; `in_gap`: seconds before it was
-    seen, in which nobody looked.
+    seen, in which nobody looked. `before`: what the history knows of the same trouble, in words.
     """
 
     v: int = 1
@@ -66,6 +66,7 @@ class IncidentEvent(Section, kw_only=True):
     seconds: float | None = None
     again: int = 0
     in_gap: float | None = None
+    before: str | None = None
 
 
 class Silence(Section, kw_only=True):
