@@ -26,11 +26,12 @@ HEARD = ("told", "elsewhere", "unsure")
 
 
 class Told(msgspec.Struct, omit_defaults=True):
-    """How it went with one event and one target. Times are seconds since 1970."""
+    """How it went with one event and one target. `at`: seconds since 1970; `instead_of`: whose it was to be told."""
 
     state: Literal["trying", "told", "failed", "unsure", "elsewhere"]
     tries: int = 0
     at: float = 0.0
+    instead_of: str = ""
 
 
 class Story(msgspec.Struct, omit_defaults=True):
@@ -106,7 +107,7 @@ class Ledger(msgspec.Struct):
             for id in ids:
                 before = told.get(id, Told("trying"))
                 tries = before.tries + (state == "trying")
-                told[id] = Told(state, tries, at)
+                told[id] = Told(state, tries, at, sending.instead_of)
                 if state == "told" and sending.instead_of:
                     story.told[sending.instead_of][id] = Told("elsewhere", tries, at)
             if sending.repeated and state == "trying":
@@ -166,11 +167,12 @@ def _of_story(
 ) -> Iterator[Message]:
     told = story.told.get(target, {})
     heard = any(each.state in HEARD for each in told.values())
+    own = {id: was for id, was in told.items() if not was.instead_of}  # what was taken over is tried with its owner's
     new = [
         each
         for each in story.events
         if _wanted(told.get(each.id), story, time)
-        and (each.id in told or any(_matches(rule, each, story, time, heard) for rule in rules))
+        and (each.id in own or any(_matches(rule, each, story, time, heard) for rule in rules))
     ]
     if new:
         yield Message(target, ((name, tuple(new)),))

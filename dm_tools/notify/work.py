@@ -44,13 +44,15 @@ def events(source: BinaryIO) -> Iterator[IncidentEvent | None]:
 
 
 class Teller:
-    """Tells targets what is due. `seen`: prints what came of it, or what would be sent."""
+    """Tells targets what is due, and prints what came of it, or what would be sent."""
 
     def __init__(self, settings: Settings, kept: Journal, page: Path | None, dry: bool) -> None:
         self.settings, self.kept, self.page, self.dry = settings, kept, page, dry
         self.machine = socket.gethostname()
         self.writer = stream.Writer()
         self.writing = threading.Lock()
+        self.came: dict[int, tuple[words.Text, str]] = {}  # what came of messages, by their id() while they are sent
+        self.failure: BaseException | None = None
         self.status = exits.DONE
 
     def run(self, source: Iterable[IncidentEvent | None], proofs_dir: Path) -> int:
@@ -92,11 +94,13 @@ class Teller:
             for message in due:
                 by_target[message.target].append(message)
             threads = [threading.Thread(target=self._guarded, args=[each], daemon=True) for each in by_target.values()]
-            self.failure: BaseException | None = None
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
+            for message in due:  # in their order, whoever answered first
+                if (came := self.came.pop(id(message), None)) is not None:
+                    self._show(message, *came)
             if self.failure is not None:
                 raise self.failure
 
@@ -112,15 +116,15 @@ class Teller:
         for message in messages:
             about = {name: [each.id for each in found] for name, found in message.parts}
             with self.writing:
-                id = self.kept.ledger.number + 1
+                number = self.kept.ledger.number + 1
                 still = bool(message.still)
-                self._add(Entry(sending=Sending(id, message.target, about, clock.now(), message.instead_of, still)))
+                self._add(Entry(sending=Sending(number, message.target, about, clock.now(), message.instead_of, still)))
             text = self._text(message)
             if not failed and not self.dry:
                 failed = self.send(message.target, text, message)
             with self.writing:
-                self._add(Entry(outcome="failed" if failed else "told", id=id, at=clock.now()))
-                self._seen(message, text, failed)
+                self._add(Entry(outcome="failed" if failed else "told", id=number, at=clock.now()))
+                self.came[id(message)] = text, failed
 
     def _text(self, message: Message) -> words.Text:
         if len(message.parts) == 1:
@@ -154,7 +158,7 @@ class Teller:
         page = self.page if target.page else None
         channels.tell(target.url, title if full else "", full or title, _colour(newest), page, target.seconds)
 
-    def _seen(self, message: Message, text: words.Text, failed: str) -> None:
+    def _show(self, message: Message, text: words.Text, failed: str) -> None:
         """One line of output for each message."""
         outcome = "would_tell" if self.dry else "failed" if failed else "told"
         line: dict[str, Any] = {"v": 1, "target": message.target, "outcome": outcome, "why": failed or None}
