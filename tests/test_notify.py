@@ -266,6 +266,15 @@ def test_no_secret_leaves_in_a_message(tell: Any, hears: Any) -> None:
     assert "<secret" in sent
 
 
+def test_a_log_line_calls_nobody_in_a_chat(tell: Any, hears: Any) -> None:
+    hook = hears()
+    hostile = event(text="<!channel> @everyone look", evidence=["<@U123> @here"])
+    assert tell(f'[target.hook]\nwebhook = "{hook.url}"', lines(hostile)).returncode == 0
+    body = hook.bodies()[0]
+    assert "< !channel> @ everyone look" in body["text"] and "< @U123> @ here" in body["text"]
+    assert "@everyone" not in body["subject"] + body["short"]
+
+
 def test_templates_by_file(tell: Any, hears: Any, tmp_path: Path) -> None:
     hook = hears()
     (tmp_path / "subject.txt").write_text("$service is $kind for $duration")

@@ -5,6 +5,7 @@ What an event quotes was masked where it was collected; it is looked through onc
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,14 @@ class Text:
     subject: str
     short: str
     full: str
+
+
+_CALL = re.compile(r"@(?=(?:everyone|here|channel|all|room)\b)|(?<=<)(?=[!@#])", re.IGNORECASE)
+
+
+def harmless(text: str) -> str:
+    """The text without what calls everybody in a chat: a log line that says so must not."""
+    return _CALL.sub(lambda found: found[0] + " ", text)
 
 
 def of_one(

@@ -131,7 +131,7 @@ class Teller:
             text = words.of_one(message.parts[0][1], self.machine, self.settings.templates, message.still)
         else:
             text = words.of_many([found for _, found in message.parts], self.machine)
-        return words.Text(*(self._masked(each) for each in (text.subject, text.short, text.full)))
+        return words.Text(*(words.harmless(self._masked(each)) for each in (text.subject, text.short, text.full)))
 
     def _masked(self, text: str) -> str:
         return Redactor(known=known_secrets(self.settings)).redact(text)
