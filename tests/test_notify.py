@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from dm_tools.notify import config, ledger, words
 from dm_tools.notify.config import Config, Rule, Target
+from dm_tools.notify.journal import Journal
 from dm_tools.notify.ledger import Entry, Ledger, Message, Sending, Time
 from dm_tools.records import ENDS, Happening, IncidentEvent, Severity
 from tests.conftest import COLD, SEALED, Run, records
@@ -449,6 +450,23 @@ def test_no_event_is_sent_twice_to_one_that_heard_it(week: Any) -> None:
         copy = msgspec.json.decode(msgspec.json.encode(known), type=Ledger)
         assert copy == known
     assert len(heard) == len(set(heard))
+
+
+def test_the_journal_does_not_grow_for_ever(tmp_path: Path) -> None:
+    """What is over and settled for two days is forgotten; what is open is not."""
+    kept = Journal(tmp_path)
+    with kept.alone():
+        kept.add(Entry(event=event(incident="open"), at=0.0))
+        for number in range(150):
+            over = event(RECOVERED, f"i{number}", text="x" * 8000)
+            kept.add(Entry(event=over, at=1000.0 * number))
+            kept.tidy(1000.0 * number)
+        kept.tidy(10_000_000.0)
+    again = Journal(tmp_path)
+    again.read()
+    assert again.path.stat().st_size < 1_200_000
+    assert "open" in again.ledger.stories and "i0" not in again.ledger.stories
+    assert again.ledger.stories == kept.ledger.stories
 
 
 def test_words_are_bounded_and_say_what_is_over() -> None:

@@ -66,8 +66,6 @@ class Teller:
         for event in source:
             if event is None:
                 self.deliver(final=False)
-                if not self.dry:
-                    self.kept.tidy(clock.now())
             else:
                 self._came(event)
         self.deliver(final=True)
@@ -89,7 +87,7 @@ class Teller:
             now = clock.now()
             due = ledger.due(self.kept.ledger, self.settings.config, Time(now, *clock.local(now)), final)
             if not due:
-                return
+                break
             by_target = defaultdict(list)
             for message in due:
                 by_target[message.target].append(message)
@@ -103,6 +101,8 @@ class Teller:
                     self._show(message, *came)
             if self.failure is not None:
                 raise self.failure
+        if not self.dry:
+            self.kept.tidy(clock.now())
 
     def _guarded(self, messages: list[Message]) -> None:
         try:
