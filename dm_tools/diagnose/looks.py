@@ -52,7 +52,10 @@ class Healing(msgspec.Struct, frozen=True):
 
 
 class Look(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One service in one round. `root`: whose symptom it is. `healing`: only of what dm-execute and dm-verify print."""
+    """One service in one round. `root`: whose symptom it is. `healing`: only of what dm-execute and dm-verify print.
+
+    `evidence` in words; `cites`: ids of what other services' records hold, until `completed` has put their words there.
+    """
 
     service: str
     sight: Sight
@@ -66,6 +69,7 @@ class Look(msgspec.Struct, frozen=True, omit_defaults=True):
     confidence: Confidence | None = None
     text: str = ""
     evidence: tuple[str, ...] = ()
+    cites: tuple[str, ...] = ()
     symptoms: tuple[str, ...] = ()
     proposed: tuple[str, ...] = ()
     next: tuple[str, ...] = ()
@@ -108,7 +112,8 @@ def look(record: dict[str, Any]) -> Look:
         cause=verdict.cause,
         confidence=verdict.confidence,
         text=short(verdict.hypothesis or "", 2 * LONGEST),
-        evidence=tuple(_evidence(view, verdict)),
+        evidence=tuple(_quoted(view, each) for each in ids.own(verdict.evidence)[:MOST]),
+        cites=tuple(each for each in verdict.evidence if each not in ids.own(verdict.evidence))[:MOST],
         symptoms=tuple(sorted({each.service for each in verdict.symptoms})),
         proposed=tuple(short(f"{each.action}: {each.reasoning}", LONGEST) for each in proposals[:MOST]),
         next=tuple(short(each, LONGEST) for each in verdict.next[:MOST]),
@@ -116,9 +121,26 @@ def look(record: dict[str, Any]) -> Look:
     )
 
 
-def _evidence(view: View, verdict: Analysis) -> list[str]:
-    quoted = [told(view, each) for each in ids.own(verdict.evidence)[:MOST]]
-    return [short(" ".join(each.text.split()), LONGEST) for each in quoted]
+def quotes(record: dict[str, Any]) -> dict[str, str]:
+    """What other services' verdicts may cite of a record: by id, in words. Raises Problem."""
+    verdict = section(record, "analysis", Analysis)
+    if verdict is None or not verdict.findings:
+        return {}
+    view = View.of(record)
+    cited = {each for finding in verdict.findings for each in ids.own(finding.evidence)}
+    return {f"{view.service}/{each}": f"{view.service}: {_quoted(view, each)}" for each in cited}
+
+
+def completed(look: Look, quoted: dict[str, str]) -> Look:
+    """The look with the words of what it cites of others. `quoted`: by id, of the whole round."""
+    if not look.cites:
+        return look
+    words = tuple(quoted[each] for each in look.cites if each in quoted)
+    return msgspec.structs.replace(look, evidence=(*look.evidence, *words)[:MOST], cites=())
+
+
+def _quoted(view: View, evidence_id: str) -> str:
+    return short(" ".join(told(view, evidence_id).text.split()), LONGEST)
 
 
 def _sight(view: View, verdict: Analysis) -> Sight:

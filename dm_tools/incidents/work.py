@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dm_tools.diagnose import remembered, silences
-from dm_tools.diagnose.looks import Look, look
+from dm_tools.diagnose.looks import Look, completed, look, quotes
 from dm_tools.diagnose.watching import Moment, Rules, judged, worse
 from dm_tools.pipe import clock, exits, say, stream
 from dm_tools.pipe.rounds import Round, rounds
@@ -65,6 +65,7 @@ def _looks(round: Round) -> tuple[list[Look], int]:
     """What a round says, and the exit status of its records. Of two records of one service only the worse is held."""
     found: dict[str, Look] = {}
     healed: list[Look] = []
+    quoted: dict[str, str] = {}
     status, unjudged, why = exits.DONE, 0, ""
     for record in round:
         status = exits.worst(status, stream.status_of(record, "incidents"))
@@ -72,6 +73,7 @@ def _looks(round: Round) -> tuple[list[Look], int]:
             continue
         try:
             each = look(record)
+            quoted |= quotes(record)
         except Problem as problem:
             unjudged, why, status = unjudged + 1, why or problem.message, exits.worst(status, exits.ERRORS)
             continue
@@ -81,7 +83,7 @@ def _looks(round: Round) -> tuple[list[Look], int]:
             found[each.key] = worse(found.get(each.key), each)
     if unjudged:
         say.note(f"{unjudged} record{'s' * (unjudged > 1)} not looked at: {why}")
-    return [*healed, *found.values()], status
+    return [*healed, *(completed(each, quoted) for each in found.values())], status
 
 
 def _moment() -> Moment:
