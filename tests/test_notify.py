@@ -162,13 +162,13 @@ def test_another_target_takes_over(tell: Any, hears: Any) -> None:
     text = (
         f'[target.a]\nwebhook = "{DEAD}"\ninstead = "b"\n[target.b]\nwebhook = "{second.url}"\n[[rule]]\ntell = ["a"]'
     )
-    done = tell(text, lines(event()))
+    done = tell(text, lines(event()), DM_NOW="1732800000")
     assert [(each["target"], each["outcome"], each["instead_of"]) for each in records(done.stdout)] == [
         ("a", "failed", None),
         ("b", "told", "a"),
     ]
-    assert records(tell(text, "", DM_NOW="1999999999").stdout) == []  # neither is told once more
-    done = tell(text, lines(event(RECOVERED, number=2)))
+    assert records(tell(text, "", DM_NOW="1732800100").stdout) == []  # neither is told once more
+    done = tell(text, lines(event(RECOVERED, number=2)), DM_NOW="1732800200")
     assert [(each["target"], each["outcome"]) for each in records(done.stdout)] == [("a", "failed"), ("b", "told")]
     assert [each["events"][0]["kind"] for each in second.bodies()] == ["opened", "recovered"]
 
