@@ -15,6 +15,10 @@ Commands:
   diagnose [--discover] [SERVICE]...           probe and inspect the stack, or just these services
   diagnose-enhanced [--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
+  tell [ARGUMENT OF diagnose-enhanced]...      the same for cron: only what is new, worse or over is printed, or told to the
+                                               targets of your notify.toml (docs/notify.md)
+  incidents [list | unsilence ID]              what is open, what is silenced
+  silence SERVICE --for 2h --why TEXT          raise no alarm of it meanwhile; dm-incidents --help has more
   report [FILE]                                show the newest report, or FILE
   review [FILE]                                approve fixes of the newest report, or of FILE
   approve [FILE]                               approve by your policy what needs no person, of the newest report or of FILE
@@ -254,7 +258,7 @@ conclude() { # conclude TITLE: tell of the report and of the stages
     fi
     brief
     remember "$(arrivals)"
-    saved "$1"
+    if [[ -n ${only_news:-} ]]; then news; else saved "$1"; fi
     finish "$first"
 }
 
@@ -420,6 +424,46 @@ saved() { # what the report says, in a few lines
         say "$1 $path"
         [[ -z $page ]] || say "To open in a browser: $page"
     fi
+}
+
+tell() { # look, and tell only what is new, worse or over
+    local only_news=1
+    diagnose_enhanced "$@"
+}
+
+news() { # what is new, worse or over: to the targets that are named, or else to whoever reads the output
+    local page
+    pass_on "$(arrivals)"
+    stages+=(incidents)
+    [[ ! -e $run/notify.status ]] || stages+=(notify)
+    [[ -s $run/incidents.jsonl && (-t 1 || ! -e $run/notify.status) ]] || return 0
+    jq -r '"\(.kind | gsub("_"; " ") | ascii_upcase) \(.service // "watch"): "
+        + (if .kind == "recovered" or .kind == "ended" or .kind == "gap" then .reason else
+            .text + (if .reason then " (\(.reason))" else "" end)
+            + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
+            + (if .proposed == [] then "" else "; proposed: \(.proposed[0])" end)
+            + (if .before then "; \(.before)" else "" end) end)' "$run/incidents.jsonl"
+    page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
+    [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
+}
+
+pass_on() { # pass_on FILE...: what records say of incidents to the targets, if there are any; both are kept in the run
+    local page status=0
+    cat -- "$@" 2>/dev/null | stage incidents dm-incidents >/dev/null
+    PYTHONPATH=$root "$python" -P -m dm_tools.notify.config || status=$?
+    ((status == 0)) || return 0 # none, or it was said what is wrong with them
+    page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
+    stage notify dm-notify ${page:+--page "$page"} <"$run/incidents.jsonl" >/dev/null
+}
+
+incidents() {
+    settings
+    dm-incidents "${@:-list}"
+}
+
+silence() {
+    settings
+    dm-incidents silence "$@"
 }
 
 complaints() { # what healthy services say that made no issue; in cron it is no reason for a mail
@@ -614,6 +658,7 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     fi
     cat "$run"/{settle,undo}.err 2>/dev/null >&2
     told
+    [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || pass_on "$run/execute.jsonl" "$run/verify.jsonl"
     return $((status == 0 ? 0 : 10))
 }
 
@@ -828,6 +873,9 @@ case $command in
 diagnose) diagnose "$@" ;;
 diagnose-enhanced) diagnose_enhanced "$@" ;;
 report) report "$@" ;;
+tell) tell "$@" ;;
+incidents) incidents "$@" ;;
+silence) silence "$@" ;;
 review) review "$@" ;;
 approve) approve "$@" ;;
 policy) policy "$@" ;;

@@ -19,6 +19,7 @@ from docker.models.containers import Container
 
 from tests import dockerproxy, warm
 from tests import lab as fault_lab
+from tests.hearers import hears, smtp  # noqa: F401 # fixtures
 from tests.servers import authority, serve  # noqa: F401 # fixtures
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -20,7 +20,7 @@ from tests.conftest import COLD, COMMANDS, ROOT, SEALED, Run, records
 
 # records in, the same records out
 FILTERS = ["probe", "inspect", "logs", "condense", "stats", "screenshot", "analyze", "propose", "redact"]
-READERS = [*FILTERS, "report", "show", "brief", "execute", "approve", "learn"]
+READERS = [*FILTERS, "report", "show", "brief", "execute", "incidents", "approve", "learn"]
 STREAMING = ["probe", "inspect", "logs", "condense", "stats", "screenshot", "propose", "redact", "show"]
 NEEDS_DOCKER = ["probe", "inspect", "logs", "stats"]
 CONCURRENT = [*NEEDS_DOCKER, "screenshot"]  # several records at once: the order is lost without -k
@@ -54,7 +54,7 @@ def test_empty_input_ends_at_once_without_output(run: Run, name: str) -> None:
     if name in READERS:
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     else:
-        assert ended.returncode == {"schema": 0, "history": 2, "llm": 2, "undo": 2, "verify": 2}.get(
+        assert ended.returncode == {"schema": 0, "history": 2, "llm": 2, "notify": 2, "undo": 2, "verify": 2}.get(
             name, 3
         )  # no manifest, no report: one line that says so
         assert ended.stderr.count("\n") == (ended.returncode != 0)

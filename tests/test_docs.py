@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pytest
@@ -68,10 +69,11 @@ def recorded(_lab_up: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def desk(shop: dict[str, str], recorded: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
+def desk(shop: dict[str, str], recorded: Path, tmp_path: Path, hears: Any) -> tuple[Path, dict[str, str]]:
     """A copy of that folder, and the variables to see the shop."""
     shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
-    return tmp_path, shop | BROWSER | {"PROOFS_DIR": "volumes/proofs"}
+    (tmp_path / "notify.toml").write_text(f'[target.hook]\nwebhook = "{hears().url}"\n')
+    return tmp_path, shop | BROWSER | {"PROOFS_DIR": "volumes/proofs", "DM_NOTIFY": "notify.toml"}
 
 
 @pytest.mark.parametrize("line", EXAMPLES)

@@ -21,13 +21,14 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # Where each outside package is at home: no other module imports it. Those marked heavy only inside a function.
 AT_HOME: dict[str, str | tuple[str, ...]] = {
     "ahocorasick_rs": "text/needles.py",
+    "apprise": "notify/channels.py",
     "chdb": "ask/embedded.py",
     "re2": "patterns/haystack.py",
     "cryptography": "collect/http.py",
     "docker": "engine/",
     "dotenv": "pipe/settings.py",
     "fastjsonschema": "tools/schema.py",
-    "httpx": "collect/http.py",
+    "httpx": ("collect/http.py", "notify/webhook.py"),
     "httpx2": "llm/transport.py",
     "jinja2": "show/html/page.py",
     "markupsafe": "show/html/page.py",
@@ -50,16 +51,20 @@ FOUNDATION = {"pipe", "records", "redact", "text"}
 JUDGEMENT = {"diagnose", "evidence", "patterns"}
 MAY_IMPORT = {
     "": set(),
-    "commands": {"act", "ask", "collect", "engine", "llm", "serve", "show", "store", "tools"} | JUDGEMENT | FOUNDATION,
+    "commands": {"act", "ask", "collect", "engine", "incidents", "llm", "notify", "serve", "show", "store", "tools"}
+    | JUDGEMENT
+    | FOUNDATION,
     # what acts, looks and shows
     "act": {"engine"} | JUDGEMENT | FOUNDATION,
     "ask": {"store"} | JUDGEMENT | FOUNDATION,
     "collect": {"engine"} | JUDGEMENT | FOUNDATION,
     "llm": {"tools"} | JUDGEMENT | FOUNDATION,
+    "notify": {"store"} | JUDGEMENT | FOUNDATION,
     "show": {"store"} | JUDGEMENT | FOUNDATION,
     "store": JUDGEMENT | FOUNDATION,
     "serve": {"collect", "engine", "store", "tools"} | FOUNDATION,
     "tools": {"collect", "engine"} | JUDGEMENT | FOUNDATION,
+    "incidents": {"show", "store"} | JUDGEMENT | FOUNDATION,
     # what judges, and the engine
     "diagnose": {"evidence", "patterns", "records", "redact", "text"},
     "engine": FOUNDATION,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pytest
@@ -360,3 +362,34 @@ def test_an_edited_approval_is_checked_and_carried_out_and_the_journal_is_shown(
     assert shown.count("\n") == journal.count("\n")
     assert "intent   worker: restart" in shown
     assert "outcome  done" in shown
+
+
+def test_cron_is_told_what_is_new_and_what_is_over_and_not_the_same_again(tmp_path: Path) -> None:
+    """The same mail every ten minutes is none that anybody reads."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    environment = manifest(tmp_path, {"name": "shop", "external": [f"tcp://127.0.0.1:{port}"]})
+
+    def told() -> list[str]:
+        return supervisor(tmp_path, "tell", "--no-screenshots", environment=environment).stdout.splitlines()
+
+    first = told()
+    assert first[0].startswith("OPENED shop: ") and first[1].startswith("To open in a browser: ")
+    assert told() == []
+    listed = supervisor(tmp_path, "incidents", environment=environment).stdout
+    assert "CRITICAL shop for " in listed
+    with socket.create_server(("127.0.0.1", port)):
+        over = told()
+    assert over[0].startswith("RECOVERED shop: well again after ")
+
+
+def test_with_targets_they_are_told_and_cron_is_quiet(tmp_path: Path, hears: Any) -> None:
+    hook = hears()
+    (tmp_path / "notify.toml").write_text(f'[target.hook]\nwebhook = "{hook.url}"\n')
+    environment = manifest(tmp_path, {"name": "shop", "external": ["tcp://127.0.0.1:1"]})
+    environment["DM_NOTIFY"] = str(tmp_path / "notify.toml")
+    done = supervisor(tmp_path, "tell", "--no-screenshots", environment=environment)
+    assert (done.returncode, done.stdout) == (10, "")
+    (body,) = hook.bodies()
+    assert body["events"][0]["service"] == "shop"
+    assert "notify" not in done.stderr

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
 from dm_tools.pipe import command, exits, say, spool, stream
+from dm_tools.pipe.rounds import rounds
 
 
 @command.define("dm-analyze", unreachable=True, fail_on=True)
@@ -31,6 +33,7 @@ def cli(
     each is kept in memory. Rules from configs/patterns/ find what each service shows; dependencies (depends_on
     labels, hosts in the environment, peers named in logs) lead from the symptoms to the root. Every claim cites
     evidence, and a checker drops those that do not hold. A service that nothing is known of has role "unknown".
+    A stream in rounds (dm-services --every) is judged round by round, each at its end.
 
     With a model (LLM_BASE_URL, LLM_MODEL, LLM_API_KEY) the engine "hybrid" asks it about the incidents that the rules
     leave open, and "llm" about all; its claims are checked against the evidence by code. See docs/llm.md.
@@ -58,40 +61,45 @@ def cli(
         library = reader.read(patterns)
     except PatternError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
-    stack: dict[str, Facts] = {}
-    judged = bytearray()  # one of each record: whether the verdict of its service is about it
 
-    def digest(record: stream.Record) -> stream.Record:
-        judged.append(False)
-        if record["service"] in stack:
-            raise Problem("duplicate_service", "a record of this name came before; only that one is judged")
-        stack[record["service"]] = facts(record, library)
-        judged[-1] = True
-        return record
+    def judged(records: Iterable[stream.Record], waiting: spool.Spool) -> Iterator[stream.Record]:
+        stack: dict[str, Facts] = {}
+        about = bytearray()  # one of each record: whether the verdict of its service is about it
 
-    with spool.Spool() as waiting:
-        for record in command.source(services, on_bad):
-            known = len(judged)
+        def digest(record: stream.Record) -> stream.Record:
+            about.append(False)
+            if record["service"] in stack:
+                raise Problem("duplicate_service", "a record of this name came before; only that one is judged")
+            stack[record["service"]] = facts(record, library)
+            about[-1] = True
+            return record
+
+        for record in records:
+            known = len(about)
             waiting.add(stream.attempt(digest, record, "analyze"))
-            judged.extend([False] * (known + 1 - len(judged)))  # a line that was no record is not looked at
+            about.extend([False] * (known + 1 - len(about)))  # a line that was no record is not looked at
         verdicts = judge.analyze(stack, library)
-        problems = asked.consult(model, verdicts, stack, waiting, judged) if model else {}
+        problems = asked.consult(model, verdicts, stack, waiting, about) if model else {}
         for service, verdict in verdicts.items() if explain else ():
             for line in judge.explained(service, stack[service], verdict):
                 say.note(line)
-
-        def add(record: stream.Record, known: int) -> stream.Record:
-            if known and (verdict := verdicts.get(record["service"])) is not None:
+        for record, known in zip(waiting, about, strict=True):
+            if known and (verdict := verdicts.get(record["service"])) is not None:  # type: ignore[assignment]
                 if problem := problems.get(record["service"]):
                     record = with_error(record, "analyze", f"model_{problem.code}", problem.message)
                 verdict.steps = verdict.steps or steps(record)
-                return with_section(record, "analysis", verdict)
-            # Whatever came in as a verdict on a record that was not judged is not ours to pass on.
-            return {key: value for key, value in record.items() if key != "analysis"}
+                yield with_section(record, "analysis", verdict)
+            else:  # whatever came in as a verdict on a record that was not judged is not ours to pass on
+                yield {key: value for key, value in record.items() if key != "analysis"}
 
-        return stream.write(
-            stream.one_by_one(map(add, waiting, judged)), "analyze", command.matched(fail_on, "analysis")
-        )
+    def everything() -> Iterator[stream.Record]:
+        for each in rounds(command.source(services, on_bad)):
+            with spool.Spool() as waiting:
+                yield from judged(each, waiting)
+            if each.marker:
+                yield each.marker
+
+    return stream.write(stream.one_by_one(everything()), "analyze", command.matched(fail_on, "analysis"))
 
 
 def main() -> None:

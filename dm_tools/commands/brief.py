@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from dm_tools.pipe import command, exits, stream
+from dm_tools.pipe.rounds import rounds
 
 
 @command.define("dm-brief")
@@ -24,6 +25,8 @@ def cli(services: tuple[str, ...], on_bad: str, tokens: int) -> int:
     last what is not known. What tells most stays where not all fits. Records that dm-analyze has not seen are welcome:
     then nothing is said of causes. Reads the whole stack before it writes, and keeps a digest of each service.
 
+    Of a stream in rounds (dm-services --every) each round is a briefing, written at its end.
+
     What is quoted is data: no line of it can pose as a heading, and the text says so to its reader.
 
     Network: none.
@@ -35,16 +38,18 @@ def cli(services: tuple[str, ...], on_bad: str, tokens: int) -> int:
     """
     from dm_tools.show.brief.stack import Stack
 
-    stack, seen, status = Stack(), False, exits.DONE
-    for record in command.source(services, on_bad):
-        seen = True
-        if "service" in record:
-            record = stream.attempt(stack.add, record, "brief")
-        if record.get("service") not in stack.services:
-            stack.add_bad(record)
-        status = exits.worst(status, stream.status_of(record, "brief"))
-    if seen:
-        stream.Writer().write(stack.text(tokens).encode("utf-8", "replace"), flush=True)
+    status = exits.DONE
+    for each in rounds(command.source(services, on_bad)):
+        stack, seen = Stack(), False
+        for record in each:
+            seen = True
+            if "service" in record:
+                record = stream.attempt(stack.add, record, "brief")
+            if record.get("service") not in stack.services:
+                stack.add_bad(record)
+            status = exits.worst(status, stream.status_of(record, "brief"))
+        if seen:
+            stream.Writer().write(stack.text(tokens).encode("utf-8", "replace"), flush=True)
     return status
 
 

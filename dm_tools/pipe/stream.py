@@ -128,8 +128,8 @@ def of_files(paths: Iterable[Path], on_bad: str) -> Iterator[Record]:
 
 def attempt(work: Callable[[Record], Record], record: Record, stage: str) -> Record:
     """`work(record)`; whatever goes wrong becomes an entry in the record's errors, never the stream's end."""
-    if "service" not in record and record.get("errors"):
-        return record
+    if "service" not in record:
+        return record  # a line that was none, or a marker
     try:
         return work(record)
     except records.Problem as problem:
@@ -154,13 +154,21 @@ class End:
 
 
 def pmap(
-    work: Callable[[Record], Record], source: Iterable[Record], stage: str, jobs: int, keep_order: bool
+    work: Callable[[Record], Record],
+    source: Iterable[Record],
+    stage: str,
+    jobs: int,
+    keep_order: bool,
+    between: Callable[[], None] = lambda: None,
 ) -> Iterator[Result]:
     """Map `work` over the records, `jobs` at a time; yields each with whether nothing else is ready right now.
 
     At most four times `jobs` records are in memory: with an endless input the reader waits for the writer.
+    A marker waits until all records of its round are out, and those behind it are not begun before; then `between` is
+    called.
     """
-    room = threading.Semaphore(jobs * 4)
+    places = jobs * 4
+    room = threading.Semaphore(places)
     done: queue.Queue[Record | End] = queue.Queue()
     ordered: dict[int, Record] = {}
     pool = ThreadPoolExecutor(jobs)
@@ -177,7 +185,14 @@ def pmap(
         try:
             for record in source:
                 room.acquire()
-                pool.submit(one, count, record)
+                if records.is_marker(record):
+                    for _ in range(places - 1):
+                        room.acquire()
+                    between()
+                    one(count, record)
+                    room.release(places - 1)
+                else:
+                    pool.submit(one, count, record)
                 count += 1
         except BaseException as caught:  # raised in the main thread, after the records before it
             failure = caught

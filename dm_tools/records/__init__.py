@@ -51,6 +51,7 @@ from dm_tools.records.handling import (
     Problem,
     Service,
     error,
+    is_marker,
     new,
     problem,
     schema,
@@ -60,6 +61,7 @@ from dm_tools.records.handling import (
     with_section,
 )
 from dm_tools.records.history import ActionOutcome, Before, Cure, EventKind, HistoryEvent
+from dm_tools.records.incident import ENDS, Happening, IncidentEvent, Silence
 from dm_tools.records.policy import Acceptance, Decision, Harm, Promotion, Rehearsal, Ruling, Standing
 from dm_tools.records.report import (
     REPORT_VERSION,
@@ -85,6 +87,7 @@ from dm_tools.records.report import (
     ToolCall,
     report_schema,
 )
+from dm_tools.records.round import Marker, Round
 from dm_tools.records.verdict import (
     Analysis,
     Cause,
@@ -99,6 +102,7 @@ from dm_tools.records.verdict import (
 )
 
 __all__ = [
+    "ENDS",
     "REPORT_VERSION",
     "VERSION",
     "Acceptance",
@@ -131,11 +135,13 @@ __all__ = [
     "Finding",
     "Fine",
     "Fix",
+    "Happening",
     "Harm",
     "Head",
     "HealthLog",
     "HistoryEvent",
     "Identity",
+    "IncidentEvent",
     "Inspect",
     "Issue",
     "IssuePage",
@@ -143,6 +149,7 @@ __all__ = [
     "Limits",
     "LogLine",
     "Logs",
+    "Marker",
     "ModelCall",
     "ModelUse",
     "Mount",
@@ -169,12 +176,14 @@ __all__ = [
     "Risk",
     "Role",
     "Root",
+    "Round",
     "Ruling",
     "Screenshot",
     "Section",
     "Service",
     "ServiceLine",
     "Severity",
+    "Silence",
     "StackReport",
     "Standing",
     "Stats",
@@ -187,6 +196,7 @@ __all__ = [
     "Verification",
     "container_fine",
     "error",
+    "is_marker",
     "new",
     "problem",
     "report_schema",

@@ -9,6 +9,7 @@ import msgspec
 from dm_tools.records.action import Proposal
 from dm_tools.records.base import Section
 from dm_tools.records.evidence import Discovered, Error, Inspect, Logs, Probe, Screenshot, Stats
+from dm_tools.records.round import Marker
 from dm_tools.records.verdict import Analysis
 
 VERSION = 1
@@ -73,10 +74,10 @@ def new(service: str, **fields: Any) -> dict[str, Any]:
 def problem(record: Any) -> str | None:
     """Why this JSON value cannot be a record, or None if it can."""
     try:
-        msgspec.convert(record, _Envelope)
+        msgspec.convert(record, Marker if is_marker(record) else _Envelope)
     except msgspec.ValidationError as wrong:
         return f"not a record: {wrong}"
-    if not record.get("service") and not record.get("errors"):
+    if not record.get("service") and not record.get("errors") and not is_marker(record):
         return "not a record: no key 'service'"
     if not str(record.get("service", "")).isprintable():
         return "not a record: the service's name is not printable"
@@ -84,6 +85,11 @@ def problem(record: Any) -> str | None:
     if version != VERSION:
         return f"a record of version {version!r}; this program reads version {VERSION}"
     return None
+
+
+def is_marker(record: Any) -> bool:
+    """Whether a JSON value is the line that ends a round (see Marker), and no service's record."""
+    return isinstance(record, dict) and "round" in record and "service" not in record
 
 
 def section(record: dict[str, Any], name: str, kind: type[SectionType]) -> SectionType | None:
@@ -121,8 +127,9 @@ def with_error(record: dict[str, Any], stage: str, code: str, message: str) -> d
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of a service record."""
+    """JSON Schema (2020-12) of a service record; among its `$defs` is Marker, the line that ends a round."""
     found = msgspec.json.schema(Service)
+    found["$defs"] |= msgspec.json.schema(Marker)["$defs"]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "dm-tools service record",

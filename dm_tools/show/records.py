@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dm_tools.records import container_fine
+from dm_tools.records import container_fine, is_marker
 
 MARKS = {"healthy": "✓", "degraded": "!", "failed": "✗", "unknown": "?"}
 COLOURS = {"healthy": "green", "degraded": "yellow", "failed": "red", "unknown": "cyan"}
@@ -28,6 +28,8 @@ def lines(value: Any) -> Iterator[Line]:
     """Any JSON value that our commands write, as lines."""
     if not isinstance(value, dict):
         yield Line(f"? not a record: {value!r}")
+    elif is_marker(value):
+        yield from _round(value)
     elif "approved_actions" in value:
         yield from _approval(value)
     elif "report_path" in value and "services" in value:
@@ -57,6 +59,7 @@ def is_record(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and ("service" in value or "errors" in value)
+        and not is_marker(value)
         and "issue_id" not in value
         and "phase" not in value
     )
@@ -91,6 +94,16 @@ def _record(record: Json) -> Iterator[Line]:
     for proposal in as_list(record.get("proposals")) if role == "root" else []:
         yield Line(f"{'':<36}do: {_action(as_dict(proposal))}")
     yield from _errors(record.get("errors"))
+
+
+def _round(marker: Json) -> Iterator[Line]:
+    """The end of a round."""
+    ended = as_dict(marker["round"])
+    words = f"round {ended.get('number')}, begun at {ended.get('at')}, services: {ended.get('services')}"
+    words += f", {ended['late_s']} s late" if ended.get("late_s") else ""
+    words += f", early because of {ended['because']}" if ended.get("because") else ""
+    yield Line(f"--- {words}", bold=True)
+    yield from _errors(marker.get("errors"))
 
 
 OUTCOMES = {"done": "green", "undone": "green", "already_done": "green", "failed": "red", "refused": "red"}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
 
+from dm_tools.pipe.rounds import rounds
 from dm_tools.records import Before, Cost, Issue
 from dm_tools.show import overview
 from dm_tools.show import records as show
@@ -15,18 +17,25 @@ from dm_tools.show import records as show
 def lines(
     found: Iterator[Any], view: str | None, width: int | None, known: Callable[[str, str], Before | None]
 ) -> Iterator[show.Line]:
-    """The values as text: `view` is why, overview, cost or None; `width` that of the terminal, None for a pipe.
+    """The values as text, round by round: `view` is why, overview, cost or None; `width` that of the terminal, None for
+    a pipe. `known`: what the history knows of a fingerprint from before a time."""
+    shown: dict[str, Callable[[Iterable[Any]], Iterator[show.Line]]] = {
+        "why": lambda values: _reasons(values, known),
+        "cost": _costs,
+        "overview": lambda values: overview.lines(values, width),
+    }
+    marked = False
+    for each in rounds(found):
+        values = iter(each)
+        first = list(itertools.islice(values, 1))
+        if first or each.marker or not marked:  # behind the last marker there need be nothing
+            yield from shown.get(view or "", _tables)(itertools.chain(first, values))
+        if each.marker:
+            marked = True
+            yield from show.lines(each.marker)
 
-    `known`: what the history knows of a fingerprint from before a time.
-    """
-    if view == "overview":
-        return overview.lines(found, width)
-    if view == "why":
-        return _reasons(found, known)
-    return {"cost": _costs}.get(view or "", _tables)(found)
 
-
-def _tables(found: Iterator[Any]) -> Iterator[show.Line]:
+def _tables(found: Iterable[Any]) -> Iterator[show.Line]:
     """Values one after another; records that follow each other share one table."""
     in_table = False
     for value in found:
@@ -36,7 +45,7 @@ def _tables(found: Iterator[Any]) -> Iterator[show.Line]:
         yield from show.lines(value)
 
 
-def _reasons(found: Iterator[Any], known: Callable[[str, str], Before | None]) -> Iterator[show.Line]:
+def _reasons(found: Iterable[Any], known: Callable[[str, str], Before | None]) -> Iterator[show.Line]:
     """What the verdicts of reports and of a stack's records stand on."""
     from dm_tools.show import why
 
@@ -58,7 +67,7 @@ def _reasons(found: Iterator[Any], known: Callable[[str, str], Before | None]) -
         yield from stack.lines()
 
 
-def _costs(found: Iterator[Any]) -> Iterator[show.Line]:
+def _costs(found: Iterable[Any]) -> Iterator[show.Line]:
     """What reports say of their cost."""
     from dm_tools.show import cost
 

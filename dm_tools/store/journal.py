@@ -57,7 +57,7 @@ class Journal:
     def alone(self) -> Iterator[None]:
         """Nobody else uses this journal meanwhile. Raises Busy, files.CannotWrite."""
         files.make_folder(self.folder)
-        with _locked(self.folder / "lock", 0o600):
+        with locked(self.folder / "lock", 0o600):
             yield
 
 
@@ -66,7 +66,7 @@ def alone_at(engine: str) -> Iterator[None]:
     """Nobody else on this machine acts on the engine of that name, whatever their journal. Raises Busy, CannotWrite."""
     shared = Path("/run/lock")
     folder = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
-    with _locked(folder / f"dm-tools-{hashlib.sha256(engine.encode()).hexdigest()[:16]}.lock", 0o644):
+    with locked(folder / f"dm-tools-{hashlib.sha256(engine.encode()).hexdigest()[:16]}.lock", 0o644):
         yield
 
 
@@ -83,8 +83,11 @@ def holder(held: contextlib.ExitStack) -> Callable[[str], None]:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, mode: int) -> Iterator[None]:
-    """Hold a lock file, with who holds it in it. One that is somebody else's is locked without being written."""
+def locked(path: Path, mode: int) -> Iterator[None]:
+    """Hold a lock file, with who holds it in it. One that is somebody else's is locked without being written.
+
+    Raises Busy, files.CannotWrite.
+    """
     try:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, mode)

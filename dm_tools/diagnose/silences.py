@@ -1,0 +1,58 @@
+"""Silences: of what no alarm is raised, and until when. Pure: the command brings the entries and the time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from dm_tools.diagnose.looks import Look
+from dm_tools.records import Silence
+from dm_tools.text.times import parse_time
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_WINDOW = re.compile(
+    r"(mon|tue|wed|thu|fri|sat|sun|daily) ([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII
+)
+_DAY = 24 * 60
+
+
+def window(text: str) -> tuple[int, int, int] | None:
+    """Day of the week (0 is Monday, -1 every day), begin and end in minutes of the day; None if the text is none."""
+    found = _WINDOW.fullmatch(text)
+    if not found:
+        return None
+    day = -1 if found[1] == "daily" else DAYS.index(found[1])
+    return day, int(found[2]) * 60 + int(found[3]), int(found[4]) * 60 + int(found[5])
+
+
+def within(text: str, day: int, minute: int) -> bool:
+    """Whether a local time is in a weekly window. One that ends before it begins ends on the next day."""
+    found = window(text)
+    if found is None:
+        return False
+    on, begin, end = found
+    if begin < end:
+        return on in (-1, day) and begin <= minute < end
+    return (on in (-1, day) and minute >= begin) or (on in (-1, (day - 1) % 7) and minute < end)
+
+
+def standing(entries: Iterable[Silence], wall: float) -> list[Silence]:
+    """The silences that were begun, not ended, and are not over at a time in seconds since 1970."""
+    found: dict[str, Silence] = {}
+    for each in entries:
+        if each.action == "end":
+            found.pop(each.id, None)
+        else:
+            found[each.id] = each
+    return [each for each in found.values() if (parse_time(each.until) or 0.0) > wall]
+
+
+def matches(silence: Silence, look: Look, incident: str | None, day: int, minute: int) -> bool:
+    """Whether a silence that stands is about a service now. `incident`: the id of its open incident, or None."""
+    patterns = ((silence.service, look.service), (silence.project, look.project), (silence.host, look.host))
+    if any(pattern and not fnmatchcase(value or "", pattern) for pattern, value in patterns):
+        return False
+    if silence.incident and silence.incident not in (incident, look.fingerprint):
+        return False
+    return not silence.weekly or within(silence.weekly, day, minute)

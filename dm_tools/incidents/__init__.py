@@ -1,0 +1,1 @@
+"""From rounds of records to incidents over time: what dm-incidents does."""

@@ -1,0 +1,111 @@
+"""What is kept of incidents between rounds: `incidents/rounds.jsonl` and `silences.jsonl` in the folder of reports.
+
+A line of the first holds the state after a round together with its events, so that a kill leaves both or neither. An
+event that was printed is acknowledged by a later line; one that was not is printed once more, under the same id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from dm_tools.diagnose import silences
+from dm_tools.diagnose.watching import State
+from dm_tools.records import IncidentEvent, Silence
+from dm_tools.store import files, journal
+
+MOST_BYTES = 1024 * 1024  # of the file, before it is written anew
+MOST_EVENTS = 1000  # that are kept then
+
+
+class Line(msgspec.Struct, omit_defaults=True):
+    """One line: the state after a round and its events, or up to which event all was printed."""
+
+    state: State | None = None
+    events: list[IncidentEvent] = []
+    acknowledged: int = 0
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Line).decode
+
+
+class Incidents:
+    """The state of all incidents. Only the one who is `alone()` may write."""
+
+    def __init__(self, proofs_dir: Path) -> None:
+        self.folder = proofs_dir / "incidents"
+        self.path = self.folder / "rounds.jsonl"
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else judges rounds into this folder meanwhile. Raises journal.Busy, files.CannotWrite."""
+        files.make_folder(self.folder)
+        with journal.locked(self.folder / "lock", 0o600):
+            yield
+
+    def state(self) -> State:
+        """After the newest round that is on the disk."""
+        return next((each.state for each in reversed(self._lines()) if each.state), State())
+
+    def events(self) -> list[IncidentEvent]:
+        """Those that are kept, oldest first."""
+        return [event for each in self._lines() for event in each.events]
+
+    def waiting(self) -> list[IncidentEvent]:
+        """Events that were told of on the disk and perhaps nowhere else."""
+        lines = self._lines()
+        printed = max((each.acknowledged for each in lines), default=0)
+        return [event for each in lines for event in each.events if event.number > printed]
+
+    def commit(self, state: State, events: list[IncidentEvent]) -> None:
+        """The round is over: state and events are on the disk together. Raises files.CannotWrite."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.path.stat().st_size > MOST_BYTES:
+                self._write_anew()
+        files.append(self.path, _encode(Line(state, events)))
+
+    def acknowledge(self, number: int) -> None:
+        """All events up to this one were printed. Raises files.CannotWrite."""
+        files.append(self.path, _encode(Line(acknowledged=number)))
+
+    def _write_anew(self) -> None:
+        lines = self._lines()
+        printed = max((each.acknowledged for each in lines), default=0)
+        events = [event for each in lines for event in each.events][-MOST_EVENTS:]
+        state = next((each.state for each in reversed(lines) if each.state), None)
+        files.replace(self.path, [_encode(Line(state, events, printed)) + b"\n"])
+
+    def _lines(self) -> list[Line]:
+        """A line that a kill tore was not committed."""
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for line in self.path.read_bytes().splitlines():
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    found.append(_decode(line))
+        return found
+
+
+class Silences:
+    """Silences are added by people while rounds are judged: a file of their own, only ever appended to."""
+
+    def __init__(self, proofs_dir: Path) -> None:
+        self.folder = proofs_dir / "incidents"
+        self.path = self.folder / "silences.jsonl"
+
+    def add(self, silence: Silence) -> None:
+        """Begin or end one. Raises files.CannotWrite."""
+        files.make_folder(self.folder)
+        files.append(self.path, msgspec.json.encode(silence))
+
+    def standing(self, wall: float) -> list[Silence]:
+        """Those that are not over at a time in seconds since 1970."""
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for line in self.path.read_bytes().splitlines():
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    found.append(msgspec.json.decode(line, type=Silence))
+        return silences.standing(found, wall)
