@@ -56,7 +56,7 @@ def cli(
     engines = Engines(timeout)
     source = command.source(services, on_bad)
     work = command.when(when, lambda record: section.logs(record, engines, tail, since, max_bytes))
-    return stream.write(stream.pmap(work, source, "logs", jobs, keep_order), "logs")
+    return stream.write(stream.pmap(work, source, "logs", jobs, keep_order, engines.forget), "logs")
 
 
 def main() -> None:

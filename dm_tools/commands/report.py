@@ -7,13 +7,29 @@ from typing import Any
 
 import click
 
-from dm_tools.pipe import clock, command, exits, spool, stream
+from dm_tools.pipe import clock, command, exits, say, spool, stream
+from dm_tools.pipe.rounds import rounds
 
 
 @command.define("dm-report", fail_on=True)
 @command.proofs_dir_option
 @click.option("--run-path", help="Where the records of this run are kept; noted in the report.")
 @click.option("--html", is_flag=True, help="Write the report also as one HTML page, beside the JSON report.")
+@click.option(
+    "--when",
+    type=click.Choice(["always", "changed"]),
+    default="always",
+    show_default=True,
+    help="Of a stream in rounds: report each, or those in which an incident began, changed or ended.",
+)
+@click.option(
+    "--again",
+    type=command.Duration(1),
+    default=3600.0,
+    show_default=True,
+    help="With --when changed: report also what has not changed for so long.",
+)
+@click.option("--keep", type=click.IntRange(1), help="Remove all but so many of the newest reports in the folder.")
 @command.fail_on_option
 @command.input_options
 def cli(
@@ -23,12 +39,16 @@ def cli(
     proofs_dir: Path,
     run_path: str | None,
     html: bool,
+    when: str,
+    again: float,
+    keep: int | None,
 ) -> int:
     """Write stack_diagnostics_<ts>.json and, if the records are analysed, enhanced_diagnostics_<ts>.json.
 
     One issue is one incident: the root with its evidence and proposed fixes; the services that only suffer are its
     symptoms. Files are written whole or not at all, and never over another run's. Prints one line with the paths,
-    the summary and the issues.
+    the summary and the issues. Of a stream in rounds (dm-services --every) each is reported by itself; its marker is
+    passed on with `summary` and `issues`. Records behind the last marker are of a round that was cut off: in no report.
 
     The HTML page holds all it needs (no script, no request) and opens from disk. Screenshots are in it if their
     thumbnails lie in the folder of the reports; seconds per stage if --run-path names a run of supervisor-session.sh.
@@ -43,28 +63,41 @@ def cli(
     """
     from dm_tools.act import policy
     from dm_tools.show import records as show
-    from dm_tools.store import files
+    from dm_tools.store import changes, files
     from dm_tools.store import reports as report
 
-    with spool.Spool() as waiting:
-        collector = report.Collector(waiting)
-        seen, status = False, exits.DONE
-        for record in command.source(services, on_bad):
-            seen = True
-            if "service" in record:
-                record = stream.attempt(collector.add, record, "report")
-            else:
-                collector.add_bad_line(record)
-            status = exits.worst(status, stream.status_of(record, "report"))
-        if not seen:
-            return exits.DONE
-        try:
-            manner = report.Manner(policy.is_safe, show.text, _page() if html else None)
-            written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
-        except files.CannotWrite as failure:
-            raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
-    stream.Writer().write(stream.dumps(written), flush=True)
-    return exits.worst(status, exits.MATCHED if fail_on and not collector.healthy else exits.DONE)
+    watched = changes.Watched(again if when == "changed" else 0)
+    manner = report.Manner(policy.is_safe, show.text, _page() if html else None)
+    status, writer, marked = exits.DONE, stream.Writer(), False
+
+    for each in rounds(command.source(services, on_bad)):
+        with spool.Spool() as waiting:
+            collector = report.Collector(waiting)
+            seen = False
+            for record in each:
+                seen = True
+                if "service" in record:
+                    record = stream.attempt(collector.add, record, "report")
+                else:
+                    collector.add_bad_line(record)
+                status = exits.worst(status, stream.status_of(record, "report"))
+            collector.add_bad_line(each.marker or {})
+            if seen and marked and each.marker is None:
+                say.note("the stream ended within a round: its records are in no report")
+            elif seen and watched.worth_it(collector, clock.now()):
+                try:
+                    written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
+                except files.CannotWrite as failure:
+                    raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
+                writer.write(stream.dumps(written), flush=True)
+                if keep:
+                    changes.remove_old(proofs_dir, keep)
+            if seen and fail_on and not collector.healthy:
+                status = exits.worst(status, exits.MATCHED)
+        if each.marker:
+            marked = True
+            writer.write(stream.dumps(each.marker | report.in_short(collector)), flush=True)
+    return status
 
 
 def _page() -> Any:

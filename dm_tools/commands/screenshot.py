@@ -112,7 +112,7 @@ def cli(
     source = command.source(services, on_bad)
     work = command.when(when, lambda record: section.screenshot(record, looker, engines, timeout, save, save_dom, read))
     try:
-        return stream.write(stream.pmap(work, source, "screenshot", jobs, keep_order), "screenshot")
+        return stream.write(stream.pmap(work, source, "screenshot", jobs, keep_order, engines.forget), "screenshot")
     finally:
         looker.close()
 

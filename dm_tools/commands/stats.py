@@ -37,7 +37,7 @@ def cli(
     engines = Engines(timeout)
     source = command.source(services, on_bad)
     work = command.when(when, lambda record: section.stats(record, engines))
-    return stream.write(stream.pmap(work, source, "stats", jobs, keep_order), "stats")
+    return stream.write(stream.pmap(work, source, "stats", jobs, keep_order, engines.forget), "stats")
 
 
 def main() -> None:

@@ -49,6 +49,11 @@ class Shared(Generic[Answer]):
             self._answer = asked, time.monotonic(), answer
         return answer
 
+    def forget(self) -> None:
+        """Ask anew the next time."""
+        with self._lock:
+            self._answer = None
+
 
 class Engine:
     """One Docker Engine as one command sees it; for several threads.
@@ -216,6 +221,13 @@ class Engines:
             if host not in self._engines:
                 self._engines[host] = Engine(host, self.timeout)
             return self._engines[host]
+
+    def forget(self) -> None:
+        """What was shared by the records of one round is not for the next: it may have begun because of a change."""
+        with self._lock:
+            for engine in self._engines.values():
+                engine.listing.forget()
+                engine.events.forget()
 
 
 def _said(code: str, subject: str, words: str) -> records.Problem:

@@ -65,7 +65,7 @@ def processes(engine: Engine, container_id: str) -> dict[str, Any]:
     def read(client: Any) -> dict[str, Any]:
         words = {"ps_args": "-eo pid,ppid,state,comm"}
         seconds = min(engine.timeout, PS_SECONDS)
-        with _get(client, f"/containers/{container_id}/top", words, seconds) as answer:
+        with opened(client, f"/containers/{container_id}/top", words, seconds) as answer:
             return _object(answer.json())
 
     return engine.ask(container_id[:12], read)
@@ -119,7 +119,7 @@ def _events(engine: Engine, subject: str, parameters: dict[str, Any]) -> list[di
 
     def read(client: Any) -> list[dict[str, Any]]:
         found = []
-        with _get(client, "/events", parameters, engine.timeout) as answer:
+        with opened(client, "/events", parameters, engine.timeout) as answer:
             for line in answer.iter_lines():
                 if line:
                     found.append(_object(json.loads(line)))
@@ -149,14 +149,14 @@ def log(
         import docker.errors
 
         try:
-            opened = _get(client, f"/containers/{container_id}/logs", parameters, engine.timeout)
+            answering = opened(client, f"/containers/{container_id}/logs", parameters, engine.timeout)
         except docker.errors.NotFound:
             raise
         except docker.errors.APIError as refusal:
             if unavailable := _unavailable(raw, refusal.explanation or ""):
                 raise unavailable from None
             raise
-        with opened as answer:
+        with answering as answer:
             pieces = _of_terminal(answer.iter_content(65536)) if terminal else _frames(answer.raw)
             for stream, piece in pieces:
                 take(stream, piece)
@@ -187,7 +187,7 @@ def _unavailable(raw: dict[str, Any], refusal: str) -> records.Problem | None:
     return records.Problem("logs_unavailable", redact.redact(words))
 
 
-def _get(client: Any, path: str, parameters: dict[str, Any], timeout: float) -> Any:
+def opened(client: Any, path: str, parameters: dict[str, Any], timeout: float) -> Any:
     """An answer to be read piece by piece, and closed. The library's own streams have no timeout and take a cut
     connection for the end."""
     import docker.errors

@@ -291,6 +291,15 @@ def write(collector: Collector, folder: Path, now: float, run_path: str | None, 
     return written | told_of
 
 
+def in_short(collector: Collector) -> dict[str, Any]:
+    """What is added to the marker of a round that was reported or could have been: `summary` and `issues`."""
+    counts = {str(status): collector.counts[status] for status in Status}
+    return {
+        "summary": {"total": sum(counts.values())} | counts,
+        "issues": [_in_short(each) for each in collector.issues],
+    }
+
+
 def _in_short(issue: Issue) -> dict[str, Any]:
     """An issue as the session and scripts are told of it."""
     names = ("id", "service", "severity", "status", "cause", "root_cause_hypothesis", "fingerprint")
