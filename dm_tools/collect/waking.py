@@ -112,8 +112,8 @@ class Alarm:
 class Timetable:
     """When rounds begin: `every` seconds, earlier when the alarm rings, later while the one before is under way.
 
-    `through`: a file in which the end of the pipe tells of the newest round that has come through (dm-alive); None:
-    nobody tells.
+    `through`: a file in which the end of the pipe (the watch session) tells of the newest round that has come through;
+    None: nobody tells.
     """
 
     def __init__(self, every: float, alarm: Alarm, through: Path | None) -> None:

@@ -25,6 +25,7 @@ from dm_tools.pipe import command, stream
     help="Bytes of log kept per service, whatever the lines' lengths; the newest win.",
 )
 @command.when_option
+@command.every_option
 @command.stream_options(jobs=8, timeout=10)
 def cli(
     services: tuple[str, ...],
@@ -33,6 +34,7 @@ def cli(
     keep_order: bool,
     on_bad: str,
     when: str,
+    every: float | None,
     tail: int,
     since: float | None,
     max_bytes: int,
@@ -56,7 +58,8 @@ def cli(
     engines = Engines(timeout)
     source = command.source(services, on_bad)
     work = command.when(when, lambda record: section.logs(record, engines, tail, since, max_bytes))
-    return stream.write(stream.pmap(work, source, "logs", jobs, keep_order, engines.forget), "logs")
+    work, between = command.paced("logs", every, work, engines.forget)
+    return stream.write(stream.pmap(work, source, "logs", jobs, keep_order, between), "logs")
 
 
 def main() -> None:

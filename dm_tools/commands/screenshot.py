@@ -55,6 +55,7 @@ def _viewport(context: click.Context, parameter: click.Parameter, value: str) ->
 )
 @command.proofs_dir_option
 @command.when_option
+@command.every_option
 @command.stream_options(jobs=2, timeout=10)
 def cli(
     services: tuple[str, ...],
@@ -63,6 +64,7 @@ def cli(
     keep_order: bool,
     on_bad: str,
     when: str,
+    every: float | None,
     proofs_dir: Path,
     full_page: bool,
     viewport: tuple[int, int],
@@ -111,8 +113,9 @@ def cli(
     save, save_dom, read = Folder(proofs_dir / "screenshots").add, Folder(dom).add if dom else None, reader(ocr)
     source = command.source(services, on_bad)
     work = command.when(when, lambda record: section.screenshot(record, looker, engines, timeout, save, save_dom, read))
+    work, between = command.paced("screenshot", every, work, engines.forget)
     try:
-        return stream.write(stream.pmap(work, source, "screenshot", jobs, keep_order, engines.forget), "screenshot")
+        return stream.write(stream.pmap(work, source, "screenshot", jobs, keep_order, between), "screenshot")
     finally:
         looker.close()
 

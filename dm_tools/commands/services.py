@@ -35,7 +35,7 @@ from dm_tools.pipe import command, exits, stream
 @click.option(
     "--through",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="With --every: the status file of dm-alive at the pipe's end; a round begins when the one before is in it.",
+    help="With --every: the status file of the watch session; a round begins when the one before is in it.",
 )
 def cli(
     names: tuple[str, ...],

@@ -7,6 +7,7 @@ from dm_tools.pipe import command, stream
 
 @command.define("dm-stats", unreachable=True)
 @command.when_option
+@command.every_option
 @command.stream_options(jobs=64, timeout=10)
 def cli(
     services: tuple[str, ...],
@@ -15,6 +16,7 @@ def cli(
     keep_order: bool,
     on_bad: str,
     when: str,
+    every: float | None,
 ) -> int:
     """Add `stats`: CPU, memory, processes, network and block input/output, CPU throttling.
 
@@ -37,7 +39,8 @@ def cli(
     engines = Engines(timeout)
     source = command.source(services, on_bad)
     work = command.when(when, lambda record: section.stats(record, engines))
-    return stream.write(stream.pmap(work, source, "stats", jobs, keep_order, engines.forget), "stats")
+    work, between = command.paced("stats", every, work, engines.forget)
+    return stream.write(stream.pmap(work, source, "stats", jobs, keep_order, between), "stats")
 
 
 def main() -> None:

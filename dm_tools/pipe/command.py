@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from dm_tools import __version__, records, redact
 from dm_tools.pipe import exits, say, settings, stream
+from dm_tools.pipe.pace import Pace
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -107,6 +108,15 @@ def when_option(function: Function) -> Function:
     )(function)
 
 
+def every_option(function: Function) -> Function:
+    """A slower pace than that of the rounds."""
+    return click.option(
+        "--every",
+        type=Duration(0.1, 86400),
+        help="In rounds: look only so often, or when a service has changed; in between carry on what was found last.",
+    )(function)
+
+
 def patterns_option(function: Function) -> Function:
     """The folder of the user's own patterns."""
     return click.option(
@@ -173,6 +183,21 @@ def when(choice: str, work: Callable[[stream.Record], stream.Record]) -> Callabl
         return record if probe_fine and well else work(record)
 
     return maybe
+
+
+def paced(
+    section: str, every: float | None, work: Callable[[stream.Record], stream.Record], between: Callable[[], None]
+) -> tuple[Callable[[stream.Record], stream.Record], Callable[[], None]]:
+    """`work` at the pace of --every (None: always), and what to do between two rounds."""
+    if every is None:
+        return work, between
+    pace = Pace(section, every)
+
+    def both() -> None:
+        pace.between()
+        between()
+
+    return pace.slowed(work), both
 
 
 def matched(fail_on: str | None, section: str) -> Callable[[stream.Record], bool]:
