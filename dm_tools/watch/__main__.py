@@ -103,14 +103,14 @@ class Watcher:
         """A round has come through."""
         was_good = self.pulse.status.get("good", True)
         changed = self.pulse.beat(marker, clock.rfc3339(clock.now()))
+        for words in changed:
+            click.echo(f"{self.pulse.status['ended_at']} {say.printable(words)}")
         try:
             files.replace(self.folder / "status.json", [orjson.dumps(self.pulse.status) + b"\n"])
             if self.metrics_file:
                 files.replace(self.metrics_file, [self.pulse.metrics().encode()], mode=0o644)
         except files.CannotWrite as failure:
             raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
-        for words in changed:
-            click.echo(f"{self.pulse.status['ended_at']} {say.printable(words)}")
         good = self.pulse.status["good"]
         if good != was_good:
             words = self.pulse.status["errors"][0] if not good else "everything can be seen again"
