@@ -577,7 +577,8 @@ watch() { # the resident pipe: it stays, and is started again when a command of 
     settings
     sources ${rest[@]+"${rest[@]}"}
     local folder=$PROOFS_DIR/watch
-    PYTHONPATH=$root exec "$python" -P -m dm_tools.watch ${metrics[@]+"${metrics[@]}"} "$folder" "$every" -- \
+    # What many threads have freed lies in many heaps; one is enough for who mostly waits.
+    MALLOC_ARENA_MAX=1 PYTHONPATH=$root exec "$python" -P -m dm_tools.watch ${metrics[@]+"${metrics[@]}"} "$folder" "$every" -- \
         "${source_command[0]}" --every "$every" --through "$folder/status.json" "${source_command[@]:1}" \| \
         dm-probe \| dm-inspect \| dm-logs --every 5m \| dm-stats --every 5m \| \
         dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} \| dm-propose \| \

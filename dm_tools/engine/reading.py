@@ -13,6 +13,7 @@ from dm_tools import records, redact
 from dm_tools.engine.connection import Container, Engine
 
 EVENT_ACTIONS = ("create", "start", "die", "oom", "kill", "stop", "restart", "pause", "unpause", "destroy")
+EVENT_LATE_SECONDS = 1.0  # a state shows before its event is told
 PS_SECONDS = 3.0  # ps takes milliseconds, or waits for a disk that hangs
 STREAMS = {1: "stdout", 2: "stderr"}
 
@@ -71,18 +72,22 @@ def processes(engine: Engine, container_id: str) -> dict[str, Any]:
     return engine.ask(container_id[:12], read)
 
 
-def events(engine: Engine, container_id: str, seconds: float) -> tuple[list[dict[str, Any]], float]:
+def events(engine: Engine, container_id: str, seconds: float, changed: float | None = None) -> tuple[list[dict[str, Any]], float]:
     """What happened to a container within the last `seconds`, oldest first; and since when (seconds since 1970) the
     engine knows: what is not there may have happened before that.
 
     Docker holds the last 256 events of all kinds, and each run of a healthcheck takes three: only the oldest that it
     still has, whatever it is, tells how far back it remembers. So all of them are read, once for many containers.
+    `changed`: when the container's state is known to have changed last (seconds since 1970); what was read after that
+    tells of it. None: everything counts that was done before this call.
     """
     begin = time.time() - seconds
     if engine.podman:
         held, since = _events_of_podman(engine, container_id, begin), begin
     else:
-        held = engine.events.get(lambda: _events_of_docker(engine), fresh=True)
+        # The clocks of another machine may differ.
+        fresh = changed is None or not engine.label.startswith("unix://") or changed > engine.events.asked_at - EVENT_LATE_SECONDS
+        held = engine.events.get(lambda: _events_of_docker(engine), fresh)
         since = max(begin, min(map(moment, held), default=time.time()))
     found = [
         event

@@ -37,6 +37,8 @@ def cli(folder: Path, every: float, words: tuple[str, ...], metrics_file: Path |
         else:
             stages[-1].append(word)
     files.make_folder(folder)
+    with contextlib.suppress(ChildProcessError):  # what the shell that became this process had started
+        os.waitpid(-1, os.WNOHANG)
     with _alone(folder):
         load(stages)
         return Watcher(folder, every, metrics_file).run(stages)
