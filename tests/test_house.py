@@ -49,7 +49,7 @@ FOUNDATION = {"pipe", "records", "redact", "text"}
 JUDGEMENT = {"diagnose", "evidence", "patterns"}
 MAY_IMPORT = {
     "": set(),
-    "watch": {"store"} | FOUNDATION,
+    "watch": {"patterns", "store"} | FOUNDATION,
     "commands": {"act", "collect", "engine", "llm", "serve", "show", "store", "tools"} | JUDGEMENT | FOUNDATION,
     # what acts, looks and shows
     "act": {"engine"} | JUDGEMENT | FOUNDATION,

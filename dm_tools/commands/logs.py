@@ -24,8 +24,7 @@ from dm_tools.pipe import command, stream
     show_default=True,
     help="Bytes of log kept per service, whatever the lines' lengths; the newest win.",
 )
-@command.when_option
-@command.every_option
+@command.pace_options
 @command.stream_options(jobs=8, timeout=10)
 def cli(
     services: tuple[str, ...],

@@ -67,7 +67,7 @@ def cli(
       dm-services | dm-probe | dm-show
       dm-services app web | dm-logs
       dm-services --discover | jq -r .service
-      dm-services --every 30s | dm-probe | dm-inspect | dm-analyze | dm-show --overview
+      dm-services --every 2s web | dm-probe | head -n 4
     """
     from dm_tools.collect import resident, services
     from dm_tools.engine.connection import Engine

@@ -6,8 +6,7 @@ from dm_tools.pipe import command, stream
 
 
 @command.define("dm-stats", unreachable=True)
-@command.when_option
-@command.every_option
+@command.pace_options
 @command.stream_options(jobs=64, timeout=10)
 def cli(
     services: tuple[str, ...],

@@ -72,7 +72,9 @@ def processes(engine: Engine, container_id: str) -> dict[str, Any]:
     return engine.ask(container_id[:12], read)
 
 
-def events(engine: Engine, container_id: str, seconds: float, changed: float | None = None) -> tuple[list[dict[str, Any]], float]:
+def events(
+    engine: Engine, container_id: str, seconds: float, changed: float | None = None
+) -> tuple[list[dict[str, Any]], float]:
     """What happened to a container within the last `seconds`, oldest first; and since when (seconds since 1970) the
     engine knows: what is not there may have happened before that.
 
@@ -86,7 +88,11 @@ def events(engine: Engine, container_id: str, seconds: float, changed: float | N
         held, since = _events_of_podman(engine, container_id, begin), begin
     else:
         # The clocks of another machine may differ.
-        fresh = changed is None or not engine.label.startswith("unix://") or changed > engine.events.asked_at - EVENT_LATE_SECONDS
+        fresh = (
+            changed is None
+            or not engine.label.startswith("unix://")
+            or changed > engine.events.asked_at - EVENT_LATE_SECONDS
+        )
         held = engine.events.get(lambda: _events_of_docker(engine), fresh)
         since = max(begin, min(map(moment, held), default=time.time()))
     found = [

@@ -17,6 +17,8 @@ from click.core import ParameterSource
 from dm_tools import __version__, records, redact
 from dm_tools.pipe import exits, say, settings, stream
 from dm_tools.pipe.pace import Pace
+from dm_tools.pipe.parameters import Duration as Duration
+from dm_tools.pipe.parameters import Size as Size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -37,22 +39,6 @@ def define(
         )(function)
 
     return decorate
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg] # generic only in the newest stubs
-    """A time in seconds, written as `10`, `500ms`, `30s`, `5m` or `2h`, within bounds."""
-
-    name = "duration"
-
-    def __init__(self, least: float, most: float | None = None) -> None:
-        self.least, self.most = least, most
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        """Seconds."""
-        found = settings.seconds(value.strip()) if isinstance(value, str) else float(value)
-        if found is None or found < self.least or (self.most is not None and found > self.most):
-            self.fail(settings.no_duration(str(value), self.least, self.most), parameter, context)
-        return found
 
 
 def input_options(function: Function) -> Function:
@@ -108,13 +94,14 @@ def when_option(function: Function) -> Function:
     )(function)
 
 
-def every_option(function: Function) -> Function:
-    """A slower pace than that of the rounds."""
-    return click.option(
+def pace_options(function: Function) -> Function:
+    """When to collect: only from those that look unhealthy, and at a slower pace than that of the rounds."""
+    function = click.option(
         "--every",
         type=Duration(0.1, 86400),
         help="In rounds: look only so often, or when a service has changed; in between carry on what was found last.",
     )(function)
+    return when_option(function)
 
 
 def patterns_option(function: Function) -> Function:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from dm_tools.patterns import reading
 from dm_tools.pipe import configs
 
 MAX_SAID = 1024 * 1024  # bytes of a stage's messages; then the older ones go
@@ -68,9 +69,15 @@ def load(stages: list[list[str]]) -> None:
     """Import what the stages will need, so that they share it."""
     import gc
 
+    pid = os.fork()
+    if pid == 0:  # to parse the pattern files leaves 80 MB behind: whoever reads them then finds what is kept of them
+        with contextlib.suppress(Exception):
+            reading.read(None)
+        os._exit(0)
     for name in (*SHARED, *(_module(stage[0]) for stage in stages)):
         if name:
             importlib.import_module(name)
+    os.waitpid(pid, 0)
     gc.collect()
     gc.freeze()  # a collection would write to what is shared
 
