@@ -70,14 +70,15 @@ def load(stages: list[list[str]]) -> None:
     import gc
 
     pid = os.fork()
-    if pid == 0:  # to parse the pattern files leaves 80 MB behind: whoever reads them then finds what is kept of them
+    if pid == 0:
         with contextlib.suppress(Exception):
-            reading.read(None)
+            reading.read(None)  # so that there is something to remember
         os._exit(0)
     for name in (*SHARED, *(_module(stage[0]) for stage in stages)):
         if name:
             importlib.import_module(name)
     os.waitpid(pid, 0)
+    reading.remember()
     gc.collect()
     gc.freeze()  # a collection would write to what is shared
 
