@@ -6,11 +6,11 @@ _dm_tools() {
     if [[ $name == dm ]]; then
         if ((COMP_CWORD == 1)); then
             # shellcheck disable=SC2207 # one word each, none has spaces
-            COMPREPLY=($(compgen -W 'diagnose diagnose-enhanced report review approve policy execute verify rollback proxy history demo test analyze approve brief condense execute history inspect learn llm logs probe propose redact report review schema screenshot serve services show stats tool undo verify help' -- "$2"))
+            COMPREPLY=($(compgen -W 'diagnose diagnose-enhanced watch status tell incidents silence report review approve policy execute verify rollback proxy history demo test analyze approve brief condense execute history incidents inspect learn llm logs notify probe propose redact report review schema screenshot serve services show stats tool undo verify help' -- "$2"))
             return
         fi
         name=dm-${COMP_WORDS[1]#dm-}
-        [[ ' diagnose diagnose-enhanced report review approve policy execute verify rollback proxy history demo test ' != *" ${COMP_WORDS[1]} "* ]] || name=supervisor-session.sh
+        [[ ' diagnose diagnose-enhanced watch status tell incidents silence report review approve policy execute verify rollback proxy history demo test ' != *" ${COMP_WORDS[1]} "* ]] || name=supervisor-session.sh
     fi
     case $name:${3-} in
     dm-analyze:--engine) words='auto rules hybrid llm' ;;
@@ -25,6 +25,9 @@ _dm_tools() {
     dm-execute:--wait) words='running healthy' ;;
     dm-execute:*) words='--deadline --help --plan --proofs-dir --resume --services --settle --version --wait' ;;
     dm-history:*) words='--all --embedded --help --json --keep --patterns --proofs-dir --version' ;;
+    dm-incidents:--on-bad) words='report skip fail' ;;
+    dm-incidents:--stopped) words='hurting all none' ;;
+    dm-incidents:*) words='--for --help --host --incident --json --on-bad --open-after --project --proofs-dir --recover-after --stopped --version --weekly --why' ;;
     dm-inspect:--on-bad) words='report skip fail' ;;
     dm-inspect:--when) words='always unhealthy' ;;
     dm-inspect:*) words='--help --jobs --keep-order --on-bad --timeout --version --when --window' ;;
@@ -33,7 +36,8 @@ _dm_tools() {
     dm-llm:*) words='--context --help --model --parallel --port --template --version' ;;
     dm-logs:--on-bad) words='report skip fail' ;;
     dm-logs:--when) words='always unhealthy' ;;
-    dm-logs:*) words='--grep --help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --until --version --when' ;;
+    dm-logs:*) words='--every --grep --help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --until --version --when' ;;
+    dm-notify:*) words='--config --dry-run --help --page --proofs-dir --test --version' ;;
     dm-probe:--fail-on) words='unhealthy failed degraded any' ;;
     dm-probe:--on-bad) words='report skip fail' ;;
     dm-probe:*) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
@@ -43,27 +47,28 @@ _dm_tools() {
     dm-redact:*) words='--help --on-bad --text --version' ;;
     dm-report:--fail-on) words='unhealthy failed degraded any' ;;
     dm-report:--on-bad) words='report skip fail' ;;
-    dm-report:*) words='--executed --fail-on --help --html --on-bad --proofs-dir --run-path --version' ;;
+    dm-report:--when) words='always changed' ;;
+    dm-report:*) words='--again --executed --fail-on --help --html --keep --on-bad --proofs-dir --run-path --version --when' ;;
     dm-review:*) words='--help --proofs-dir --version' ;;
     dm-schema:*) words='--help --version' ;;
     dm-screenshot:--on-bad) words='report skip fail' ;;
     dm-screenshot:--when) words='always unhealthy' ;;
-    dm-screenshot:*) words='--dom --full-page --header-file --help --jobs --keep-order --ocr --on-bad --proofs-dir --timeout --version --viewport --wait --when' ;;
+    dm-screenshot:*) words='--dom --every --full-page --header-file --help --jobs --keep-order --ocr --on-bad --proofs-dir --timeout --version --viewport --wait --when' ;;
     dm-serve:--mcp) words='stdio' ;;
     dm-serve:*) words='--allow-host --bind --help --inventory --mcp --proofs-dir --token-file --tools --version' ;;
-    dm-services:*) words='--discover --docker-host --help --manifest --timeout --version' ;;
+    dm-services:*) words='--discover --docker-host --every --help --manifest --through --timeout --version' ;;
     dm-show:*) words='--cost --help --overview --proofs-dir --version --why' ;;
     dm-stats:--on-bad) words='report skip fail' ;;
     dm-stats:--when) words='always unhealthy' ;;
-    dm-stats:*) words='--help --jobs --keep-order --on-bad --timeout --version --when' ;;
+    dm-stats:*) words='--every --help --jobs --keep-order --on-bad --timeout --version --when' ;;
     dm-tool:*) words='--help --inventory --json --list --tools --version' ;;
     dm-undo:*) words='--help --plan --proofs-dir --version' ;;
     dm-verify:--fail-on) words='not-recovered' ;;
     dm-verify:--on-bad) words='report skip fail' ;;
     dm-verify:*) words='--before --executed --fail-on --help --on-bad --version' ;;
-    supervisor-session.sh:*) words='diagnose diagnose-enhanced report review approve policy execute verify rollback proxy history demo test help --discover --help' ;;
+    supervisor-session.sh:*) words='diagnose diagnose-enhanced watch status tell incidents silence report review approve policy execute verify rollback proxy history demo test help --discover --help' ;;
     esac
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))
 }
-complete -o default -F _dm_tools dm dm-analyze dm-approve dm-brief dm-condense dm-execute dm-history dm-inspect dm-learn dm-llm dm-logs dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-serve dm-services dm-show dm-stats dm-tool dm-undo dm-verify supervisor-session.sh
+complete -o default -F _dm_tools dm dm-analyze dm-approve dm-brief dm-condense dm-execute dm-history dm-incidents dm-inspect dm-learn dm-llm dm-logs dm-notify dm-probe dm-propose dm-redact dm-report dm-review dm-schema dm-screenshot dm-serve dm-services dm-show dm-stats dm-tool dm-undo dm-verify supervisor-session.sh

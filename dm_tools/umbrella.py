@@ -20,6 +20,11 @@ USAGE = 2  # as in the table of exit statuses
 SESSIONS = {
     "diagnose": "probe and inspect the stack, or some services",
     "diagnose-enhanced": "also logs, stats, screenshots, root causes, fixes, an HTML page",
+    "watch": "look again and again, say what begins and what is over",
+    "status": "what the watch saw last",
+    "tell": "diagnose and tell who is to be told; for cron",
+    "incidents": "what is open",
+    "silence": "tell nobody of a service for a while",
     "report": "show the newest report",
     "review": "approve fixes of the newest report",
     "approve": "approve by your policy what needs no person",

@@ -29,6 +29,10 @@ Commands:
                                                say whether it helped; without --yes it shows the plan and asks once
   verify                                       look again, and say whether what was executed last has helped
   rollback [--yes] [ID|last]                   take an action back
+  watch [--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...
+                                               look again and again, say what begins and what is over, and go on when a
+                                               command dies (docs/watch.md)
+  status                                       what the watch saw last; 10 if something is open
   proxy [--execute] [--bind ADDRESS]           a Docker Engine that can only be looked at, until it is interrupted; with
                                                --execute also what dm-execute asks for (docs/docker-proxy.md)
   history [--json] [SERVICE]...                what happened before, what was done, what helped
@@ -810,6 +814,41 @@ heal() { # heal REPORT: approve the first reversible fix of each issue, carry it
     carry_out "$approved" "$from"
 }
 
+watch() { # the resident pipe: it stays, and is started again when a command of it dies
+    local every=30s metrics=() rest=()
+    while (($#)); do
+        case $1 in
+        --every=*) every=${1#--every=} ;;
+        --every) every=${2-} && shift ;;
+        --metrics-file=*) metrics=("$1") ;;
+        --metrics-file) metrics=("--metrics-file=${2-}") && shift ;;
+        *) rest+=("$1") ;;
+        esac
+        shift || { complain "--every and --metrics-file want a value" && exit 2; }
+    done
+    settings
+    sources ${rest[@]+"${rest[@]}"}
+    local folder=$PROOFS_DIR/watch
+    # What many threads have freed lies in many heaps; one is enough for who mostly waits.
+    MALLOC_ARENA_MAX=1 PYTHONPATH=$root exec "$python" -P -m dm_tools.watch ${metrics[@]+"${metrics[@]}"} "$folder" "$every" -- \
+        "${source_command[0]}" --every "$every" --through "$folder/status.json" "${source_command[@]:1}" \| \
+        dm-probe \| dm-inspect \| dm-logs --every 5m \| dm-stats --every 5m \| \
+        dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} \| dm-propose \| \
+        dm-report --html --when changed --keep 200 --proofs-dir "$folder"
+}
+
+status() { # what the watcher saw last
+    settings
+    local file=$PROOFS_DIR/watch/status.json
+    [[ -e $file ]] || { complain "no watch has come through a round in '$PROOFS_DIR'" && exit 3; }
+    jq -r '"round \(.round.number) of \(.round.services) services ended at \(.ended_at) after \(.took_s) s"
+        + (if .good then "" else "; not everything could be seen: \(.errors[0])" end),
+        (if .last_death then "the pipe was started again \(.restarts) times, last: \(.last_death)" else empty end),
+        (if .open == [] then "nothing is open" else
+            (.open[] | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis) (since \(.since))") end)' "$file"
+    jq -e '.open == []' "$file" >/dev/null || return 10
+}
+
 proxy() { # haproxy before the engine that the others ask; everybody else is given its socket
     local config=haproxy engine bind usage="usage: supervisor-session.sh proxy [--execute] [--bind unix:///PATH|HOST:PORT]"
     bind=unix://${XDG_RUNTIME_DIR:-/run}/dm-tools/docker.sock
@@ -882,6 +921,8 @@ policy) policy "$@" ;;
 execute) execute "$@" ;;
 verify) verify "$@" ;;
 rollback) rollback "$@" ;;
+watch) watch "$@" ;;
+status) status "$@" ;;
 proxy) proxy "$@" ;;
 history)
     settings

@@ -31,7 +31,7 @@ def inspect(record: Record, engines: Engines, window_seconds: float) -> Record:
     raw = reading.inspect(engine, container["Id"])
     observed_at = clock.rfc3339(clock.now())
     try:
-        raw_events, events_since = reading.events(engine, container["Id"], window_seconds)
+        raw_events, events_since = reading.events(engine, container["Id"], window_seconds, _changed(raw["State"]))
     except records.Problem as problem:
         record = records.with_error(record, "inspect", problem.code, problem.message)
         raw_events, events_since = [], None
@@ -43,6 +43,14 @@ def inspect(record: Record, engines: Engines, window_seconds: float) -> Record:
     if found.network_mode.startswith(SHARED):
         found.network_owner = _network_owner(engine, found.network_mode.removeprefix(SHARED))
     return records.with_section(record, "inspect", found)
+
+
+def _changed(state: dict[str, Any]) -> float | None:
+    """When a state began that tells it, in seconds since 1970; None: nobody knows."""
+    if state.get("Status") not in ("running", "exited", "created"):
+        return None
+    found = [times.parse_time(stamp) for key in ("StartedAt", "FinishedAt") if (stamp := _time(state.get(key)))]
+    return max((each for each in found if each is not None), default=None)
 
 
 def _or_nothing(question: Callable[[], dict[str, Any]]) -> dict[str, Any]:

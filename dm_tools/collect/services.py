@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -156,16 +156,20 @@ def known(engine: Engine) -> list[Record]:
     return read_manifest(path) if path.is_file() else discover(engine)
 
 
-def discover(engine: Engine) -> list[Record]:
+def discover(engine: Engine, known: Known | None = None) -> list[Record]:
     """A record per container of the engine: Compose services by their service's name, others by their own.
 
     Published ports become checks: someone meant them to be reached. Of exposed ones that are not published only those
     for HTTP do, where nobody else asks, and only if somebody answers: images expose ports that nobody listens on.
-    $COMPOSE_PROJECT_NAME limits it to one project. Raises NothingFoundError.
+    $COMPOSE_PROJECT_NAME limits it to one project. `known` holds what was asked in the round before: a container of
+    which the list says nothing else is not inspected again. Raises NothingFoundError.
     """
+    known = Known() if known is None else known
     project = os.environ.get("COMPOSE_PROJECT_NAME")
     everything = [
-        each for each in reading.containers(engine) if not finding.is_one_off(each) and not finding.is_kept(each)
+        each
+        for each in reading.containers(engine, fresh=True)
+        if not finding.is_one_off(each) and not finding.is_kept(each)
     ]
     listing = [each for each in everything if project in (None, "", finding.project_of(each))]
     if not listing:
@@ -180,7 +184,8 @@ def discover(engine: Engine) -> list[Record]:
         own = (finding.names(container) or [container["Id"][:12]])[0]
         named.append((service if service and taken.count(service) == 1 else own, own, container))
     named.sort(key=lambda each: each[0])
-    inspected = {container["Id"]: _inspected(engine, container) for _, _, container in named}
+    inspected = {container["Id"]: known.inspected(engine, container) for _, _, container in named}
+    known.forget_others(inspected)
     routes = [
         route
         for name, _, container in named
@@ -196,6 +201,26 @@ def discover(engine: Engine) -> list[Record]:
         record = records.new(name, container=own, docker_host=engine.host, **scopes)
         found.append(records.with_section(record, "discovered", chosen))
     return found
+
+
+class Known:
+    """What the engine said of running containers, kept while its list says the same of them."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, tuple[Container, dict[str, Any]]] = {}
+
+    def inspected(self, engine: Engine, container: Container) -> dict[str, Any]:
+        """As _inspected."""
+        listed = {key: value for key, value in container.items() if key != "Status"}  # "Up 3 minutes"
+        before = self._answers.get(container["Id"])
+        if before is None or before[0] != listed or not before[1]:
+            before = self._answers[container["Id"]] = listed, _inspected(engine, container)
+        return before[1]
+
+    def forget_others(self, ids: Iterable[str]) -> None:
+        """Keep the answers about these containers only."""
+        kept = set(ids)
+        self._answers = {each: answer for each, answer in self._answers.items() if each in kept}
 
 
 def _inspected(engine: Engine, container: Container) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def cli(
     engines = Engines(timeout)
     source = command.source(services, on_bad)
     work = command.when(when, lambda record: section.inspect(record, engines, window))
-    return stream.write(stream.pmap(work, source, "inspect", jobs, keep_order), "inspect")
+    return stream.write(stream.pmap(work, source, "inspect", jobs, keep_order, engines.forget), "inspect")
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ class Lines(click.ParamType):  # type: ignore[type-arg] # generic only in the ne
     show_default=True,
     help="Bytes of log kept per service, whatever the lines' lengths; the newest win.",
 )
-@command.when_option
+@command.pace_options
 @command.stream_options(jobs=8, timeout=10)
 def cli(
     services: tuple[str, ...],
@@ -47,6 +47,7 @@ def cli(
     keep_order: bool,
     on_bad: str,
     when: str,
+    every: float | None,
     tail: int | None,
     since: float | None,
     until: float | None,
@@ -73,7 +74,8 @@ def cli(
     engines = Engines(timeout)
     source = command.source(services, on_bad)
     work = command.when(when, lambda record: section.logs(record, engines, tail, since, max_bytes, until, grep))
-    return stream.write(stream.pmap(work, source, "logs", jobs, keep_order), "logs")
+    work, between = command.paced("logs", every, work, engines.forget)
+    return stream.write(stream.pmap(work, source, "logs", jobs, keep_order, between), "logs")
 
 
 def main() -> None:

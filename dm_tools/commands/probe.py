@@ -40,7 +40,9 @@ def cli(
     http.warm_up()
     engines = Engines(timeout)
     source = command.source(services, on_bad)
-    results = stream.pmap(lambda record: probe.probe(record, engines, timeout), source, "probe", jobs, keep_order)
+    results = stream.pmap(
+        lambda record: probe.probe(record, engines, timeout), source, "probe", jobs, keep_order, engines.forget
+    )
     return stream.write(results, "probe", command.matched(fail_on, "probe"))
 
 

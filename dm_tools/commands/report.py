@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from dm_tools.pipe import clock, command, exits, spool, stream
-from dm_tools.records import Status
+from dm_tools.pipe import clock, command, exits, say, spool, stream
+from dm_tools.pipe.rounds import rounds
 
 
 @command.define("dm-report", fail_on=True)
@@ -22,6 +22,21 @@ from dm_tools.records import Status
     multiple=True,
     help="What dm-execute or dm-undo printed: the report tells of it, with the proofs that the records bring.",
 )
+@click.option(
+    "--when",
+    type=click.Choice(["always", "changed"]),
+    default="always",
+    show_default=True,
+    help="Of a stream in rounds: report each, or those in which an incident began, changed or ended.",
+)
+@click.option(
+    "--again",
+    type=command.Duration(1),
+    default=3600.0,
+    show_default=True,
+    help="With --when changed: report also what has not changed for so long.",
+)
+@click.option("--keep", type=click.IntRange(1), help="Remove all but so many of the newest reports in the folder.")
 @command.fail_on_option
 @command.input_options
 def cli(
@@ -32,12 +47,16 @@ def cli(
     run_path: str | None,
     html: bool,
     executed: tuple[Path, ...],
+    when: str,
+    again: float,
+    keep: int | None,
 ) -> int:
     """Write stack_diagnostics_<ts>.json and, if the records are analysed, enhanced_diagnostics_<ts>.json.
 
     One issue is one incident: the root with its evidence and proposed fixes; the services that only suffer are its
     symptoms. Files are written whole or not at all, and never over another run's. Prints one line with the paths,
-    the summary and the issues.
+    the summary and the issues. Of a stream in rounds (dm-services --every) each is reported by itself; its marker is
+    passed on with `summary` and `issues`. Records behind the last marker are of a round that was cut off: in no report.
 
     The HTML page holds all it needs (no script, no request) and opens from disk. Screenshots are in it if their
     thumbnails lie in the folder of the reports; seconds per stage if --run-path names a run of supervisor-session.sh.
@@ -53,34 +72,42 @@ def cli(
     """
     from dm_tools.act.policy import ceiling
     from dm_tools.show import records as show
-    from dm_tools.store import files
+    from dm_tools.store import changes, files
     from dm_tools.store import reports as report
     from dm_tools.store.history import History
 
-    with spool.Spool() as waiting:
-        collector = report.Collector(waiting)
-        seen, status = False, exits.DONE
-        for record in command.source(services, on_bad):
-            seen = True
-            if "service" in record:
-                record = stream.attempt(collector.add, record, "report")
-            else:
-                collector.add_bad_line(record)
-            status = exits.worst(status, stream.status_of(record, "report"))
-        if not seen:
-            return exits.DONE
-        for line in stream.of_files(executed, on_bad):
-            collector.add_done(line)
-        try:
-            memory = History(proofs_dir).memory()
-            manner = report.Manner(ceiling.is_safe, show.text, _page() if html else None, memory.before)
-            written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
-        except files.CannotWrite as failure:
-            raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
-    stream.Writer().write(stream.dumps(written), flush=True)
-    failing = any(collector.counts[Status(each)] for each in command.FAIL_ON[fail_on]) if fail_on else False
-    failing |= fail_on == "unhealthy" and not collector.healthy  # an issue may be about a service that is not here
-    return exits.worst(status, exits.MATCHED if failing else exits.DONE)
+    watched = changes.Watched(again if when == "changed" else 0)
+    status, writer, marked = exits.DONE, stream.Writer(), False
+    for each in rounds(command.source(services, on_bad)):
+        with spool.Spool() as waiting:
+            collector, seen = report.Collector(waiting), False
+            for record in each:
+                seen = True
+                if "service" in record:
+                    record = stream.attempt(collector.add, record, "report")
+                else:
+                    collector.add_bad_line(record)
+                status = exits.worst(status, stream.status_of(record, "report"))
+            collector.add_bad_line(each.marker or {})
+            for line in stream.of_files(executed, on_bad) if seen else ():
+                collector.add_done(line)
+            if seen and marked and each.marker is None:
+                say.note("the stream ended within a round: its records are in no report")
+            elif seen and watched.worth_it(collector, clock.now()):
+                try:
+                    before = History(proofs_dir).memory().before
+                    manner = report.Manner(ceiling.is_safe, show.text, _page() if html else None, before)
+                    written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
+                except files.CannotWrite as failure:
+                    raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
+                writer.write(stream.dumps(written), flush=True)
+                changes.remove_old(proofs_dir, keep)
+            if seen and fail_on and collector.fails(command.FAIL_ON[fail_on], issues=fail_on == "unhealthy"):
+                status = exits.worst(status, exits.MATCHED)
+        if each.marker:
+            marked = True
+            writer.write(stream.dumps(each.marker | report.in_short(collector)), flush=True)
+    return status
 
 
 def _page() -> Any:

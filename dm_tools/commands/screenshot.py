@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TextIO
 
@@ -11,20 +10,13 @@ import click
 from dm_tools.pipe import command, say, stream
 
 
-def _viewport(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d{2,4})x(\d{2,4})", value)
-    if not found:
-        raise click.BadParameter("give WIDTHxHEIGHT in pixels, as in 1280x720")
-    return int(found[1]), int(found[2])
-
-
 @command.define("dm-screenshot", unreachable=True)
 @click.option("--full-page", is_flag=True, help="The whole page, up to 10000 pixels high, and not just its top.")
 @click.option(
     "--viewport",
     default="1280x720",
     show_default=True,
-    callback=_viewport,
+    type=command.Size(),
     metavar="WIDTHxHEIGHT",
     help="The size of the window in pixels.",
 )
@@ -47,7 +39,7 @@ def _viewport(context: click.Context, parameter: click.Parameter, value: str) ->
     help="Read the text in the pictures of broken or wordless pages: here, or with a vision model at LLM_BASE_URL.",
 )
 @command.proofs_dir_option
-@command.when_option
+@command.pace_options
 @command.stream_options(jobs=2, timeout=10)
 def cli(
     services: tuple[str, ...],
@@ -56,6 +48,7 @@ def cli(
     keep_order: bool,
     on_bad: str,
     when: str,
+    every: float | None,
     proofs_dir: Path,
     full_page: bool,
     viewport: tuple[int, int],
@@ -104,8 +97,9 @@ def cli(
     save, save_dom, read = Folder(proofs_dir / "screenshots").add, Folder(dom).add if dom else None, reader(ocr)
     source = command.source(services, on_bad, meanwhile=looker.start)
     work = command.when(when, lambda record: section.screenshot(record, looker, engines, timeout, save, save_dom, read))
+    work, between = command.paced("screenshot", every, work, engines.forget)
     try:
-        return stream.write(stream.pmap(work, source, "screenshot", jobs, keep_order), "screenshot")
+        return stream.write(stream.pmap(work, source, "screenshot", jobs, keep_order, between), "screenshot")
     finally:
         looker.close()
 

@@ -33,7 +33,21 @@ from dm_tools.pipe import command, exits, stream
     show_default=True,
     help="Time that Docker has: seconds, or as 500ms, 30s.",
 )
-def cli(names: tuple[str, ...], manifest: Path, discover: bool, docker_host: str | None, timeout: float) -> int:
+@click.option("--every", type=command.Duration(0.1, 86400), help="Repeat it: seconds, or as 500ms, 30s, 5m.")
+@click.option(
+    "--through",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --every: the status file of the watch session; a round begins when the one before is in it.",
+)
+def cli(
+    names: tuple[str, ...],
+    manifest: Path,
+    discover: bool,
+    docker_host: str | None,
+    timeout: float,
+    every: float | None,
+    through: Path | None,
+) -> int:
     """Write one record per service, in the manifest's order; with SERVICE arguments only those.
 
     In the manifest's texts ${NAME} and ${NAME:-default} are replaced from the environment and the .env file here; a
@@ -44,19 +58,32 @@ def cli(names: tuple[str, ...], manifest: Path, discover: bool, docker_host: str
     or else as dm-probe finds out. A database's port is only connected to. The record's `discovered` says why each was
     chosen.
 
-    Network: none; with --discover the Docker Engine.
+    With --every the pipe stays: the list is read again each time, and a marker ends each round, a line with the key
+    `round` and no `service`, which all filters pass on behind the round's records. Events of the containers (start,
+    die, oom, pause, health_status, ...) begin a round early. A round that begins late says so (`late_s`).
+
+    Network: none; with --discover or --every the Docker Engine.
 
     \b
     Examples:
       dm-services | dm-probe | dm-show
       dm-services app web | dm-logs
       dm-services --discover | jq -r .service
+      dm-services --every 2s web | dm-probe | head -n 4
     """
-    from dm_tools.collect import services
+    from dm_tools.collect import resident, services
     from dm_tools.engine.connection import Engine
 
+    engine, asked = Engine(docker_host, timeout), services.Known()
+
+    def look() -> list[stream.Record]:
+        found = services.discover(engine, asked) if discover else services.read_manifest(manifest)
+        return [record for record in found if not names or record["service"] in names]
+
     try:
-        found = services.discover(Engine(docker_host, timeout)) if discover else services.read_manifest(manifest)
+        if every:
+            return stream.write(resident.rounds(look, every, through, discover), "services")
+        found = services.discover(engine) if discover else services.read_manifest(manifest)
     except services.ManifestError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
     except services.NothingFoundError as nothing:

@@ -6,7 +6,7 @@ from dm_tools.pipe import command, stream
 
 
 @command.define("dm-stats", unreachable=True)
-@command.when_option
+@command.pace_options
 @command.stream_options(jobs=64, timeout=10)
 def cli(
     services: tuple[str, ...],
@@ -15,6 +15,7 @@ def cli(
     keep_order: bool,
     on_bad: str,
     when: str,
+    every: float | None,
 ) -> int:
     """Add `stats`: CPU, memory, processes, network and block input/output, CPU throttling.
 
@@ -37,7 +38,8 @@ def cli(
     engines = Engines(timeout)
     source = command.source(services, on_bad)
     work = command.when(when, lambda record: section.stats(record, engines))
-    return stream.write(stream.pmap(work, source, "stats", jobs, keep_order), "stats")
+    work, between = command.paced("stats", every, work, engines.forget)
+    return stream.write(stream.pmap(work, source, "stats", jobs, keep_order, between), "stats")
 
 
 def main() -> None:

@@ -35,6 +35,7 @@ class Shared(Generic[Answer]):
         self.seconds = seconds
         self._lock = threading.Lock()
         self._answer: tuple[float, float, Answer] | None = None  # when it was asked for, when it came, what it was
+        self.asked_at = 0.0  # the same by the clock on the wall, in seconds since 1970
 
     def get(self, ask: Callable[[], Answer], fresh: bool = False) -> Answer:
         """The answer. With `fresh` one that was asked for after this call: whatever was done before it shows."""
@@ -44,10 +45,16 @@ class Shared(Generic[Answer]):
                 asked, came, answer = self._answer
                 if asked >= called if fresh else came > called - self.seconds:
                     return answer
-            asked = time.monotonic()
+            asked, asked_at = time.monotonic(), time.time()
             answer = ask()
+            self.asked_at = asked_at
             self._answer = asked, time.monotonic(), answer
         return answer
+
+    def forget(self) -> None:
+        """Ask anew the next time."""
+        with self._lock:
+            self._answer = None
 
 
 class Engine:
@@ -240,6 +247,13 @@ class Engines:
             if host not in self._engines:
                 self._engines[host] = Engine(host, self.timeout)
             return self._engines[host]
+
+    def forget(self) -> None:
+        """What was shared by the records of one round is not for the next: it may have begun because of a change."""
+        with self._lock:
+            for engine in self._engines.values():
+                engine.listing.forget()
+                engine.events.forget()
 
 
 def _said(code: str, subject: str, words: str) -> records.Problem:

@@ -13,6 +13,7 @@ from dm_tools import records, redact
 from dm_tools.engine.connection import Container, Engine
 
 EVENT_ACTIONS = ("create", "start", "die", "oom", "kill", "stop", "restart", "pause", "unpause", "destroy")
+EVENT_LATE_SECONDS = 1.0  # a state shows before its event is told
 PS_SECONDS = 3.0  # ps takes milliseconds, or waits for a disk that hangs
 STREAMS = {1: "stdout", 2: "stderr"}
 
@@ -65,24 +66,34 @@ def processes(engine: Engine, container_id: str) -> dict[str, Any]:
     def read(client: Any) -> dict[str, Any]:
         words = {"ps_args": "-eo pid,ppid,state,comm"}
         seconds = min(engine.timeout, PS_SECONDS)
-        with _get(client, f"/containers/{container_id}/top", words, seconds) as answer:
+        with opened(client, f"/containers/{container_id}/top", words, seconds) as answer:
             return _object(answer.json())
 
     return engine.ask(container_id[:12], read)
 
 
-def events(engine: Engine, container_id: str, seconds: float) -> tuple[list[dict[str, Any]], float]:
+def events(
+    engine: Engine, container_id: str, seconds: float, changed: float | None = None
+) -> tuple[list[dict[str, Any]], float]:
     """What happened to a container within the last `seconds`, oldest first; and since when (seconds since 1970) the
     engine knows: what is not there may have happened before that.
 
     Docker holds the last 256 events of all kinds, and each run of a healthcheck takes three: only the oldest that it
     still has, whatever it is, tells how far back it remembers. So all of them are read, once for many containers.
+    `changed`: when the container's state is known to have changed last (seconds since 1970); what was read after that
+    tells of it. None: everything counts that was done before this call.
     """
     begin = time.time() - seconds
     if engine.podman:
         held, since = _events_of_podman(engine, container_id, begin), begin
     else:
-        held = engine.events.get(lambda: _events_of_docker(engine), fresh=True)
+        # The clocks of another machine may differ.
+        fresh = (
+            changed is None
+            or not engine.label.startswith("unix://")
+            or changed > engine.events.asked_at - EVENT_LATE_SECONDS
+        )
+        held = engine.events.get(lambda: _events_of_docker(engine), fresh)
         since = max(begin, min(map(moment, held), default=time.time()))
     found = [
         event
@@ -119,7 +130,7 @@ def _events(engine: Engine, subject: str, parameters: dict[str, Any]) -> list[di
 
     def read(client: Any) -> list[dict[str, Any]]:
         found = []
-        with _get(client, "/events", parameters, engine.timeout) as answer:
+        with opened(client, "/events", parameters, engine.timeout) as answer:
             for line in answer.iter_lines():
                 if line:
                     found.append(_object(json.loads(line)))
@@ -155,14 +166,14 @@ def log(
         import docker.errors
 
         try:
-            opened = _get(client, f"/containers/{container_id}/logs", parameters, engine.timeout)
+            answering = opened(client, f"/containers/{container_id}/logs", parameters, engine.timeout)
         except docker.errors.NotFound:
             raise
         except docker.errors.APIError as refusal:
             if unavailable := _unavailable(raw, refusal.explanation or ""):
                 raise unavailable from None
             raise
-        with opened as answer:
+        with answering as answer:
             pieces = _of_terminal(answer.iter_content(65536)) if terminal else _frames(answer.raw)
             for stream, piece in pieces:
                 take(stream, piece)
@@ -193,7 +204,7 @@ def _unavailable(raw: dict[str, Any], refusal: str) -> records.Problem | None:
     return records.Problem("logs_unavailable", redact.redact(words))
 
 
-def _get(client: Any, path: str, parameters: dict[str, Any], timeout: float) -> Any:
+def opened(client: Any, path: str, parameters: dict[str, Any], timeout: float) -> Any:
     """An answer to be read piece by piece, and closed. The library's own streams have no timeout and take a cut
     connection for the end."""
     import docker.errors

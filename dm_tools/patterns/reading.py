@@ -39,8 +39,8 @@ def read(own: Path | None, check: bool = False) -> language.Library:
     `check`: try the expressions of the shipped files, too, as the tests do once for all.
     """
     contents = _contents(shipped())
-    name = "patterns-" + keeping.key([*(part for each in contents.items() for part in each), *_code()])
-    kept = _decoded(keeping.read(name))
+    name = _name(contents)
+    kept = _decoded(_remembered.get(name) or keeping.read(name))
     files = kept.files if kept else _compiled(contents)
     given = [(each, file, not check) for each, file in files.items()]
     table = kept.literals if kept else language.load(given).searcher.table()
@@ -53,6 +53,23 @@ def read(own: Path | None, check: bool = False) -> language.Library:
 def checked(name: str, text: str) -> None:
     """See that a text is a pattern file that can be used. Raises language.PatternError."""
     language.load([(each, file, False) for each, file in _compiled({name: text.encode()}).items()])
+
+
+_remembered: dict[str, bytes] = {}
+
+
+def remember() -> None:
+    """Hold in memory what is kept of the shipped files, for the processes that this one forks.
+
+    To parse the files leaves 80 MB behind, and what is on the disk may have made room for another version's.
+    """
+    name = _name(_contents(shipped()))
+    if (content := keeping.read(name)) is not None:
+        _remembered[name] = content
+
+
+def _name(contents: dict[str, bytes]) -> str:
+    return "patterns-" + keeping.key([*(part for each in contents.items() for part in each), *_code()])
 
 
 def _code() -> list[str | bytes]:

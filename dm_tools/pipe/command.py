@@ -16,6 +16,9 @@ from click.core import ParameterSource
 
 from dm_tools import __version__, records, redact
 from dm_tools.pipe import exits, say, settings, stream
+from dm_tools.pipe.pace import Pace
+from dm_tools.pipe.parameters import Duration as Duration
+from dm_tools.pipe.parameters import Size as Size
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -36,22 +39,6 @@ def define(
         )(function)
 
     return decorate
-
-
-class Duration(click.ParamType):  # type: ignore[type-arg] # generic only in the newest stubs
-    """A time in seconds, written as `10`, `500ms`, `30s`, `5m` or `2h`, within bounds."""
-
-    name = "duration"
-
-    def __init__(self, least: float, most: float | None = None) -> None:
-        self.least, self.most = least, most
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        """Seconds."""
-        found = settings.seconds(value.strip()) if isinstance(value, str) else float(value)
-        if found is None or found < self.least or (self.most is not None and found > self.most):
-            self.fail(settings.no_duration(str(value), self.least, self.most), parameter, context)
-        return found
 
 
 def input_options(function: Function) -> Function:
@@ -105,6 +92,16 @@ def when_option(function: Function) -> Function:
         show_default=True,
         help="Leave records alone whose probe and container look healthy.",
     )(function)
+
+
+def pace_options(function: Function) -> Function:
+    """When to collect: only from those that look unhealthy, and at a slower pace than that of the rounds."""
+    function = click.option(
+        "--every",
+        type=Duration(0.1, 86400),
+        help="In rounds: look only so often, or when a service has changed; in between carry on what was found last.",
+    )(function)
+    return when_option(function)
 
 
 def patterns_option(function: Function) -> Function:
@@ -205,6 +202,21 @@ def when(choice: str, work: Callable[[stream.Record], stream.Record]) -> Callabl
         return record if probe_fine and well else work(record)
 
     return maybe
+
+
+def paced(
+    section: str, every: float | None, work: Callable[[stream.Record], stream.Record], between: Callable[[], None]
+) -> tuple[Callable[[stream.Record], stream.Record], Callable[[], None]]:
+    """`work` at the pace of --every (None: always), and what to do between two rounds."""
+    if every is None:
+        return work, between
+    pace = Pace(section, every)
+
+    def both() -> None:
+        pace.between()
+        between()
+
+    return pace.slowed(work), both
 
 
 def matched(fail_on: str | None, section: str) -> Callable[[stream.Record], bool]:

@@ -102,9 +102,10 @@ def write_new(path: Path, chunks: Iterator[bytes]) -> bool:
         return True
 
 
-def replace(path: Path, chunks: Iterable[bytes]) -> None:
+def replace(path: Path, chunks: Iterable[bytes], mode: int = 0o600) -> None:
     """Write a file, or replace it as a whole."""
     with _reasons(path), _temporary(path.parent) as (file, name):
+        os.fchmod(file.fileno(), mode)
         for chunk in chunks:
             file.write(chunk)
         _to_disk(file)

@@ -122,6 +122,10 @@ class Collector:
             self.deeds.append(proved)
         return record
 
+    def fails(self, statuses: Iterable[str], issues: bool) -> bool:
+        """Whether a service has one of these statuses; with `issues` also if an issue is about a service not here."""
+        return any(self.counts[Status(each)] for each in statuses) or (issues and not self.healthy)
+
     @property
     def healthy(self) -> bool:
         """Whether there is nothing to report."""
@@ -309,6 +313,15 @@ def write(collector: Collector, folder: Path, now: float, run_path: str | None, 
         told_of["issues"] = [_in_short(each) for each in report.issues]
         told_of["complaints"] = [f"{each.service}: {each.text}" for each in report.complaints]
     return written | told_of
+
+
+def in_short(collector: Collector) -> dict[str, Any]:
+    """What is added to the marker of a round that was reported or could have been: `summary` and `issues`."""
+    counts = {str(status): collector.counts[status] for status in Status}
+    return {
+        "summary": {"total": sum(counts.values())} | counts,
+        "issues": [_in_short(each) for each in collector.issues],
+    }
 
 
 def _in_short(issue: Issue) -> dict[str, Any]:

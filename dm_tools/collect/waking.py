@@ -1,0 +1,154 @@
+"""When the next round of dm-services begins: after its interval, or early because a container's state has changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dm_tools import records
+from dm_tools.engine import listening
+from dm_tools.engine.connection import Engine
+from dm_tools.pipe import exits, stream
+
+SETTLE_SECONDS = 0.3  # an event seldom comes alone: a kill is followed by the restart policy's start
+LEAST_SECONDS = 1.0  # between two early rounds; doubled with each, so that a restart loop makes no storm
+AGAIN_SECONDS = 5.0  # until an engine that is away is listened to again
+THROUGH_SECONDS = 0.02  # how often is looked whether the round before has come through
+PUNCTUAL_SECONDS = 0.1
+
+Event = dict[str, Any]
+
+
+def concerns(event: Event, found: Iterable[stream.Record], project: str | None, discovering: bool) -> bool:
+    """Whether an event is one of a container that is looked at; with discovery a new one is, too, of that project."""
+    told = (event.get("Actor") or {}).get("Attributes") or {}
+    if str(event.get("Action")).partition(":")[0] not in listening.ACTIONS:
+        return False
+    if project and told.get("com.docker.compose.project") != project:
+        return False
+    if discovering:
+        return True
+    names = {told.get("name"), told.get("com.docker.compose.service")}
+    return any((record.get("container") or record["service"]) in names for record in found)
+
+
+def told(event: Event) -> str:
+    """An event in a few words: whose, and what."""
+    attributes = (event.get("Actor") or {}).get("Attributes") or {}
+    return f"{attributes.get('name')}: {event.get('Action')}"[:200]
+
+
+class Alarm:
+    """Waits for the next round; other threads may ring. Ends the program if nobody reads standard output any more."""
+
+    def __init__(self, concerned: Callable[[Event], bool]) -> None:
+        self.concerned = concerned
+        self.because: str | None = None
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._hosts: set[str | None] = set()
+        self._poll = select.poll()
+        self._poll.register(self._bell, select.POLLIN)
+        if sys.stdout is not None:
+            self._poll.register(sys.stdout.fileno(), 0)  # tells only that the reader has gone
+
+    def ring(self, because: str) -> None:
+        """Begin the next round early."""
+        self.because = self.because or because
+        os.eventfd_write(self._bell, 1)
+
+    def silence(self) -> None:
+        """What rang before now is seen by the round that begins now."""
+        self.because = None
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
+
+    def wait(self, seconds: float, ringing: bool = True) -> bool:
+        """Wait so long, or (with `ringing`) until it rings; whether it did. Raises exits.Stop."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if not ringing:
+                with contextlib.suppress(KeyError):
+                    self._poll.unregister(self._bell)
+            else:
+                self._poll.register(self._bell, select.POLLIN)
+            for descriptor, _ in self._poll.poll(left * 1000):
+                if descriptor != self._bell:
+                    raise exits.Stop(exits.BROKEN_PIPE)
+                return True
+        return False
+
+    def listen(self, hosts: Iterable[str | None]) -> None:
+        """Ring at the events of these engines, too."""
+        for host in set(hosts) - self._hosts:
+            self._hosts.add(host)
+            threading.Thread(target=self._listen, args=(host,), daemon=True).start()
+
+    def _listen(self, host: str | None) -> None:
+        engine, newest, away = Engine(host, listening.SECONDS), None, False
+        while True:
+            try:
+                newest = listening.follow(engine, newest, self._heard)
+                away = False
+            except records.Problem:
+                if not away:
+                    self.ring("docker: no answer")
+                away = True
+                time.sleep(AGAIN_SECONDS)
+
+    def _heard(self, event: Event) -> None:
+        if self.concerned(event):
+            self.ring(told(event))
+
+
+class Timetable:
+    """When rounds begin: `every` seconds, earlier when the alarm rings, later while the one before is under way.
+
+    `through`: a file in which the end of the pipe (the watch session) tells of the newest round that has come through;
+    None: nobody tells.
+    """
+
+    def __init__(self, every: float, alarm: Alarm, through: Path | None) -> None:
+        self.every = every
+        self.alarm = alarm
+        self.through = through
+        self.begun: float | None = None
+        self.gap = LEAST_SECONDS
+
+    def next(self, before: str | None) -> tuple[float, str | None]:
+        """Wait for the next round's time; `before` is the `at` of the round before. Returns how late it is in seconds,
+        and what rang."""
+        if self.begun is None:
+            self.begun = time.monotonic()
+            return 0.0, None
+        planned = self.begun + self.every
+        early = self.alarm.wait(min(self.gap, self.every), ringing=False) or self.alarm.wait(planned - time.monotonic())
+        if early:
+            self.alarm.wait(SETTLE_SECONDS, ringing=False)
+            planned = time.monotonic()
+        while self.through is not None and _newest(self.through) != before:
+            self.alarm.wait(THROUGH_SECONDS, ringing=False)
+        because = self.alarm.because
+        self.alarm.silence()
+        self.gap = min(self.gap * 2, self.every) if early else LEAST_SECONDS
+        self.begun = time.monotonic()
+        late = self.begun - planned
+        return (round(late, 1) if late > PUNCTUAL_SECONDS else 0.0), because
+
+
+def _newest(path: Path) -> str | None:
+    """When the newest round began that has come through; None: there is none."""
+    try:
+        found = orjson.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    ended = found.get("round") if isinstance(found, dict) else None
+    return ended.get("at") if isinstance(ended, dict) else None

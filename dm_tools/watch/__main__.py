@@ -1,0 +1,128 @@
+"""watch FOLDER EVERY -- STAGE...: keep a resident pipe running. supervisor-session.sh composes it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from pathlib import Path
+
+import click
+import orjson
+
+from dm_tools.pipe import clock, command, exits, say, settings
+from dm_tools.records import is_marker
+from dm_tools.store import files
+from dm_tools.watch import signs
+from dm_tools.watch.pulse import Pulse
+from dm_tools.watch.stages import Death, Pipe, load
+
+LEAST_PAUSE, MOST_PAUSE = 1.0, 60.0  # seconds before the pipe is started again
+STALL_ROUNDS, STALL_SECONDS = 10, 300.0  # no round for so long: a stage hangs
+HOPELESS = (exits.USAGE, exits.BAD_INPUT)  # of the first start: nothing that waiting would cure
+
+
+@command.define("watch")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("every", type=command.Duration(0.1, 86400))
+@click.argument("words", nargs=-1)
+@click.option("--metrics-file", type=click.Path(path_type=Path, dir_okay=False))
+def cli(folder: Path, every: float, words: tuple[str, ...], metrics_file: Path | None) -> int:
+    """Run the stages, words with `|` between them, again and again; FOLDER/status.json tells of the newest round."""
+    stages: list[list[str]] = [[]]
+    for word in words:
+        if word == "|":
+            stages.append([])
+        else:
+            stages[-1].append(word)
+    files.make_folder(folder)
+    with contextlib.suppress(ChildProcessError):  # what the shell that became this process had started
+        os.waitpid(-1, os.WNOHANG)
+    with _alone(folder):
+        load(stages)
+        return Watcher(folder, every, metrics_file).run(stages)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path):  # type: ignore[no-untyped-def]
+    """Two watchers of one folder would each tell of the other's rounds."""
+    descriptor = files.open_own(folder / "lock", 0)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise exits.Stop(exits.USAGE, f"another watch is at work in {str(folder)!r}") from None
+    yield
+
+
+class Watcher:
+    """Starts the pipe, tells of its rounds and of its deaths, and starts it again."""
+
+    def __init__(self, folder: Path, every: float, metrics_file: Path | None) -> None:
+        self.folder, self.metrics_file = folder, metrics_file
+        before = {}
+        with contextlib.suppress(OSError, ValueError):
+            before = orjson.loads((folder / "status.json").read_bytes())
+        self.pulse = Pulse(every, clock.rfc3339(clock.now()), before if isinstance(before, dict) else {})
+        self.heartbeat = signs.Heartbeat(os.environ.get("DM_HEARTBEAT_URL"))
+        self.stall = max(STALL_SECONDS, STALL_ROUNDS * every)
+
+    def run(self, stages: list[list[str]]) -> int:
+        """Until a signal ends it, or what no waiting would cure."""
+        pause = LEAST_PAUSE
+        while True:
+            pipe, rounds, begun = Pipe(stages, self.folder), self.pulse.rounds, time.monotonic()
+            try:
+                for line in pipe.lines(self.stall):
+                    self.take(line, pipe)
+            finally:
+                signs.systemd("STATUS=the pipe is not running")
+                pipe.end()
+            death = pipe.death() or Death(stages[0][0], 1, f"no round came through for {self.stall:g} s")
+            if self.pulse.rounds == 0 and death.status in HOPELESS:
+                raise exits.Stop(death.status, death.said or death.words)
+            if self.pulse.rounds - rounds > 1 and time.monotonic() - begun > MOST_PAUSE:
+                pause = LEAST_PAUSE
+            say.note(f"{death.words}; the pipe is started again in {pause:g} s")
+            self.pulse.restarts += 1
+            self.pulse.death = f"{clock.rfc3339(clock.now())} {death.words}"
+            time.sleep(pause)
+            pause = min(pause * 2, MOST_PAUSE)
+
+    def take(self, line: bytes, pipe: Pipe) -> None:
+        """A line of the last stage: of a marker is told; the others are for people and in their files."""
+        try:
+            found = orjson.loads(line)
+        except ValueError:
+            return
+        if is_marker(found):
+            self.round(found)
+            pipe.tidy()
+        elif isinstance(found, dict) and found.get("report_path"):
+            click.echo(f"Report: {say.printable(found['report_path'])}")
+
+    def round(self, marker: dict[str, object]) -> None:
+        """A round has come through."""
+        was_good = self.pulse.status.get("good", True)
+        changed = self.pulse.beat(marker, clock.rfc3339(clock.now()))
+        for words in changed:
+            click.echo(f"{self.pulse.status['ended_at']} {say.printable(words)}")
+        try:
+            files.replace(self.folder / "status.json", [orjson.dumps(self.pulse.status) + b"\n"])
+            if self.metrics_file:
+                files.replace(self.metrics_file, [self.pulse.metrics().encode()], mode=0o644)
+        except files.CannotWrite as failure:
+            raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
+        good = self.pulse.status["good"]
+        if good != was_good:
+            words = self.pulse.status["errors"][0] if not good else "everything can be seen again"
+            say.note(f"round {self.pulse.status['round']['number']}: {words}")
+        told = f"round {self.pulse.rounds}, open: {len(self.pulse.status['open'])}"
+        # Also after a round that could not see everything: a watcher that is started anew would see no more.
+        signs.systemd(f"READY=1\nWATCHDOG=1\nSTATUS={told}")
+        if good and self.heartbeat.beat() is False:
+            say.note(f"{settings.origin('DM_HEARTBEAT_URL')}: no good answer")
+
+
+if __name__ == "__main__":
+    command.run(cli)

@@ -1,0 +1,310 @@
+"""The watch session: what it tells of its rounds, and that it goes on whatever dies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dm_tools import records as contract
+from dm_tools.collect.waking import concerns, told
+from dm_tools.pipe.pace import Pace
+from dm_tools.store import changes
+from dm_tools.watch.pulse import Pulse
+from dm_tools.watch.stages import Death
+from tests.conftest import ROOT, SEALED, Box
+from tests.site import serve
+from tests.test_deaths import NAMES, engine, processes
+from tests.test_rounds import marker
+
+SUPERVISOR = ROOT / "scripts" / "supervisor-session.sh"
+
+
+# Pure: what a round is told as.
+
+ISSUE = {
+    "service": "db",
+    "severity": "critical",
+    "cause": "exited",
+    "fingerprint": "f1",
+    "root_cause_hypothesis": "db has ended",
+    "symptoms": ["web"],
+}
+
+
+def test_a_pulse_tells_what_begins_and_what_is_over() -> None:
+    pulse = Pulse(30, "2026-11-30T12:00:00.000Z")
+    first = pulse.beat(marker(1) | {"issues": [ISSUE]}, "2026-11-30T12:00:01.500Z")
+    assert first == ["CRITICAL db: db has ended (also failing: web)"]
+    assert pulse.status["took_s"] == 1.5
+    assert pulse.beat(marker(2) | {"issues": [ISSUE]}, "2026-11-30T12:00:31.000Z") == []
+    assert pulse.status["open"][0]["since"] == "2026-11-30T12:00:01.500Z"
+    restarted = Pulse(30, "2026-11-30T12:01:00.000Z", json.loads(json.dumps(pulse.status)))
+    assert restarted.beat(marker(1) | {"issues": [ISSUE]}, "2026-11-30T12:01:01.000Z") == []
+    assert restarted.status["open"][0]["since"] == "2026-11-30T12:00:01.500Z"
+    assert restarted.beat(marker(2) | {"issues": []}, "2026-11-30T12:01:31.000Z") == [
+        "over: CRITICAL db: db has ended (also failing: web)"
+    ]
+
+
+def test_a_round_that_could_not_see_everything_is_not_good() -> None:
+    pulse = Pulse(30, "x")
+    pulse.beat(marker(1) | {"errors": [contract.error("services", "docker_unreachable", "no engine")]}, "y")
+    assert (pulse.status["good"], pulse.status["errors"]) == (False, ["no engine"])
+    assert "dm_watch_good 0" in pulse.metrics()
+
+
+def test_figures_are_prometheus_text() -> None:
+    pulse = Pulse(30, "x", restarts=2)
+    given = marker(7, late_s=1.5) | {"issues": [ISSUE], "summary": {"total": 3, "healthy": 2, "failed": 1}}
+    pulse.beat(given, "2026-11-30T12:00:01.500Z")
+    lines = pulse.metrics().split("\n")
+    assert {"dm_watch_rounds_total 1", "dm_watch_restarts_total 2", "dm_watch_late_seconds 1.5"} <= set(lines)
+    assert {'dm_watch_services{status="failed"} 1', "dm_watch_incidents_open 1", "dm_watch_round_seconds 1.5"} <= set(
+        lines
+    )
+    assert not any("total" in line and "status" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "words"),
+    [
+        (137, "", "dm-logs was killed (signal 9)"),
+        (143, "", "dm-logs was terminated (signal 15)"),
+        (127, "", "dm-logs could not be started (status 127)"),
+        (6, "no space", "dm-logs failed (status 6): no space"),
+        (0, "", "dm-logs ended (status 0)"),
+    ],
+)
+def test_a_death_in_words(status: int, said: str, words: str) -> None:
+    assert Death("dm-logs", status, said).words == words
+
+
+# Which event is whose.
+
+
+def event(action: str = "die", **attributes: str) -> dict[str, Any]:
+    """As an engine tells it."""
+    return {"Type": "container", "Action": action, "Actor": {"ID": "1", "Attributes": attributes}}
+
+
+@pytest.mark.parametrize(
+    ("given", "project", "discovering", "expected"),
+    [
+        (event(name="web"), None, False, True),
+        (event(name="other"), None, False, False),
+        (event(name="shop-web-1", **{"com.docker.compose.service": "web"}), None, False, True),
+        (event(name="other"), None, True, True),
+        (event(name="other"), "shop", True, False),
+        (event(name="x", **{"com.docker.compose.project": "shop"}), "shop", True, True),
+        (event("health_status: unhealthy", name="web"), None, False, True),
+        (event("exec_start: sh", name="web"), None, False, False),
+        ({"Action": None}, None, True, False),
+    ],
+)
+def test_whose_events_begin_a_round(
+    given: dict[str, Any], project: str | None, discovering: bool, expected: bool
+) -> None:
+    assert concerns(given, [contract.new("web")], project, discovering) is expected
+
+
+def test_an_event_in_words() -> None:
+    assert told(event("health_status: unhealthy", name="web")) == "web: health_status: unhealthy"
+
+
+# A slower pace.
+
+
+def test_between_its_times_a_section_is_carried_only_while_the_service_is_the_same() -> None:
+    looked: list[str] = []
+
+    def work(record: dict[str, Any]) -> dict[str, Any]:
+        looked.append(record["service"])
+        return record | {"logs": {"number": len(looked)}}
+
+    pace = Pace("logs", 3600)
+    slowed = pace.slowed(work)
+    fine = contract.new("web") | {"inspect": {"id": "1", "state": "running"}}
+    assert "carried" not in slowed(fine)
+    pace.between()
+    carried = slowed(fine)
+    assert (carried["logs"], list(carried["carried"])) == ({"number": 1}, ["logs"])
+    pace.between()
+    assert slowed(fine | {"inspect": {"id": "1", "state": "exited"}})["logs"] == {"number": 2}
+    pace.between()
+    assert slowed(fine | {"probe": {"status": "failed", "checks": []}})["logs"] == {"number": 3}
+    pace.between()
+    pace.between()  # a round without it: it is forgotten
+    assert slowed(fine | {"probe": {"status": "failed", "checks": []}})["logs"] == {"number": 4}
+
+
+def test_what_could_not_be_looked_at_is_tried_again_in_the_next_round() -> None:
+    looked: list[str] = []
+
+    def work(record: dict[str, Any]) -> dict[str, Any]:
+        looked.append(record["service"])
+        return contract.with_error(record | {"logs": {}}, "logs", "docker_timeout", "late")
+
+    pace = Pace("logs", 3600)
+    for _ in range(3):
+        pace.slowed(work)(contract.new("web"))
+        pace.between()
+    assert len(looked) == 3
+
+
+def test_old_reports_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    for stamp in (1, 2, 3):
+        for name in (f"stack_diagnostics_{stamp}.json", f"enhanced_diagnostics_{stamp}.html"):
+            (tmp_path / name).touch()
+    (tmp_path / "approved_fixes_1.json").touch()
+    changes.remove_old(tmp_path, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "approved_fixes_1.json",
+        *("enhanced_diagnostics_2.html", "enhanced_diagnostics_3.html"),
+        *("stack_diagnostics_2.json", "stack_diagnostics_3.json"),
+    ]
+
+
+# Real processes, before a fake engine: what an engine must answer some hundred times is not what is looked at here.
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The variables of a small healthy stack, and of its proofs."""
+    with engine(tmp_path) as address, serve() as site:
+        url = site.html("/", "<h1>fine</h1>")
+        services = [{"name": name, "external": [url]} for name in NAMES]
+        (tmp_path / "manifest.json").write_text(json.dumps({"services": services}))
+        given = {"SERVICES_MANIFEST_PATH": str(tmp_path / "manifest.json"), "PROOFS_DIR": str(tmp_path / "proofs")}
+        yield SEALED | given | {"DOCKER_HOST": address}
+
+
+@contextlib.contextmanager
+def watching(variables: dict[str, str], *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A watch session that is ended, all of it, at the end."""
+    session = subprocess.Popen(
+        [SUPERVISOR, "watch", *options], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield session
+    finally:
+        session.terminate()
+        with session:
+            session.wait(20)
+
+
+def status(variables: dict[str, str]) -> dict[str, Any]:
+    """The status file; empty if there is none yet."""
+    with contextlib.suppress(FileNotFoundError):
+        found: dict[str, Any] = json.loads(Path(variables["PROOFS_DIR"], "watch", "status.json").read_text())
+        return found
+    return {}
+
+
+def until(true: Callable[[], Any], seconds: float = 20) -> float:
+    """Wait for it; how long that took."""
+    begun = time.monotonic()
+    while not true():
+        assert time.monotonic() - begun < seconds
+        time.sleep(0.02)
+    return time.monotonic() - begun
+
+
+def stages(session: subprocess.Popen[str]) -> dict[str, int]:
+    """The processes of the pipe by their names."""
+    found = {}
+    for number, (parent, _) in processes().items():
+        if parent == session.pid:
+            with contextlib.suppress(OSError):
+                found[Path(f"/proc/{number}/comm").read_text().strip()] = number
+    return found
+
+
+def test_whatever_stage_is_killed_is_named_and_the_pipe_goes_on(stack: dict[str, str]) -> None:
+    folder = Path(stack["PROOFS_DIR"]) / "watch"
+    with watching(stack, "--every=300ms", f"--metrics-file={folder.parent}/watch.prom") as session:
+        until(lambda: status(stack).get("rounds", 0) >= 2)
+        assert status(stack)["summary"]["healthy"] == len(NAMES)
+        for index, name in enumerate(("dm-logs", "dm-services")):
+            os.kill(stages(session)[name], signal.SIGKILL)
+            until(lambda index=index: status(stack).get("restarts") == index + 1)  # type: ignore[misc]
+            assert status(stack)["last_death"].endswith(f"{name} was killed (signal 9)")
+            assert len(stages(session)) == 8  # nobody of the pipe before is left
+        assert (folder.parent / "watch.prom").stat().st_mode & 0o777 == 0o644
+        assert "dm_watch_restarts_total 2" in (folder.parent / "watch.prom").read_text()
+        running = stages(session)
+        session.terminate()
+        out, said = session.communicate(timeout=20)
+        assert not set(running.values()) & set(processes())
+    assert session.returncode == 143
+    assert said.split("\n")[0] == "watch: dm-logs was killed (signal 9); the pipe is started again in 1 s"
+    assert out.count("Report: ") == 3  # one for each start: nothing changed
+
+
+def test_a_manifest_that_is_wrong_from_the_start_ends_it(stack: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    with watching(stack, "--every=300ms") as session:
+        _, said = session.communicate(timeout=20)
+    assert session.returncode == 3
+    assert 'manifest.json: no list "services"' in said
+
+
+def test_a_manifest_that_breaks_later_is_told_and_the_last_good_one_goes_on(
+    stack: dict[str, str], tmp_path: Path
+) -> None:
+    with watching(stack, "--every=300ms"):
+        until(lambda: status(stack).get("rounds", 0) >= 2)
+        (tmp_path / "manifest.json").write_text("{}")
+        until(lambda: status(stack)["good"] is False)
+        assert 'no list "services"' in status(stack)["errors"][0]
+        assert status(stack)["summary"]["healthy"] == len(NAMES)
+
+
+def test_two_watchers_of_one_folder_and_systemd_and_a_heartbeat(stack: dict[str, str], tmp_path: Path) -> None:
+    with serve() as site, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        given = stack | {"NOTIFY_SOCKET": str(tmp_path / "notify"), "DM_HEARTBEAT_URL": site.html("/beat", "x")}
+        with watching(given, "--every=300ms"):
+            assert manager.recv(1000) == b"READY=1\nWATCHDOG=1\nSTATUS=round 1, open: 0"
+            second = subprocess.run([SUPERVISOR, "watch"], env=given, capture_output=True, text=True, timeout=20)
+            assert (second.returncode, "another watch is at work" in second.stderr) == (2, True)
+            until(lambda: [each for each in site.requests if "/beat" in each])
+
+
+# A real engine.
+
+
+@pytest.mark.parametrize("discover", [False, True])
+def test_a_killed_container_is_told_within_three_seconds(
+    box: Box, _lab_up: dict[str, str], tmp_path: Path, discover: bool
+) -> None:
+    """The interval is an hour: only the engine's event can have told."""
+    container = box(f"watched-{int(discover)}", "sleep", "1000")
+    (tmp_path / "manifest.json").write_text(json.dumps({"services": [{"name": container.name}]}))
+    given = SEALED | _lab_up | {"PROOFS_DIR": str(tmp_path), "SERVICES_MANIFEST_PATH": str(tmp_path / "manifest.json")}
+    given.pop("COMPOSE_PROJECT_NAME", None)
+    with watching(given, "--every=1h", *(["--discover"] if discover else []), container.name) as session:
+        until(lambda: status(given).get("rounds"))
+        assert status(given)["open"] == []
+        time.sleep(1)
+        container.kill()
+        assert until(lambda: status(given)["open"], 10) < 3
+        assert status(given)["open"][0]["service"] == container.name
+        assert status(given)["round"]["because"].startswith(f"{container.name}: ")
+        container.start()
+        until(lambda: not status(given)["open"])
+        session.terminate()
+        out, said = session.communicate(timeout=20)
+    assert said == ""
+    told_of = [line.partition(" ")[2] for line in out.split("\n") if line[:2] == "20"]
+    assert [line.startswith("over: ") for line in told_of] == [False, True]
