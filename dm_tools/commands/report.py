@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,7 +16,6 @@ from dm_tools.pipe.rounds import rounds
 @click.option("--html", is_flag=True, help="Write the report also as one HTML page, beside the JSON report.")
 @click.option(
     "--executed",
-    "executed",
     type=click.Path(path_type=Path, dir_okay=False),
     multiple=True,
     help="What dm-execute or dm-undo printed: the report tells of it, with the proofs that the records bring.",
@@ -76,6 +74,9 @@ def cli(
     from dm_tools.store import reports as report
     from dm_tools.store.history import History
 
+    if html:
+        from dm_tools.show.html import page
+
     watched = changes.Watched(again if when == "changed" else 0)
     status, writer, marked = exits.DONE, stream.Writer(), False
     for each in rounds(command.source(services, on_bad)):
@@ -96,7 +97,7 @@ def cli(
             elif seen and watched.worth_it(collector, clock.now()):
                 try:
                     before = History(proofs_dir).memory().before
-                    manner = report.Manner(ceiling.is_safe, show.text, _page() if html else None, before)
+                    manner = report.Manner(ceiling.is_safe, show.text, page.render if html else None, before)
                     written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
                 except files.CannotWrite as failure:
                     raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
@@ -108,13 +109,6 @@ def cli(
             marked = True
             writer.write(stream.dumps(each.marker | report.in_short(collector)), flush=True)
     return status
-
-
-def _page() -> Any:
-    """What makes the HTML page; loaded only where there is to be one."""
-    from dm_tools.show.html import page
-
-    return page.render
 
 
 def main() -> None:
