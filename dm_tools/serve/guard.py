@@ -38,7 +38,7 @@ def refused(
     if len(hosts) != 1 or _name(f"//{hosts[0]}") not in names:
         return 421, "wrong_host", "this server is not called so: --allow-host NAME lets a name in"
     for origin in given.get(b"origin", []):
-        if _name(origin) not in names or urlsplit(origin).scheme not in ("http", "https"):
+        if not _own(origin, hosts[0], names):
             return 403, "wrong_origin", "pages of other origins may not ask"
     if token is not None and path not in OPEN:
         asked = given.get(b"authorization", [])
@@ -49,6 +49,17 @@ def refused(
         if not length.isdigit() or int(length[:12]) > MAX_BODY:
             return 413, "too_large", f"a body has at most {MAX_BODY >> 20} MiB"
     return None
+
+
+def _own(origin: str, host: str, names: frozenset[str]) -> bool:
+    """Whether an origin is this server: what Host says, or a name of ours behind a proxy that writes Host anew.
+
+    Another port is another program's: a page of a service that is looked at is no page of ours.
+    """
+    scheme, _, place = origin.partition("://")
+    if scheme not in ("http", "https") or _name(f"//{place}") not in names:
+        return False
+    return place.lower() == host.lower() or (place.lower() in names - LOOPBACK)
 
 
 def _name(url: str) -> str | None:
