@@ -176,6 +176,7 @@ HEADERS = [
     ({"Host": "evil.example"}, 421),
     ({"Host": "127.0.0.1.evil.example"}, 421),
     ({"Host": "localhost@evil.example"}, 421),
+    ({"Host": "localhost#@evil.example"}, 421),
     ({"Host": ""}, 421),
     ({"Origin": "http://evil.example"}, 403),
     ({"Origin": "null"}, 403),
@@ -394,7 +395,8 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
         'folder=$PROOFS_DIR/runs/20261130T000000Z-$$; mkdir -p "$folder"; echo "$$" >>"$PROOFS_DIR/started"\n'
         'echo \'{"stage": "probe"}\' >"$folder/probe.status"\n'
         'if [[ $1 == much ]]; then head -c 3000000 /dev/zero | tr "\\0" x >&2; echo "the last word" >&2; exit 3; fi\n'
-        "sleep 1\n"
+        "(trap '' TERM; exec sleep 60) &\n"
+        'echo "$!" >"$PROOFS_DIR/deaf"; sleep 1\n'
         'echo "{}" >"$PROOFS_DIR/report.json"\n'
         'echo "{\\"report_path\\": \\"$PROOFS_DIR/report.json\\"}" >"$folder/report.jsonl"\n'
     )
@@ -431,6 +433,19 @@ def test_a_run_whose_asker_goes_away_ends_and_the_next_one_works(runs: Runs, tmp
     assert runs.counts == {("diagnose", "abandoned"): 1, ("diagnose", "done"): 1}
     first = int((tmp_path / "started").read_text().split()[0])
     assert not Path(f"/proc/{first}").exists()
+
+
+def test_nothing_that_a_run_started_outlives_it(runs: Runs, tmp_path: Path) -> None:
+    async def go_away() -> None:
+        with anyio.move_on_after(0.5):
+            await _all(runs)
+        async with asyncio.timeout(10):
+            while runs.running is not None:
+                await asyncio.sleep(0.05)
+
+    asyncio.run(go_away())
+    state = Path(f"/proc/{(tmp_path / 'deaf').read_text().strip()}/stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_a_run_that_says_much_is_not_held_up_and_its_last_words_are_told(runs: Runs) -> None:

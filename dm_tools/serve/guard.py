@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 MAX_BODY = 1 << 20  # bytes
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN = frozenset({"/healthz"})  # told without a token: that it lives, and nothing else
+
+_PLACE = re.compile(r"[A-Za-z0-9._:\[\]-]+/?", re.ASCII)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -63,6 +66,8 @@ def _own(origin: str, host: str, names: frozenset[str]) -> bool:
 
 
 def _name(url: str) -> str | None:
+    if not _PLACE.fullmatch(url.partition("//")[2]):
+        return None
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 (raises for what is no port)

@@ -135,8 +135,9 @@ class Runs:
             for number in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, number)
-                if (await asyncio.wait([ending], timeout=END_SECONDS))[0]:
-                    return
+                await asyncio.wait([ending], timeout=END_SECONDS)
+        with contextlib.suppress(ProcessLookupError):  # what it started, and did not end with it
+            os.killpg(process.pid, signal.SIGKILL)
 
     def _folder(self, pid: int) -> Path | None:
         """Where the session of a process keeps its run."""
