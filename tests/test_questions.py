@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dm_tools.ask import gate, library
+from dm_tools.ask import embedded, gate, library
 from dm_tools.ask.embedded import CannotAsk, WrongQuestion
 from dm_tools.ask.push import push
 from dm_tools.ask.server import Server as Client
@@ -202,6 +202,14 @@ REACHING_OUT = [
     "SELECT 1 INTO OUTFILE '/tmp/dm-history-outfile'",
     "SELECT 1 SETTINGS readonly = 0",
     "SELECT 1 AS a; DROP TABLE dm_events",
+    "SELECT $$'$$, file('/etc/passwd'), $$'$$",
+    "SELECT $a$'$a$ INTO OUTFILE '/tmp/dm-history-outfile' --'",
+    "SELECT \u2018'\u2019, file('/etc/passwd'), \u2018'\u2019",
+    "SELECT `\\x66ile`('/etc/passwd')",
+    "SELECT \"\\x66ile\"('/etc/passwd')",
+    "SELECT file\u200b('/etc/passwd')",
+    "DESCRIBE TABLE url('http://127.0.0.1:1/', 'CSV')",
+    "EXPLAIN SELECT * FROM S3('http://127.0.0.1:1/a/b', 'CSV')",
     "INSERT INTO dm_events (id) VALUES ('1')",
     "-- a remark\nDROP TABLE dm_events",
     "CREATE TABLE t (a Int8) ENGINE = Memory",
@@ -223,6 +231,24 @@ def test_a_question_writes_nothing_and_reads_nothing_else(ask: Ask, sql: str) ->
 @pytest.mark.parametrize("sql", ["SELECT 'into outfile; file(1)' AS file", "WITH 1 AS a SELECT 'b' -- ;", "(SELECT 1)"])
 def test_what_only_looks_like_it_is_let_through(sql: str) -> None:
     assert gate.checked(f"{sql} ; ") == sql.removesuffix(" -- ;")
+
+
+@pytest.mark.parametrize(
+    "sql", [each for each in REACHING_OUT if "'$" in each or "file" in each or "TABLE url" in each]
+)
+def test_the_gate_itself_refuses_what_read_only_leaves_open(sql: str) -> None:
+    with pytest.raises(gate.Refused):
+        gate.checked(sql)
+
+
+def test_every_function_that_leads_out_of_the_history_is_known(tmp_path: Path) -> None:
+    """A newer ClickHouse may bring more: whoever takes it over decides whether they only look at what is there."""
+    sql = "SELECT lower(name) AS name FROM system.table_functions"
+    rows = b"".join(embedded.answer(history.History(tmp_path), sql, "JSONEachRow")).splitlines()
+    harmless = r"format|fuzzjson|generate.*|loop|merge(tree.*)?|null|(numbers|zeros)(_mt)?|primes|(sqlstandard)?values"
+    harmless += r"|timeseries.*|view(explain|ifpermitted)?"
+    names = {json.loads(row)["name"] for row in rows}
+    assert {each for each in names if not re.fullmatch(harmless, each)} <= gate.FUNCTIONS
 
 
 def test_two_machines_and_a_server_that_dies_under_load(

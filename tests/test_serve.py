@@ -17,11 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
+from dm_tools.pipe import configs
 from dm_tools.records import new
 from dm_tools.serve import guard
+from dm_tools.serve.runs import Busy, Failed, Runs, Wanted
 from tests import lab as fault_lab
 from tests.conftest import ROOT, SEALED, Proxy
 
@@ -173,10 +176,15 @@ HEADERS = [
     ({"Host": "evil.example"}, 421),
     ({"Host": "127.0.0.1.evil.example"}, 421),
     ({"Host": "localhost@evil.example"}, 421),
+    ({"Host": "localhost#@evil.example"}, 421),
     ({"Host": ""}, 421),
     ({"Origin": "http://evil.example"}, 403),
     ({"Origin": "null"}, 403),
     ({"Origin": "file://"}, 403),
+    ({"Origin": "http://127.0.0.1:3000"}, 403),  # a page of a service that is looked at
+    ({"Origin": "http://localhost:8081"}, 403),
+    ({"Origin": "http://127.0.0.1"}, 403),
+    ({"Origin": "ftp://127.0.0.1:8081"}, 403),
     ({"Origin": "http://127.0.0.1.evil.example:8081"}, 403),
     ({"Content-Length": str(2 << 20)}, 413),
     ({"Content-Length": "-1"}, 413),
@@ -198,6 +206,12 @@ def test_by_which_names(host: str) -> None:
     pairs = [(b"host", host.encode()), (b"origin", f"http://{host}".encode())]
     assert guard.refused("/tools", pairs, None, guard.LOOPBACK | {"probe"}) is None
     assert guard.refused("/tools", [*pairs, (b"host", b"evil")], None, guard.LOOPBACK | {"probe"}) is not None
+
+
+def test_behind_a_proxy_that_writes_the_host_anew() -> None:
+    pairs = [(b"host", b"127.0.0.1:8081"), (b"origin", b"https://probe")]
+    assert guard.refused("/tools", pairs, None, guard.LOOPBACK | {"probe"}) is None
+    assert guard.refused("/tools", [*pairs[:1], (b"origin", b"https://probe:3000")], None, guard.LOOPBACK | {"probe"})
 
 
 @pytest.mark.parametrize(
@@ -367,3 +381,78 @@ async def _diagnosed(url: str) -> None:
         assert not done.is_error and "postgres" in done.structured_content["output"]
         read = await client.read_resource("brief://latest")
         assert read.contents[0].text == done.structured_content["output"]
+
+
+# A session that takes its time, or says much: no real one can be made to do that on purpose
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
+    script = tmp_path / "scripts/supervisor-session.sh"
+    script.parent.mkdir()
+    script.write_text(
+        "#!/bin/bash\n"
+        'folder=$PROOFS_DIR/runs/20261130T000000Z-$$; mkdir -p "$folder"; echo "$$" >>"$PROOFS_DIR/started"\n'
+        'echo \'{"stage": "probe"}\' >"$folder/probe.status"\n'
+        'if [[ $1 == much ]]; then head -c 3000000 /dev/zero | tr "\\0" x >&2; echo "the last word" >&2; exit 3; fi\n'
+        """[[ $1 != deaf ]] || { (trap '' TERM; exec sleep 60 2>/dev/null) & echo $! >"$PROOFS_DIR/deaf"; }\n"""
+        "sleep 1\n"
+        'echo "{}" >"$PROOFS_DIR/report.json"\n'
+        'echo "{\\"report_path\\": \\"$PROOFS_DIR/report.json\\"}" >"$folder/report.jsonl"\n'
+    )
+    script.chmod(0o700)
+    monkeypatch.setattr(configs, "checkout", lambda: tmp_path)
+    return Runs(tmp_path)
+
+
+async def _all(runs: Runs, session: str = "diagnose") -> list[dict[str, Any]]:
+    return [line async for line in runs.start(session, Wanted())]
+
+
+def test_of_many_who_ask_at_once_one_run_is_started(runs: Runs, tmp_path: Path) -> None:
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(_all(runs) for _ in range(50)), return_exceptions=True)
+
+    answers = asyncio.run(ask())
+    assert [each for each in answers if isinstance(each, list)] == [[{"stage": "probe"}, {"report": {}}]]
+    assert sum(isinstance(each, Busy) for each in answers) == 49
+    assert len((tmp_path / "started").read_text().split()) == 1
+
+
+def test_a_run_whose_asker_goes_away_ends_and_the_next_one_works(runs: Runs, tmp_path: Path) -> None:
+    async def go_away() -> list[dict[str, Any]]:
+        with anyio.move_on_after(0.5):  # as Starlette does when a client is gone: every wait is cancelled again
+            await _all(runs)
+        async with asyncio.timeout(10):
+            while True:
+                with contextlib.suppress(Busy):
+                    return await _all(runs)
+                await asyncio.sleep(0.05)
+
+    assert asyncio.run(go_away())[-1] == {"report": {}}
+    assert runs.counts == {("diagnose", "abandoned"): 1, ("diagnose", "done"): 1}
+    first = int((tmp_path / "started").read_text().split()[0])
+    assert not Path(f"/proc/{first}").exists()
+
+
+def test_nothing_that_a_run_started_outlives_it(runs: Runs, tmp_path: Path) -> None:
+    async def go_away() -> None:
+        with anyio.move_on_after(0.5):
+            await _all(runs, "deaf")
+        async with asyncio.timeout(10):
+            while runs.running is not None:
+                await asyncio.sleep(0.05)
+
+    asyncio.run(go_away())
+    state = Path(f"/proc/{(tmp_path / 'deaf').read_text().strip()}/stat")
+    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_run_that_says_much_is_not_held_up_and_its_last_words_are_told(runs: Runs) -> None:
+    async def ask() -> None:
+        async with asyncio.timeout(20):
+            await _all(runs, "much")
+
+    with pytest.raises(Failed, match=r"the last word$") as failed:
+        asyncio.run(ask())
+    assert failed.value.status == 3 and len(str(failed.value)) <= 2_000

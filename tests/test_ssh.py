@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -265,3 +266,25 @@ def test_what_acts_runs_once_for_each_key(
     kept = calls(tmp_path / "proofs")
     assert [call["status"] for call in kept] == [None, first.returncode, None]
     assert os.stat(tmp_path / "proofs/ssh/calls.jsonl").st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("command", ["dm-inspect", "dm-logs", "dm-stats", "dm-probe", f"dm-execute {KEY} --plan"])
+def test_a_record_leads_to_no_other_engine(tmp_path: Path, command: str) -> None:
+    """Not to the one behind the proxy, and to nobody else: who listens is not asked."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        host = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        record = {"v": 1, "service": "web", "container": "web", "docker_host": host, "internal": ["http://web/"]}
+        record |= {"issue_id": "x", "action": "start", "approved_at": "2026-11-30T00:00:00Z", "confidence": "high"}
+        record |= {"reasoning": "", "parameters": {}, "identity": {"container_id": "a" * 64}}
+        words = [WRAPPER, "--act", "--proofs-dir", tmp_path, "--docker-host", f"unix://{tmp_path}/none.sock"]
+        subprocess.run(
+            words,
+            env=SEALED | {"SSH_ORIGINAL_COMMAND": command},
+            input=json.dumps(record) + "\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        other.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            other.accept()

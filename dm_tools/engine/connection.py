@@ -108,6 +108,8 @@ class Engine:
     def _client(self) -> Any:
         if self._lost is not None:
             raise self._lost
+        if self.host and os.environ.get("DM_ONE_ENGINE") and self.host != os.environ.get("DOCKER_HOST"):
+            raise self._unreachable("only the engine of DOCKER_HOST may be asked here")  # records may be a stranger's
         if self._died is not None and time.monotonic() - self._died[0] < UNREACHABLE_SECONDS:
             raise self._unreachable(self._died[1])
         if not hasattr(self._own, "client"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -223,13 +223,15 @@ async def _object(request: Request) -> dict[str, Any]:
     return found
 
 
-async def _streamed(first: dict[str, Any], lines: AsyncIterator[dict[str, Any]], form: bytes) -> AsyncIterator[bytes]:
-    yield form % orjson.dumps(first)
+async def _streamed(first: dict[str, Any], lines: AsyncGenerator[dict[str, Any]], form: bytes) -> AsyncIterator[bytes]:
     try:
+        yield form % orjson.dumps(first)
         async for line in lines:
             yield form % orjson.dumps(line)
     except Failed as failure:
         yield form % orjson.dumps(_error("failed", str(failure)))
+    finally:
+        await lines.aclose()  # nobody reads any more: the run ends
 
 
 def _handlers() -> Any:

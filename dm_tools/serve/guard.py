@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 MAX_BODY = 1 << 20  # bytes
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN = frozenset({"/healthz"})  # told without a token: that it lives, and nothing else
+
+_PLACE = re.compile(r"[A-Za-z0-9._:\[\]-]+/?", re.ASCII)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -38,7 +41,7 @@ def refused(
     if len(hosts) != 1 or _name(f"//{hosts[0]}") not in names:
         return 421, "wrong_host", "this server is not called so: --allow-host NAME lets a name in"
     for origin in given.get(b"origin", []):
-        if _name(origin) not in names or urlsplit(origin).scheme not in ("http", "https"):
+        if not _own(origin, hosts[0], names):
             return 403, "wrong_origin", "pages of other origins may not ask"
     if token is not None and path not in OPEN:
         asked = given.get(b"authorization", [])
@@ -51,7 +54,20 @@ def refused(
     return None
 
 
+def _own(origin: str, host: str, names: frozenset[str]) -> bool:
+    """Whether an origin is this server: what Host says, or a name of ours behind a proxy that writes Host anew.
+
+    Another port is another program's: a page of a service that is looked at is no page of ours.
+    """
+    scheme, _, place = origin.partition("://")
+    if scheme not in ("http", "https") or _name(f"//{place}") not in names:
+        return False
+    return place.lower() == host.lower() or (place.lower() in names - LOOPBACK)
+
+
 def _name(url: str) -> str | None:
+    if not _PLACE.fullmatch(url.partition("//")[2]):
+        return None
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 (raises for what is no port)

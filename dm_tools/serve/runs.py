@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from dm_tools.pipe import configs
 
 SECONDS = 900.0  # that a run may take
 LOOK_SECONDS = 0.2
+END_SECONDS = 5.0  # that a run may take to end when it is told to
 MAX_SAID = 2_000  # characters of what a run that failed had to say
 
 
@@ -48,20 +49,53 @@ class Runs:
     def __init__(self, proofs_dir: Path) -> None:
         self.proofs_dir = proofs_dir
         self.running: asyncio.subprocess.Process | None = None
+        self._taken = False  # by a run, from before its process is there until it is gone
         self.counts: dict[tuple[str, str], int] = {}
 
-    async def start(self, session: str, wanted: Wanted) -> AsyncIterator[dict[str, Any]]:
-        """Run a session; yields a line per stage that ended, and last {"report": ...}. Raises Busy, Failed."""
-        root = configs.checkout()
-        if self.running is not None:
+    async def start(self, session: str, wanted: Wanted) -> AsyncGenerator[dict[str, Any]]:
+        """Run a session; yields a line per stage that ended, and last {"report": ...}. Raises Busy, Failed.
+
+        Whoever stops asking ends the run: it works in a task of its own, which no cancelling of the asker reaches.
+        """
+        if self._taken:
             raise Busy
+        self._taken = True  # before anything is waited for: of those who ask at once one is let in
+        lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        working = asyncio.create_task(self._work(session, wanted, lines))
+        try:
+            while (line := await lines.get()) is not None:
+                yield line
+            await working
+        finally:
+            if not working.done():
+                working.cancel()
+
+    async def _work(self, session: str, wanted: Wanted, lines: asyncio.Queue[dict[str, Any] | None]) -> None:
+        """Run a session, put its lines into a queue, and None at the end. Raises Failed."""
+        outcome = "failed"
+        try:
+            async with asyncio.timeout(SECONDS):
+                await self._watched(session, wanted, lines)
+            outcome = "done"
+        except TimeoutError:
+            raise Failed(124, f"the run did not end within {SECONDS:g} s") from None
+        except asyncio.CancelledError:
+            outcome = "abandoned"
+            raise
+        finally:
+            self.counts[session, outcome] = self.counts.get((session, outcome), 0) + 1
+            self.running, self._taken = None, False
+            lines.put_nowait(None)
+
+    async def _watched(self, session: str, wanted: Wanted, lines: asyncio.Queue[dict[str, Any] | None]) -> None:
+        root = configs.checkout()
         if root is None:
             raise Failed(2, "the sessions are part of a checkout: scripts/supervisor-session.sh is not installed")
         words = [*(["--discover"] if wanted.discover else []), *wanted.services]
         if session == "diagnose-enhanced":
             words += [] if wanted.screenshots else ["--no-screenshots"]
             words += [f"--engine={wanted.engine}"] if wanted.engine else []
-        self.running = process = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             str(root / "scripts/supervisor-session.sh"),
             session,
             *words,
@@ -71,30 +105,24 @@ class Runs:
             env=os.environ | {"PROOFS_DIR": str(self.proofs_dir)},
             start_new_session=True,
         )
+        self.running = process
         assert process.stderr is not None
-        said = asyncio.create_task(process.stderr.read(1 << 20))
+        said = asyncio.create_task(_last(process.stderr))
         told: set[str] = set()
-        outcome = "failed"
         try:
-            async with asyncio.timeout(SECONDS):
-                ending = asyncio.create_task(process.wait())
-                while not ending.done():
-                    await asyncio.wait([ending], timeout=LOOK_SECONDS)
-                    for line in self._stages(process.pid, told):
-                        yield line
+            ending = asyncio.create_task(process.wait())
+            while not ending.done():
+                await asyncio.wait([ending], timeout=LOOK_SECONDS)
+                for line in self._stages(process.pid, told):
+                    lines.put_nowait(line)
             found = self._report(process.pid)
             if found is None:
                 message = redact.redact((await said).decode("utf-8", "replace").strip()[-MAX_SAID:])
                 raise Failed(process.returncode or 0, message or "no report was written")
-            outcome = "done"
-            yield {"report": found}
-        except TimeoutError:
-            raise Failed(124, f"the run did not end within {SECONDS:g} s") from None
+            lines.put_nowait({"report": found})
         finally:
             await self._end(process)
             said.cancel()
-            self.counts[session, outcome] = self.counts.get((session, outcome), 0) + 1
-            self.running = None
 
     async def end(self) -> None:
         """End what runs."""
@@ -103,9 +131,13 @@ class Runs:
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            await process.wait()
+            ending = asyncio.create_task(process.wait())
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+                await asyncio.wait([ending], timeout=END_SECONDS)
+        with contextlib.suppress(ProcessLookupError):  # what it started, and did not end with it
+            os.killpg(process.pid, signal.SIGKILL)
 
     def _folder(self, pid: int) -> Path | None:
         """Where the session of a process keeps its run."""
@@ -128,3 +160,11 @@ class Runs:
             report = orjson.loads(path.read_bytes())
             return report if isinstance(report, dict) else None
         return None
+
+
+async def _last(said: asyncio.StreamReader) -> bytes:
+    """The end of what a program says. All of it is read: a full pipe would hold the program up."""
+    kept = b""
+    while part := await said.read(1 << 16):
+        kept = (kept + part)[-4 * MAX_SAID :]
+    return kept

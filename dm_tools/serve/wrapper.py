@@ -153,6 +153,7 @@ def _environment(settings: argparse.Namespace) -> dict[str, str]:
         "HOME": home,
         "LANG": "C.UTF-8",
         "DOCKER_HOST": settings.docker_host,
+        "DM_ONE_ENGINE": "1",  # a record of the client may name another: the one behind the proxy, or somebody else's
         "PROOFS_DIR": str(settings.proofs_dir.absolute()),
     }
 
