@@ -80,6 +80,28 @@ help_of() { # help_of SESSION: how one is called; all of them are in usage
   --agent            let a model look further, with read-only tools
   --no-screenshots   start no browser'
         ;;
+    tell)
+        call='[ARGUMENT OF diagnose-enhanced]...'
+        text='Diagnose, and say only what is new, worse or over: on a terminal and in the mail of cron, or to the targets of
+configs/notify.toml if there are any (docs/notify.md).'
+        ;;
+    incidents)
+        call='[list | unsilence ID]'
+        text='What is open, and what is silenced (dm-incidents --help has more).'
+        ;;
+    silence)
+        call='SERVICE --for 2h --why TEXT'
+        text='Raise no alarm of a service for a while (dm-incidents --help has more).'
+        ;;
+    watch)
+        call='[--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...'
+        text='Look again and again, say what begins and what is over, and go on when a command dies (docs/watch.md).
+
+  --every            how often; an event of a container begins a look at once
+  --discover         ask Docker for its containers instead of reading the services manifest
+  --metrics-file     figures for the textfile collector of a node exporter'
+        ;;
+    status) text='What the watch saw last; the exit status is 10 if something is open.' ;;
     report)
         call='[FILE]'
         text='Show the newest report, or FILE.'

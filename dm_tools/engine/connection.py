@@ -8,6 +8,7 @@ container_gone.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 import time
