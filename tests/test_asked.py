@@ -272,7 +272,8 @@ def test_each_form_of_an_own_address_is_heard_without_a_guard(
     eyes: browser.Browser, site: Site, witness: Witness
 ) -> None:
     eyes.look(pictures(site, witness.port), 20)
-    assert witness.settled() == {str(index) for index in range(len(OWN))}
+    heard = witness.settled() - {"tcp"}  # a browser may connect once more, and ask nothing
+    assert heard == {str(index) for index in range(len(OWN))}
 
 
 FOREIGN = {

@@ -104,6 +104,7 @@ def test_the_example_runs(desk: tuple[Path, dict[str, str]], line: str) -> None:
     )
     # 4: a name of the example (app, postgres) that is no container of its own here
     expected = (10,) if "--fail-on" in line and "||" not in line else (0, 4)
+    expected += (141,) if line.endswith("| head -n 4") else ()  # who stays is ended by its reader
     assert done.returncode in expected, done.stdout + done.stderr
     assert done.stderr == ""
 
