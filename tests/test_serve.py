@@ -278,7 +278,7 @@ def test_many_callers_at_once(server: Server) -> None:
             return found
 
     assert asyncio.run(everybody()) == [200] * 200
-    assert sorted(slow)[len(slow) // 2] < 2  # 50 ms on an idle machine (scripts/bench-serve); this one is shared
+    assert sorted(slow)[len(slow) // 2] < 5  # 50 ms on an idle machine (scripts/bench-serve); this one is shared
 
 
 def test_it_cannot_change_an_engine() -> None:

@@ -285,7 +285,7 @@ def test_two_watchers_of_one_folder_and_systemd_and_a_heartbeat(stack: dict[str,
 
 
 @pytest.mark.parametrize("discover", [False, True])
-def test_a_killed_container_is_told_within_three_seconds(
+def test_a_killed_container_is_told_by_its_event(
     box: Box, _lab_up: dict[str, str], tmp_path: Path, discover: bool
 ) -> None:
     """The interval is an hour: only the engine's event can have told."""
@@ -298,7 +298,8 @@ def test_a_killed_container_is_told_within_three_seconds(
         assert status(given)["open"] == []
         time.sleep(1)
         container.kill()
-        assert until(lambda: status(given)["open"], 10) < 3
+        # 1 s on a machine that has nothing else to do (scripts/bench-watch); here other tests run beside
+        assert until(lambda: status(given)["open"], 20) < 10
         assert status(given)["open"][0]["service"] == container.name
         assert status(given)["round"]["because"].startswith(f"{container.name}: ")
         container.start()
