@@ -169,7 +169,10 @@ It waits $HEAL_SOAK seconds (5), looks, and does so until all has recovered or $
     *) return 1 ;;
     esac
     # Whoever was started with SIGPIPE ignored or blocked is told by the failing write alone
-    printf 'Usage: supervisor-session.sh %s\n\n%s\n' "$1${call:+ $call}" "$text" 2>/dev/null || exit 141
+    printf 'Usage: supervisor-session.sh %s\n\n%s\n' "$1${call:+ $call}" "$text" 2>/dev/null || {
+        [[ -p /dev/stdout ]] && exit 141
+        complain "cannot write to standard output" && exit 6
+    }
 }
 
 say() { # to people; in cron only what matters reaches the mail

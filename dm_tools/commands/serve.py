@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from dm_tools.pipe import command, exits, say
+from dm_tools.tools.options import tool_options
 
 
 @command.define("dm-serve", unreachable=True)
@@ -21,20 +22,7 @@ from dm_tools.pipe import command, exits, say
 )
 @click.option("--allow-host", multiple=True, metavar="NAME", help="A name of this server, beside loopback's.")
 @click.option("--mcp", type=click.Choice(["stdio"]), help="Speak MCP on standard input and output instead of HTTP.")
-@click.option(
-    "--inventory",
-    type=click.Path(dir_okay=False, exists=True, path_type=Path),
-    metavar="FILE",
-    help="Records (of dm-services) whose containers and URLs may be asked; without it the manifest's, or Docker's.",
-)
-@click.option(
-    "--tools",
-    "folder",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    envvar="DM_TOOLS",
-    show_envvar=True,
-    help="A folder of tools of your own (*.py).",
-)
+@tool_options
 def cli(
     proofs_dir: Path,
     bind: str,

@@ -10,6 +10,7 @@ import orjson
 
 from dm_tools import records
 from dm_tools.pipe import command, exits, say, stream
+from dm_tools.tools.options import tool_options
 
 
 @command.define("dm-tool", unreachable=True)
@@ -17,20 +18,7 @@ from dm_tools.pipe import command, exits, say, stream
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--list", "only_list", is_flag=True, help="List the tools instead, one a line.")
 @click.option("--json", "as_json", is_flag=True, help="With --list: as JSON, with the schema of their arguments.")
-@click.option(
-    "--inventory",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Records (of dm-services) whose containers and URLs may be asked; without it the manifest's, or Docker's.",
-)
-@click.option(
-    "--tools",
-    "folder",
-    type=click.Path(file_okay=False, exists=True, path_type=Path),
-    envvar="DM_TOOLS",
-    show_envvar=True,
-    help="A folder of tools of your own (*.py).",
-)
+@tool_options
 def cli(
     name: str | None,
     arguments: tuple[str, ...],
