@@ -24,7 +24,7 @@ _dm_tools() {
     dm-condense:*) words='--help --on-bad --patterns --service --text --version' ;;
     dm-execute:--wait) words='running healthy' ;;
     dm-execute:*) words='--deadline --help --plan --proofs-dir --resume --services --settle --version --wait' ;;
-    dm-history:*) words='--all --embedded --help --json --keep --patterns --proofs-dir --version' ;;
+    dm-history:*) words='--all --embedded --help --json --keep --patterns --policy --proofs-dir --version' ;;
     dm-incidents:--on-bad) words='report skip fail' ;;
     dm-incidents:--stopped) words='hurting all none' ;;
     dm-incidents:*) words='--for --help --host --incident --json --on-bad --open-after --project --proofs-dir --recover-after --stopped --version --weekly --why' ;;

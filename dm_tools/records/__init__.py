@@ -62,7 +62,7 @@ from dm_tools.records.handling import (
 )
 from dm_tools.records.history import ActionOutcome, Before, Cure, EventKind, HistoryEvent
 from dm_tools.records.incident import ENDS, Happening, IncidentEvent, Silence
-from dm_tools.records.policy import Acceptance, Decision, Harm, Promotion, Rehearsal, Ruling, Standing
+from dm_tools.records.policy import Acceptance, Decision, Harm, Keep, Promotion, Rehearsal, Ruling, Standing
 from dm_tools.records.report import (
     REPORT_VERSION,
     Approval,
@@ -146,6 +146,7 @@ __all__ = [
     "Issue",
     "IssuePage",
     "JournalEntry",
+    "Keep",
     "Limits",
     "LogLine",
     "Logs",
