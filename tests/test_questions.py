@@ -243,12 +243,38 @@ def test_the_gate_itself_refuses_what_read_only_leaves_open(sql: str) -> None:
 
 def test_every_function_that_leads_out_of_the_history_is_known(tmp_path: Path) -> None:
     """A newer ClickHouse may bring more: whoever takes it over decides whether they only look at what is there."""
-    sql = "SELECT lower(name) AS name FROM system.table_functions"
-    rows = b"".join(embedded.answer(history.History(tmp_path), sql, "JSONEachRow")).splitlines()
+    rows = _by_itself(tmp_path, "SELECT lower(name) AS name FROM system.table_functions").splitlines()
     harmless = r"format|fuzzjson|generate.*|loop|merge(tree.*)?|null|(numbers|zeros)(_mt)?|primes|(sqlstandard)?values"
     harmless += r"|timeseries.*|view(explain|ifpermitted)?"
     names = {json.loads(row)["name"] for row in rows}
+    assert "file" in names
     assert {each for each in names if not re.fullmatch(harmless, each)} <= gate.FUNCTIONS
+
+
+def test_what_is_asked_here_leaves_the_signals_of_this_process_alone(tmp_path: Path) -> None:
+    """Programs started later inherit them: one with SIGPIPE blocked goes on when its reader has gone."""
+    signals = """
+import signal
+print([signal.pthread_sigmask(signal.SIG_BLOCK, ()), *map(signal.getsignal, signal.valid_signals() - {9, 19})])
+"""
+    asked = _by_itself(tmp_path, "SELECT 1", before=signals, after=signals).splitlines()
+    assert asked[1] == '{"1":1}'
+    assert asked[0] == asked[2]
+
+
+def _by_itself(folder: Path, sql: str, before: str = "", after: str = "") -> str:
+    """What the embedded engine answers in a process of its own, with what some code prints before and after."""
+    asking = f"""
+import sys
+from pathlib import Path
+from dm_tools.ask.embedded import answer
+from dm_tools.store.history import History
+{before}
+sys.stdout.write(b"".join(answer(History(Path({str(folder)!r})), {sql!r}, "JSONEachRow")).decode())
+{after}"""
+    return subprocess.run(
+        [sys.executable, "-c", asking], cwd=ROOT, env=SEALED, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_two_machines_and_a_server_that_dies_under_load(

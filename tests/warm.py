@@ -17,6 +17,7 @@ import fcntl
 import functools
 import gc
 import importlib
+import json
 import marshal
 import os
 import selectors
@@ -32,14 +33,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TextIO
 
+from dm_tools.collect import http
+from dm_tools.diagnose.analyze import analyze
+from dm_tools.diagnose.facts import facts
 from dm_tools.patterns import reading
+from dm_tools.patterns.language import Library
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND_FILES = sorted((ROOT / "dm_tools" / "commands").glob("[a-z]*.py"))
+MODULES = [path.relative_to(ROOT).with_suffix("") for path in sorted((ROOT / "dm_tools").rglob("[a-z]*.py"))]
 FOLDER = Path(tempfile.gettempdir()) / f"dm-warm-{os.getpid()}"
 """Where the clients are while `serving()`; in a PATH that names it later folders are searched when it is not there."""
 
-# What the commands import late, too: whatever is missing here is imported by each fork anew.
+# What our modules import late: whatever is missing here is imported by each fork anew.
 LATE = (
     "cryptography.x509",
     "docker",
@@ -131,12 +137,10 @@ class Request(NamedTuple):
 def serve(address: str) -> None:
     """Fork a process for each client, tell it the status, pass its signals on; until standard input ends."""
     gc.disable()
-    mains = {path.stem: importlib.import_module(f"dm_tools.commands.{path.stem}").main for path in COMMAND_FILES}
-    for module in LATE:
+    for module in (*(".".join(path.parts) for path in MODULES), *LATE):
         importlib.import_module(module)
-    # Two thirds of the processor time of dm-analyze is TOML: of the same text it is always the same.
-    tomllib.loads = functools.cache(tomllib.loads)
-    reading.read(None)
+    mains = {path.stem: sys.modules[f"dm_tools.commands.{path.stem}"].main for path in COMMAND_FILES}
+    know_beforehand()
     gc.freeze()  # what is there by now is shared with every process; a collection would copy it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     waiting = selectors.DefaultSelector()
@@ -181,6 +185,25 @@ def serve(address: str) -> None:
                     key.data()
 
 
+def know_beforehand() -> None:
+    """What each command finds out anew, and always the same: the patterns, prepared by a diagnosis, the trust store.
+
+    Who names other patterns, another cache or other certificates reads them himself.
+    """
+    # Two thirds of the processor time of dm-analyze is TOML: of the same text it is always the same.
+    tomllib.loads = functools.cache(tomllib.loads)
+    read, usual, cache = reading.read, reading.read(None), os.environ["XDG_CACHE_HOME"]
+
+    def known(own: Path | None, check: bool = False) -> Library:
+        ours = own is None and not check and os.environ.get("XDG_CACHE_HOME") == cache
+        return usual if ours else read(own, check)
+
+    reading.read = known
+    recorded = [json.loads(line) for line in (ROOT / "tests/data/redis-maxmemory.jsonl").read_text().splitlines()]
+    analyze({record["service"]: facts(record, usual) for record in recorded}, usual)
+    http._trusting(True)
+
+
 def receive(client: socket.socket) -> tuple[Request, list[int]]:
     """What a client wants, and its open files in the order of `numbers`."""
     head, files, _, _ = socket.recv_fds(client, 4, 250)
@@ -203,6 +226,8 @@ def become(request: Request, files: list[int], mains: dict[str, Callable[[], NoR
         os.environ.clear()
         os.environ.update(request.variables)
         time.tzset()
+        if not request.variables.keys().isdisjoint(("SSL_CERT_FILE", "SSL_CERT_DIR")):
+            http._trusting.cache_clear()
         os.umask(request.umask)
         os.chdir(request.folder)
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -86,13 +86,14 @@ def _linked(kept: History, folder: Path) -> None:
 
 
 def _session_type() -> Any:
+    import signal
+
+    # Whoever imports ClickHouse is left without Ctrl-Z, and with SIGPIPE blocked for itself and for each program it starts
+    stopped, blocked = signal.getsignal(signal.SIGTSTP), signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
-        import signal
-
-        stopped = signal.getsignal(signal.SIGTSTP)
         from chdb.session import Session
-
-        signal.signal(signal.SIGTSTP, stopped)  # ClickHouse takes Ctrl-Z for itself
     except ImportError:
         raise CannotAsk(HINT) from None
+    signal.signal(signal.SIGTSTP, stopped)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     return Session
