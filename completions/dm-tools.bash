@@ -61,7 +61,7 @@ _dm_tools() {
     dm-stats:--on-bad) words='report skip fail' ;;
     dm-stats:--when) words='always unhealthy' ;;
     dm-stats:*) words='--every --help --jobs --keep-order --on-bad --timeout --version --when' ;;
-    dm-tool:*) words='--help --inventory --json --list --tools --version' ;;
+    dm-tool:*) words='--help --inventory --json --list --proofs-dir --tools --version' ;;
     dm-undo:*) words='--help --plan --proofs-dir --version' ;;
     dm-verify:--fail-on) words='not-recovered' ;;
     dm-verify:--on-bad) words='report skip fail' ;;

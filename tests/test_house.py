@@ -64,7 +64,7 @@ MAY_IMPORT = {
     "show": {"store"} | JUDGEMENT | FOUNDATION,
     "store": JUDGEMENT | FOUNDATION,
     "serve": {"collect", "engine", "store", "tools"} | FOUNDATION,
-    "tools": {"collect", "engine"} | JUDGEMENT | FOUNDATION,
+    "tools": {"collect", "engine", "show", "store"} | JUDGEMENT | FOUNDATION,
     "incidents": {"show", "store"} | JUDGEMENT | FOUNDATION,
     # what judges, and the engine
     "diagnose": {"evidence", "patterns", "records", "redact", "text"},

@@ -88,7 +88,8 @@ def test_what_the_seed_asks_for(server: Server) -> None:
     assert (health.status_code, health.json()) == (200, {"ok": True})
     listed = server.ask("GET", "/tools").json()["tools"]
     names = ["browser_screenshot", "browser_dom", "http_get", "docker_list_containers", "docker_logs", "docker_stats"]
-    assert {each["name"] for each in listed} == {*names, "docker_inspect", "host_exec_readonly"}
+    ours = {"diagnose", "explain", "history"}
+    assert {each["name"] for each in listed} == {*names, "docker_inspect", "host_exec_readonly"} | ours
     assert all(each["annotations"]["readOnlyHint"] for each in listed)
     answer = server.ask("POST", "/tools/host_exec_readonly", json={"cmd": "nproc"})
     assert answer.status_code == 200 and int(answer.json()["output"]) == os.cpu_count()
@@ -317,7 +318,7 @@ async def _talk(where: Any, mode: str) -> None:
         assert {"diagnose", "docker_logs", "http_get"} < set(tools)
         assert all(each.annotations and each.annotations.read_only_hint for each in tools.values())
         done = await client.call_tool("host_exec_readonly", {"cmd": "nproc"})
-        assert not done.is_error and int(done.structured_content["output"]) == os.cpu_count()
+        assert not done.is_error and int(done.content[0].text) == os.cpu_count()
         for name, arguments in (
             ("docker_logs", {"container": "elsewhere"}),
             ("docker_logs", {"container": "app", "follow": True}),
@@ -327,16 +328,23 @@ async def _talk(where: Any, mode: str) -> None:
         ):
             refused = await client.call_tool(name, arguments)
             assert refused.is_error and refused.content[0].text, name
-        assert "brief://latest first" in (client.instructions or "")
+        assert "report://latest first" in (client.instructions or "")
         uris = [str(each.uri) for each in (await client.list_resources()).resources]
-        assert uris == ["brief://latest", "report://enhanced_diagnostics_1764500000"]
-        read = await client.read_resource(uris[1])
+        assert uris == ["report://latest", "brief://latest", "report://enhanced_diagnostics_1764500000/json"]
+        read = await client.read_resource(uris[2])
         assert json.loads(read.contents[0].text)["report_id"] == "enhanced-1"
-        for uri in ("report://../secret", "report:///etc/passwd", "brief://other", "file:///etc/passwd"):
+        for uri in (
+            "report://../secret",
+            "report:///etc/passwd",
+            "report://latest/../../secret",
+            "report://secret/json",
+            "brief://other",
+            "file:///etc/passwd",
+        ):
             with pytest.raises(MCPError):
                 await client.read_resource(uri)
         told = await client.get_prompt("diagnose_stack")
-        assert "brief://latest" in told.messages[0].content.text
+        assert "report://latest" in told.messages[0].content.text
 
 
 # A real stack, reached through the docker-proxy only
@@ -378,9 +386,13 @@ async def _diagnosed(url: str) -> None:
 
     async with Client(url, read_timeout_seconds=120) as client:
         done = await client.call_tool("diagnose", {})
-        assert not done.is_error and "postgres" in done.structured_content["output"]
-        read = await client.read_resource("brief://latest")
-        assert read.contents[0].text == done.structured_content["output"]
+        assert not done.is_error and "critical postgres exited" in done.content[0].text
+        read = await client.read_resource("report://latest")
+        assert read.contents[0].text == done.content[0].text
+        why = await client.call_tool("explain", {"of": "postgres"})
+        assert (await client.read_resource("report://latest/1")).contents[0].text == why.content[0].text
+        assert "[inspect:state]" in why.content[0].text
+        assert "postgres" in (await client.read_resource("brief://latest")).contents[0].text
 
 
 # A session that takes its time, or says much: no real one can be made to do that on purpose

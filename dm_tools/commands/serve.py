@@ -50,9 +50,10 @@ def cli(
     try:
         from dm_tools.serve import app, guard, protocol, stack
         from dm_tools.serve.runs import Runs
-        from dm_tools.tools import plugins
+        from dm_tools.tools import plugins, reports
 
-        tools, refused = plugins.tools(folder)
+        runs = Runs(proofs_dir.absolute())
+        tools, refused = plugins.tools(folder, reports.tools(runs.proofs_dir, runs.diagnosed))
         for each in refused:
             say.note(f"refused: {each}")
         host, _, port = bind.rpartition(":")
@@ -63,9 +64,7 @@ def cli(
         if mcp is None and host not in guard.LOOPBACK and token is None:
             raise exits.Stop(exits.USAGE, f"to listen on {host} a token is needed: --token-file or $DM_SERVE_TOKEN")
         names = guard.LOOPBACK | frozenset(allow_host)
-        doors = app.Doors(
-            stack.Stack(stack.known(inventory), tools), Runs(proofs_dir.absolute()), proofs_dir.absolute()
-        )
+        doors = app.Doors(stack.Stack(stack.known(inventory), tools), runs, runs.proofs_dir)
         server = protocol.server(doors)
         if mcp is not None:
             asyncio.run(protocol.over_stdio(server))

@@ -17,10 +17,11 @@ import orjson
 
 from dm_tools.collect.services import ManifestError, NothingFoundError
 from dm_tools.records import Problem
-from dm_tools.serve import api, kept, metrics
+from dm_tools.serve import api, metrics
 from dm_tools.serve.guard import MAX_BODY, Guard, TooLarge
 from dm_tools.serve.runs import Busy, Failed, Runs, Wanted
 from dm_tools.serve.stack import Stack
+from dm_tools.store import kept
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 THREADS = 16  # tools that work at once; others wait
 CALL_SECONDS = 60.0
 BODY_SECONDS = 10.0  # that a body may take to arrive
-STATUS = {"unknown_tool": 404, "bad_arguments": 422, "not_in_inventory": 422, "docker_unreachable": 503, "timeout": 504}
+STATUS = {"unknown_tool": 404, "not_found": 404, "busy": 409, "bad_arguments": 422, "not_in_inventory": 422}
+STATUS |= {"docker_unreachable": 503, "timeout": 504}
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; form-action 'self'; base-uri 'none'"
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
@@ -47,6 +49,8 @@ class Doors:
         error: dict[str, str] | None = None
         output = None
         try:
+            if name in self.stack.tools and self.stack.tools[name].later:
+                return self._counted(name, await self.stack.later(name, arguments), None)
             async with self._free, asyncio.timeout(CALL_SECONDS):
                 output = await asyncio.to_thread(self.stack.answer, name, arguments)
         except Problem as problem:
@@ -55,6 +59,9 @@ class Doors:
             error = {"code": "no_inventory", "message": str(failure)}
         except TimeoutError:
             error = {"code": "timeout", "message": f"no answer within {CALL_SECONDS:g} s"}
+        return self._counted(name, output, error)
+
+    def _counted(self, name: str, output: Any, error: dict[str, str] | None) -> tuple[Any, dict[str, str] | None]:
         known = name if name in self.stack.tools else "unknown"
         outcome = error["code"] if error else "done"
         self.calls[known, outcome] = self.calls.get((known, outcome), 0) + 1
@@ -84,7 +91,7 @@ class Doors:
             from_page = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
             try:
                 wanted = Wanted() if from_page else msgspec.convert(await _object(request), Wanted)
-                api.check(wanted)
+                wanted.check()
             except (msgspec.ValidationError, ValueError) as wrong:
                 return _json(_error("bad_arguments", str(wrong)), 422)
             lines = self.runs.start(name, wanted)
