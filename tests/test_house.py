@@ -51,7 +51,7 @@ FOUNDATION = {"pipe", "records", "redact", "text"}
 JUDGEMENT = {"diagnose", "evidence", "patterns"}
 MAY_IMPORT = {
     "": set(),
-    "watch": {"patterns", "store"} | FOUNDATION,
+    "watch": {"notify", "patterns", "store"} | FOUNDATION,
     "commands": {"act", "ask", "collect", "engine", "incidents", "llm", "notify", "serve", "show", "store", "tools"}
     | JUDGEMENT
     | FOUNDATION,
@@ -63,7 +63,7 @@ MAY_IMPORT = {
     "notify": {"store"} | JUDGEMENT | FOUNDATION,
     "show": {"store"} | JUDGEMENT | FOUNDATION,
     "store": JUDGEMENT | FOUNDATION,
-    "serve": {"collect", "engine", "store", "tools"} | FOUNDATION,
+    "serve": {"collect", "engine", "store", "tools", "watch"} | FOUNDATION,
     "tools": {"collect", "engine", "show", "store"} | JUDGEMENT | FOUNDATION,
     "incidents": {"show", "store"} | JUDGEMENT | FOUNDATION,
     # what judges, and the engine

@@ -19,7 +19,9 @@ from dm_tools import records as contract
 from dm_tools.collect.waking import concerns, told
 from dm_tools.pipe.pace import Pace
 from dm_tools.store import changes
-from dm_tools.watch.pulse import Pulse
+from dm_tools.watch import figures
+from dm_tools.watch.figures import Counts
+from dm_tools.watch.pulse import Pulse, late
 from dm_tools.watch.stages import Death
 from tests.conftest import ROOT, SEALED, Box
 from tests.site import serve
@@ -60,19 +62,54 @@ def test_a_round_that_could_not_see_everything_is_not_good() -> None:
     pulse = Pulse(30, "x")
     pulse.beat(marker(1) | {"errors": [contract.error("services", "docker_unreachable", "no engine")]}, "y")
     assert (pulse.status["good"], pulse.status["errors"]) == (False, ["no engine"])
-    assert "dm_watch_good 0" in pulse.metrics()
+    assert "dm_watch_good 0" in figures.text(pulse.status, Counts())
 
 
 def test_figures_are_prometheus_text() -> None:
     pulse = Pulse(30, "x", restarts=2)
     given = marker(7, late_s=1.5) | {"issues": [ISSUE], "summary": {"total": 3, "healthy": 2, "failed": 1}}
     pulse.beat(given, "2026-11-30T12:00:01.500Z")
-    lines = pulse.metrics().split("\n")
-    assert {"dm_watch_rounds_total 1", "dm_watch_restarts_total 2", "dm_watch_late_seconds 1.5"} <= set(lines)
-    assert {'dm_watch_services{status="failed"} 1', "dm_watch_incidents_open 1", "dm_watch_round_seconds 1.5"} <= set(
-        lines
-    )
+    pulse.beat(given, "2026-11-30T12:00:02.500Z")
+    told = {("mail", "told"): 7, ('a "b"', "failed"): 1}
+    counts = Counts({"critical": 2}, {"recovered": 3, "failed": 1, "unproven": 0}, told)
+    lines = figures.text(pulse.status, counts).split("\n")
+    for line in (
+        "dm_watch_rounds_total 2",
+        "dm_watch_restarts_total 2",
+        "dm_watch_late_seconds 1.5",
+        "dm_watch_round_seconds 2.5",
+        "dm_watch_round_seconds_total 4",
+        "dm_watch_round_timestamp_seconds 1796040002.5",
+        "dm_watch_issues 1",
+        'dm_watch_services{status="failed"} 1',
+        'dm_incidents_open{severity="critical"} 2',
+        'dm_incidents_open{severity="info"} 0',
+        'dm_heals_total{outcome="recovered"} 3',
+        'dm_notifications{target="mail",outcome="told"} 7',
+        'dm_notifications{target="a \\"b\\"",outcome="failed"} 1',
+    ):
+        assert line in lines
     assert not any("total" in line and "status" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("changed", "now", "reason"),
+    [
+        ({}, "12:01:59", ""),
+        ({}, "12:02:01", "no round of the watch has come through for 2 minutes, since 2026-11-30T12:00:00Z"),
+        ({"took_s": 100.0}, "12:05:29", ""),  # the next one begins when this one is through
+        ({"took_s": 100.0}, "12:05:31", "no round of the watch has come through for 6 minutes"),
+        ({"stopped_at": "2026-11-30T12:00:05Z"}, "23:59:59", ""),
+        ({"good": False}, "12:00:31", ""),  # it looks, and cannot see
+        ({"ended_at": None}, "23:59:59", ""),
+    ],
+)
+def test_a_watch_is_late_when_no_round_comes_and_nobody_ended_it(
+    changed: dict[str, Any], now: str, reason: str
+) -> None:
+    status = {"every_s": 30.0, "took_s": 1.0, "ended_at": "2026-11-30T12:00:00Z"} | changed
+    found = late(status, f"2026-11-30T{now}Z")
+    assert found.startswith(reason) and bool(found) == bool(reason)
 
 
 @pytest.mark.parametrize(
@@ -246,6 +283,7 @@ def test_whatever_stage_is_killed_is_named_and_the_pipe_goes_on(stack: dict[str,
         out, said = session.communicate(timeout=20)
         assert not set(running.values()) & set(processes())
     assert session.returncode == 143
+    assert "stopped_at" in status(stack)
     assert said.split("\n")[0] == "watch: dm-logs was killed (signal 9); the pipe is started again in 1 s"
     assert out.count("Report: ") == 3  # one for each start: nothing changed
 

@@ -144,6 +144,39 @@ def test_two_incidents_become_one() -> None:
     assert watch.round(*(seen(name, GOOD) for name in SERVICES)) == ["recovered"]
 
 
+def test_who_suffers_on_when_the_root_is_well_belongs_to_its_incident() -> None:
+    """What a week found (scripts/simulate-week): each of the units that came back later than the database."""
+    watch = Watch()
+    storm = seen("db", symptoms=("app", "web")), seen("app", SYMPTOM, root="db"), seen("web", SYMPTOM, root="db")
+    assert [watch.round(*storm) for _ in range(2)] == [[], ["opened"]]
+    late = seen("db", GOOD), seen("app"), seen("web")
+    assert [watch.round(*late) for _ in range(2)] == [[], ["changed"]]
+    assert watch.round(seen("db", GOOD), seen("app", GOOD), seen("web")) == []
+    well = [watch.round(*(seen(name, GOOD) for name in SERVICES)) for _ in range(3)]
+    assert well == [[], [], ["recovered"]]
+    assert len({each.incident for each in watch.events}) == 1
+
+
+def test_who_suffers_on_for_long_or_was_well_in_between_has_a_trouble_of_his_own() -> None:
+    watch = Watch(Rules())
+    storm = seen("db", symptoms=("app", "web")), seen("app", SYMPTOM, root="db"), seen("web", SYMPTOM, root="db")
+    watch.round(*storm)
+    told = [watch.round(seen("db"), seen("app", SYMPTOM, root="db"), seen("web")) for _ in range(22)]
+    assert told.index(["opened"]) == 20  # after ten minutes
+    watch = Watch(Rules())
+    watch.round(*storm)
+    assert watch.round(seen("db"), seen("web", GOOD)) == []
+    assert watch.round(seen("db"), seen("web")) == ["opened"]
+
+
+def test_a_root_that_is_only_named_by_who_suffers_on_is_no_new_incident() -> None:
+    watch = Watch(Rules())
+    watch.round(seen("db", symptoms=("web",)), seen("web", SYMPTOM, root="db"))
+    late = seen("db", GOOD), seen("web", SYMPTOM, root="app"), seen("app", symptoms=("web",))
+    assert watch.round(*late) == ["changed"]
+    assert watch.round(*(seen(name, GOOD) for name in SERVICES)) == ["recovered"]
+
+
 def test_what_was_done_is_told_with_the_end_and_that_it_failed_at_once() -> None:
     watch = Watch(Rules(recover=3))
     watch.round(seen())

@@ -40,6 +40,7 @@ _ERROR = {
     },
     "required": ["error"],
 }
+_LATE = {"type": "object", "properties": {"ok": {"const": False}, "reason": {"type": "string"}}}
 _WANTED = {
     "type": "object",
     "properties": {
@@ -68,7 +69,13 @@ def document(tools: Iterable[Tool]) -> dict[str, Any]:
     """The OpenAPI document."""
     any_object, text = {"type": "object"}, {"type": "string"}
     paths: dict[str, Any] = {
-        "/healthz": {"get": {"summary": "That the server lives.", "responses": _answers({"const": {"ok": True}})}},
+        "/healthz": {
+            "get": {
+                "summary": "That the server lives, and the watch of its folder, if there is one, makes its rounds.",
+                "responses": _answers({"const": {"ok": True}})
+                | {"503": {"description": "late", "content": {"application/json": {"schema": _LATE}}}},
+            }
+        },
         "/tools": {"get": {"summary": "The tools.", "responses": _answers(any_object)}},
         "/reports": {"get": {"summary": "The reports, the newest first.", "responses": _answers(any_object)}},
         "/reports/{name}": {

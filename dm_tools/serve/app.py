@@ -16,12 +16,15 @@ import msgspec
 import orjson
 
 from dm_tools.collect.services import ManifestError, NothingFoundError
+from dm_tools.pipe import clock
 from dm_tools.records import Problem
 from dm_tools.serve import api, metrics
 from dm_tools.serve.guard import MAX_BODY, Guard, TooLarge
 from dm_tools.serve.runs import Busy, Failed, Runs, Wanted
 from dm_tools.serve.stack import Stack
 from dm_tools.store import kept
+from dm_tools.watch import figures
+from dm_tools.watch.pulse import late
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -41,6 +44,7 @@ class Doors:
 
     def __init__(self, stack: Stack, runs: Runs, proofs_dir: Path) -> None:
         self.stack, self.runs, self.proofs_dir = stack, runs, proofs_dir
+        self.watched = figures.Kept(proofs_dir)
         self.calls: dict[tuple[str, str], int] = {}
         self._free = asyncio.Semaphore(THREADS)
 
@@ -70,6 +74,10 @@ class Doors:
     # Routes
 
     async def healthz(self, request: Request) -> Response:
+        """Well, unless a watch of this folder has stopped making rounds and nobody ended it."""
+        found = await asyncio.to_thread(figures.status, self.proofs_dir)
+        if found and (reason := late(found, clock.rfc3339(clock.now()))):
+            return _json({"ok": False, "reason": reason}, 503)
         return _json({"ok": True})
 
     async def tools(self, request: Request) -> Response:
@@ -137,6 +145,8 @@ class Doors:
         from starlette.responses import PlainTextResponse
 
         text = metrics.text(await asyncio.to_thread(kept.listed, self.proofs_dir), self.calls, self.runs)
+        if found := await asyncio.to_thread(figures.status, self.proofs_dir):
+            text += figures.text(found, await asyncio.to_thread(self.watched.counts))
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4", headers=HEADERS)
 
     async def openapi(self, request: Request) -> Response:

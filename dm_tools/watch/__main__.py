@@ -14,7 +14,7 @@ import orjson
 from dm_tools.pipe import clock, command, exits, say, settings
 from dm_tools.records import is_marker
 from dm_tools.store import files
-from dm_tools.watch import signs
+from dm_tools.watch import figures, signs
 from dm_tools.watch.pulse import Pulse
 from dm_tools.watch.stages import Death, Pipe, load
 
@@ -41,7 +41,13 @@ def cli(folder: Path, every: float, words: tuple[str, ...], metrics_file: Path |
         os.waitpid(-1, os.WNOHANG)
     with _alone(folder):
         load(stages)
-        return Watcher(folder, every, metrics_file).run(stages)
+        watcher = Watcher(folder, every, metrics_file)
+        try:
+            return watcher.run(stages)
+        except BaseException as ending:
+            if not isinstance(ending, Exception):  # a signal: somebody meant to end it
+                watcher.stopped()
+            raise
 
 
 @contextlib.contextmanager
@@ -60,6 +66,7 @@ class Watcher:
 
     def __init__(self, folder: Path, every: float, metrics_file: Path | None) -> None:
         self.folder, self.metrics_file = folder, metrics_file
+        self.kept = figures.Kept(folder.parent)
         before = {}
         with contextlib.suppress(OSError, ValueError):
             before = orjson.loads((folder / "status.json").read_bytes())
@@ -110,7 +117,8 @@ class Watcher:
         try:
             files.replace(self.folder / "status.json", [orjson.dumps(self.pulse.status) + b"\n"])
             if self.metrics_file:
-                files.replace(self.metrics_file, [self.pulse.metrics().encode()], mode=0o644)
+                text = figures.text(self.pulse.status, self.kept.counts())
+                files.replace(self.metrics_file, [text.encode()], mode=0o644)
         except files.CannotWrite as failure:
             raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
         good = self.pulse.status["good"]
@@ -122,6 +130,13 @@ class Watcher:
         signs.systemd(f"READY=1\nWATCHDOG=1\nSTATUS={told}")
         if good and self.heartbeat.beat() is False:
             say.note(f"{settings.origin('DM_HEARTBEAT_URL')}: no good answer")
+
+    def stopped(self) -> None:
+        """Somebody ended the watch: that no round comes any more is no failure."""
+        if "round" in self.pulse.status:
+            self.pulse.status["stopped_at"] = clock.rfc3339(clock.now())
+            with contextlib.suppress(files.CannotWrite):
+                files.replace(self.folder / "status.json", [orjson.dumps(self.pulse.status) + b"\n"])
 
 
 if __name__ == "__main__":

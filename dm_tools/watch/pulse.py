@@ -1,11 +1,11 @@
-"""What a marker that has come through to the end of the pipe is told as: status, changes, figures. Pure."""
+"""What a marker that has come through to the end of the pipe is told as: status and changes. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from dm_tools.text.times import seconds_between
+from dm_tools.text.times import lasting, seconds_between
 
 Json = dict[str, Any]
 
@@ -44,7 +44,8 @@ class Pulse:
         self.status |= {
             "round": marker["round"],
             "ended_at": now,
-            "took_s": round(seconds_between(marker["round"]["at"], now) or 0.0, 3),
+            "took_s": (took := round(seconds_between(marker["round"]["at"], now) or 0.0, 3)),
+            "took_total_s": round(self.status.get("took_total_s", 0.0) + took, 3),
             "good": not errors,
             "errors": errors,
             "summary": marker.get("summary") or {},
@@ -57,35 +58,23 @@ class Pulse:
         lines += [f"over: {_words(issue)}" for key, issue in was.items() if key not in found]
         return lines
 
-    def metrics(self) -> str:
-        """The same for Prometheus (text format 0.0.4)."""
-        status = self.status
-        summary = {name: count for name, count in (status.get("summary") or {}).items() if name != "total"}
-        rows: list[tuple[str, str, str, dict[str, Any]]] = [
-            ("dm_watch_rounds_total", "counter", "Rounds that came through.", {"": self.rounds}),
-            ("dm_watch_restarts_total", "counter", "How often the pipe was started again.", {"": self.restarts}),
-            ("dm_watch_interval_seconds", "gauge", "Seconds between two rounds.", {"": self.every}),
-            ("dm_watch_round_seconds", "gauge", "How long the newest round took.", {"": status.get("took_s", 0)}),
-            (
-                "dm_watch_late_seconds",
-                "gauge",
-                "How late it began.",
-                {"": (status.get("round") or {}).get("late_s", 0)},
-            ),
-            ("dm_watch_good", "gauge", "1 if the newest round could see everything.", {"": int(status.get("good", 0))}),
-            ("dm_watch_incidents_open", "gauge", "Incidents in the newest round.", {"": len(status["open"])}),
-            (
-                "dm_watch_services",
-                "gauge",
-                "Services in the newest round, by status.",
-                {f'{{status="{name}"}}': count for name, count in summary.items()},
-            ),
-        ]
-        lines = []
-        for name, kind, words, values in rows:
-            lines += [f"# HELP {name} {words}", f"# TYPE {name} {kind}"]
-            lines += [f"{name}{label} {value:g}" for label, value in values.items()]
-        return "\n".join(lines) + "\n"
+
+LATE_ROUNDS, LATE_SECONDS = 3, 30.0  # a round that is missing for longer
+
+
+def late(status: Json, now: str) -> str:
+    """Why a watch must be taken for dead, or hanging: no round has come through for too long. Empty if all is well.
+
+    A round may take longer than the interval: the next one begins when it is through. Whoever ended the watch by a
+    signal meant to (`stopped_at`).
+    """
+    if status.get("stopped_at"):
+        return ""
+    every, took = float(status.get("every_s") or 0), float(status.get("took_s") or 0)
+    missing = seconds_between(status.get("ended_at"), now)
+    if missing is None or missing <= LATE_ROUNDS * max(every, took) + LATE_SECONDS:
+        return ""
+    return f"no round of the watch has come through for {lasting(missing)}, since {status['ended_at']}"
 
 
 def _words(issue: Json) -> str:
