@@ -41,7 +41,7 @@ def cli(services: tuple[str, ...], on_bad: str, history: Path | None) -> int:
 
     def add(record: stream.Record) -> stream.Record:
         verdict = section(record, "analysis", Analysis)
-        found = propose(record["service"], verdict) if verdict else []
+        found = propose(record["service"], verdict, record.get("swarm") is not None) if verdict else []
         if ranked and verdict and found:
             found = ranked(record, verdict, found)
         return with_section(record, "proposals", found)
