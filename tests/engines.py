@@ -46,14 +46,27 @@ def tiny() -> bytes:
 
 @contextlib.contextmanager
 def bridge() -> Iterator[None]:
-    """The network that joins the engines of `engine(..., number)`: this machine is NETWORK.1 in it."""
-    _run("ip", "link", "add", BRIDGE, "type", "bridge")
+    """The network that joins the engines of `engine(..., number)`: this machine is NETWORK.1 in it.
+
+    Its bridge is in a namespace of its own, too: where a dockerd runs, what is bridged is dropped as what is forwarded.
+    """
+    hub = _hub()
+    _run("ip", "netns", "add", hub)
     try:
+        inside = ("nsenter", f"--net=/run/netns/{hub}")
+        _run(*inside, "ip", "link", "add", "br0", "type", "bridge")
+        _run(*inside, "ip", "link", "set", "br0", "up")
+        _run("ip", "link", "add", BRIDGE, "type", "veth", "peer", "name", "here", "netns", hub)
+        _run(*inside, "ip", "link", "set", "here", "master", "br0", "up")
         _run("ip", "address", "add", f"{NETWORK}.1/24", "dev", BRIDGE)
         _run("ip", "link", "set", BRIDGE, "up")
         yield
     finally:
-        _run("ip", "link", "delete", BRIDGE)
+        _run("ip", "netns", "delete", hub)
+
+
+def _hub() -> str:
+    return f"dmtest-{os.getpid()}-hub"
 
 
 @contextlib.contextmanager
@@ -62,7 +75,7 @@ def engine(folder: Path, number: int | None = None) -> Iterator[docker.DockerCli
     answers at port 2375 there, too. Nothing of it is left afterwards."""
     space = f"dmtest-{os.getpid()}-{number or 0}"
     folder.mkdir(parents=True)
-    (folder / "daemon.json").write_text("{}\n")
+    (folder / "daemon.json").write_text('{"shutdown-timeout": 1}\n')
     (folder / "resolv.conf").write_text("nameserver 127.0.0.1\n")  # where nobody answers: refused at once
     address = f"{NETWORK}.{number}"
     doors = [f"--host=unix://{folder}/docker.sock", *([f"--host=tcp://{address}:2375"] if number else [])]
@@ -72,8 +85,9 @@ def engine(folder: Path, number: int | None = None) -> Iterator[docker.DockerCli
         inside = ("nsenter", f"--net=/run/netns/{space}")  # `ip netns exec` would hide the control groups
         _run(*inside, "ip", "link", "set", "lo", "up")
         if number:
-            _run("ip", "link", "add", f"dmtest{number}", "type", "veth", "peer", "name", "eth0", "netns", space)
-            _run("ip", "link", "set", f"dmtest{number}", "master", BRIDGE, "up")
+            hub = ("nsenter", f"--net=/run/netns/{_hub()}")
+            _run(*hub, "ip", "link", "add", f"to{number}", "type", "veth", "peer", "name", "eth0", "netns", space)
+            _run(*hub, "ip", "link", "set", f"to{number}", "master", "br0", "up")
             _run(*inside, "ip", "address", "add", f"{address}/24", "dev", "eth0")
             _run(*inside, "ip", "link", "set", "eth0", "up")
         words = [

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from dm_tools import records, redact, text
 from dm_tools.collect import discover as discovering
 from dm_tools.collect.environment import secrets
-from dm_tools.engine import finding, swarming
+from dm_tools.engine import finding, reading, swarming
 from dm_tools.engine.connection import Container, Engine
 from dm_tools.evidence import swarm as tasks
 from dm_tools.pipe import clock
@@ -33,7 +33,8 @@ def found(
     """A record per service, and per node where there are several or the only one is not ready. `stack`: of that one."""
     now = clock.now()
     here = {mark: each for each in listing if (mark := swarming.task_of(each))}
-    hosts = {each["ID"]: _hostname(each) for each in cluster.nodes}
+    hosts = _names(cluster.nodes)
+    away = {each["ID"] for each in cluster.nodes if (each.get("Status") or {}).get("State") != "ready"}
     of_service: dict[str, list[Task]] = defaultdict(list)
     for each in cluster.tasks:
         of_service[each.get("ServiceID", "")].append(each)
@@ -43,7 +44,7 @@ def found(
         if stack and (service["Spec"].get("Labels") or {}).get(_STACK) != stack:
             continue
         own = sorted(of_service[service["ID"]], key=_when, reverse=True)
-        facts = digest(service, own, hosts, now)
+        facts = digest(service, own, hosts, now, away)
         task = telling(facts, own, here)
         container = here[task["ID"]] if task else None
         chosen = discovering.urls(_as_container(service, container), _as_inspected(service), engine.label, routes)
@@ -53,7 +54,9 @@ def found(
         external = [each.url for each in chosen]
         record = records.new(service["Spec"]["Name"], container=name, docker_host=engine.host, external=external)
         made.append(records.with_section(records.with_section(record, "discovered", chosen), "swarm", facts))
-    nodes = [_node(engine, each, now) for each in cluster.nodes]
+    if cluster.leaderless is not None:
+        return [_leaderless(engine, cluster.leaderless, now)]
+    nodes = [_node(engine, hosts[each["ID"]], each, now) for each in cluster.nodes]
     if (not made and stack) or (len(nodes) == 1 and nodes[0]["node"]["state"] == "ready"):
         nodes = []
     return sorted(made, key=_by_name) + sorted(nodes, key=_by_name)
@@ -63,12 +66,16 @@ def _by_name(record: Record) -> str:
     return str(record["service"])
 
 
-def digest(service: dict[str, Any], own: list[Task], hosts: dict[str, str], now: float) -> Swarm:
-    """What a manager says of a service. `own`: its tasks, the newest first; `hosts`: the nodes' names by their ids."""
+def digest(
+    service: dict[str, Any], own: list[Task], hosts: dict[str, str], now: float, away: Collection[str] = ()
+) -> Swarm:
+    """What a manager says of a service. `own`: its tasks, the newest first; `hosts`: the nodes' names by their ids;
+    `away`: the ids of nodes that are not ready, whose tasks still read as they did before."""
     spec = service["Spec"]
     template = spec.get("TaskTemplate") or {}
     mode, wanted = _mode(spec.get("Mode") or {})
     current = [each for each in own if _is_current(each)]
+    lost = [each for each in own if each.get("NodeID") in away and _state(each) == "running"]
     iteration = ((service.get("JobStatus") or {}).get("JobIteration") or {}).get("Index", 0)
     completed = sum(
         _state(each) == "complete" and (each.get("JobIteration") or {}).get("Index", 0) == iteration for each in own
@@ -77,18 +84,13 @@ def digest(service: dict[str, Any], own: list[Task], hosts: dict[str, str], now:
         wanted = len({each.get("NodeID") or each["ID"] for each in current}) + (completed if "job" in mode else 0)
     update = service.get("UpdateStatus") or {}
     redactor = redact.Redactor(known=secrets(_as_inspected(service)))
-    told = [
-        each
-        for each in own
-        if (_state(each) != "running" if _is_current(each) else _failed(each) and _age(each, now) < RECENT_SECONDS)
-        and not ("job" in mode and _state(each) == "complete")
-    ]
-    told.sort(key=lambda each: not _is_current(each))  # what is wanted now comes first; the newest first in both
+    told = [each for each in own if each in lost or _is_telling(each, now)]
+    told.sort(key=lambda each: not _is_current(each) and each not in lost)  # the newest first in both
     return Swarm(
         observed_at=clock.rfc3339(now),
         mode=mode,
         desired=wanted,
-        running=sum(_state(each) == "running" for each in current),
+        running=sum(_state(each) == "running" and each not in lost for each in current),
         completed=completed,
         restart=(template.get("RestartPolicy") or {}).get("Condition") or "any",
         update=update.get("State"),
@@ -96,7 +98,7 @@ def digest(service: dict[str, Any], own: list[Task], hosts: dict[str, str], now:
         stack=(spec.get("Labels") or {}).get(_STACK),
         aliases=sorted({alias for each in template.get("Networks") or [] for alias in each.get("Aliases") or []}),
         published=sorted({port["PublishedPort"] for port in _ports(service) if port.get("PublishedPort")}),
-        tasks=[_task(spec["Name"], each, hosts, redactor) for each in told[:MAX_TASKS]],
+        tasks=[_task(spec["Name"], each, hosts, redactor, each in lost) for each in told[:MAX_TASKS]],
     )
 
 
@@ -138,6 +140,13 @@ def _failed(task: Task) -> bool:
     return ended or (_state(task) == "complete" and task.get("DesiredState") == "shutdown")
 
 
+def _is_telling(task: Task, now: float) -> bool:
+    """Whether it is wanted and does not run, or ended by itself not long ago."""
+    if _is_current(task):
+        return _state(task) not in ("running", "complete")
+    return _failed(task) and _age(task, now) < RECENT_SECONDS
+
+
 def _when(task: Task) -> str:
     return str((task.get("Status") or {}).get("Timestamp") or task.get("CreatedAt") or "")
 
@@ -147,14 +156,14 @@ def _age(task: Task, now: float) -> float:
     return now - stamp if stamp is not None else 0.0
 
 
-def _task(service: str, task: Task, hosts: dict[str, str], redactor: redact.Redactor) -> SwarmTask:
+def _task(service: str, task: Task, hosts: dict[str, str], redactor: redact.Redactor, lost: bool) -> SwarmTask:
     status = task.get("Status") or {}
     node = task.get("NodeID")
     container = status.get("ContainerStatus") or {}
     ended = _state(task) in ("failed", "complete", "shutdown")
     return SwarmTask(
         name=f"{service}.{task.get('Slot') or hosts.get(node or '') or '?'}",
-        state=_state(task),
+        state="lost" if lost else _state(task),
         current=_is_current(task),
         error=_words(status.get("Err"), redactor),
         exit_code=container.get("ExitCode", 0) if ended and container.get("ContainerID") else None,
@@ -203,11 +212,21 @@ def _routes(service: dict[str, Any]) -> list[discovering.Route]:
     return discovering.routes(spec["Name"], spec.get("Labels") or {}, environment)
 
 
-def _hostname(node: dict[str, Any]) -> str:
-    return str((node.get("Description") or {}).get("Hostname") or node["ID"][:12])
+def _leaderless(engine: Engine, said: str, now: float) -> Record:
+    """The record of a manager that knows nothing any more: what runs still runs, and nothing is decided."""
+    name = _words(reading.machine(engine).get("Name"), redact.Redactor()) or "manager"
+    facts = SwarmNode(clock.rfc3339(now), "leaderless", "active", "manager", _words(said, redact.Redactor()))
+    return records.with_section(records.new(PREFIX + name, docker_host=engine.host), "node", facts)
 
 
-def _node(engine: Engine, node: dict[str, Any], now: float) -> Record:
+def _names(nodes: list[dict[str, Any]]) -> dict[str, str]:
+    """The nodes' host names by their ids; with the beginning of its id where two have one name."""
+    named = {each["ID"]: str((each.get("Description") or {}).get("Hostname") or "node") for each in nodes}
+    count = Counter(named.values())
+    return {id: name if count[name] == 1 else f"{name}-{id[:6]}" for id, name in named.items()}
+
+
+def _node(engine: Engine, name: str, node: dict[str, Any], now: float) -> Record:
     spec, status, manager = node.get("Spec") or {}, node.get("Status") or {}, node.get("ManagerStatus") or {}
     facts = SwarmNode(
         observed_at=clock.rfc3339(now),
@@ -218,5 +237,5 @@ def _node(engine: Engine, node: dict[str, Any], now: float) -> Record:
         address=status.get("Addr") or None,
         reachability=manager.get("Reachability") or None,
     )
-    record = records.new(PREFIX + _hostname(node), docker_host=engine.host)
+    record = records.new(PREFIX + name, docker_host=engine.host)
     return records.with_section(record, "node", facts)

@@ -16,13 +16,13 @@ class Cluster(NamedTuple):
     services: list[dict[str, Any]]
     tasks: list[dict[str, Any]]
     nodes: list[dict[str, Any]]
+    leaderless: str | None = None  # what a manager says that has lost the majority of the others
 
 
 def cluster(engine: Engine) -> Cluster | None:
     """All of a swarm; None if the engine is no manager of one, or may not be asked (a proxy).
 
-    Raises Problem docker_unreachable, docker_timeout, and swarm_leaderless: it is a manager, and the managers that are
-    left are too few to decide anything.
+    Raises Problem docker_unreachable, docker_timeout.
     """
     try:
         services = engine.ask("services", lambda client: list(client.services()))
@@ -30,7 +30,7 @@ def cluster(engine: Engine) -> Cluster | None:
         nodes = engine.ask("nodes", lambda client: list(client.nodes()))
     except records.Problem as problem:
         if "does not have a leader" in problem.message:
-            raise records.Problem("swarm_leaderless", problem.message) from None
+            return Cluster([], [], [], problem.message)
         if problem.code in ("docker_error", "container_gone"):
             return None
         raise
@@ -45,4 +45,5 @@ def task_of(container: Container) -> str | None:
 def is_told(container: Container, cluster: Cluster | None) -> bool:
     """Whether others tell of a container: its swarm's manager, or if this engine is none, whoever has taken its place
     since it ended."""
-    return task_of(container) is not None and (cluster is not None or container.get("State") != "running")
+    manager = cluster is not None and cluster.leaderless is None
+    return task_of(container) is not None and (manager or container.get("State") != "running")

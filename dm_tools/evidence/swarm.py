@@ -19,7 +19,9 @@ def looping(swarm: Swarm) -> bool:
     ends = [each for each in swarm.tasks if not each.current and each.state in ENDED]
     if swarm.desired == 0 or swarm.job or len(ends) < LOOPS:
         return False
-    return swarm.lacking > 0 or _age(swarm, ends[0]) < LOOP_SECONDS
+    if swarm.lacking:
+        return any(each.current for each in swarm.tasks)  # else the swarm has given it up
+    return _age(swarm, ends[0]) < LOOP_SECONDS
 
 
 def beginning(swarm: Swarm) -> bool:

@@ -11,7 +11,8 @@ class SwarmTask(Section):
     """A task that does not run, id `swarm:tasks.N`, the newest first.
 
     `current`: it is wanted now; else it has ended, and another one has taken its place. `state` and `error` are the
-    swarm's words (pending, rejected, failed, ...). `node`: the host name of the node that it was given to.
+    swarm's words (pending, rejected, failed, ...), or lost: the node where it ran is away. `node`: the host name of the
+    node that it was given to.
     """
 
     name: str
@@ -58,7 +59,8 @@ class Swarm(Section):
 class SwarmNode(Section):
     """Section `node`, ids `node:KEY`: a node of a swarm as a manager sees it.
 
-    `state`: ready, down, disconnected, unknown; `availability`: active, or pause or drain, which somebody chose.
+    `state`: ready, down, disconnected, unknown, or leaderless: a manager that lost the majority of the others, and can
+    tell and decide nothing. `availability`: active, or pause or drain, which somebody chose.
     `reachability` of a manager by the others: reachable, unreachable; null of a worker.
     """
 
