@@ -182,6 +182,8 @@ def _ended(view: View, evidence_id: str) -> str | None:
 def _alarms(view: View) -> list[str]:
     """The evidence that a service does not work, whatever the reason: not its state only, but who says so."""
     found = [check.id for check in (view.probe.checks if view.probe else []) if not check.ok][:1]
+    if view.host and view.host.unreachable:
+        found.append("host:unreachable")
     if view.node and view.node.state != "ready":
         found.append("node:state")
     if view.swarm:
@@ -205,6 +207,8 @@ def _values(view: View) -> dict[str, str]:
         values["error"] = values.get("error") or next((error for _, error in tasks.complaints(wanted)), "")
         values["restart_policy"] = wanted.restart
         values["restart_count"] = str(sum(not each.current for each in wanted.tasks))
+    if view.host and view.host.unreachable:
+        values["error"] = view.host.unreachable
     if view.node:
         values["error"] = view.node.message or view.node.state
     if view.stats:

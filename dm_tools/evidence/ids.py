@@ -28,6 +28,7 @@ class Kind(StrEnum):
     STEP = "step"
     SWARM = "swarm"
     NODE = "node"
+    HOST = "host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class EvidenceId:
     @property
     def of_engine(self) -> bool:
         """What the engine itself states; all else, somebody wrote."""
-        return self.kind in (Kind.INSPECT, Kind.EVENT, Kind.SWARM, Kind.NODE) and not self.of_healthcheck
+        return self.kind in (Kind.INSPECT, Kind.EVENT, Kind.SWARM, Kind.NODE, Kind.HOST) and not self.of_healthcheck
 
     @property
     def of_own_log(self) -> bool:
@@ -136,6 +137,8 @@ def resolve(view: View, evidence_id: str) -> Any:
         return _numbered(view.swarm, key, {"tasks": "tasks"})
     if kind == Kind.NODE and view.node:
         return _numbered(view.node, key, {})
+    if kind == Kind.HOST and view.host:
+        return _numbered(view.host, key, {})
     if kind == Kind.SCREENSHOT:
         return _shown(view.pages, key)
     return None

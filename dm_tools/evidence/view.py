@@ -14,6 +14,7 @@ from dm_tools.evidence import pages as page
 from dm_tools.evidence import swarm as tasks
 from dm_tools.records import (
     Event,
+    Host,
     Inspect,
     LogLine,
     Logs,
@@ -69,6 +70,7 @@ class View:
     steps: list[Step] = field(default_factory=list)  # what a model looked at before
     swarm: Swarm | None = None
     node: SwarmNode | None = None
+    host: Host | None = None
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> View:
@@ -84,6 +86,7 @@ class View:
             steps=steps(record),
             swarm=records.section(record, "swarm", Swarm),
             node=records.section(record, "node", SwarmNode),
+            host=records.section(record, "host", Host),
         )
 
     @property
@@ -298,6 +301,8 @@ class View:
         if self.missing:
             return Status.FAILED
         probed = self._probed
+        if self.host is not None and self.host.unreachable is not None:
+            return Status.FAILED
         if self.node is not None:
             return Status.HEALTHY if self.node.state == "ready" else Status.FAILED
         if self.swarm is not None:

@@ -46,7 +46,15 @@ _COMPUTED = (
         "ended.memory",
     ),
     *("ended.stopped", "health.port", "process.state", "processes.ended"),
-    *("node.reachability", "node.state", "swarm.error", "swarm.rejected", "swarm.short", "swarm.update"),
+    *(
+        "host.unreachable",
+        "node.reachability",
+        "node.state",
+        "swarm.error",
+        "swarm.rejected",
+        "swarm.short",
+        "swarm.update",
+    ),
 )
 _BARE_FLAGS = re.compile(r"(?<!\\)\(\?[a-zA-Z-]+\)")
 _GROUP = re.compile(r"(?<!\\)\(\?P<([a-z_]+)>")

@@ -89,7 +89,7 @@ from dm_tools.records.report import (
     report_schema,
 )
 from dm_tools.records.round import Marker, Round
-from dm_tools.records.swarm import Swarm, SwarmNode, SwarmTask
+from dm_tools.records.swarm import Host, Swarm, SwarmNode, SwarmTask
 from dm_tools.records.verdict import (
     Analysis,
     Cause,
@@ -142,6 +142,7 @@ __all__ = [
     "Head",
     "HealthLog",
     "HistoryEvent",
+    "Host",
     "Identity",
     "IncidentEvent",
     "Inspect",

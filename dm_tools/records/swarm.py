@@ -1,4 +1,4 @@
-"""What a Swarm manager says: of a service and its tasks, and of a node."""
+"""Machines: which one a record is of, and what a Swarm manager says of services, their tasks and nodes."""
 
 from __future__ import annotations
 
@@ -71,3 +71,15 @@ class SwarmNode(Section):
     message: str | None = None
     address: str | None = None
     reachability: str | None = None
+
+
+class Host(Section):
+    """Key `host`: the machine that a record is of, where several are looked at.
+
+    `addresses`: the names and addresses by which others reach what it publishes. `unreachable`, ids `host:unreachable`:
+    why its engine gave no answer; then the record stands for the machine, and there is none of its services.
+    """
+
+    name: str
+    addresses: list[str] = msgspec.field(default_factory=list)
+    unreachable: str | None = None
