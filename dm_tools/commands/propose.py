@@ -47,7 +47,7 @@ def cli(services: tuple[str, ...], on_bad: str, history: Path | None) -> int:
         if experience:
             sure, verdict = verdict, ranking.doubted(verdict, experience)
             record = record if verdict is sure else with_section(record, "analysis", verdict)
-        found = propose(record["service"], verdict)
+        found = propose(record["service"], verdict, swarm=record.get("swarm") is not None)
         if experience and found:
             inspect = section(record, "inspect", Inspect)
             place = posterior.place_of_record(record["service"], inspect, record.get("docker_host"))

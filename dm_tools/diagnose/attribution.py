@@ -232,6 +232,8 @@ def _explained_by_the_map(
     finding, peer = claim.finding, claim.finding.points_to
     if peer is None or finding.cause not in _CONNECTING or stack[peer].at_fault:
         return
+    if topology.nodes[peer].engine != topology.nodes[service].engine:
+        return  # it is reached by its machine, where other ports and no network of containers count
     port, ports = finding.captures.get("port"), topology.nodes[peer].ports
     if topology.apart(service, peer):
         finding.cause, finding.points_to = Cause.NETWORK_DETACHED, None
@@ -418,10 +420,10 @@ TOGETHER_SECONDS = 120.0  # `docker compose stop` waits up to 10 s for each step
 
 def _stopped_together(stack: dict[str, Judged]) -> None:
     """A project that was stopped as a whole is one event, on purpose: not a failure of each of its services."""
-    projects: dict[str | None, dict[str, Judged]] = defaultdict(dict)
+    projects: dict[tuple[str | None, str | None], dict[str, Judged]] = defaultdict(dict)
     for service, each in stack.items():
-        projects[each.facts.node.project].setdefault(service, each)
-    for project, members in projects.items():
+        projects[each.facts.node.engine, each.facts.node.project].setdefault(service, each)
+    for (_, project), members in projects.items():
         ended = {name: each.facts.ended for name, each in members.items() if each.facts.ended is not None}
         stopped = [name for name in ended if any(c.finding.cause == Cause.STOPPED for c in members[name].own)]
         if project is None or len(ended) < len(members) or len(stopped) < max(TOGETHER, len(members) / 2):

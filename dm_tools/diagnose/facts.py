@@ -11,6 +11,7 @@ from dm_tools.diagnose.currency import Course, Log
 from dm_tools.diagnose.topology import Node, node
 from dm_tools.evidence import pages as page
 from dm_tools.evidence import requests
+from dm_tools.evidence import swarm as tasks
 from dm_tools.evidence.ids import Kind, parse, resolve, time_of
 from dm_tools.evidence.view import View, recent
 from dm_tools.evidence.words import quote
@@ -181,7 +182,13 @@ def _ended(view: View, evidence_id: str) -> str | None:
 def _alarms(view: View) -> list[str]:
     """The evidence that a service does not work, whatever the reason: not its state only, but who says so."""
     found = [check.id for check in (view.probe.checks if view.probe else []) if not check.ok][:1]
-    if view.inspect and (view.inspect.state != "running" or view.looping):
+    if view.host and view.host.unreachable:
+        found.append("host:unreachable")
+    if view.node and view.node.state != "ready":
+        found.append("node:state")
+    if view.swarm:
+        found += ["swarm:running"] if tasks.status(view.swarm) != Status.HEALTHY else []
+    elif view.inspect and (view.inspect.state != "running" or view.looping):
         found.append("inspect:state")
     elif view.inspect and view.unhealthy:
         found.append("inspect:health")
@@ -194,6 +201,16 @@ def _values(view: View) -> dict[str, str]:
     values = {"service": view.service}
     if view.inspect:
         values |= _container_values(view.inspect, view.last_exit)
+    if view.swarm:
+        wanted = view.swarm
+        values["tasks"] = f"{wanted.completed if wanted.job else wanted.running} of {wanted.desired}"
+        values["error"] = values.get("error") or next((error for _, error in tasks.complaints(wanted)), "")
+        values["restart_policy"] = wanted.restart
+        values["restart_count"] = str(sum(not each.current for each in wanted.tasks))
+    if view.host and view.host.unreachable:
+        values["error"] = view.host.unreachable
+    if view.node:
+        values["error"] = view.node.message or view.node.state
     if view.stats:
         figures = ("cpu_percent", "memory_percent", "throttled_percent")
         values |= {key: f"{getattr(view.stats, key) or 0:g}" for key in figures}

@@ -48,6 +48,8 @@ def related(stack: dict[str, Facts], topology: Topology) -> list[Related]:
         found += _outer_port(service, topology)
         found += _ended_while_away(service, facts, stack, topology)
         found += _nobody_of_that_name(service, facts, topology)
+        found += _on_a_lost_node(service, facts, stack, topology)
+    found += _on_a_dead_host(stack, topology)
     return found + list(_needed_after_all(stack, topology))
 
 
@@ -338,3 +340,40 @@ def _outer_port(service: str, topology: Topology) -> Iterator[Related]:
         fix = _fix(ActionName.FIX_CONFIG, f"ask {peer} at port {inner}", host=peer, port=inner)
         yield Related(service, finding, Level.CAUSE.rank, [fix])
         return
+
+
+# Machines: https://docs.docker.com/engine/swarm/how-swarm-mode-works/nodes/
+
+
+def _on_a_lost_node(service: str, facts: Facts, stack: dict[str, Facts], topology: Topology) -> Iterator[Related]:
+    """A Swarm service that lacks tasks which ran on a node that is down, and for which there is no other."""
+    if facts.status not in (Status.FAILED, Status.DEGRADED):
+        return
+    for name in sorted(topology.nodes[service].tasks_on):
+        node = f"node/{name}"
+        if node in stack and stack[node].status == Status.FAILED:
+            words = f"{service} ran on {node}, which is down, and no other node takes its tasks"
+            hidden = frozenset(each.pattern.id for each in facts.hits if each.pattern.id.startswith("swarm."))
+            lost = _finding("node_lost", Cause.DEPENDENCY_DOWN, words, ["swarm:tasks.0"], node)
+            yield Related(service, lost, SUFFERS, replaces=hidden)
+            return
+
+
+def _on_a_dead_host(stack: dict[str, Facts], topology: Topology) -> Iterator[Related]:
+    """Services of a machine whose engine does not answer fail together: one event, told of the first of them."""
+    away: dict[str | None, list[str]] = {}
+    for service, node in topology.nodes.items():
+        if node.away and node.engine is not None and not node.stands_for_host and stack[service].alarms:
+            away.setdefault(node.engine, []).append(service)
+    for engine, services in away.items():
+        if len(services) < 2:
+            continue
+        first, *others = sorted(services)
+        together = ", ".join(services[:5])
+        words = f"the engine {engine} does not answer, and {together} fail there together: the machine is down"
+        down = _finding("host_down", Cause.HOST_DOWN, words, stack[first].alarms[:1])
+        yield Related(first, down, FACT)
+        for other in others:
+            evidence = stack[other].alarms[:1]
+            fails = _finding("on_dead_host", Cause.HOST_DOWN, f"{other} fails with its machine", evidence, first)
+            yield Related(other, fails, SUFFERS)

@@ -57,6 +57,7 @@ from dm_tools.records.handling import (
     schema,
     section,
     sections,
+    stands_alone,
     with_error,
     with_section,
 )
@@ -88,6 +89,7 @@ from dm_tools.records.report import (
     report_schema,
 )
 from dm_tools.records.round import Marker, Round
+from dm_tools.records.swarm import Host, Swarm, SwarmNode, SwarmTask
 from dm_tools.records.verdict import (
     Analysis,
     Cause,
@@ -140,6 +142,7 @@ __all__ = [
     "Head",
     "HealthLog",
     "HistoryEvent",
+    "Host",
     "Identity",
     "IncidentEvent",
     "Inspect",
@@ -190,6 +193,9 @@ __all__ = [
     "Stats",
     "Status",
     "Step",
+    "Swarm",
+    "SwarmNode",
+    "SwarmTask",
     "Template",
     "Timing",
     "ToolCall",
@@ -204,6 +210,7 @@ __all__ = [
     "schema",
     "section",
     "sections",
+    "stands_alone",
     "with_error",
     "with_section",
 ]
