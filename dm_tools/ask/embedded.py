@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dm_tools.ask.views import STORED, STORED_PATTERNS, TABLES, VIEWS
+from dm_tools.pipe import configs
 from dm_tools.store.history import History, whole_end
 
-HINT = "this needs ClickHouse: install the extra 'history' (pip install 'dm-tools[history]'), or set CLICKHOUSE_URL"
 AGAIN_SECONDS = 0.2
 SETTINGS = {
     "input_format_skip_unknown_fields": 1,
@@ -94,5 +94,6 @@ def _session_type() -> Any:
 
         signal.signal(signal.SIGTSTP, stopped)  # ClickHouse takes Ctrl-Z for itself
     except ImportError:
-        raise CannotAsk(HINT) from None
+        hint = f"this needs ClickHouse ({configs.install('history')}), or a server's CLICKHOUSE_URL"
+        raise CannotAsk(hint) from None
     return Session

@@ -31,7 +31,7 @@ def cli(
 
     The same tools that a model may call (dm-analyze --agent), within the same bounds: they reach the containers and
     the URLs of the inventory and no others. Arguments are KEY=VALUE words, or one JSON object on standard input. What
-    a tool tells is redacted. A tool of your own is a Python file (docs/tools.md); one that does not fit is refused
+    a tool tells is redacted. A tool of your own is a Python file (dm docs tools); one that does not fit is refused
     with a line on standard error, and no tool can take the place of one of ours.
 
     Network: what the tool asks for: the Docker Engine, a URL of the inventory.
