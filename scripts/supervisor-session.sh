@@ -3,20 +3,28 @@
 set -uo pipefail
 trap '' XFSZ # under a limit of file sizes, writing fails instead of ending whoever writes
 
-root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
-PATH=$root/bin:$PATH
-python=$root/.venv/bin/python
+self=$(readlink -f "${BASH_SOURCE[0]}")
+root=${self%/*/*} # the folder of dm_tools
+if [[ -e $root/pyproject.toml ]]; then
+    PATH=$root/bin:$PATH
+    python=$root/.venv/bin/python configs=$root/configs
+else # installed: whoever starts it, dm, knows the Python, and has put the commands into PATH
+    python=${DM_PYTHON:?installed, the sessions are called as dm COMMAND} configs=$root/configs
+    root=${root%/*}
+fi
+called=${DM_CALLED:-$self} # in hints
+short=${DM_CALLED:-supervisor-session.sh}
 
 usage() {
     cat <<'TXT'
-Usage: supervisor-session.sh COMMAND [ARGUMENT]...
+Usage: supervisor-session.sh COMMAND [ARGUMENT]... (or dm COMMAND)
 
 Commands:
   diagnose [--discover] [SERVICE]...           probe and inspect the stack, or just these services
   diagnose-enhanced [--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
   tell [ARGUMENT OF diagnose-enhanced]...      the same for cron: only what is new, worse or over is printed, or told to the
-                                               targets of your notify.toml (docs/notify.md)
+                                               targets of your notify.toml (dm docs notify)
   incidents [list | unsilence ID]              what is open, what is silenced
   silence SERVICE --for 2h --why TEXT          raise no alarm of it meanwhile; dm-incidents --help has more
   report [FILE]                                show the newest report, or FILE
@@ -24,17 +32,17 @@ Commands:
   approve [FILE]                               approve by your policy what needs no person, of the newest report or of FILE
   policy [explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]
                                                what your policy says of the newest report, and which rule; what it would
-                                               have done in the past (30d); what was earned or may be (docs/policy.md)
+                                               have done in the past (30d); what was earned or may be (dm docs policy)
   execute [--yes] [--undo-if-worse] [FILE]     carry out what was approved (the newest approval, or FILE), look again, and
                                                say whether it helped; without --yes it shows the plan and asks once
   verify                                       look again, and say whether what was executed last has helped
   rollback [--yes] [ID|last]                   take an action back
   watch [--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...
                                                look again and again, say what begins and what is over, and go on when a
-                                               command dies (docs/watch.md)
+                                               command dies (dm docs watch)
   status                                       what the watch saw last; 10 if something is open
   proxy [--execute] [--bind ADDRESS]           a Docker Engine that can only be looked at, until it is interrupted; with
-                                               --execute also what dm-execute asks for (docs/docker-proxy.md)
+                                               --execute also what dm-execute asks for (dm docs docker-proxy)
   history [--json] [SERVICE]...                what happened before, what was done, what helped
   demo [--heal] [FAULT]                        break a small real stack and diagnose it (default: database-down); with
                                                --heal also approve the first reversible fix, carry it out and prove it
@@ -43,16 +51,18 @@ Commands:
   help [COMMAND]                               this text, or how one is called (as COMMAND --help)
 
 --discover asks Docker for its containers. Without it the services manifest is read ($SERVICES_MANIFEST_PATH, default
-configs/probe-orchestrator/services_manifest.json); if there is none, Docker is asked.
+configs/probe-orchestrator/services_manifest.json of the checkout; installed, services_manifest.json in
+~/.config/dm-tools); if there is none, Docker is asked.
 
 After an execution it waits $HEAL_SOAK seconds (default 5), looks again with the same stages, and does so until all has
-recovered or $HEAL_DEADLINE seconds (default 60) are over. What each action does and takes back: docs/execute.md.
+recovered or $HEAL_DEADLINE seconds (default 60) are over. What each action does and takes back: dm docs execute.
 
 Settings come from the environment, then from our own file ($DM_ENV_FILE, or ~/.config/dm-tools/env and .env beside the
-README): PROOFS_DIR, SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME. A .env here is not ours: it
+README of a checkout): PROOFS_DIR, SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME. A .env here is not ours: it
 only says what the manifest's ${NAME} stand for. With LLM_BASE_URL a model is asked about what the rules leave open
-(docs/llm.md); --agent lets it look further with read-only tools.
+(dm docs llm); --agent lets it look further with read-only tools.
 
+Reports are kept in $PROOFS_DIR (volumes/proofs of the checkout; installed, ~/.local/state/dm-tools).
 Every stage's records are kept in $PROOFS_DIR/runs/RUN/STAGE.jsonl, and all of it in short in brief.txt, of the newest 100
 runs. Without a terminal nothing is printed unless
 something is wrong.
@@ -83,7 +93,7 @@ help_of() { # help_of SESSION: how one is called; all of them are in usage
     tell)
         call='[ARGUMENT OF diagnose-enhanced]...'
         text='Diagnose, and say only what is new, worse or over: on a terminal and in the mail of cron, or to the targets of
-configs/notify.toml if there are any (docs/notify.md).'
+configs/notify.toml if there are any (dm docs notify).'
         ;;
     incidents)
         call='[list | unsilence ID]'
@@ -95,7 +105,7 @@ configs/notify.toml if there are any (docs/notify.md).'
         ;;
     watch)
         call='[--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...'
-        text='Look again and again, say what begins and what is over, and go on when a command dies (docs/watch.md).
+        text='Look again and again, say what begins and what is over, and go on when a command dies (dm docs watch).
 
   --every            how often; an event of a container begins a look at once
   --discover         ask Docker for its containers instead of reading the services manifest
@@ -112,11 +122,11 @@ configs/notify.toml if there are any (docs/notify.md).'
         ;;
     approve)
         call='[FILE]'
-        text='Approve by your policy what needs no person, of the newest report or of FILE (docs/policy.md).'
+        text='Approve by your policy what needs no person, of the newest report or of FILE (dm docs policy).'
         ;;
     policy)
         call='[explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]'
-        text='What your policy says (docs/policy.md).
+        text='What your policy says (dm docs policy).
 
   explain [FILE]     of each fix of the newest report or of FILE: who decides, and by which rule (the default)
   rehearse [TIME]    what it would have done in the past, as 30d
@@ -143,7 +153,7 @@ It waits $HEAL_SOAK seconds (5), looks, and does so until all has recovered or $
         ;;
     proxy)
         call='[--execute] [--bind unix:///PATH|HOST:PORT]'
-        text='Stand before the Docker Engine and let only looks through, until it is interrupted (docs/docker-proxy.md).
+        text='Stand before the Docker Engine and let only looks through, until it is interrupted (dm docs docker-proxy).
 
   --execute    let through what dm-execute asks for, too
   --bind       where to listen'
@@ -169,7 +179,7 @@ It waits $HEAL_SOAK seconds (5), looks, and does so until all has recovered or $
     *) return 1 ;;
     esac
     # Whoever was started with SIGPIPE ignored or blocked is told by the failing write alone
-    printf 'Usage: supervisor-session.sh %s\n\n%s\n' "$1${call:+ $call}" "$text" 2>/dev/null || {
+    printf 'Usage: %s %s\n\n%s\n' "$short" "$1${call:+ $call}" "$text" 2>/dev/null || {
         [[ -p /dev/stdout ]] && exit 141
         complain "cannot write to standard output" && exit 6
     }
@@ -185,11 +195,11 @@ complain() {
 
 settings() { # the variables that this script itself needs, with those of our settings file
     [[ -x $python ]] || "$root/scripts/setup" || exit
+    command -v jq >/dev/null || { complain "jq is not installed (apt-get install jq)" && exit 2; }
     local values=()
     mapfile -d '' values < <(PYTHONPATH=$root "$python" -P -m dm_tools.pipe.settings PROOFS_DIR SERVICES_MANIFEST_PATH)
     [[ ${#values[@]} == 2 ]] || exit 2
-    export PROOFS_DIR=${values[0]:-$root/volumes/proofs}
-    export SERVICES_MANIFEST_PATH=${values[1]:-$root/configs/probe-orchestrator/services_manifest.json}
+    export PROOFS_DIR=${values[0]} SERVICES_MANIFEST_PATH=${values[1]}
     if [[ -z ${DOCKER_HOST:-} && ! -e /var/run/docker.sock ]]; then
         local found # an engine that nobody named is chosen, and told of, once for all stages
         found=$(PYTHONPATH=$root "$python" -P -m dm_tools.engine.address --found) || exit
@@ -529,7 +539,7 @@ review() {
     [[ -n $approved ]] || return 0
     from=$(jq -r '.run_path // empty' "$report" 2>/dev/null)
     [[ -e $from/services.jsonl && -e $from/propose.jsonl ]] || {
-        say "To carry it out: $root/scripts/supervisor-session.sh execute"
+        say "To carry it out: $called execute"
         return 0
     }
     agreed <(printf '%s\n' "$approved") || return 0
@@ -551,11 +561,11 @@ approve() {
     newest_report "$@"
     approved=$(dm-approve "$report") || return
     if [[ -z $approved ]]; then
-        say "[supervisor] Nothing of it is approved by the policy; why: $root/scripts/supervisor-session.sh policy explain"
+        say "[supervisor] Nothing of it is approved by the policy; why: $called policy explain"
         return 0
     fi
     jq -r '"[supervisor] \(.service): \(.action): approved by \(.by)"' <<<"$approved"
-    say "To carry it out: $root/scripts/supervisor-session.sh execute"
+    say "To carry it out: $called execute"
 }
 
 policy() {
@@ -668,9 +678,9 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     local status=$?
     cat "$run/execute.err" >&2
     ((status == 0 || status == 4)) || return "$status"
-    jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
+    jq -r --arg short "$short" '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)
-        + (if .execution.undo then " (take it back: supervisor-session.sh rollback \(.execution.id[:8]))" else "" end)' \
+        + (if .execution.undo then " (take it back: \($short) rollback \(.execution.id[:8]))" else "" end)' \
         "$run/execute.jsonl"
     prove
     status=$?
@@ -768,6 +778,7 @@ rollback() {
 }
 
 with_root() { # an engine of our own and its image need root: the same session again, by sudo
+    [[ -e $root/pyproject.toml ]] || { complain "'$1' needs a checkout: its stack and tests are not installed" && exit 2; }
     [[ $(id -u) != 0 ]] || return 0
     command -v sudo >/dev/null || {
         complain "this needs root to run a Docker Engine, and there is no sudo"
@@ -816,7 +827,7 @@ demo() {
             heal "$report"
             return
         fi
-        say "[demo] Right: that is what was broken. Next: $root/scripts/supervisor-session.sh review"
+        say "[demo] Right: that is what was broken. Next: $called review"
         return 0
     fi
     say "[demo] Wrong: this was injected: $expected (the diagnosis ended with status $status)"
@@ -875,7 +886,7 @@ status() { # what the watcher saw last
 }
 
 proxy() { # haproxy before the engine that the others ask; everybody else is given its socket
-    local config=haproxy engine bind usage="usage: supervisor-session.sh proxy [--execute] [--bind unix:///PATH|HOST:PORT]"
+    local config=haproxy engine bind usage="usage: $short proxy [--execute] [--bind unix:///PATH|HOST:PORT]"
     bind=unix://${XDG_RUNTIME_DIR:-/run}/dm-tools/docker.sock
     while (($#)); do
         case $1 in
@@ -902,7 +913,7 @@ proxy() { # haproxy before the engine that the others ask; everybody else is giv
     *:*) say "[proxy] DOCKER_HOST=tcp://$bind: whoever reaches that address can look at every container" ;;
     *) complain "$usage" && exit 2 ;;
     esac
-    DM_PROXY_BIND=$bind DM_PROXY_ENGINE=$engine exec haproxy -db -f "$root/configs/docker-proxy/$config.cfg"
+    DM_PROXY_BIND=$bind DM_PROXY_ENGINE=$engine exec haproxy -db -f "$configs/docker-proxy/$config.cfg"
 }
 
 run_tests() {

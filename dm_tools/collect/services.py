@@ -17,7 +17,7 @@ from dm_tools.collect import discover as discovering
 from dm_tools.collect import swarm
 from dm_tools.engine import finding, reading, swarming
 from dm_tools.engine.connection import Container, Engine
-from dm_tools.pipe import settings
+from dm_tools.pipe import configs, settings
 
 Record = dict[str, Any]
 
@@ -153,7 +153,7 @@ def read_manifest(path: Path) -> list[Record]:
 def known(engine: Engine) -> list[Record]:
     """The stack as the sessions see it: of the manifest that the settings name, if it is there, else of the engine.
     Raises ManifestError, NothingFoundError, records.Problem."""
-    path = Path(os.environ.get("SERVICES_MANIFEST_PATH") or "configs/probe-orchestrator/services_manifest.json")
+    path = Path(os.environ.get("SERVICES_MANIFEST_PATH") or configs.manifest())
     return read_manifest(path) if path.is_file() else discover(engine)
 
 

@@ -47,7 +47,7 @@ def cli(
     The same input, policy, history and time give the same decisions. Rules that deny beat those that allow; without a
     policy of your own nothing is approved, and a broken policy approves nothing. No rule reaches what touches data,
     guesses, a model's verdicts, or texts out of logs. What was approved is written to approved_fixes_<time>.json, as
-    dm-review does, and to standard output as JSON Lines for dm-execute. Nothing is carried out. See docs/policy.md.
+    dm-review does, and to standard output as JSON Lines for dm-execute. Nothing is carried out. See dm docs policy.
 
     Network: none.
 

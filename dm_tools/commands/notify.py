@@ -51,7 +51,7 @@ def cli(file: str | None, proofs_dir: Path, config: Path | None, page: Path | No
     path = configuration.path(config)
     settings = configuration.read(path)
     if not settings.config.target:
-        raise exits.Stop(exits.USAGE, f"{str(path)!r} names no target (docs/notify.md says how)")
+        raise exits.Stop(exits.USAGE, f"{str(path)!r} names no target (dm docs notify says how)")
     kept = Journal(proofs_dir)
     teller = work.Teller(settings, kept, page, dry_run)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dm_tools.pipe import command, exits, say
+from dm_tools.pipe import command, configs, exits, say
 from dm_tools.tools.options import tool_options
 
 
@@ -38,7 +38,7 @@ def cli(
     /tools/NAME, /start-stack-probe, /analyze-and-propose-fixes. There is no door to approve or to carry out.
 
     It listens on loopback; elsewhere only with a token. Requests that call it by another name, or come from another
-    page, are refused. docs/serve.md shows it with curl and with an MCP client.
+    page, are refused. dm docs serve shows it with curl and with an MCP client.
 
     Network: the Docker Engine, URLs of the inventory, whoever asks.
 
@@ -72,7 +72,7 @@ def cli(
             say.note(f"listening on http://{bind}/")
             app.run(app.application(doors, token, names, protocol.over_http(server, names)), host, int(port))
     except ModuleNotFoundError as missing:
-        raise exits.Stop(exits.USAGE, f"{missing.name} is not installed: pip install 'dm-tools[serve]'") from None
+        raise exits.Stop(exits.USAGE, f"{missing.name} is not installed ({configs.install('serve')})") from None
     return exits.DONE
 
 

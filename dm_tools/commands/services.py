@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dm_tools import records
-from dm_tools.pipe import command, exits, stream
+from dm_tools.pipe import command, configs, exits, stream
 
 
 @command.define("dm-services", unreachable=True)
@@ -16,8 +16,8 @@ from dm_tools.pipe import command, exits, stream
     "--manifest",
     type=click.Path(path_type=Path),
     envvar="SERVICES_MANIFEST_PATH",
-    default=Path("configs/probe-orchestrator/services_manifest.json"),
-    show_default=True,
+    default=configs.manifest,
+    show_default=configs.MANIFEST_SHOWN,
     show_envvar=True,
     help="The services manifest, a JSON file.",
 )

@@ -34,7 +34,7 @@ def cli(
     The tools that look are those that a model may call (dm-analyze --agent), within the same bounds: they reach the
     containers and the URLs of the inventory and no others. diagnose runs a session and tells its report in short;
     explain and history read the folder of the reports. Arguments are KEY=VALUE words, or one JSON object on standard
-    input. What a tool tells is redacted. A tool of your own is a Python file (docs/tools.md); one that does not fit is
+    input. What a tool tells is redacted. A tool of your own is a Python file (dm docs tools); one that does not fit is
     refused with a line on standard error, and no tool can take the place of one of ours.
 
     Network: what the tool asks for: the Docker Engine, a URL of the inventory.

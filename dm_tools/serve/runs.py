@@ -126,21 +126,19 @@ class Runs:
             lines.put_nowait(None)
 
     async def _watched(self, session: str, wanted: Wanted, lines: asyncio.Queue[dict[str, Any] | None]) -> None:
-        root = configs.checkout()
-        if root is None:
-            raise Failed(2, "the sessions are part of a checkout: scripts/supervisor-session.sh is not installed")
         words = [*(["--discover"] if wanted.discover else []), *wanted.services]
         if session == "diagnose-enhanced":
             words += [] if wanted.screenshots else ["--no-screenshots"]
             words += [f"--engine={wanted.engine}"] if wanted.engine else []
         process = await asyncio.create_subprocess_exec(
-            str(root / "scripts/supervisor-session.sh"),
+            "bash",
+            str(configs.session()),
             session,
             *words,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env=os.environ | {"PROOFS_DIR": str(self.proofs_dir)},
+            env=os.environ | configs.for_session("dm") | {"PROOFS_DIR": str(self.proofs_dir)},
             start_new_session=True,
         )
         self.running = process
