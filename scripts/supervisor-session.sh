@@ -17,6 +17,7 @@ Commands:
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
   tell [ARGUMENT OF diagnose-enhanced]...      the same for cron: only what is new, worse or over is printed, or told to the
                                                targets of your notify.toml (docs/notify.md)
+  heal [ARGUMENT OF diagnose-enhanced]...      the same, and what your policy allows is carried out, proved, and told
   incidents [list | unsilence ID]              what is open, what is silenced
   silence SERVICE --for 2h --why TEXT          raise no alarm of it meanwhile; dm-incidents --help has more
   report [FILE]                                show the newest report, or FILE
@@ -84,6 +85,15 @@ help_of() { # help_of SESSION: how one is called; all of them are in usage
         call='[ARGUMENT OF diagnose-enhanced]...'
         text='Diagnose, and say only what is new, worse or over: on a terminal and in the mail of cron, or to the targets of
 configs/notify.toml if there are any (docs/notify.md).'
+        ;;
+    heal)
+        call='[ARGUMENT OF diagnose-enhanced]...'
+        # shellcheck disable=SC2016 # the names of variables are told
+        text='Diagnose, carry out what your policy allows (docs/policy.md), look again, and say only what is new, worse, over, or
+could not be healed: on a terminal and in the mail of cron, or to the targets of configs/notify.toml. What made it worse
+is taken back. What a killed session left half done is ended first. $HEAL_SOAK and $HEAL_DEADLINE are as for execute.
+
+The exit status is 0 if all is well in the end, 10 if not.'
         ;;
     incidents)
         call='[list | unsilence ID]'
@@ -461,28 +471,71 @@ tell() { # look, and tell only what is new, worse or over
 }
 
 news() { # what is new, worse or over: to the targets that are named, or else to whoever reads the output
+    local name
+    watched || judged "$(arrivals)"
+    [[ -n ${later:-} ]] || told_of "$run"
+    for name in incidents notify; do [[ ! -e $run/$name.status ]] || stages+=("$name"); done
+}
+
+watched() { # whether a watch looks into this folder: then what the looks mean is judged there
+    [[ -e $PROOFS_DIR/watch/lock ]] && ! flock -n "$PROOFS_DIR/watch/lock" true
+}
+
+judged() { # judged FILE...: what records say of incidents, into events.jsonl of the run
+    cat -- "$@" 2>/dev/null | stage incidents dm-incidents >>"$run/events.jsonl"
+}
+
+notified() { # notified RUN...: events of runs to the targets; false if there are none
     local page
-    pass_on "$(arrivals)"
-    stages+=(incidents)
-    [[ ! -e $run/notify.status ]] || stages+=(notify)
-    [[ -s $run/incidents.jsonl && (-t 1 || ! -e $run/notify.status) ]] || return 0
-    jq -r '"\(.kind | gsub("_"; " ") | ascii_upcase) \(.service // "watch"): "
-        + (if .kind == "recovered" or .kind == "ended" or .kind == "gap" then .reason else
-            .text + (if .reason then " (\(.reason))" else "" end)
-            + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
-            + (if .proposed == [] then "" else "; proposed: \(.proposed[0])" end)
-            + (if .before then "; \(.before)" else "" end) end)' "$run/incidents.jsonl"
+    PYTHONPATH=$root "$python" -P -m dm_tools.notify.config || return # it says what is wrong with them
     page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
+    cat -- "${@/%//events.jsonl}" 2>/dev/null | stage notify dm-notify ${page:+--page "$page"} >/dev/null
+    return 0
+}
+
+told_of() { # told_of RUN...: what happened in runs, to the targets or to whoever reads the output
+    local page
+    if notified "$@" && [[ ! -t 1 ]]; then return; fi
+    page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
+    set -- "$(cat -- "${@/%//events.jsonl}" 2>/dev/null)"
+    [[ -n $1 ]] || return 0
+    dm-show <<<"$1" | cat # a terminal would cut the lines
     [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
 }
 
-pass_on() { # pass_on FILE...: what records say of incidents to the targets, if there are any; both are kept in the run
-    local page status=0
-    cat -- "$@" 2>/dev/null | stage incidents dm-incidents >/dev/null
-    PYTHONPATH=$root "$python" -P -m dm_tools.notify.config || status=$?
-    ((status == 0)) || return 0 # none, or it was said what is wrong with them
-    page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
-    stage notify dm-notify ${page:+--page "$page"} <"$run/incidents.jsonl" >/dev/null
+heal() { # one pass: look, carry out what the policy allows, prove it, and tell what came of it
+    local only_news=1 later=1 undo_if_worse=1 status seen lock fit=1
+    settings
+    (umask 077 && mkdir -p "$PROOFS_DIR") || exit 6
+    exec {lock}<"$PROOFS_DIR" # whatever of this session still runs after a kill holds it, too
+    flock -n "$lock" || { complain "another heal is at work in '$PROOFS_DIR'" && exit 6; }
+    if [[ -e $PROOFS_DIR/journal/actions.jsonl ]]; then # what a kill left half done is no trouble of the stack
+        dm-execute --resume >"$PROOFS_DIR/journal/resumed.jsonl" || fit=''
+    fi
+    diagnose_enhanced "$@"
+    status=$? seen=$run
+    [[ ! -s $PROOFS_DIR/journal/resumed.jsonl ]] || judged "$PROOFS_DIR/journal/resumed.jsonl"
+    if ((status == 10)) && [[ -n $fit ]]; then
+        stage approve dm-approve "$(jq -r .report_path "$run/report.jsonl")" >/dev/null || status=$?
+        cat "$run/approve.err" >&2
+        if [[ -s $run/approve.jsonl ]]; then
+            jq -r '"[supervisor] \(.service): \(.action): approved by \(.by)"' "$run/approve.jsonl" >"$run/heal.txt"
+            [[ ! -t 1 ]] || cat "$run/heal.txt"
+            if [[ -t 1 ]]; then
+                carry_out "$run/approve.jsonl" "$run"
+            else
+                carry_out "$run/approve.jsonl" "$run" >>"$run/heal.txt"
+            fi
+            status=$?
+            # Proved is what was acted on; the report of now says what else is wrong.
+            ((status != 0)) || ! jq -e '.issues != []' "$run/report.jsonl" >/dev/null || status=10
+        elif ((status == 10)); then
+            say "[supervisor] Nothing of it is approved by the policy; why: $root/scripts/supervisor-session.sh policy explain"
+        fi
+    fi
+    if [[ $run == "$seen" ]]; then told_of "$run"; else told_of "$seen" "$run"; fi
+    cat "$run"/{incidents,notify}.err 2>/dev/null >&2
+    return "$status"
 }
 
 incidents() {
@@ -667,7 +720,8 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     stage execute dm-execute --wait healthy "$file" >/dev/null
     local status=$?
     cat "$run/execute.err" >&2
-    ((status == 0 || status == 4)) || return "$status"
+    [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || judged "$run/execute.jsonl"
+    ((status == 0 || status == 4)) || { remember "$run/execute.jsonl"; return "$status"; }
     jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)
         + (if .execution.undo then " (take it back: supervisor-session.sh rollback \(.execution.id[:8]))" else "" end)' \
@@ -687,7 +741,10 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     fi
     cat "$run"/{settle,undo}.err 2>/dev/null >&2
     told
-    [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || pass_on "$run/execute.jsonl" "$run/verify.jsonl"
+    if [[ -e $PROOFS_DIR/incidents/rounds.jsonl ]]; then
+        judged "$run/verify.jsonl" "$run/undo.jsonl"
+        [[ -n ${later:-} ]] || notified "$run"
+    fi
     return $((status == 0 ? 0 : 10))
 }
 
@@ -813,7 +870,7 @@ demo() {
     if [[ -n $report ]] && jq -e --argjson expected "$expected" \
         '[.issues[] | [.service, .cause]] == [$expected | select(.root) | [.root, .cause]]' "$report" >/dev/null; then
         if [[ -n $heal ]]; then
-            heal "$report"
+            demo_heal "$report"
             return
         fi
         say "[demo] Right: that is what was broken. Next: $root/scripts/supervisor-session.sh review"
@@ -823,7 +880,7 @@ demo() {
     return 1
 }
 
-heal() { # heal REPORT: approve the first reversible fix of each issue, carry it out, prove it
+demo_heal() { # demo_heal REPORT: approve the first reversible fix of each issue, carry it out, prove it
     local approved=$run/approved.jsonl from=$run
     say "[demo] Right: that is what was broken. Approving the first reversible fix of each issue:"
     jq -c --arg now "$(date -u +%FT%TZ)" '.issues[] | . as $issue
@@ -938,6 +995,7 @@ diagnose) diagnose "$@" ;;
 diagnose-enhanced) diagnose_enhanced "$@" ;;
 report) report "$@" ;;
 tell) tell "$@" ;;
+heal) heal "$@" ;;
 incidents) incidents "$@" ;;
 silence) silence "$@" ;;
 review) review "$@" ;;

@@ -243,7 +243,9 @@ class _Round:
         if not any(watched.looks):
             del self.state.watched[name]
         elif look.sight == Sight.BAD and sum(watched.looks) >= self.rules.bad and not self._silent(look, None):
-            self._begin(name, look, self.state.watched.pop(name).seconds)
+            # One whose incident has moved to another root is told of again once that is told.
+            if not any(each.look.key == name for each in self.state.open.values()):
+                self._begin(name, look, self.state.watched.pop(name).seconds)
 
     def _begin(self, name: str, look: Look, seconds: float) -> None:
         lately = self.state.over.pop(name, None)
