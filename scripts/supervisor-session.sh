@@ -30,10 +30,11 @@ Commands:
                                                say whether it helped; without --yes it shows the plan and asks once
   verify                                       look again, and say whether what was executed last has helped
   rollback [--yes] [ID|last]                   take an action back
-  watch [--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...
-                                               look again and again, say what begins and what is over, and go on when a
-                                               command dies (docs/watch.md)
-  status                                       what the watch saw last; 10 if something is open
+  watch [--heal] [--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...
+                                               look again and again, say what begins and what is over, or tell the targets
+                                               of your notify.toml, and go on when a command dies (docs/watch.md); with
+                                               --heal also do what your policy allows
+  status                                       what the watch saw last; 10 if something is open, 4 if rounds are late
   proxy [--execute] [--bind ADDRESS]           a Docker Engine that can only be looked at, until it is interrupted; with
                                                --execute also what dm-execute asks for (docs/docker-proxy.md)
   history [--json] [SERVICE]...                what happened before, what was done, what helped
@@ -104,14 +105,19 @@ The exit status is 0 if all is well in the end, 10 if not.'
         text='Raise no alarm of a service for a while (dm-incidents --help has more).'
         ;;
     watch)
-        call='[--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...'
-        text='Look again and again, say what begins and what is over, and go on when a command dies (docs/watch.md).
+        call='[--heal] [--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...'
+        text='Look again and again, say what begins and what is over, or tell the targets of your notify.toml, and go on when a
+command dies (docs/watch.md).
 
+  --heal             when something opens, do what your policy allows, as the session heal does
   --every            how often; an event of a container begins a look at once
   --discover         ask Docker for its containers instead of reading the services manifest
   --metrics-file     figures for the textfile collector of a node exporter'
         ;;
-    status) text='What the watch saw last; the exit status is 10 if something is open.' ;;
+    status)
+        text='When the watch looked last, what is open, and what happened and was done lately. The exit status is 10 if something is
+open, 4 if rounds are late or not everything could be seen.'
+        ;;
     report)
         call='[FILE]'
         text='Show the newest report, or FILE.'
@@ -897,11 +903,12 @@ demo_heal() { # demo_heal REPORT: approve the first reversible fix of each issue
 }
 
 watch() { # the resident pipe: it stays, and is started again when a command of it dies
-    local every=30s metrics=() rest=()
+    local every=30s metrics=() rest=() heal=''
     while (($#)); do
         case $1 in
         --every=*) every=${1#--every=} ;;
         --every) every=${2-} && shift ;;
+        --heal) heal=1 ;;
         --metrics-file=*) metrics=("$1") ;;
         --metrics-file) metrics=("--metrics-file=${2-}") && shift ;;
         *) rest+=("$1") ;;
@@ -910,25 +917,25 @@ watch() { # the resident pipe: it stays, and is started again when a command of 
     done
     settings
     sources ${rest[@]+"${rest[@]}"}
-    local folder=$PROOFS_DIR/watch
+    local folder=$PROOFS_DIR/watch targets=0 telling=() healing=()
+    PYTHONPATH=$root "$python" -P -m dm_tools.notify.config || targets=$?
+    ((targets < 2)) || exit "$targets"
+    ((targets)) || telling=(\| dm-notify --pass-on)
+    # A look of the watch has no pages: a browser takes more memory than all the rest.
+    [[ -z $heal ]] || healing=("--heal=$root/scripts/supervisor-session.sh" --heal=heal --heal=--no-screenshots
+        ${rest[@]+"${rest[@]/#/--heal=}"})
     # What many threads have freed lies in many heaps; one is enough for who mostly waits.
-    MALLOC_ARENA_MAX=1 PYTHONPATH=$root exec "$python" -P -m dm_tools.watch ${metrics[@]+"${metrics[@]}"} "$folder" "$every" -- \
+    MALLOC_ARENA_MAX=1 PYTHONPATH=$root exec "$python" -P -m dm_tools.watch ${metrics[@]+"${metrics[@]}"} ${healing[@]+"${healing[@]}"} "$folder" "$every" -- \
         "${source_command[0]}" --every "$every" --through "$folder/status.json" "${source_command[@]:1}" \| \
         dm-probe \| dm-inspect \| dm-logs --every 5m \| dm-stats --every 5m \| \
         dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} \| dm-propose \| \
-        dm-report --html --when changed --keep 200 --proofs-dir "$folder"
+        dm-report --html --when changed --keep 200 --proofs-dir "$folder" --pass-on \| \
+        dm-incidents ${telling[@]+"${telling[@]}"}
 }
 
 status() { # what the watcher saw last
     settings
-    local file=$PROOFS_DIR/watch/status.json
-    [[ -e $file ]] || { complain "no watch has come through a round in '$PROOFS_DIR'" && exit 3; }
-    jq -r '"round \(.round.number) of \(.round.services) services ended at \(.ended_at) after \(.took_s) s"
-        + (if .good then "" else "; not everything could be seen: \(.errors[0])" end),
-        (if .last_death then "the pipe was started again \(.restarts) times, last: \(.last_death)" else empty end),
-        (if .open == [] then "nothing is open" else
-            (.open[] | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis) (since \(.since))") end)' "$file"
-    jq -e '.open == []' "$file" >/dev/null || return 10
+    PYTHONPATH=$root exec "$python" -P -m dm_tools.watch.status "$PROOFS_DIR"
 }
 
 proxy() { # haproxy before the engine that the others ask; everybody else is given its socket

@@ -54,7 +54,8 @@ def event(value: dict[str, Any]) -> str:
 
 
 def briefly(state: State) -> dict[str, Any]:
-    """What a marker tells of incidents: those that are open after its round, and the number of the newest event.
+    """What a marker tells of incidents: those that are open after its round, whether one more look may decide
+    something, and the number of the newest event.
 
     `seconds`: since it was seen first; `done`: what was done about it, in words.
     """
@@ -75,5 +76,6 @@ def briefly(state: State) -> dict[str, Any]:
             }
             for each in sorted(state.open.values(), key=lambda each: (each.look.severity.order, each.opened))
         ],
+        "undecided": state.undecided,
         "events": state.number,
     }

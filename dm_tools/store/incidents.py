@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -67,6 +68,10 @@ class Incidents:
         self._read()
         return self._events
 
+    def newest(self, count: int) -> list[dict[str, Any]]:
+        """The newest of them, as JSON."""
+        return [msgspec.to_builtins(each) for each in self.events()[-count:]]
+
     def waiting(self) -> list[IncidentEvent]:
         """Events that were told of on the disk and perhaps nowhere else."""
         self._read()
@@ -120,3 +125,7 @@ class Silences:
                 with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
                     found.append(msgspec.json.decode(line, type=Silence))
         return silences.standing(found, wall)
+
+    def current(self, wall: float, day: int, minute: int) -> list[Silence]:
+        """Those of them whose weekly window, if they have one, holds a local time."""
+        return [each for each in self.standing(wall) if silences.current(each, day, minute)]
