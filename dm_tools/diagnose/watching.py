@@ -110,6 +110,11 @@ class State(msgspec.Struct):
     open: dict[str, Incident] = {}
     over: dict[str, Over] = {}
 
+    @property
+    def undecided(self) -> bool:
+        """Whether one more look may decide something: what is bad and not open yet, what is open and seems over."""
+        return bool(self.watched) or any(each.good or each.stopped or each.held for each in self.open.values())
+
 
 def judged(
     before: State, looks: Iterable[Look], moment: Moment, quiet: Sequence[Silence] = (), rules: Rules | None = None
@@ -151,11 +156,8 @@ class _Round:
     # time
 
     def _time_passes(self) -> None:
-        state, now = self.state, self.moment
-        passed = 0.0
+        state, now, passed = self.state, self.moment, self._passed()
         if state.at is not None:
-            same = state.boot == now.boot
-            passed = max(now.steady - state.steady if same else now.wall - state.wall, 0.0)
             usual = max(state.intervals, default=0.0)
             if self._expected and passed > max(GAP_ROUNDS * usual, usual + GAP_SECONDS):
                 self._nobody_looked(passed)
@@ -171,6 +173,13 @@ class _Round:
         for over in state.over.values():
             over.seconds += passed
         state.over = {name: each for name, each in state.over.items() if each.seconds < LATELY_SECONDS}
+
+    def _passed(self) -> float:
+        """Seconds since the last round."""
+        state, now = self.state, self.moment
+        if state.at is None:
+            return 0.0
+        return max(now.steady - state.steady if state.boot == now.boot else now.wall - state.wall, 0.0)
 
     @property
     def _expected(self) -> bool:
@@ -260,6 +269,8 @@ class _Round:
             del self.state.watched[name]
         elif look.sight != Sight.BAD or sum(watched.looks) < self.rules.bad or self._silent(look, None):
             return
+        elif any(each.look.key == name for each in self.state.open.values()):
+            return  # one whose incident has moved to another root is told of again once that is told
         elif not self._suffers(look) or watched.seconds >= AFTERMATH_SECONDS:
             self._begin(name, look, self.state.watched.pop(name).seconds)
 
@@ -329,6 +340,7 @@ class _Round:
             return
         incident.done = [*incident.done, *(each for each in healing.words if each not in incident.done)][-MOST_DONE:]
         if healing.helped:
+            incident.seconds += self._passed()
             self._recovered(look.key)
         elif healing.helped is False and not set(healing.ids) & set(incident.failed):
             incident.failed = [*incident.failed, *healing.ids][-MOST_DONE:]
