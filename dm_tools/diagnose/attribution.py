@@ -80,7 +80,7 @@ def _take(judged: Judged, relation: Related) -> None:
     if relation.status is not None:
         judged.facts = replace(judged.facts, status=relation.status)
     judged.own = [each for each in judged.own if each.finding.pattern not in relation.replaces]
-    claim = Claim(relation.finding, relation.rank, relation.course, fixes=relation.fixes)
+    claim = Claim(relation.finding, relation.rank, relation.course, relation.accuses, fixes=relation.fixes)
     (judged.own if claim.finding.points_to is None else judged.blaming).append(claim)
 
 
@@ -121,8 +121,10 @@ def _outlived(each: Judged, stack: dict[str, Judged]) -> None:
         # One that has just started does not answer yet; if it did not answer later, more would have been said.
         ready = peer.started + READY_SECONDS if now is not None and now - last > READY_SECONDS else peer.started
         if last < ready:
-            claim.course = replace(claim.course, over=True)
-            claim.finding.over = True
+            lines = set(claim.finding.evidence)
+            for said in (claim, *(own for own in each.own if set(own.finding.evidence) <= lines)):
+                said.course = replace(said.course, over=True)
+                said.finding.over = True
 
 
 def _agree(each: Judged, stack: dict[str, Judged]) -> None:
@@ -137,6 +139,9 @@ def _agree(each: Judged, stack: dict[str, Judged]) -> None:
                 )
                 or _refused_for_long(claim, stack[peer].facts)
             )
+            for other in stack[peer].own if claim in each.own else ():
+                # The server's own word for what its client asks wrongly.
+                other.serving = other.serving or other.finding.cause == claim.finding.cause
 
 
 def _refused_for_long(claim: Claim, peer: Facts) -> bool:
@@ -402,7 +407,7 @@ def _of_the_same_requests(stack: dict[str, Judged]) -> None:
     known: dict[str | None, list[str]] = defaultdict(list)  # by project: those that have a reason
     for name, each in stack.items() if nameless else ():
         # Never one whose own way ends at a nameless one: two of them would suffer from each other.
-        if (each.troubles or (each.broken and ways.root(name) == name)) and ways.root(name) not in nameless:
+        if (each.troubles or each.broken) and ways.root(name) not in nameless:
             known[each.facts.node.project].append(name)
     for service in nameless:
         others = known[stack[service].facts.node.project]

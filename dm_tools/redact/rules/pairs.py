@@ -49,9 +49,9 @@ def pairs(text: str, places: list[int]) -> Iterator[Span]:
         named = name_match.end()
         for name, start, end in _names(text, begin, name_match[0]):
             kind = kind_of(name)
-            if kind in (None, Kind.WEAK) and name.lower() in _OWNED:
-                if owner := _OWNER.search(text, max(0, start - 18), start):
-                    kind = kind_of(f"{owner[1]}_{name}")  # "api key: x", "secret access key = x"
+            owned = kind in (None, Kind.WEAK) and name.lower() in _OWNED
+            if owned and (owner := _OWNER.search(text, max(0, start - 18), start)):
+                kind = kind_of(f"{owner[1]}_{name}")  # "api key: x", "secret access key = x"
             if kind is None:
                 yield from _long_key(text, end) if name.lower() == "key" else ()
                 continue
