@@ -107,7 +107,7 @@ def shop(_lab_up: dict[str, str]) -> Iterator[dict[str, str]]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=20, help="how many sessions tests/test_deaths.py kills a stage of")
+    parser.addoption("--kills", type=int, default=8, help="how many sessions tests/test_deaths.py kills a stage of")
     parser.addoption("--accept", action="store_true", help="write the transcripts' expectations; review git diff")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dm_tools.ask import embedded, gate, library
+from dm_tools.ask import gate, library
 from dm_tools.ask.embedded import CannotAsk, WrongQuestion
 from dm_tools.ask.push import push
 from dm_tools.ask.server import Server as Client

@@ -15,10 +15,11 @@ import pytest
 
 from dm_tools.store import approvals
 from tests import lab as fault_lab
+from tests import warm
 from tests.browser import chromium, opened
-from tests.conftest import BROWSER, ROOT, SEALED
+from tests.conftest import BROWSER, SEALED
 
-SUPERVISOR = str(ROOT / "scripts/supervisor-session.sh")
+SUPERVISOR = str(warm.SUPERVISOR)
 
 
 def supervisor(

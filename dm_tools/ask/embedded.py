@@ -88,7 +88,7 @@ def _linked(kept: History, folder: Path) -> None:
 def _session_type() -> Any:
     import signal
 
-    # Whoever imports ClickHouse is left without Ctrl-Z, and with SIGPIPE blocked for itself and for each program it starts
+    # Its import takes Ctrl-Z, and blocks SIGPIPE for us and for whatever we start
     stopped, blocked = signal.getsignal(signal.SIGTSTP), signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         from chdb.session import Session
