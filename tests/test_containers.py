@@ -313,13 +313,13 @@ def test_a_busy_loop_uses_one_core(run: Run, box: Box, shop: dict[str, str]) -> 
     found = {record["service"]: record["stats"] for record in records(done.stdout)}
     busy, idle, ended = (found[f"dmtest-{name}"] for name in ("busy", "idle", "ended"))
     # of one core, which a busy machine shares with others; tests/test_recorded.py holds the formula itself
-    assert 5 < busy["cpu_percent"] < 115
+    assert 1 < busy["cpu_percent"] < 115
     assert 0 < busy["memory_bytes"] < 64 * 2**20
     assert busy["memory_limit_bytes"] == 64 * 2**20
     assert busy["memory_percent"] == pytest.approx(busy["memory_bytes"] / 2**26 * 100, abs=0.01)
     assert (busy["pids"] >= 1, busy["pids_limit"]) == (True, 50)
     assert busy["throttled_percent"] is None
-    assert idle["cpu_percent"] < 5
+    assert idle["cpu_percent"] < min(5, busy["cpu_percent"])
     assert set(ended.values()) == {None}
     assert set(ended) == set(busy)
     assert found["dmtest-throttled"]["throttled_percent"] > 20
