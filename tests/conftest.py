@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The tests' shop is one of its own: nobody's lab of the same engine is touched.
 os.environ.setdefault("DM_LAB_PROJECT", "dmsuite")
 os.environ.setdefault("DM_LAB_PORT", "19080")
-# Who began this run: the processes that xdist starts inherit it. He alone stops the engine that one of them has started.
+# Who began this run: the processes that xdist starts inherit it. He alone stops the engine that one of them started.
 os.environ.setdefault("DM_LAB_RUN", str(os.getpid()))
 # The same examples each time, unless `--hypothesis-profile=default` asks for others.
 hypothesis.settings.register_profile("push", derandomize=True, deadline=None)
@@ -139,8 +139,11 @@ def kills(request: pytest.FixtureRequest) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The marker `lab`. Those tests that share the shop, or names of containers, run one after another; beside them, and
-    one after another, those that act on containers of names of their own (Bench)."""
+    """The marker `lab`, and which of those tests run one after another.
+
+    Those that share the shop or names of containers do, and beside them those that act on containers of names of their
+    own (Bench).
+    """
     for item in items:
         if "_engine_up" in (needs := getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.lab)
