@@ -24,7 +24,7 @@ _dm_tools() {
     dm-condense:*) words='--help --on-bad --patterns --service --text --version' ;;
     dm-execute:--wait) words='running healthy' ;;
     dm-execute:*) words='--deadline --help --plan --proofs-dir --resume --services --settle --version --wait' ;;
-    dm-history:*) words='--all --embedded --help --json --keep --patterns --proofs-dir --version' ;;
+    dm-history:*) words='--all --embedded --help --json --keep --patterns --policy --proofs-dir --version' ;;
     dm-incidents:--on-bad) words='report skip fail' ;;
     dm-incidents:--stopped) words='hurting all none' ;;
     dm-incidents:*) words='--for --help --host --incident --json --on-bad --open-after --project --proofs-dir --recover-after --stopped --version --weekly --why' ;;
@@ -56,12 +56,12 @@ _dm_tools() {
     dm-screenshot:*) words='--dom --every --full-page --header-file --help --jobs --keep-order --ocr --on-bad --proofs-dir --timeout --version --viewport --wait --when' ;;
     dm-serve:--mcp) words='stdio' ;;
     dm-serve:*) words='--allow-host --bind --help --inventory --mcp --proofs-dir --token-file --tools --version' ;;
-    dm-services:*) words='--discover --docker-host --every --help --manifest --through --timeout --version' ;;
+    dm-services:*) words='--context --discover --docker-host --every --help --host --hosts-file --manifest --through --timeout --version' ;;
     dm-show:*) words='--cost --help --overview --proofs-dir --version --why' ;;
     dm-stats:--on-bad) words='report skip fail' ;;
     dm-stats:--when) words='always unhealthy' ;;
     dm-stats:*) words='--every --help --jobs --keep-order --on-bad --timeout --version --when' ;;
-    dm-tool:*) words='--help --inventory --json --list --tools --version' ;;
+    dm-tool:*) words='--help --inventory --json --list --proofs-dir --tools --version' ;;
     dm-undo:*) words='--help --plan --proofs-dir --version' ;;
     dm-verify:--fail-on) words='not-recovered' ;;
     dm-verify:--on-bad) words='report skip fail' ;;

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NoReturn
 
 PACKAGE = Path(__file__).resolve().parent
-SUPERVISOR = PACKAGE.parent / "scripts" / "supervisor-session.sh"
 USAGE = 2  # as in the table of exit statuses
 
 SESSIONS = {
@@ -23,6 +22,7 @@ SESSIONS = {
     "watch": "look again and again, say what begins and what is over",
     "status": "what the watch saw last",
     "tell": "diagnose and tell who is to be told; for cron",
+    "heal": "diagnose, do what your policy allows, prove it and tell; for cron",
     "incidents": "what is open",
     "silence": "tell nobody of a service for a while",
     "report": "show the newest report",
@@ -37,6 +37,12 @@ SESSIONS = {
     "demo": "break a small real stack and diagnose it",
     "test": "install what is missing and run the tests",
 }
+HELP = {
+    "docs": "the documents and example files: dm docs lists them, dm docs notify shows one",
+    "completion": "what a shell completes: source <(dm completion bash); or zsh, fish",
+}
+EXAMPLES = ("notify.toml", "policy.toml", "probe-orchestrator/services_manifest.example.json")
+COMPLETIONS = {"bash": "dm-tools.bash", "zsh": "_dm-tools", "fish": "dm-tools.fish"}
 
 
 def filters() -> dict[str, str]:
@@ -55,6 +61,8 @@ def listing() -> str:
     lines += [f"  {name:<18} {about}" for name, about in SESSIONS.items()]
     lines += ["", "Commands on records, JSON Lines in and out (dm probe is dm-probe; see dm-tools(7)):"]
     lines += [f"  {name:<18} {about}" for name, about in both.items()]
+    lines += ["", "Help:"]
+    lines += [f"  {name:<18} {about}" for name, about in HELP.items()]
     lines += ["", "Where a session has a command's name, the command is called by its whole one: dm dm-report."]
     return "\n".join(lines) + "\n"
 
@@ -69,6 +77,8 @@ def main() -> NoReturn:
     name = wanted.removeprefix("dm-")
     if wanted in SESSIONS:
         _session(wanted, arguments)
+    if wanted in HELP:
+        _help(wanted, arguments)
     if wanted in ("-V", "--version"):
         from dm_tools import __version__
 
@@ -81,11 +91,46 @@ def main() -> NoReturn:
 
 
 def _session(name: str, arguments: list[str]) -> NoReturn:
-    if not SUPERVISOR.is_file():
-        _stop(f"{name!r} is a session of supervisor-session.sh, which comes with a checkout only")
+    from dm_tools.pipe import configs
+
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and so would whatever is started
         signal.signal(number, signal.SIG_DFL)
-    os.execv(SUPERVISOR, [str(SUPERVISOR), name, *arguments])
+    try:
+        os.execvpe("bash", ["bash", str(configs.session()), name, *arguments], os.environ | configs.for_session("dm"))
+    except OSError as failure:
+        _stop(f"cannot start bash: {failure.strerror}")
+
+
+def _help(wanted: str, arguments: list[str]) -> NoReturn:
+    """`dm docs [NAME]` and `dm completion SHELL`."""
+    from dm_tools.pipe import configs
+
+    if wanted == "completion":
+        if len(arguments) != 1 or arguments[0] not in COMPLETIONS:
+            _stop(f"give one of {', '.join(COMPLETIONS)}: dm completion bash")
+        _print((configs.beside("completions") / COMPLETIONS[arguments[0]]).read_text("utf-8"))
+    known = {path.stem: path for path in sorted(configs.beside("docs").glob("*.md"))}
+    known |= {path.name: path for path in map(configs.folder, EXAMPLES)}
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _print("".join(f"{name}\n" for name in ["readme", *known]))
+    name = arguments[0].lower().removesuffix(".md")
+    if name != "readme" and name not in known:
+        _stop(f"no document {arguments[0][:100]!r}; there are: {', '.join(['readme', *known])}")
+    text = _readme() if name == "readme" else known[name].read_text("utf-8")
+    if sys.stdout.isatty():
+        import pydoc
+
+        pydoc.pager(text)
+        sys.exit(0)
+    _print(text)
+
+
+def _readme() -> str:
+    """Installed, it is what the distribution says of itself."""
+    from importlib import metadata
+
+    path = PACKAGE.parent / "README.md"
+    return path.read_text("utf-8") if path.is_file() else metadata.metadata("dm-tools")["Description"]
 
 
 def _print(text: str) -> NoReturn:

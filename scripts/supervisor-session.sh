@@ -3,20 +3,29 @@
 set -uo pipefail
 trap '' XFSZ # under a limit of file sizes, writing fails instead of ending whoever writes
 
-root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
-PATH=$root/bin:$PATH
-python=$root/.venv/bin/python
+self=$(readlink -f "${BASH_SOURCE[0]}")
+root=${self%/*/*} # the folder of dm_tools
+if [[ -e $root/pyproject.toml ]]; then
+    PATH=$root/bin:$PATH
+    python=$root/.venv/bin/python configs=$root/configs
+else # installed: whoever starts it, dm, knows the Python, and has put the commands into PATH
+    python=${DM_PYTHON:?installed, the sessions are called as dm COMMAND} configs=$root/configs
+    root=${root%/*}
+fi
+called=${DM_CALLED:-$self} # in hints
+short=${DM_CALLED:-supervisor-session.sh}
 
 usage() {
     cat <<'TXT'
-Usage: supervisor-session.sh COMMAND [ARGUMENT]...
+Usage: supervisor-session.sh COMMAND [ARGUMENT]... (or dm COMMAND)
 
 Commands:
   diagnose [--discover] [SERVICE]...           probe and inspect the stack, or just these services
   diagnose-enhanced [--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
   tell [ARGUMENT OF diagnose-enhanced]...      the same for cron: only what is new, worse or over is printed, or told to the
-                                               targets of your notify.toml (docs/notify.md)
+                                               targets of your notify.toml (dm docs notify)
+  heal [ARGUMENT OF diagnose-enhanced]...      the same, and what your policy allows is carried out, proved, and told
   incidents [list | unsilence ID]              what is open, what is silenced
   silence SERVICE --for 2h --why TEXT          raise no alarm of it meanwhile; dm-incidents --help has more
   report [FILE]                                show the newest report, or FILE
@@ -24,17 +33,18 @@ Commands:
   approve [FILE]                               approve by your policy what needs no person, of the newest report or of FILE
   policy [explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]
                                                what your policy says of the newest report, and which rule; what it would
-                                               have done in the past (30d); what was earned or may be (docs/policy.md)
+                                               have done in the past (30d); what was earned or may be (dm docs policy)
   execute [--yes] [--undo-if-worse] [FILE]     carry out what was approved (the newest approval, or FILE), look again, and
                                                say whether it helped; without --yes it shows the plan and asks once
   verify                                       look again, and say whether what was executed last has helped
   rollback [--yes] [ID|last]                   take an action back
-  watch [--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...
-                                               look again and again, say what begins and what is over, and go on when a
-                                               command dies (docs/watch.md)
-  status                                       what the watch saw last; 10 if something is open
+  watch [--heal] [--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...
+                                               look again and again, say what begins and what is over, or tell the targets
+                                               of your notify.toml, and go on when a command dies (dm docs watch); with
+                                               --heal also do what your policy allows
+  status                                       what the watch saw last; 10 if something is open, 4 if rounds are late
   proxy [--execute] [--bind ADDRESS]           a Docker Engine that can only be looked at, until it is interrupted; with
-                                               --execute also what dm-execute asks for (docs/docker-proxy.md)
+                                               --execute also what dm-execute asks for (dm docs docker-proxy)
   history [--json] [SERVICE]...                what happened before, what was done, what helped
   demo [--heal] [FAULT]                        break a small real stack and diagnose it (default: database-down); with
                                                --heal also approve the first reversible fix, carry it out and prove it
@@ -43,16 +53,18 @@ Commands:
   help [COMMAND]                               this text, or how one is called (as COMMAND --help)
 
 --discover asks Docker for its containers. Without it the services manifest is read ($SERVICES_MANIFEST_PATH, default
-configs/probe-orchestrator/services_manifest.json); if there is none, Docker is asked.
+configs/probe-orchestrator/services_manifest.json of the checkout; installed, services_manifest.json in
+~/.config/dm-tools); if there is none, Docker is asked.
 
 After an execution it waits $HEAL_SOAK seconds (default 5), looks again with the same stages, and does so until all has
-recovered or $HEAL_DEADLINE seconds (default 60) are over. What each action does and takes back: docs/execute.md.
+recovered or $HEAL_DEADLINE seconds (default 60) are over. What each action does and takes back: dm docs execute.
 
 Settings come from the environment, then from our own file ($DM_ENV_FILE, or ~/.config/dm-tools/env and .env beside the
-README): PROOFS_DIR, SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME. A .env here is not ours: it
+README of a checkout): PROOFS_DIR, SERVICES_MANIFEST_PATH, HTTP_TIMEOUT, DOCKER_HOST, COMPOSE_PROJECT_NAME. A .env here is not ours: it
 only says what the manifest's ${NAME} stand for. With LLM_BASE_URL a model is asked about what the rules leave open
-(docs/llm.md); --agent lets it look further with read-only tools.
+(dm docs llm); --agent lets it look further with read-only tools.
 
+Reports are kept in $PROOFS_DIR (volumes/proofs of the checkout; installed, ~/.local/state/dm-tools).
 Every stage's records are kept in $PROOFS_DIR/runs/RUN/STAGE.jsonl, and all of it in short in brief.txt, of the newest 100
 runs. Without a terminal nothing is printed unless
 something is wrong.
@@ -83,7 +95,16 @@ help_of() { # help_of SESSION: how one is called; all of them are in usage
     tell)
         call='[ARGUMENT OF diagnose-enhanced]...'
         text='Diagnose, and say only what is new, worse or over: on a terminal and in the mail of cron, or to the targets of
-configs/notify.toml if there are any (docs/notify.md).'
+configs/notify.toml if there are any (dm docs notify).'
+        ;;
+    heal)
+        call='[ARGUMENT OF diagnose-enhanced]...'
+        # shellcheck disable=SC2016 # the names of variables are told
+        text='Diagnose, carry out what your policy allows (dm docs policy), look again, and say only what is new, worse, over, or
+could not be healed: on a terminal and in the mail of cron, or to the targets of configs/notify.toml. What made it worse
+is taken back. What a killed session left half done is ended first. $HEAL_SOAK and $HEAL_DEADLINE are as for execute.
+
+The exit status is 0 if all is well in the end, 10 if not.'
         ;;
     incidents)
         call='[list | unsilence ID]'
@@ -94,14 +115,19 @@ configs/notify.toml if there are any (docs/notify.md).'
         text='Raise no alarm of a service for a while (dm-incidents --help has more).'
         ;;
     watch)
-        call='[--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...'
-        text='Look again and again, say what begins and what is over, and go on when a command dies (docs/watch.md).
+        call='[--heal] [--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...'
+        text='Look again and again, say what begins and what is over, or tell the targets of your notify.toml, and go on when a
+command dies (dm docs watch).
 
+  --heal             when something opens, do what your policy allows, as the session heal does
   --every            how often; an event of a container begins a look at once
   --discover         ask Docker for its containers instead of reading the services manifest
   --metrics-file     figures for the textfile collector of a node exporter'
         ;;
-    status) text='What the watch saw last; the exit status is 10 if something is open.' ;;
+    status)
+        text='When the watch looked last, what is open, and what happened and was done lately. The exit status is 10 if something is
+open, 4 if rounds are late or not everything could be seen.'
+        ;;
     report)
         call='[FILE]'
         text='Show the newest report, or FILE.'
@@ -112,11 +138,11 @@ configs/notify.toml if there are any (docs/notify.md).'
         ;;
     approve)
         call='[FILE]'
-        text='Approve by your policy what needs no person, of the newest report or of FILE (docs/policy.md).'
+        text='Approve by your policy what needs no person, of the newest report or of FILE (dm docs policy).'
         ;;
     policy)
         call='[explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]'
-        text='What your policy says (docs/policy.md).
+        text='What your policy says (dm docs policy).
 
   explain [FILE]     of each fix of the newest report or of FILE: who decides, and by which rule (the default)
   rehearse [TIME]    what it would have done in the past, as 30d
@@ -143,7 +169,7 @@ It waits $HEAL_SOAK seconds (5), looks, and does so until all has recovered or $
         ;;
     proxy)
         call='[--execute] [--bind unix:///PATH|HOST:PORT]'
-        text='Stand before the Docker Engine and let only looks through, until it is interrupted (docs/docker-proxy.md).
+        text='Stand before the Docker Engine and let only looks through, until it is interrupted (dm docs docker-proxy).
 
   --execute    let through what dm-execute asks for, too
   --bind       where to listen'
@@ -169,7 +195,7 @@ It waits $HEAL_SOAK seconds (5), looks, and does so until all has recovered or $
     *) return 1 ;;
     esac
     # Whoever was started with SIGPIPE ignored or blocked is told by the failing write alone
-    printf 'Usage: supervisor-session.sh %s\n\n%s\n' "$1${call:+ $call}" "$text" 2>/dev/null || {
+    printf 'Usage: %s %s\n\n%s\n' "$short" "$1${call:+ $call}" "$text" 2>/dev/null || {
         [[ -p /dev/stdout ]] && exit 141
         complain "cannot write to standard output" && exit 6
     }
@@ -185,11 +211,11 @@ complain() {
 
 settings() { # the variables that this script itself needs, with those of our settings file
     [[ -x $python ]] || "$root/scripts/setup" || exit
+    command -v jq >/dev/null || { complain "jq is not installed (apt-get install jq)" && exit 2; }
     local values=()
     mapfile -d '' values < <(PYTHONPATH=$root "$python" -P -m dm_tools.pipe.settings PROOFS_DIR SERVICES_MANIFEST_PATH)
     [[ ${#values[@]} == 2 ]] || exit 2
-    export PROOFS_DIR=${values[0]:-$root/volumes/proofs}
-    export SERVICES_MANIFEST_PATH=${values[1]:-$root/configs/probe-orchestrator/services_manifest.json}
+    export PROOFS_DIR=${values[0]} SERVICES_MANIFEST_PATH=${values[1]}
     if [[ -z ${DOCKER_HOST:-} && ! -e /var/run/docker.sock ]]; then
         local found # an engine that nobody named is chosen, and told of, once for all stages
         found=$(PYTHONPATH=$root "$python" -P -m dm_tools.engine.address --found) || exit
@@ -461,28 +487,71 @@ tell() { # look, and tell only what is new, worse or over
 }
 
 news() { # what is new, worse or over: to the targets that are named, or else to whoever reads the output
+    local name
+    watched || judged "$(arrivals)"
+    [[ -n ${later:-} ]] || told_of "$run"
+    for name in incidents notify; do [[ ! -e $run/$name.status ]] || stages+=("$name"); done
+}
+
+watched() { # whether a watch looks into this folder: then what the looks mean is judged there
+    [[ -e $PROOFS_DIR/watch/lock ]] && ! flock -n "$PROOFS_DIR/watch/lock" true
+}
+
+judged() { # judged FILE...: what records say of incidents, into events.jsonl of the run
+    cat -- "$@" 2>/dev/null | stage incidents dm-incidents >>"$run/events.jsonl"
+}
+
+notified() { # notified RUN...: events of runs to the targets; false if there are none
     local page
-    pass_on "$(arrivals)"
-    stages+=(incidents)
-    [[ ! -e $run/notify.status ]] || stages+=(notify)
-    [[ -s $run/incidents.jsonl && (-t 1 || ! -e $run/notify.status) ]] || return 0
-    jq -r '"\(.kind | gsub("_"; " ") | ascii_upcase) \(.service // "watch"): "
-        + (if .kind == "recovered" or .kind == "ended" or .kind == "gap" then .reason else
-            .text + (if .reason then " (\(.reason))" else "" end)
-            + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
-            + (if .proposed == [] then "" else "; proposed: \(.proposed[0])" end)
-            + (if .before then "; \(.before)" else "" end) end)' "$run/incidents.jsonl"
+    PYTHONPATH=$root "$python" -P -m dm_tools.notify.config || return # it says what is wrong with them
     page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
+    cat -- "${@/%//events.jsonl}" 2>/dev/null | stage notify dm-notify ${page:+--page "$page"} >/dev/null
+    return 0
+}
+
+told_of() { # told_of RUN...: what happened in runs, to the targets or to whoever reads the output
+    local page
+    if notified "$@" && [[ ! -t 1 ]]; then return; fi
+    page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
+    set -- "$(cat -- "${@/%//events.jsonl}" 2>/dev/null)"
+    [[ -n $1 ]] || return 0
+    dm-show <<<"$1" | cat # a terminal would cut the lines
     [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
 }
 
-pass_on() { # pass_on FILE...: what records say of incidents to the targets, if there are any; both are kept in the run
-    local page status=0
-    cat -- "$@" 2>/dev/null | stage incidents dm-incidents >/dev/null
-    PYTHONPATH=$root "$python" -P -m dm_tools.notify.config || status=$?
-    ((status == 0)) || return 0 # none, or it was said what is wrong with them
-    page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
-    stage notify dm-notify ${page:+--page "$page"} <"$run/incidents.jsonl" >/dev/null
+heal() { # one pass: look, carry out what the policy allows, prove it, and tell what came of it
+    local only_news=1 later=1 undo_if_worse=1 status seen lock fit=1
+    settings
+    (umask 077 && mkdir -p "$PROOFS_DIR") || exit 6
+    exec {lock}<"$PROOFS_DIR" # whatever of this session still runs after a kill holds it, too
+    flock -n "$lock" || { complain "another heal is at work in '$PROOFS_DIR'" && exit 6; }
+    if [[ -e $PROOFS_DIR/journal/actions.jsonl ]]; then # what a kill left half done is no trouble of the stack
+        dm-execute --resume >"$PROOFS_DIR/journal/resumed.jsonl" || fit=''
+    fi
+    diagnose_enhanced "$@"
+    status=$? seen=$run
+    [[ ! -s $PROOFS_DIR/journal/resumed.jsonl ]] || judged "$PROOFS_DIR/journal/resumed.jsonl"
+    if ((status == 10)) && [[ -n $fit ]]; then
+        stage approve dm-approve "$(jq -r .report_path "$run/report.jsonl")" >/dev/null || status=$?
+        cat "$run/approve.err" >&2
+        if [[ -s $run/approve.jsonl ]]; then
+            jq -r '"[supervisor] \(.service): \(.action): approved by \(.by)"' "$run/approve.jsonl" >"$run/heal.txt"
+            [[ ! -t 1 ]] || cat "$run/heal.txt"
+            if [[ -t 1 ]]; then
+                carry_out "$run/approve.jsonl" "$run"
+            else
+                carry_out "$run/approve.jsonl" "$run" >>"$run/heal.txt"
+            fi
+            status=$?
+            # Proved is what was acted on; the report of now says what else is wrong.
+            ((status != 0)) || ! jq -e '.issues != []' "$run/report.jsonl" >/dev/null || status=10
+        elif ((status == 10)); then
+            say "[supervisor] Nothing of it is approved by the policy; why: $root/scripts/supervisor-session.sh policy explain"
+        fi
+    fi
+    if [[ $run == "$seen" ]]; then told_of "$run"; else told_of "$seen" "$run"; fi
+    cat "$run"/{incidents,notify}.err 2>/dev/null >&2
+    return "$status"
 }
 
 incidents() {
@@ -529,7 +598,7 @@ review() {
     [[ -n $approved ]] || return 0
     from=$(jq -r '.run_path // empty' "$report" 2>/dev/null)
     [[ -e $from/services.jsonl && -e $from/propose.jsonl ]] || {
-        say "To carry it out: $root/scripts/supervisor-session.sh execute"
+        say "To carry it out: $called execute"
         return 0
     }
     agreed <(printf '%s\n' "$approved") || return 0
@@ -551,11 +620,11 @@ approve() {
     newest_report "$@"
     approved=$(dm-approve "$report") || return
     if [[ -z $approved ]]; then
-        say "[supervisor] Nothing of it is approved by the policy; why: $root/scripts/supervisor-session.sh policy explain"
+        say "[supervisor] Nothing of it is approved by the policy; why: $called policy explain"
         return 0
     fi
     jq -r '"[supervisor] \(.service): \(.action): approved by \(.by)"' <<<"$approved"
-    say "To carry it out: $root/scripts/supervisor-session.sh execute"
+    say "To carry it out: $called execute"
 }
 
 policy() {
@@ -667,10 +736,11 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     stage execute dm-execute --wait healthy "$file" >/dev/null
     local status=$?
     cat "$run/execute.err" >&2
-    ((status == 0 || status == 4)) || return "$status"
-    jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
+    [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || judged "$run/execute.jsonl"
+    ((status == 0 || status == 4)) || { remember "$run/execute.jsonl"; return "$status"; }
+    jq -r --arg short "$short" '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)
-        + (if .execution.undo then " (take it back: supervisor-session.sh rollback \(.execution.id[:8]))" else "" end)' \
+        + (if .execution.undo then " (take it back: \($short) rollback \(.execution.id[:8]))" else "" end)' \
         "$run/execute.jsonl"
     prove
     status=$?
@@ -687,7 +757,10 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     fi
     cat "$run"/{settle,undo}.err 2>/dev/null >&2
     told
-    [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || pass_on "$run/execute.jsonl" "$run/verify.jsonl"
+    if [[ -e $PROOFS_DIR/incidents/rounds.jsonl ]]; then
+        judged "$run/verify.jsonl" "$run/undo.jsonl"
+        [[ -n ${later:-} ]] || notified "$run"
+    fi
     return $((status == 0 ? 0 : 10))
 }
 
@@ -768,6 +841,7 @@ rollback() {
 }
 
 with_root() { # an engine of our own and its image need root: the same session again, by sudo
+    [[ -e $root/pyproject.toml ]] || { complain "'$1' needs a checkout: its stack and tests are not installed" && exit 2; }
     [[ $(id -u) != 0 ]] || return 0
     command -v sudo >/dev/null || {
         complain "this needs root to run a Docker Engine, and there is no sudo"
@@ -813,17 +887,17 @@ demo() {
     if [[ -n $report ]] && jq -e --argjson expected "$expected" \
         '[.issues[] | [.service, .cause]] == [$expected | select(.root) | [.root, .cause]]' "$report" >/dev/null; then
         if [[ -n $heal ]]; then
-            heal "$report"
+            demo_heal "$report"
             return
         fi
-        say "[demo] Right: that is what was broken. Next: $root/scripts/supervisor-session.sh review"
+        say "[demo] Right: that is what was broken. Next: $called review"
         return 0
     fi
     say "[demo] Wrong: this was injected: $expected (the diagnosis ended with status $status)"
     return 1
 }
 
-heal() { # heal REPORT: approve the first reversible fix of each issue, carry it out, prove it
+demo_heal() { # demo_heal REPORT: approve the first reversible fix of each issue, carry it out, prove it
     local approved=$run/approved.jsonl from=$run
     say "[demo] Right: that is what was broken. Approving the first reversible fix of each issue:"
     jq -c --arg now "$(date -u +%FT%TZ)" '.issues[] | . as $issue
@@ -840,11 +914,12 @@ heal() { # heal REPORT: approve the first reversible fix of each issue, carry it
 }
 
 watch() { # the resident pipe: it stays, and is started again when a command of it dies
-    local every=30s metrics=() rest=()
+    local every=30s metrics=() rest=() heal=''
     while (($#)); do
         case $1 in
         --every=*) every=${1#--every=} ;;
         --every) every=${2-} && shift ;;
+        --heal) heal=1 ;;
         --metrics-file=*) metrics=("$1") ;;
         --metrics-file) metrics=("--metrics-file=${2-}") && shift ;;
         *) rest+=("$1") ;;
@@ -853,29 +928,29 @@ watch() { # the resident pipe: it stays, and is started again when a command of 
     done
     settings
     sources ${rest[@]+"${rest[@]}"}
-    local folder=$PROOFS_DIR/watch
+    local folder=$PROOFS_DIR/watch targets=0 telling=() healing=()
+    PYTHONPATH=$root "$python" -P -m dm_tools.notify.config || targets=$?
+    ((targets < 2)) || exit "$targets"
+    ((targets)) || telling=(\| dm-notify --pass-on)
+    # A look of the watch has no pages: a browser takes more memory than all the rest.
+    [[ -z $heal ]] || healing=("--heal=$root/scripts/supervisor-session.sh" --heal=heal --heal=--no-screenshots
+        ${rest[@]+"${rest[@]/#/--heal=}"})
     # What many threads have freed lies in many heaps; one is enough for who mostly waits.
-    MALLOC_ARENA_MAX=1 PYTHONPATH=$root exec "$python" -P -m dm_tools.watch ${metrics[@]+"${metrics[@]}"} "$folder" "$every" -- \
+    MALLOC_ARENA_MAX=1 PYTHONPATH=$root exec "$python" -P -m dm_tools.watch ${metrics[@]+"${metrics[@]}"} ${healing[@]+"${healing[@]}"} "$folder" "$every" -- \
         "${source_command[0]}" --every "$every" --through "$folder/status.json" "${source_command[@]:1}" \| \
         dm-probe \| dm-inspect \| dm-logs --every 5m \| dm-stats --every 5m \| \
         dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} \| dm-propose \| \
-        dm-report --html --when changed --keep 200 --proofs-dir "$folder"
+        dm-report --html --when changed --keep 200 --proofs-dir "$folder" --pass-on \| \
+        dm-incidents ${telling[@]+"${telling[@]}"}
 }
 
 status() { # what the watcher saw last
     settings
-    local file=$PROOFS_DIR/watch/status.json
-    [[ -e $file ]] || { complain "no watch has come through a round in '$PROOFS_DIR'" && exit 3; }
-    jq -r '"round \(.round.number) of \(.round.services) services ended at \(.ended_at) after \(.took_s) s"
-        + (if .good then "" else "; not everything could be seen: \(.errors[0])" end),
-        (if .last_death then "the pipe was started again \(.restarts) times, last: \(.last_death)" else empty end),
-        (if .open == [] then "nothing is open" else
-            (.open[] | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis) (since \(.since))") end)' "$file"
-    jq -e '.open == []' "$file" >/dev/null || return 10
+    PYTHONPATH=$root exec "$python" -P -m dm_tools.watch.status "$PROOFS_DIR"
 }
 
 proxy() { # haproxy before the engine that the others ask; everybody else is given its socket
-    local config=haproxy engine bind usage="usage: supervisor-session.sh proxy [--execute] [--bind unix:///PATH|HOST:PORT]"
+    local config=haproxy engine bind usage="usage: $short proxy [--execute] [--bind unix:///PATH|HOST:PORT]"
     bind=unix://${XDG_RUNTIME_DIR:-/run}/dm-tools/docker.sock
     while (($#)); do
         case $1 in
@@ -902,7 +977,7 @@ proxy() { # haproxy before the engine that the others ask; everybody else is giv
     *:*) say "[proxy] DOCKER_HOST=tcp://$bind: whoever reaches that address can look at every container" ;;
     *) complain "$usage" && exit 2 ;;
     esac
-    DM_PROXY_BIND=$bind DM_PROXY_ENGINE=$engine exec haproxy -db -f "$root/configs/docker-proxy/$config.cfg"
+    DM_PROXY_BIND=$bind DM_PROXY_ENGINE=$engine exec haproxy -db -f "$configs/docker-proxy/$config.cfg"
 }
 
 run_tests() {
@@ -940,6 +1015,7 @@ diagnose) diagnose "$@" ;;
 diagnose-enhanced) diagnose_enhanced "$@" ;;
 report) report "$@" ;;
 tell) tell "$@" ;;
+heal) heal "$@" ;;
 incidents) incidents "$@" ;;
 silence) silence "$@" ;;
 review) review "$@" ;;

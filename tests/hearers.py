@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,9 +16,10 @@ from aiosmtpd.controller import Controller
 
 
 class Web:
-    """An HTTP server; keeps what was posted. `codes`: what it answers, one after another, the last one for ever."""
+    """An HTTP server; keeps what was posted. `codes`: what it answers, one after another, the last one for ever.
+    `arrived` is called when a message is there and nothing is answered yet."""
 
-    def __init__(self, *codes: int, wait: float = 0.0) -> None:
+    def __init__(self, *codes: int, wait: float = 0.0, arrived: Callable[[], None] | None = None) -> None:
         self.codes, self.wait = list(codes or [200]), wait
         self.heard: list[tuple[str, dict[str, str], bytes]] = []
         self.asked = 0
@@ -30,6 +31,8 @@ class Web:
                 outer.asked += 1
                 code = outer.codes.pop(0) if len(outer.codes) > 1 else outer.codes[0]
                 time.sleep(outer.wait)
+                if arrived is not None:
+                    arrived()
                 if code < 300:
                     outer.heard.append((self.path, dict(self.headers), body))
                 self.send_response(code)

@@ -17,8 +17,9 @@ import pytest
 from dm_tools.diagnose.earned import DISPROVED, earned
 from dm_tools.diagnose.events import Sight, identified
 from dm_tools.diagnose.remembered import Memory
-from dm_tools.records import ActionName, Cause, EventKind, HistoryEvent, Outcome, Proof
+from dm_tools.records import ActionName, Cause, EventKind, HistoryEvent, Keep, Outcome, Proof
 from dm_tools.store import files, history, retention
+from tests.conftest import Run
 
 
 def incident(at: str, **more: object) -> HistoryEvent:
@@ -238,13 +239,13 @@ def test_a_merge_keeps_everything_once_and_what_a_newer_version_wrote(tmp_path: 
     with kept.segments()[0].open("ab") as file:
         file.write(b'{"kind":"rumour","at":"2026-01-01T00:00:00Z","service":"app"}\n{"kind":"torn')
     before = list(kept.events())
-    done = retention.compact(tmp_path, retention.Kept())
+    done = retention.compact(tmp_path, Keep())
     assert (done.segments, done.merged_into, done.events_twice, done.events_old) == (10, 2, 9, 0)
     assert len(kept.segments()) == 3
     assert sorted(map(msgspec.json.encode, kept.events())) == sorted(map(msgspec.json.encode, before))
     assert b"rumour" in kept.segments()[0].read_bytes() and b"torn" not in kept.segments()[0].read_bytes()
-    assert retention.compact(tmp_path, retention.Kept()).segments == 0
-    old = retention.compact(tmp_path, retention.Kept(history=1.0))
+    assert retention.compact(tmp_path, Keep()).segments == 0
+    old = retention.compact(tmp_path, Keep(history=1))
     assert old.events_old and [each.at for each in kept.events()] == ["2026-03-01T00:00:00Z"]
 
 
@@ -253,7 +254,7 @@ def test_a_segment_that_somebody_writes_to_is_not_merged(tmp_path: Path) -> None
     dated(kept, "2026-01-01", incident("2026-01-01T00:00:00Z"))
     dated(kept, "2026-01-02", incident("2026-01-02T00:00:00Z"))
     with files.locked(kept.segments()[0]):
-        assert retention.compact(tmp_path, retention.Kept()).segments == 1
+        assert retention.compact(tmp_path, Keep()).segments == 1
     assert len(list(kept.events())) == 2
 
 
@@ -269,7 +270,7 @@ def test_a_merge_that_is_killed_loses_nothing(tmp_path: Path, kills: int) -> Non
         if (pid := os.fork()) == 0:
             try:
                 while True:
-                    retention.compact(tmp_path, retention.Kept())
+                    retention.compact(tmp_path, Keep())
             finally:
                 os._exit(1)
         time.sleep(chance.random() * 0.03)
@@ -290,10 +291,35 @@ def test_what_is_old_goes_and_what_was_reviewed_stays(tmp_path: Path) -> None:
     (tmp_path / "runs" / "20200102T000000-1").symlink_to(tmp_path / "runs" / "mine")
     for path in tmp_path.rglob("*"):
         os.utime(path, (1, 1), follow_symlinks=False)
-    done = retention.compact(tmp_path, retention.Kept.of(["runs=1", "reports=1", "screenshots=0"]))
+    done = retention.compact(tmp_path, retention.changed(Keep(), ["runs=1", "reports=1", "screenshots=0"]))
     assert (done.reports, done.screenshots, done.runs) == (3, 0, 2)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {*names[3:7], *names[8:]}
+
+
+@pytest.mark.parametrize(
+    ("policy", "words", "status", "there"),
+    [
+        ("", "", 0, False),  # older than a year
+        ("[keep]\nreports = 0", "", 0, True),
+        ("[keep]\nreports = 0", "--keep reports=9", 0, False),
+        ("[keep]\nreports = 36500", "--keep runs=9", 0, True),
+        ("[keep]\nreport = 1", "", 2, True),  # a broken policy removes nothing
+        ("[keep]\nreports = -1", "", 2, True),
+        ("", "--keep reports=soon", 2, True),
+    ],
+)
+def test_the_policy_says_how_long_it_is_kept(
+    run: Run, tmp_path: Path, policy: str, words: str, status: int, there: bool
+) -> None:
+    (tmp_path / "policy.toml").write_text(f"version = 1\n{policy}\n")
+    report = tmp_path / "p" / "stack_diagnostics_1.json"
+    report.parent.mkdir()
+    report.touch()
+    os.utime(report, (1, 1))
+    done = run(f"dm-history compact --proofs-dir p {words}", DM_POLICY=str(tmp_path / "policy.toml"))
+    assert (done.returncode, report.exists()) == (status, there), done.stderr
+    assert (status == 0) == (done.stderr == "")
 
 
 def test_a_pattern_whose_verdicts_were_disproved_is_reported() -> None:

@@ -50,8 +50,8 @@ LAZY = set(AT_HOME) - {"ahocorasick_rs", "re2", "subprocess"}  # imported only i
 FOUNDATION = {"pipe", "records", "redact", "text"}
 JUDGEMENT = {"diagnose", "evidence", "patterns"}
 MAY_IMPORT = {
-    "": set(),
-    "watch": {"patterns", "store"} | FOUNDATION,
+    "": {"pipe"},
+    "watch": {"notify", "patterns", "show", "store"} | FOUNDATION,
     "commands": {"act", "ask", "collect", "engine", "incidents", "llm", "notify", "serve", "show", "store", "tools"}
     | JUDGEMENT
     | FOUNDATION,
@@ -63,8 +63,8 @@ MAY_IMPORT = {
     "notify": {"store"} | JUDGEMENT | FOUNDATION,
     "show": {"store"} | JUDGEMENT | FOUNDATION,
     "store": JUDGEMENT | FOUNDATION,
-    "serve": {"collect", "engine", "store", "tools"} | FOUNDATION,
-    "tools": {"collect", "engine"} | JUDGEMENT | FOUNDATION,
+    "serve": {"collect", "engine", "store", "tools", "watch"} | FOUNDATION,
+    "tools": {"collect", "engine", "show", "store"} | JUDGEMENT | FOUNDATION,
     "incidents": {"show", "store"} | JUDGEMENT | FOUNDATION,
     # what judges, and the engine
     "diagnose": {"evidence", "patterns", "records", "redact", "text"},

@@ -189,6 +189,49 @@ def test_history_makes_nothing_highly_confident(past: list[tuple[ActionName, boo
     assert low[0].confidence == Confidence.LOW
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "confidence"),
+    [
+        (0, 0, Confidence.HIGH),
+        (0, 1, Confidence.HIGH),
+        (2, 2, Confidence.HIGH),
+        (0, 2, Confidence.MEDIUM),
+        (1, 3, Confidence.MEDIUM),
+        (0, 4, Confidence.LOW),
+        (9, 4, Confidence.HIGH),
+    ],
+)
+def test_a_pattern_that_was_disproved_is_believed_less(good: int, bad: int, confidence: Confidence) -> None:
+    decided = msgspec.structs.replace(verdict(AGAINST), pattern="made.up")
+    past = [
+        *(outcome(proof=Proof.RECOVERED, pattern="made.up") for _ in range(good)),
+        *(outcome(proof=Proof.NOT_RECOVERED, pattern="made.up") for _ in range(bad)),
+        *(outcome(proof=Proof.WORSE, pattern="another") for _ in range(9)),
+        *(outcome(outcome=Outcome.FAILED, proof=None, pattern="made.up") for _ in range(9)),
+    ]
+    found = ranking.doubted(decided, Experience(past))
+    assert found.confidence == confidence
+    assert bool(found.next) == (confidence != Confidence.HIGH)
+    assert ranking.doubted(verdict(AGAINST), Experience(past)).confidence == Confidence.HIGH  # nobody decided
+    low = msgspec.structs.replace(decided, confidence=Confidence.LOW)
+    assert ranking.doubted(low, Experience(past)).confidence == Confidence.LOW
+
+
+def test_the_command_doubts_a_disproved_verdict(run: Run, tmp_path: Any) -> None:
+    """It stands in the record, so that the report, the policy and a person see the same."""
+    judge = f"dm-analyze < {ROOT}/tests/data/database-down.jsonl | dm-propose"
+    (before,) = [each for each in records(run(judge).stdout) if each["service"] == "postgres"]
+    decided, sure = before["analysis"]["pattern"], before["analysis"]["confidence"]
+    past = [outcome(proof=Proof.NOT_RECOVERED, pattern=decided, service="elsewhere") for _ in range(4)]
+    (tmp_path / "outcomes.jsonl").write_bytes(b"\n".join(map(msgspec.json.encode, past)))
+    (after,) = [
+        each for each in records(run(f"{judge} --history outcomes.jsonl").stdout) if each["service"] == "postgres"
+    ]
+    assert (sure, after["analysis"]["confidence"]) == ("high", "low")
+    assert "helped 0 of 4" in after["analysis"]["next"][-1]
+    assert {each["confidence"] for each in after["proposals"]} == {"low"}
+
+
 def test_the_command_says_what_became_of_it(run: Run, tmp_path: Any) -> None:
     place = Place("postgres", "dmlab", None, None)
     lines = [msgspec.json.encode(each) for each in known(3, action=START, cause=Cause.EXITED, place=place)]

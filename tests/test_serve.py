@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,10 +22,13 @@ import anyio
 import httpx
 import pytest
 
-from dm_tools.pipe import configs
-from dm_tools.records import new
+from dm_tools.diagnose.looks import Look, Sight
+from dm_tools.diagnose.watching import Moment, State, judged
+from dm_tools.pipe import clock, configs
+from dm_tools.records import Severity, new
 from dm_tools.serve import guard
 from dm_tools.serve.runs import Busy, Failed, Runs, Wanted
+from dm_tools.store.incidents import Incidents
 from tests import lab as fault_lab
 from tests.conftest import ROOT, SEALED, Proxy
 
@@ -88,7 +92,8 @@ def test_what_the_seed_asks_for(server: Server) -> None:
     assert (health.status_code, health.json()) == (200, {"ok": True})
     listed = server.ask("GET", "/tools").json()["tools"]
     names = ["browser_screenshot", "browser_dom", "http_get", "docker_list_containers", "docker_logs", "docker_stats"]
-    assert {each["name"] for each in listed} == {*names, "docker_inspect", "host_exec_readonly"}
+    ours = {"diagnose", "explain", "history"}
+    assert {each["name"] for each in listed} == {*names, "docker_inspect", "host_exec_readonly"} | ours
     assert all(each["annotations"]["readOnlyHint"] for each in listed)
     answer = server.ask("POST", "/tools/host_exec_readonly", json={"cmd": "nproc"})
     assert answer.status_code == 200 and int(answer.json()["output"]) == os.cpu_count()
@@ -157,6 +162,32 @@ def test_reports_and_the_page(server: Server) -> None:
     assert home.headers["content-security-policy"].startswith("default-src 'none'")
     figures = server.ask("GET", "/metrics").text
     assert 'dm_services{status="healthy"} 1' in figures and "dm_report_timestamp_seconds 1764500000.000" in figures
+
+
+def test_a_watch_that_makes_no_rounds_turns_healthz_red_and_its_figures_are_told(server: Server) -> None:
+    kept, at = Incidents(server.proofs), "2026-01-01T00:00:00Z"
+    watch = server.proofs / "watch"
+    watch.mkdir()
+    status = {"every_s": 30.0, "took_s": 1.0, "ended_at": clock.rfc3339(time.time()), "rounds": 7, "open": []}
+
+    def written(**changes: str) -> httpx.Response:
+        (watch / "status.json").write_text(json.dumps(status | changes))
+        return server.ask("GET", "/healthz")
+
+    try:
+        assert written().json() == {"ok": True}
+        health = written(ended_at=at)
+        assert health.status_code == 503 and health.json()["reason"].startswith(
+            "no round of the watch has come through"
+        )
+        with kept.alone():
+            kept.commit(*judged(State(), [Look("db", Sight.BAD, severity=Severity.CRITICAL)], Moment(at, 0, 0, "b")))
+        figures = server.ask("GET", "/metrics").text
+        assert "dm_watch_rounds_total 7\n" in figures and 'dm_incidents_open{severity="critical"} 1\n' in figures
+        assert written(ended_at=at, stopped_at=at).json() == {"ok": True}
+    finally:
+        for folder in (watch, kept.folder):
+            shutil.rmtree(folder)
 
 
 def test_the_document_tells_every_route(server: Server) -> None:
@@ -317,7 +348,7 @@ async def _talk(where: Any, mode: str) -> None:
         assert {"diagnose", "docker_logs", "http_get"} < set(tools)
         assert all(each.annotations and each.annotations.read_only_hint for each in tools.values())
         done = await client.call_tool("host_exec_readonly", {"cmd": "nproc"})
-        assert not done.is_error and int(done.structured_content["output"]) == os.cpu_count()
+        assert not done.is_error and int(done.content[0].text) == os.cpu_count()
         for name, arguments in (
             ("docker_logs", {"container": "elsewhere"}),
             ("docker_logs", {"container": "app", "follow": True}),
@@ -327,16 +358,23 @@ async def _talk(where: Any, mode: str) -> None:
         ):
             refused = await client.call_tool(name, arguments)
             assert refused.is_error and refused.content[0].text, name
-        assert "brief://latest first" in (client.instructions or "")
+        assert "report://latest first" in (client.instructions or "")
         uris = [str(each.uri) for each in (await client.list_resources()).resources]
-        assert uris == ["brief://latest", "report://enhanced_diagnostics_1764500000"]
-        read = await client.read_resource(uris[1])
+        assert uris == ["report://latest", "brief://latest", "report://enhanced_diagnostics_1764500000/json"]
+        read = await client.read_resource(uris[2])
         assert json.loads(read.contents[0].text)["report_id"] == "enhanced-1"
-        for uri in ("report://../secret", "report:///etc/passwd", "brief://other", "file:///etc/passwd"):
+        for uri in (
+            "report://../secret",
+            "report:///etc/passwd",
+            "report://latest/../../secret",
+            "report://secret/json",
+            "brief://other",
+            "file:///etc/passwd",
+        ):
             with pytest.raises(MCPError):
                 await client.read_resource(uri)
         told = await client.get_prompt("diagnose_stack")
-        assert "brief://latest" in told.messages[0].content.text
+        assert "report://latest" in told.messages[0].content.text
 
 
 # A real stack, reached through the docker-proxy only
@@ -378,9 +416,13 @@ async def _diagnosed(url: str) -> None:
 
     async with Client(url, read_timeout_seconds=120) as client:
         done = await client.call_tool("diagnose", {})
-        assert not done.is_error and "postgres" in done.structured_content["output"]
-        read = await client.read_resource("brief://latest")
-        assert read.contents[0].text == done.structured_content["output"]
+        assert not done.is_error and "critical postgres exited" in done.content[0].text
+        read = await client.read_resource("report://latest")
+        assert read.contents[0].text == done.content[0].text
+        why = await client.call_tool("explain", {"of": "postgres"})
+        assert (await client.read_resource("report://latest/1")).contents[0].text == why.content[0].text
+        assert "[inspect:state]" in why.content[0].text
+        assert "postgres" in (await client.read_resource("brief://latest")).contents[0].text
 
 
 # A session that takes its time, or says much: no real one can be made to do that on purpose

@@ -44,7 +44,7 @@ def test_our_own_files_and_which_decides(tmp_path: Path) -> None:
     user.mkdir(parents=True)
 
     def folder(**variables: str) -> str:
-        environment = SEALED | {"HOME": str(tmp_path / "home"), "DM_ENV_FILE": ""} | variables
+        environment = SEALED | {"HOME": str(tmp_path / "home"), "DM_ENV_FILE": "", "PROOFS_DIR": ""} | variables
         done = subprocess.run(
             [tmp_path / "checkout" / "bin" / "dm-report"],
             input='{"service": "x"}\n',
@@ -55,7 +55,7 @@ def test_our_own_files_and_which_decides(tmp_path: Path) -> None:
         )
         return str(Path(json.loads(done.stdout)["report_path"]).parent)
 
-    assert folder() == "volumes/proofs"
+    assert folder() == str(tmp_path / "checkout" / "volumes/proofs")  # and not in somebody else's folder
     (tmp_path / "checkout" / ".env").write_text("PROOFS_DIR=a\n")
     assert folder() == str(tmp_path / "checkout" / "a")  # what it says is meant from where it lies
     (user / "env").write_text("PROOFS_DIR=/tmp/../" + str(tmp_path) + "/b\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from dm_tools.llm.agent import Agent
 from dm_tools.records import Problem, new
-from dm_tools.tools import plugins
+from dm_tools.tools import plugins, reports
 from dm_tools.tools.registry import MAX_ANSWER, MAX_OUTPUT, TOOLS, Tool, Toolbox, check
-from tests.conftest import Box, Run
+from tests.conftest import ROOT, SEALED, Box, Run
 
 PLUGIN = """
 TOOL = {
@@ -49,7 +51,9 @@ def test_a_tool_of_ones_own(run: Run, tmp_path: Path) -> None:
     assert answer["output"]["services"] == ["app"] and "hunter2secret" not in json.dumps(answer)
     listed = run("dm-tool --list --json", DM_TOOLS=str(folder))
     rows = [json.loads(line) for line in listed.stdout.splitlines()]
-    assert [row["name"] for row in rows] == [*TOOLS, "moon_phase"] and rows[-1]["parameters"]["required"] == ["day"]
+    assert [row["name"] for row in rows] == [*TOOLS, "diagnose", "explain", "history", "moon_phase"] and rows[-1][
+        "parameters"
+    ]["required"] == ["day"]
     wrong = run("dm-tool --inventory stack.jsonl --tools tools moon_phase", '{"day": 0}')
     assert wrong.returncode == 2 and "day must be bigger than or equal to 1" in wrong.stdout
 
@@ -107,6 +111,73 @@ def test_what_does_not_fit_the_schema_is_refused(name: str, arguments: dict[str,
     with pytest.raises(Problem) as refused:
         check(TOOLS[name], arguments)
     assert refused.value.code == "bad_arguments"
+
+
+# What was found
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the report of a recorded fault, and its history."""
+    folder = tmp_path_factory.mktemp("reported")
+    line = f"dm-analyze <{ROOT}/tests/data/faults/database-down.jsonl | dm-propose | dm-history record | dm-report"
+    variables = SEALED | {"PROOFS_DIR": str(folder)}
+    subprocess.run(["bash", "-o", "pipefail", "-c", line], env=variables, check=True, capture_output=True, timeout=60)
+    return folder
+
+
+CANNOT_BE = "postgres shut itself down (exit code 0), and its restart policy (no) does not start it again"
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("explain of=1", "CRITICAL postgres: exited"),
+        ("explain of=postgres", '[inspect:state] state = "exited"'),
+        ("explain of=postgres report=latest", CANNOT_BE),
+        ("explain of=web", "web: degraded, symptom\n  web → app → postgres"),
+        ("explain of=web", "because of:\n\nCRITICAL postgres: exited"),
+        ("explain of=redis", "redis: healthy"),
+        ("history", "seen in 1 run"),
+        ("history service=postgres newest=1", CANNOT_BE),
+        ("history service=nobody", "Nothing is recorded."),
+    ],
+)
+def test_what_was_found_is_told(run: Run, reported: Path, call: str, expected: str) -> None:
+    answer = said(run, f"dm-tool {call}", PROOFS_DIR=str(reported))
+    assert answer["error"] is None and expected in answer["output"], answer
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("explain of=2", "not_found"),
+        ("explain of=nobody", "not_found"),
+        ("explain of=postgres report=../secret", "not_found"),
+        ("explain of=postgres report=stack", "not_found"),
+        ("explain", "bad_arguments"),
+        ("history service=-x", "bad_arguments"),
+        ("history newest=0", "bad_arguments"),
+        ("diagnose services='[\"--execute\"]'", "bad_arguments"),
+        ("diagnose engine=rules", "bad_arguments"),
+        ("diagnose", "failed"),  # there is no engine
+    ],
+)
+def test_what_cannot_be_told_is_refused(run: Run, reported: Path, call: str, code: str) -> None:
+    assert said(run, f"dm-tool {call}", PROOFS_DIR=str(reported))["error"]["code"] == code
+
+
+def test_a_report_in_short(reported: Path) -> None:
+    told = reports.summarised(reported, "latest").split("\n")
+    assert told[0].endswith(": 3 failed, 1 degraded, 1 healthy") and len(told) == 2
+    why = f"1. critical postgres exited, high confidence: {CANNOT_BE}"
+    assert told[1] == f"{why}; suffer: app, web, worker; fix: start (reversible)"
+
+
+def test_a_diagnosis_starts_no_diagnosis() -> None:
+    """The agent's tools are those that look: it has no way to a session, nor to an older verdict."""
+    assert {each["function"]["name"] for each in Agent({}, 1).box.definitions()} == set(TOOLS)
+    assert not {"diagnose", "explain", "history"} & set(TOOLS)
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ def test_the_list_has_each_command_and_session_with_a_line(run: Run) -> None:
     shown = run("dm", **COLD)
     assert (shown.returncode, shown.stderr) == (0, "")
     listed = dict(re.findall(r"^  (\S+) +(\S.*)$", shown.stdout, re.MULTILINE))
-    assert set(listed) == {*umbrella.SESSIONS, *(f"dm-{x}" if x in umbrella.SESSIONS else x for x in COMMANDS)}
+    commands = {f"dm-{name}" if name in umbrella.SESSIONS else name for name in COMMANDS}
+    assert set(listed) == {*umbrella.SESSIONS, *umbrella.HELP} | commands
     assert max(map(len, shown.stdout.split("\n"))) <= 120
     for words in ("-h", "--help", "help"):
         assert run(f"dm {words}", **COLD).stdout == shown.stdout
@@ -48,8 +49,10 @@ def test_a_session_says_how_it_is_called(run: Run, session: str) -> None:
     assert entry
     for option in re.findall(r"--[a-z-]+", entry[1].split("   ")[0]):
         assert option in told.stdout
-    for line in (f"{SUPERVISOR} {session} x -h", f"{SUPERVISOR} help {session}", f"dm {session} --help"):
+    for line in (f"{SUPERVISOR} {session} x -h", f"{SUPERVISOR} help {session}"):
         assert run(line, **COLD).stdout == told.stdout
+    by_dm = run(f"dm {session} --help", **COLD).stdout
+    assert by_dm == told.stdout.replace("supervisor-session.sh", "dm")  # the name that was typed
 
 
 def test_a_session_by_dm_dies_of_a_closed_pipe_as_by_itself(run: Run) -> None:

@@ -58,6 +58,8 @@ _ALL = (
            undo="recreate it from the configuration before"),
     Action(ActionName.ROLLBACK_IMAGE, Risk.DISRUPTIVE, False, "go back to the image that ran before",
            undo="recreate it from the newer image", optional={"image": Kind.TEXT}),
+    Action(ActionName.FORCE_UPDATE, Risk.MANUAL, False,
+           "have the swarm replace the tasks of the service: docker service update --force"),
     Action(ActionName.RENEW_CERTIFICATE, Risk.MANUAL, False, "get a new certificate and load it"),
     Action(ActionName.FIX_HEALTHCHECK, Risk.MANUAL, False, "correct the healthcheck's command"),
     Action(ActionName.FIX_CONFIG, Risk.MANUAL, False, "correct the configuration",

@@ -118,6 +118,7 @@ class Experience:
 
     def __init__(self, outcomes: Iterable[ActionOutcome] = ()) -> None:
         self._counts: Counter[tuple[object, ...]] = Counter()
+        self._patterns: Counter[tuple[str, bool]] = Counter()
         for outcome in latest(outcomes):
             self.add(outcome)
 
@@ -129,6 +130,13 @@ class Experience:
             for key in _keys(outcome.cause, outcome.action, place).values():
                 self._counts[*key, good] += 1
             self._counts[*_both(outcome.cause, outcome.action, place), good] += 1
+            if outcome.pattern and outcome.outcome != Outcome.FAILED:  # what was not done says nothing of the verdict
+                self._patterns[outcome.pattern, good] += 1
+
+    def of_pattern(self, pattern: str) -> Estimate:
+        """The chance that what helps against the cause that a pattern names helps where it decided, on any service."""
+        good, bad = self._patterns[pattern, True], self._patterns[pattern, False]
+        return _estimate(1.0 + good, 1.0 + bad, good, bad, Scope.OVERALL)
 
     def counts(self, cause: Cause | None, action: ActionName, place: Place, scope: Scope) -> tuple[int, int]:
         """Successes and failures."""
@@ -153,8 +161,7 @@ class Experience:
             a, b = a + own[level][0] - inner[0], b + own[level][1] - inner[1]
             if level == scope:
                 break
-        side = (1 - INTERVAL) / 2
-        return Estimate(a / (a + b), beta.quantile(side, a, b), beta.quantile(1 - side, a, b), *own[scope], scope)
+        return _estimate(a, b, *own[scope], scope)
 
     def nearest(self, cause: Cause | None, action: ActionName, place: Place) -> Estimate | None:
         """The estimate for this service, with the counts of the narrowest level that has any; None if none has."""
@@ -164,6 +171,12 @@ class Experience:
                 good, bad = self.counts(cause, action, place, scope)
                 return Estimate(here.mean, here.low, here.high, good, bad, scope)
         return None
+
+
+def _estimate(a: float, b: float, successes: int, failures: int, scope: Scope) -> Estimate:
+    """What Beta(a, b) says."""
+    side = (1 - INTERVAL) / 2
+    return Estimate(a / (a + b), beta.quantile(side, a, b), beta.quantile(1 - side, a, b), successes, failures, scope)
 
 
 def _keys(cause: Cause | None, action: ActionName, place: Place) -> dict[Scope, tuple[object, ...]]:

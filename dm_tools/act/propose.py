@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dm_tools.act.catalogue import CATALOGUE, accepts, problem
 from dm_tools.patterns import causes
-from dm_tools.records import ActionName, Analysis, Confidence, Fix, Proposal, Role
+from dm_tools.records import ActionName, Analysis, Confidence, Fix, Proposal, Risk, Role
 
 
-def propose(service: str, verdict: Analysis) -> list[Proposal]:
-    """The actions for one service: for a root its remedies, for a symptom a look at its root, else none."""
+def propose(service: str, verdict: Analysis, swarm: bool = False) -> list[Proposal]:
+    """The actions for one service: for a root its remedies, for a symptom a look at its root, else none.
+
+    `swarm`: it is a service of a Swarm, and nobody else may act on its containers.
+    """
     if verdict.role == Role.SYMPTOM and verdict.root:
         parameters = {"dependency": verdict.root.service}
         reasoning = f"it suffers from {verdict.root.service}: that is to be repaired first"
@@ -28,9 +31,28 @@ def propose(service: str, verdict: Analysis) -> list[Proposal]:
         own = _ranked(general, own)
     # A remedy that names a dependency needs to know which: without it, at least somebody should look.
     for remedies in (own, general, causes.of(None).remedies):
+        if swarm:
+            remedies = _of_swarm(remedies)
         if found := _proposals(remedies, verdict, captures, inventory):
             return found
     return []
+
+
+_BY_THE_SWARM = "the swarm makes and ends its tasks itself (docker service update --force has them made anew): "
+
+
+def _of_swarm(remedies: list[Fix]) -> list[Fix]:
+    """The same for a Swarm service, of whose containers none may be touched: a restart of one doubles its task."""
+    found: dict[ActionName, Fix] = {}
+    for each in remedies:
+        action, risk, parameters = each.action, CATALOGUE[each.action].risk, each.parameters
+        if action == ActionName.SCALE_UP:
+            action, parameters = ActionName.FIX_CONFIG, {"setting": "deploy.resources.limits"}
+        elif risk in (Risk.REVERSIBLE, Risk.DISRUPTIVE):
+            action, parameters = ActionName.FORCE_UPDATE, {}
+        reasoning = _BY_THE_SWARM + each.reasoning if action == ActionName.FORCE_UPDATE else each.reasoning
+        found.setdefault(action, Fix(action, each.confidence, reasoning, parameters))
+    return list(found.values())
 
 
 def _ranked(general: list[Fix], suggested: list[Fix]) -> list[Fix]:

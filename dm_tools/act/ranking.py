@@ -1,4 +1,4 @@
-"""Proposals in the order in which they helped before, with the confidence that this earns them."""
+"""What became of actions before, for this time: the order of proposals, and how sure they and the verdict are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,25 @@ from dm_tools.records import Analysis, Cause, Confidence, Proposal
 # What the written confidence of a remedy is worth: a chance to help, as M observations.
 _WRITTEN = {Confidence.HIGH: 0.75, Confidence.MEDIUM: 0.5, Confidence.LOW: 0.25}
 _WHERE = {Scope.SERVICE: "here", Scope.IMAGE: "with this image elsewhere", Scope.OVERALL: "on other services"}
+
+
+def doubted(verdict: Analysis, experience: Experience) -> Analysis:
+    """The verdict, less sure if the pattern that decided it was disproved more often than proved, and says so.
+
+    Disproved: what helps against its cause was carried out, and the trouble stayed. Then it is medium at most, and low
+    once the 90 % interval of its chance to be right lies below one half; one failure alone changes nothing.
+    """
+    if verdict.pattern is None or verdict.confidence is None:
+        return verdict
+    known = experience.of_pattern(verdict.pattern)
+    if known.failures < 2 or known.mean >= 0.5:
+        return verdict
+    most = Confidence.LOW if known.high < 0.5 else Confidence.MEDIUM
+    words = (
+        f"what helps against that has helped {told(known)}, where {verdict.pattern} had decided: look for another cause"
+    )
+    confidence = min(verdict.confidence, most, key=lambda each: each.order)
+    return msgspec.structs.replace(verdict, confidence=confidence, next=[*verdict.next, words])
 
 
 def ranked(proposals: list[Proposal], verdict: Analysis, place: Place, experience: Experience) -> list[Proposal]:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dm_tools.ask.views import STORED, STORED_PATTERNS, TABLES, VIEWS
+from dm_tools.pipe import configs
 from dm_tools.store.history import History, whole_end
 
-HINT = "this needs ClickHouse: install the extra 'history' (pip install 'dm-tools[history]'), or set CLICKHOUSE_URL"
 AGAIN_SECONDS = 0.2
 SETTINGS = {
     "input_format_skip_unknown_fields": 1,
@@ -88,12 +88,13 @@ def _linked(kept: History, folder: Path) -> None:
 def _session_type() -> Any:
     import signal
 
-    # Its import takes Ctrl-Z, and blocks SIGPIPE for us and for whatever we start
+    # Whoever imports ClickHouse is left without Ctrl-Z, and with SIGPIPE blocked, for each program it starts, too
     stopped, blocked = signal.getsignal(signal.SIGTSTP), signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
         from chdb.session import Session
     except ImportError:
-        raise CannotAsk(HINT) from None
+        hint = f"this needs ClickHouse ({configs.install('history')}), or a server's CLICKHOUSE_URL"
+        raise CannotAsk(hint) from None
     signal.signal(signal.SIGTSTP, stopped)
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     return Session

@@ -13,6 +13,7 @@ from dm_tools.diagnose.earned import earned
 from dm_tools.diagnose.events import Sight, sight
 from dm_tools.diagnose.occasions import Occasion, occasions
 from dm_tools.pipe import clock, exits, stream
+from dm_tools.records import Keep
 from dm_tools.store import retention
 from dm_tools.store.history import History, machine
 
@@ -72,13 +73,16 @@ def push(kept: History, everything: bool, own: Path | None) -> Iterator[bytes]:
     yield stream.dumps({"pushed": sending.push(kept, found, rows, everything)})
 
 
-def compacted(kept: History, keep: Iterable[str]) -> Iterator[bytes]:
-    """Merge old segments and let go what is too old; says what was done. Raises exits.Stop, files.CannotWrite."""
+def compacted(kept: History, keep: Keep, words: Iterable[str]) -> Iterator[bytes]:
+    """Merge old segments and let go what is older than `keep`, or `words` instead, say; says what was done.
+
+    Raises exits.Stop, files.CannotWrite.
+    """
     try:
-        policy = retention.Kept.of(keep)
+        keep = retention.changed(keep, words)
     except ValueError as wrong:
         raise exits.Stop(exits.USAGE, f"--keep: {str(wrong)!r} is none of NAME=DAYS") from None
-    yield stream.dumps(msgspec.to_builtins(retention.compact(kept.folder.parent, policy)))
+    yield stream.dumps(msgspec.to_builtins(retention.compact(kept.folder.parent, keep)))
 
 
 def patterns(kept: History, own: Path | None, everything: bool) -> Iterator[bytes]:

@@ -26,6 +26,8 @@ NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: it has not happened
 
 def inspect(record: Record, engines: Engines, window_seconds: float) -> Record:
     """The record with its `inspect` section, the container's events of the last `window_seconds` included."""
+    if records.stands_alone(record):
+        return record
     engine = engines.of(record)
     container = finding.find(engine, record)
     raw = reading.inspect(engine, container["Id"])

@@ -33,6 +33,8 @@ def logs(
 
     Lines from `since_seconds` to `until_seconds` before now; of these, items that hold the text `grep`.
     """
+    if records.stands_alone(record):
+        return record
     engine = engines.of(record)
     container = finding.find(engine, record)
     raw = reading.inspect(engine, container["Id"])

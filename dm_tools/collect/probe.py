@@ -83,6 +83,8 @@ def status(checks: list[Check]) -> Status:
 
 def _container(record: Record, engines: Engines) -> Record:
     """A service without URLs is judged by its container: it runs, and its healthcheck does not fail."""
+    if record.get("swarm") is not None or records.stands_alone(record):
+        return record  # one container tells little of a service of many tasks: its manager said how it is
     try:
         container = finding.find(engines.of(record), record)
     except records.Problem as problem:

@@ -17,18 +17,18 @@ from dm_tools.records import Marker, Round
 Look = Callable[[], list[stream.Record]]
 
 
-def rounds(look: Look, every: float, through: Path | None, discovering: bool) -> Iterator[stream.Result]:
+def rounds(look: Look, every: float, through: Path | None, discovering: list[str | None]) -> Iterator[stream.Result]:
     """The records that `look` finds and a marker, every so many seconds, without end; with whether to hand them on now.
 
     A round that cannot be begun has the services of the one before, and says in its marker why. A manifest that is
-    wrong from the start raises ManifestError. `through`: see waking.Timetable.
+    wrong from the start raises ManifestError. `through`: see waking.Timetable. `discovering`: the engines whose
+    containers are found, none where a manifest says what is looked at.
     """
     found: list[stream.Record] = []
     project = os.environ.get("COMPOSE_PROJECT_NAME")
-    alarm = Alarm(lambda event: concerns(event, found, project, discovering))
+    alarm = Alarm(lambda event: concerns(event, found, project, bool(discovering)))
     timetable, number, at = Timetable(every, alarm, through), 0, None
-    if discovering:
-        alarm.listen([None])
+    alarm.listen(discovering)
     while True:
         late, because = timetable.next(at)
         number, at, errors = number + 1, clock.rfc3339(clock.now()), []

@@ -14,9 +14,10 @@ import orjson
 
 from dm_tools import records, redact
 from dm_tools.collect import discover as discovering
-from dm_tools.engine import finding, reading
+from dm_tools.collect import swarm
+from dm_tools.engine import finding, reading, swarming
 from dm_tools.engine.connection import Container, Engine
-from dm_tools.pipe import settings
+from dm_tools.pipe import configs, settings
 
 Record = dict[str, Any]
 
@@ -152,7 +153,7 @@ def read_manifest(path: Path) -> list[Record]:
 def known(engine: Engine) -> list[Record]:
     """The stack as the sessions see it: of the manifest that the settings name, if it is there, else of the engine.
     Raises ManifestError, NothingFoundError, records.Problem."""
-    path = Path(os.environ.get("SERVICES_MANIFEST_PATH") or "configs/probe-orchestrator/services_manifest.json")
+    path = Path(os.environ.get("SERVICES_MANIFEST_PATH") or configs.manifest())
     return read_manifest(path) if path.is_file() else discover(engine)
 
 
@@ -161,18 +162,23 @@ def discover(engine: Engine, known: Known | None = None) -> list[Record]:
 
     Published ports become checks: someone meant them to be reached. Of exposed ones that are not published only those
     for HTTP do, where nobody else asks, and only if somebody answers: images expose ports that nobody listens on.
-    $COMPOSE_PROJECT_NAME limits it to one project. `known` holds what was asked in the round before: a container of
-    which the list says nothing else is not inspected again. Raises NothingFoundError.
+    Of a Swarm manager also its services and nodes: its tasks' containers are no services of their own, and on any
+    node those that have ended are history. $COMPOSE_PROJECT_NAME limits it to one project, or stack. `known` holds what
+    was asked in the round before: a container of which the list says nothing else is not inspected again.
+    Raises NothingFoundError.
     """
     known = Known() if known is None else known
     project = os.environ.get("COMPOSE_PROJECT_NAME")
+    whole = reading.containers(engine, fresh=True)
+    cluster = swarming.cluster(engine)
     everything = [
         each
-        for each in reading.containers(engine, fresh=True)
-        if not finding.is_one_off(each) and not finding.is_kept(each)
+        for each in whole
+        if not finding.is_one_off(each) and not finding.is_kept(each) and not swarming.is_told(each, cluster)
     ]
     listing = [each for each in everything if project in (None, "", finding.project_of(each))]
-    if not listing:
+    tasks = swarm.found(engine, cluster, whole, project) if cluster else []
+    if not listing and not tasks:
         others = sorted({name for each in everything if (name := finding.project_of(each))})
         of = f" of the project {project!r} (COMPOSE_PROJECT_NAME)" if project else ""
         there = f"; there are: {', '.join(others)}" if others else ""
@@ -200,7 +206,7 @@ def discover(engine: Engine, known: Known | None = None) -> list[Record]:
         }
         record = records.new(name, container=own, docker_host=engine.host, **scopes)
         found.append(records.with_section(record, "discovered", chosen))
-    return found
+    return found + tasks
 
 
 class Known:

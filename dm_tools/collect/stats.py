@@ -15,6 +15,8 @@ Record = dict[str, Any]
 
 def stats(record: Record, engines: Engines) -> Record:
     """The record with its `stats` section; of a container that does not run, all figures are null."""
+    if records.stands_alone(record):
+        return record
     engine = engines.of(record)
     container = finding.find(engine, record)
     raw = {}

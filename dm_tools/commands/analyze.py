@@ -36,7 +36,7 @@ def cli(
     A stream in rounds (dm-services --every) is judged round by round, each at its end.
 
     With a model (LLM_BASE_URL, LLM_MODEL, LLM_API_KEY) the engine "hybrid" asks it about the incidents that the rules
-    leave open, and "llm" about all; its claims are checked against the evidence by code. See docs/llm.md.
+    leave open, and "llm" about all; its claims are checked against the evidence by code. See dm docs llm.
 
     Network: none with --engine rules: a recorded incident can be judged again anywhere. Else the model's endpoint;
     with --agent also Docker and the services' own URLs, reading only.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import orjson
 
-from dm_tools.pipe import command, exits, stream
+from dm_tools.pipe import command, exits
+
+if TYPE_CHECKING:
+    from dm_tools.records import Keep
 
 
 @command.define("dm-history", unreachable=True)
@@ -23,9 +24,10 @@ from dm_tools.pipe import command, exits, stream
     envvar="DM_KEEP",
     show_envvar=True,
     metavar="NAME=DAYS",
-    help="compact: how long history (default 0, for ever), reports (365), screenshots and runs (90) are kept.",
+    help="compact: how long history, reports, screenshots and runs are kept, instead of as the policy says.",
 )
 @command.patterns_option
+@command.policy_option
 @click.argument("what", type=click.Choice(["record", "show", "query", "push", "patterns", "compact"]))
 @click.argument("words", nargs=-1, metavar="[FILE|SERVICE|SQL]...")
 def cli(
@@ -37,6 +39,7 @@ def cli(
     every: bool,
     keep: tuple[str, ...],
     patterns: Path | None,
+    policy: Path | None,
 ) -> int:
     """record: remember what the records on standard input, or of FILEs, tell, and pass them on unchanged.
 
@@ -53,7 +56,8 @@ def cli(
 
     patterns: how often each pattern fired at a root, and how often what was done on its word helped, as proved.
 
-    compact: merge the files of past days, and remove what is older than --keep says; what was reviewed stays.
+    compact: merge the files of past days, and remove what is older than [keep] of the policy (docs/policy.md) or --keep
+    says: by default reports of a year, screenshots and runs of 90 days, and no history. What was reviewed stays.
 
     Network: query and push: the server of CLICKHOUSE_URL, if it is set.
 
@@ -61,16 +65,14 @@ def cli(
     Examples:
       dm-services | dm-probe | dm-inspect | dm-logs | dm-analyze | dm-propose | dm-history record | dm-report
       dm-history record judged.jsonl done.jsonl | jq -c .service
-      dm-history show
       dm-history show postgres --json | jq -r '[.begun, .cause, .seconds] | @tsv'
-      dm-history patterns --json | jq -c 'select(.disproved > 0) | [.pattern, .proved, .disproved]'
       dm-history compact --keep reports=90 --keep runs=30
       dm-history query 'SELECT cause, count() AS times FROM incidents GROUP BY cause ORDER BY times DESC'
     """
     from dm_tools.ask import work
     from dm_tools.ask.embedded import CannotAsk, WrongQuestion
     from dm_tools.patterns.language import PatternError
-    from dm_tools.show import history, terminal
+    from dm_tools.show import history, table, terminal
     from dm_tools.store import files
     from dm_tools.store.history import History
 
@@ -80,7 +82,7 @@ def cli(
         "query": lambda: work.answer(kept, " ".join(words), embedded, patterns),
         "push": lambda: work.push(kept, every, patterns),
         "patterns": lambda: work.patterns(kept, patterns, every),
-        "compact": lambda: work.compacted(kept, keep),
+        "compact": lambda: work.compacted(kept, _keep(policy), keep),
     }
     try:
         if what == "record":
@@ -88,27 +90,24 @@ def cli(
         if what == "show" and not as_json:
             terminal.write(history.lines(work.occasions_of(kept, words), kept.memory()))
         else:
-            _print(answers[what](), as_json)
+            table.write(answers[what](), as_json)
     except files.CannotWrite as failure:
         raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
-    except CannotAsk as failure:
-        raise exits.Stop(exits.UNREACHABLE, str(failure)) from None
-    except (WrongQuestion, PatternError) as wrong:
-        raise exits.Stop(exits.USAGE, str(wrong)) from None
+    except (CannotAsk, WrongQuestion, PatternError) as wrong:
+        raise exits.Stop(exits.UNREACHABLE if isinstance(wrong, CannotAsk) else exits.USAGE, str(wrong)) from None
     return exits.DONE
 
 
-def _print(found: Iterable[bytes], as_json: bool) -> None:
-    """JSON Lines, or a table for people on a terminal."""
-    from dm_tools.show import table, terminal
+def _keep(policy: Path | None) -> Keep:
+    """How long the policy keeps what was written. Raises exits.Stop."""
+    from dm_tools.act.policy import language
+    from dm_tools.store import policies
 
-    if not as_json and sys.stdout is not None and sys.stdout.isatty():
-        terminal.write(table.lines([orjson.loads(line) for line in b"".join(found).splitlines()]), terminal.width())
-        return
-    writer = stream.Writer()
-    for part in found:
-        writer.write(part, flush=False)
-    writer.write(b"", flush=True)
+    path = policies.path_of(policy)
+    try:
+        return language.read(policies.text_of(path)).keep
+    except (language.PolicyError, policies.Unusable) as wrong:
+        raise exits.Stop(exits.USAGE, f"{str(path)!r}: {wrong}; nothing is removed") from None
 
 
 def main() -> None:

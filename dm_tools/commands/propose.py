@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dm_tools.pipe import command, exits, stream
 
 if TYPE_CHECKING:
-    from dm_tools.records import Analysis, Proposal
+    from dm_tools.act import posterior
 
 
 @command.define("dm-propose")
@@ -24,7 +23,8 @@ def cli(services: tuple[str, ...], on_bad: str, history: Path | None) -> int:
 
     With --history, what became of an action against this cause before, on this service, its image or elsewhere, decides
     the order, and is told as "it helped 3 of 3, 47-99 %" (the interval that holds 90 % of the posterior). It lowers the
-    confidence of what does not help, and raises none to high.
+    confidence of what does not help, and of a verdict whose pattern was disproved more often than proved; it raises
+    none to high.
 
     Network: none.
 
@@ -34,39 +34,39 @@ def cli(services: tuple[str, ...], on_bad: str, history: Path | None) -> int:
       dm-propose --history volumes/proofs < judged.jsonl | jq -r '.proposals[].reasoning'
       dm-propose < judged.jsonl | jq -c 'select(.proposals != []) | [.service, .proposals[0].action]'
     """
+    from dm_tools.act import posterior, ranking
     from dm_tools.act.propose import propose
-    from dm_tools.records import Analysis, section, with_section
+    from dm_tools.records import Analysis, Inspect, section, with_section
 
-    ranked = _by_history(history) if history else None
+    experience = _experience(history) if history else None
 
     def add(record: stream.Record) -> stream.Record:
         verdict = section(record, "analysis", Analysis)
-        found = propose(record["service"], verdict) if verdict else []
-        if ranked and verdict and found:
-            found = ranked(record, verdict, found)
+        if verdict is None:
+            return with_section(record, "proposals", [])
+        if experience:
+            sure, verdict = verdict, ranking.doubted(verdict, experience)
+            record = record if verdict is sure else with_section(record, "analysis", verdict)
+        found = propose(record["service"], verdict, swarm=record.get("swarm") is not None)
+        if experience and found:
+            inspect = section(record, "inspect", Inspect)
+            place = posterior.place_of_record(record["service"], inspect, record.get("docker_host"))
+            found = ranking.ranked(found, verdict, place, experience)
         return with_section(record, "proposals", found)
 
     source = command.source(services, on_bad)
     return stream.write(stream.pmap(add, source, "propose", jobs=1, keep_order=True), "propose")
 
 
-def _by_history(history: Path) -> Callable[[stream.Record, Analysis, list[Proposal]], list[Proposal]]:
-    """What ranks a record's proposals by the outcomes of actions before. Raises exits.Stop."""
-    from dm_tools.act import posterior, ranking
-    from dm_tools.records import Inspect, section
+def _experience(history: Path) -> posterior.Experience:
+    """What became of actions before. Raises exits.Stop."""
+    from dm_tools.act import posterior
     from dm_tools.store import policies
 
     try:
-        experience = posterior.Experience(policies.outcomes(history))
+        return posterior.Experience(policies.outcomes(history))
     except policies.Unusable as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
-
-    def ranked(record: stream.Record, verdict: Analysis, found: list[Proposal]) -> list[Proposal]:
-        inspect = section(record, "inspect", Inspect)
-        place = posterior.place_of_record(record["service"], inspect, record.get("docker_host"))
-        return ranking.ranked(found, verdict, place, experience)
-
-    return ranked
 
 
 def main() -> None:

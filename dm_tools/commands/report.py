@@ -34,6 +34,7 @@ from dm_tools.pipe.rounds import rounds
     show_default=True,
     help="With --when changed: report also what has not changed for so long.",
 )
+@click.option("--pass-on", is_flag=True, help="Print the records that are read, and of the reports only the markers.")
 @click.option("--keep", type=click.IntRange(1), help="Remove all but so many of the newest reports in the folder.")
 @command.fail_on_option
 @command.input_options
@@ -47,6 +48,7 @@ def cli(
     executed: tuple[Path, ...],
     when: str,
     again: float,
+    pass_on: bool,
     keep: int | None,
 ) -> int:
     """Write stack_diagnostics_<ts>.json and, if the records are analysed, enhanced_diagnostics_<ts>.json.
@@ -54,7 +56,8 @@ def cli(
     One issue is one incident: the root with its evidence and proposed fixes; the services that only suffer are its
     symptoms. Files are written whole or not at all, and never over another run's. Prints one line with the paths,
     the summary and the issues. Of a stream in rounds (dm-services --every) each is reported by itself; its marker is
-    passed on with `summary` and `issues`. Records behind the last marker are of a round that was cut off: in no report.
+    passed on with `summary`, `issues`, and `report_path` and `html_path` of the newest report. Records behind the last
+    marker are of a round that was cut off: in no report.
 
     The HTML page holds all it needs (no script, no request) and opens from disk. Screenshots are in it if their
     thumbnails lie in the folder of the reports; seconds per stage if --run-path names a run of supervisor-session.sh.
@@ -78,7 +81,7 @@ def cli(
         from dm_tools.show.html import page
 
     watched = changes.Watched(again if when == "changed" else 0)
-    status, writer, marked = exits.DONE, stream.Writer(), False
+    status, writer, marked, newest = exits.DONE, stream.Writer(), False, {}
     for each in rounds(command.source(services, on_bad)):
         with spool.Spool() as waiting:
             collector, seen = report.Collector(waiting), False
@@ -89,6 +92,8 @@ def cli(
                 else:
                     collector.add_bad_line(record)
                 status = exits.worst(status, stream.status_of(record, "report"))
+                if pass_on:
+                    writer.write(stream.dumps(record), flush=False)
             collector.add_bad_line(each.marker or {})
             for line in stream.of_files(executed, on_bad) if seen else ():
                 collector.add_done(line)
@@ -101,13 +106,16 @@ def cli(
                     written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
                 except files.CannotWrite as failure:
                     raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
-                writer.write(stream.dumps(written), flush=True)
+                newest = {"report_path": written["report_path"], "html_path": written["html_path"]}
+                if not pass_on:
+                    writer.write(stream.dumps(written), flush=True)
                 changes.remove_old(proofs_dir, keep)
             if seen and fail_on and collector.fails(command.FAIL_ON[fail_on], issues=fail_on == "unhealthy"):
                 status = exits.worst(status, exits.MATCHED)
         if each.marker:
             marked = True
-            writer.write(stream.dumps(each.marker | report.in_short(collector)), flush=True)
+            writer.write(stream.dumps(each.marker | report.in_short(collector) | newest), flush=True)
+    writer.write(b"", flush=True)
     return status
 
 

@@ -69,7 +69,7 @@ def cli(
     A page can lead the browser only to the hosts and ports of its record's URLs, to containers of its stack and to
     public addresses; never to this machine, its network or a metadata service. Other requests than GET and HEAD go to
     the page's own origin. Whom it wanted to be asked beyond that, and why not, is the reason not_allowed
-    (docs/security.md).
+    (dm docs security).
 
     Needs the Python package playwright, and Chromium or Chrome (found by itself, a headless shell first; $DM_CHROMIUM).
 

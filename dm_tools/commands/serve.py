@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from dm_tools.pipe import command, exits, say
+from dm_tools.pipe import command, configs, exits, say
 from dm_tools.tools.options import tool_options
 
 
@@ -38,7 +38,7 @@ def cli(
     /tools/NAME, /start-stack-probe, /analyze-and-propose-fixes. There is no door to approve or to carry out.
 
     It listens on loopback; elsewhere only with a token. Requests that call it by another name, or come from another
-    page, are refused. docs/serve.md shows it with curl and with an MCP client.
+    page, are refused. dm docs serve shows it with curl and with an MCP client.
 
     Network: the Docker Engine, URLs of the inventory, whoever asks.
 
@@ -50,9 +50,10 @@ def cli(
     try:
         from dm_tools.serve import app, guard, protocol, stack
         from dm_tools.serve.runs import Runs
-        from dm_tools.tools import plugins
+        from dm_tools.tools import plugins, reports
 
-        tools, refused = plugins.tools(folder)
+        runs = Runs(proofs_dir.absolute())
+        tools, refused = plugins.tools(folder, reports.tools(runs.proofs_dir, runs.diagnosed))
         for each in refused:
             say.note(f"refused: {each}")
         host, _, port = bind.rpartition(":")
@@ -63,9 +64,7 @@ def cli(
         if mcp is None and host not in guard.LOOPBACK and token is None:
             raise exits.Stop(exits.USAGE, f"to listen on {host} a token is needed: --token-file or $DM_SERVE_TOKEN")
         names = guard.LOOPBACK | frozenset(allow_host)
-        doors = app.Doors(
-            stack.Stack(stack.known(inventory), tools), Runs(proofs_dir.absolute()), proofs_dir.absolute()
-        )
+        doors = app.Doors(stack.Stack(stack.known(inventory), tools), runs, runs.proofs_dir)
         server = protocol.server(doors)
         if mcp is not None:
             asyncio.run(protocol.over_stdio(server))
@@ -73,7 +72,7 @@ def cli(
             say.note(f"listening on http://{bind}/")
             app.run(app.application(doors, token, names, protocol.over_http(server, names)), host, int(port))
     except ModuleNotFoundError as missing:
-        raise exits.Stop(exits.USAGE, f"{missing.name} is not installed: pip install 'dm-tools[serve]'") from None
+        raise exits.Stop(exits.USAGE, f"{missing.name} is not installed ({configs.install('serve')})") from None
     return exits.DONE
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dm_tools import records
-from dm_tools.pipe import command, exits, stream
+from dm_tools.pipe import command, configs, exits, stream
 
 
 @command.define("dm-services", unreachable=True)
@@ -16,8 +16,8 @@ from dm_tools.pipe import command, exits, stream
     "--manifest",
     type=click.Path(path_type=Path),
     envvar="SERVICES_MANIFEST_PATH",
-    default=Path("configs/probe-orchestrator/services_manifest.json"),
-    show_default=True,
+    default=configs.manifest,
+    show_default=configs.MANIFEST_SHOWN,
     show_envvar=True,
     help="The services manifest, a JSON file.",
 )
@@ -25,6 +25,9 @@ from dm_tools.pipe import command, exits, stream
 @click.option(
     "--docker-host", help="With --discover: the engine to ask, instead of the one of $DOCKER_HOST or your context."
 )
+@click.option("--host", "hosts", multiple=True, help="Discover there, too: an address, or a name of the hosts file.")
+@click.option("--context", "contexts", multiple=True, help="Discover in this Docker context, too; all: in each.")
+@click.option("--hosts-file", type=click.Path(path_type=Path), envvar="DM_HOSTS", help="The hosts: see docs/hosts.md.")
 @click.option(
     "-t",
     "--timeout",
@@ -44,6 +47,9 @@ def cli(
     manifest: Path,
     discover: bool,
     docker_host: str | None,
+    hosts: tuple[str, ...],
+    contexts: tuple[str, ...],
+    hosts_file: Path | None,
     timeout: float,
     every: float | None,
     through: Path | None,
@@ -58,6 +64,10 @@ def cli(
     or else as dm-probe finds out. A database's port is only connected to. The record's `discovered` says why each was
     chosen.
 
+    Of a Swarm manager the services are discovered as the swarm knows them: `swarm` says how many tasks are wanted and
+    run, and why not. Old tasks are history. With several hosts each record says its `host`, and its name begins with it
+    (HOST/SERVICE); one that does not answer is a record of its own, and the others go on.
+
     With --every the pipe stays: the list is read again each time, and a marker ends each round, a line with the key
     `round` and no `service`, which all filters pass on behind the round's records. Events of the containers (start,
     die, oom, pause, health_status, ...) begin a round early. A round that begins late says so (`late_s`).
@@ -69,21 +79,24 @@ def cli(
       dm-services | dm-probe | dm-show
       dm-services app web | dm-logs
       dm-services --discover | jq -r .service
+      dm-services --host ssh://me@one --host ssh://me@two | dm-probe | dm-inspect | dm-analyze
       dm-services --every 2s web | dm-probe | head -n 4
     """
+    from dm_tools.collect import hosts as machines
     from dm_tools.collect import resident, services
-    from dm_tools.engine.connection import Engine
 
-    engine, asked = Engine(docker_host, timeout), services.Known()
+    discover |= bool(hosts or contexts)
 
     def look() -> list[stream.Record]:
-        found = services.discover(engine, asked) if discover else services.read_manifest(manifest)
-        return [record for record in found if not names or record["service"] in names]
+        found = machines.look(several) if discover else services.read_manifest(manifest)
+        return [record for record in found if not every or not names or record["service"] in names]
 
     try:
+        several = machines.chosen(hosts, contexts, hosts_file, docker_host, timeout) if discover else []
         if every:
-            return stream.write(resident.rounds(look, every, through, discover), "services")
-        found = services.discover(engine) if discover else services.read_manifest(manifest)
+            asked = [each.engine.host for each in several]
+            return stream.write(resident.rounds(look, every, through, asked), "services")
+        found = look()
     except services.ManifestError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
     except services.NothingFoundError as nothing:

@@ -18,34 +18,40 @@ from dm_tools.tools.options import tool_options
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--list", "only_list", is_flag=True, help="List the tools instead, one a line.")
 @click.option("--json", "as_json", is_flag=True, help="With --list: as JSON, with the schema of their arguments.")
+@command.proofs_dir_option
 @tool_options
 def cli(
     name: str | None,
     arguments: tuple[str, ...],
     only_list: bool,
     as_json: bool,
+    proofs_dir: Path,
     inventory: Path | None,
     folder: Path | None,
 ) -> int:
     """Call one read-only tool and write its answer as JSON: `{"tool": ..., "output": ..., "error": null}`.
 
-    The same tools that a model may call (dm-analyze --agent), within the same bounds: they reach the containers and
-    the URLs of the inventory and no others. Arguments are KEY=VALUE words, or one JSON object on standard input. What
-    a tool tells is redacted. A tool of your own is a Python file (docs/tools.md); one that does not fit is refused
-    with a line on standard error, and no tool can take the place of one of ours.
+    The tools that look are those that a model may call (dm-analyze --agent), within the same bounds: they reach the
+    containers and the URLs of the inventory and no others. diagnose runs a session and tells its report in short;
+    explain and history read the folder of the reports. Arguments are KEY=VALUE words, or one JSON object on standard
+    input. What a tool tells is redacted. A tool of your own is a Python file (dm docs tools); one that does not fit is
+    refused with a line on standard error, and no tool can take the place of one of ours.
 
     Network: what the tool asks for: the Docker Engine, a URL of the inventory.
 
     \b
     Examples:
       dm-tool docker_logs container=app tail=50 | jq -r .output
+      dm-tool diagnose discover=true | jq -r .output
       dm-tool --list
     """
     from dm_tools.collect import services
     from dm_tools.engine.connection import Engine
-    from dm_tools.tools import plugins, registry
+    from dm_tools.serve.runs import Runs
+    from dm_tools.tools import plugins, registry, reports
 
-    tools, refused = plugins.tools(folder)
+    runs = Runs(proofs_dir.absolute())
+    tools, refused = plugins.tools(folder, reports.tools(runs.proofs_dir, runs.diagnosed))
     for each in refused:
         say.note(f"refused: {each}")
     writer = stream.Writer()

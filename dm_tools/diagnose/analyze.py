@@ -17,7 +17,7 @@ from dm_tools.diagnose.topology import Topology
 from dm_tools.diagnose.ways import Ways
 from dm_tools.evidence.ids import Kind, cites_own_log, parse
 from dm_tools.patterns.language import Clause, Library
-from dm_tools.records import Analysis, Cause, Complaint, Confidence, Fix, Role, Root, Severity, Status
+from dm_tools.records import Analysis, Cause, Complaint, Confidence, Finding, Fix, Role, Root, Severity, Status
 from dm_tools.text.times import lasting, seconds_between
 
 SLOWNESS = (Cause.UPSTREAM_TIMEOUT, Cause.SLOW_RESPONSE, Cause.UNRESPONSIVE)
@@ -165,6 +165,7 @@ def _root(judged: Judged, suffering: list[tuple[str, Judged]]) -> Analysis:
         for claim in each.blaming
         if claim.finding.points_to == service and claim.finding.evidence and claim.rank >= SPECIFIC_RANK
     ][:MAX_AGREEING]
+    said += _of_the_same_host(finding, suffering)
     sources = list(dict.fromkeys([*finding.evidence, *(id for each in own_words for id in each.evidence), *said]))
     # What the service itself shows comes first, then what others say.
     cited = dict.fromkeys([*sources, *judged.facts.alarms])
@@ -178,6 +179,14 @@ def _root(judged: Judged, suffering: list[tuple[str, Judged]]) -> Analysis:
         spoken = [id for claim in judged.own for id in claim.finding.evidence if parse(id).of_own_log]
         verdict.evidence += spoken[:MAX_AGREEING]
     return verdict
+
+
+def _of_the_same_host(finding: Finding, suffering: list[tuple[str, Judged]]) -> list[str]:
+    """What its symptoms say of the same host outside: ids."""
+    host = finding.captures.get("upstream")
+    claims = [(name, claim.finding) for name, each in suffering for claim in each.own] if host else []
+    same = [(name, each) for name, each in claims if each.captures.get("upstream") == host and each.evidence]
+    return [f"{name}/{each.evidence[-1]}" for name, each in same][:MAX_AGREEING]
 
 
 def _filled(claim: Claim) -> list[Fix]:

@@ -80,7 +80,7 @@ def _take(judged: Judged, relation: Related) -> None:
     if relation.status is not None:
         judged.facts = replace(judged.facts, status=relation.status)
     judged.own = [each for each in judged.own if each.finding.pattern not in relation.replaces]
-    claim = Claim(relation.finding, relation.rank, relation.course, fixes=relation.fixes)
+    claim = Claim(relation.finding, relation.rank, relation.course, relation.accuses, fixes=relation.fixes)
     (judged.own if claim.finding.points_to is None else judged.blaming).append(claim)
 
 
@@ -121,8 +121,10 @@ def _outlived(each: Judged, stack: dict[str, Judged]) -> None:
         # One that has just started does not answer yet; if it did not answer later, more would have been said.
         ready = peer.started + READY_SECONDS if now is not None and now - last > READY_SECONDS else peer.started
         if last < ready:
-            claim.course = replace(claim.course, over=True)
-            claim.finding.over = True
+            lines = set(claim.finding.evidence)
+            for said in (claim, *(own for own in each.own if set(own.finding.evidence) <= lines)):
+                said.course = replace(said.course, over=True)
+                said.finding.over = True
 
 
 def _agree(each: Judged, stack: dict[str, Judged]) -> None:
@@ -137,6 +139,9 @@ def _agree(each: Judged, stack: dict[str, Judged]) -> None:
                 )
                 or _refused_for_long(claim, stack[peer].facts)
             )
+            for other in stack[peer].own if claim in each.own else ():
+                # The server's own word for what its client asks wrongly.
+                other.serving = other.serving or other.finding.cause == claim.finding.cause
 
 
 def _refused_for_long(claim: Claim, peer: Facts) -> bool:
@@ -232,6 +237,8 @@ def _explained_by_the_map(
     finding, peer = claim.finding, claim.finding.points_to
     if peer is None or finding.cause not in _CONNECTING or stack[peer].at_fault:
         return
+    if topology.nodes[peer].engine != topology.nodes[service].engine:
+        return  # it is reached by its machine, where other ports and no network of containers count
     port, ports = finding.captures.get("port"), topology.nodes[peer].ports
     if topology.apart(service, peer):
         finding.cause, finding.points_to = Cause.NETWORK_DETACHED, None
@@ -400,7 +407,7 @@ def _of_the_same_requests(stack: dict[str, Judged]) -> None:
     known: dict[str | None, list[str]] = defaultdict(list)  # by project: those that have a reason
     for name, each in stack.items() if nameless else ():
         # Never one whose own way ends at a nameless one: two of them would suffer from each other.
-        if (each.troubles or (each.broken and ways.root(name) == name)) and ways.root(name) not in nameless:
+        if (each.troubles or each.broken) and ways.root(name) not in nameless:
             known[each.facts.node.project].append(name)
     for service in nameless:
         others = known[stack[service].facts.node.project]
@@ -418,10 +425,10 @@ TOGETHER_SECONDS = 120.0  # `docker compose stop` waits up to 10 s for each step
 
 def _stopped_together(stack: dict[str, Judged]) -> None:
     """A project that was stopped as a whole is one event, on purpose: not a failure of each of its services."""
-    projects: dict[str | None, dict[str, Judged]] = defaultdict(dict)
+    projects: dict[tuple[str | None, str | None], dict[str, Judged]] = defaultdict(dict)
     for service, each in stack.items():
-        projects[each.facts.node.project].setdefault(service, each)
-    for project, members in projects.items():
+        projects[each.facts.node.engine, each.facts.node.project].setdefault(service, each)
+    for (_, project), members in projects.items():
         ended = {name: each.facts.ended for name, each in members.items() if each.facts.ended is not None}
         stopped = [name for name in ended if any(c.finding.cause == Cause.STOPPED for c in members[name].own)]
         if project is None or len(ended) < len(members) or len(stopped) < max(TOGETHER, len(members) / 2):

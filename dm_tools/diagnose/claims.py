@@ -28,6 +28,16 @@ PROXIES = frozenset(("apache", "caddy", "envoy", "haproxy", "nginx", "traefik", 
 MAX_BEHIND = 3  # of those that one sentence names
 OFTEN = 3  # times that a failure without a name must be told of
 
+# What does not get well by itself: somebody has to change a setting, a right, a disk or the data.
+LASTING = frozenset(
+    (
+        *(Cause.BAD_COMMAND, Cause.CONFIG_ERROR, Cause.DATA_CORRUPTION, Cause.MISSING_ENV),
+        *(Cause.PERMISSION_DENIED, Cause.READ_ONLY_FILESYSTEM, Cause.RESOURCE_MISSING, Cause.SCHEMA_MISSING),
+        *(Cause.STORE_READ_ONLY, Cause.VERSION_MISMATCH),
+    )
+)
+SETTINGS = frozenset((Cause.CONFIG_ERROR, Cause.MISSING_ENV))  # read at the start, and as they are until the next one
+
 
 @dataclass
 class Claim:
@@ -80,7 +90,7 @@ class Judged:
 
         What was said once counts if a job died of it in its last run (not right after the start, when programs wait
         for others), or if a log-in was refused and nothing was said since: that does not get well by itself. So does a
-        name that nobody bears, the last run of a job, and what nothing but warnings has followed.
+        name that nobody bears, the last run of a job, what nothing but warnings has followed, and what stays as it is.
         """
         return [
             each
@@ -96,6 +106,7 @@ class Judged:
                 or (each.nobody and each.course.newest and self.facts.unasked)
                 or each.course.soured
                 or (each.course.due and self.facts.unasked)
+                or self._stays(each)
             )
         ]
 
@@ -119,7 +130,7 @@ class Judged:
         if self.facts.status == Status.UNKNOWN:
             return any(each.rank >= SPECIFIC_RANK for each in self.own + self.blaming)
         troubles = self.troubles
-        told = any(each.agreed for each in troubles) if self.asked else bool(troubles)
+        told = any(each.agreed or self._stays(each) for each in troubles) if self.asked else bool(troubles)
         return self.measured or self.unserved or told or self.keeps_failing
 
     @property
@@ -143,6 +154,18 @@ class Judged:
         """It looks healthy, and its recent log holds at least a failure that no rule knows by name."""
         spoken = [each for each in self.own if not each.course.over and each.finding.pattern != REQUESTS]
         return any(cites_own_log(each.finding.evidence) for each in spoken)
+
+    def _stays(self, claim: Claim) -> bool:
+        """Whether what was said, be it once, holds until somebody does something about it.
+
+        Of one that answers whoever asks: only what is said again, or with a trace at its start, and was its last word.
+        """
+        course, cause = claim.course, claim.finding.cause
+        if cause not in LASTING:
+            return False
+        if course.newest:
+            return course.repeated or (course.dying and course.at_start) or self.facts.unasked
+        return self.facts.unasked and course.at_start and cause in SETTINGS
 
     @property
     def at_fault(self) -> bool:

@@ -11,12 +11,13 @@ from dm_tools.diagnose.currency import Course, Log
 from dm_tools.diagnose.topology import Node, node
 from dm_tools.evidence import pages as page
 from dm_tools.evidence import requests
+from dm_tools.evidence import swarm as tasks
 from dm_tools.evidence.ids import Kind, parse, resolve, time_of
 from dm_tools.evidence.view import View, recent
 from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import READ_RANK, Hit, Places, matches
-from dm_tools.records import Inspect, ProbeError, Status, Verdict
+from dm_tools.records import Check, Inspect, ProbeError, Status, Verdict
 from dm_tools.text.last_words import Words, last_words, quoted
 from dm_tools.text.shorten import short
 from dm_tools.text.times import parse_time, seconds_between
@@ -64,6 +65,7 @@ class Facts:
     now: float | None = None  # when it was looked at; this and the next in seconds since 1970
     started: float | None = None
     ended: float | None = None
+    spoke: float | None = None  # when its log spoke last
 
 
 def facts(record: dict[str, Any], library: Library) -> Facts:
@@ -74,7 +76,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     log = _log(view, places)
     failing = [] if view.finished else _failing(log)
     listening = _listening(log) if log.started is not None else []
-    read = any(hit.pattern.rank >= READ_RANK for hit in hits)
+    read = any(hit.pattern.rank >= READ_RANK and hit.pattern.telling for hit in hits)
     words = _last_words(view, hits, read)
     alarms = _alarms(view) + ([words.id] if words and not read else [])
     ids = {
@@ -108,6 +110,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         running=view.inspect is not None and view.inspect.state == "running",
         started=log.started,
         ended=parse_time(view.inspect.finished_at) if view.inspect and view.inspect.state != "running" else None,
+        spoke=next((time for line in reversed(log.lines) if (time := parse_time(line.ts)) is not None), None),
     )
 
 
@@ -181,7 +184,13 @@ def _ended(view: View, evidence_id: str) -> str | None:
 def _alarms(view: View) -> list[str]:
     """The evidence that a service does not work, whatever the reason: not its state only, but who says so."""
     found = [check.id for check in (view.probe.checks if view.probe else []) if not check.ok][:1]
-    if view.inspect and (view.inspect.state != "running" or view.looping):
+    if view.host and view.host.unreachable:
+        found.append("host:unreachable")
+    if view.node and view.node.state != "ready":
+        found.append("node:state")
+    if view.swarm:
+        found += ["swarm:running"] if tasks.status(view.swarm) != Status.HEALTHY else []
+    elif view.inspect and (view.inspect.state != "running" or view.looping):
         found.append("inspect:state")
     elif view.inspect and view.unhealthy:
         found.append("inspect:health")
@@ -194,15 +203,31 @@ def _values(view: View) -> dict[str, str]:
     values = {"service": view.service}
     if view.inspect:
         values |= _container_values(view.inspect, view.last_exit)
+    if view.swarm:
+        wanted = view.swarm
+        values["tasks"] = f"{wanted.completed if wanted.job else wanted.running} of {wanted.desired}"
+        values["error"] = values.get("error") or next((error for _, error in tasks.complaints(wanted)), "")
+        values["restart_policy"] = wanted.restart
+        values["restart_count"] = str(sum(not each.current for each in wanted.tasks))
+    if view.host and view.host.unreachable:
+        values["error"] = view.host.unreachable
+    if view.node:
+        values["error"] = view.node.message or view.node.state
     if view.stats:
         figures = ("cpu_percent", "memory_percent", "throttled_percent")
         values |= {key: f"{getattr(view.stats, key) or 0:g}" for key in figures}
     failed = [check for check in (view.probe.checks if view.probe else []) if not check.ok]
-    values["probe_message"] = failed[0].message or "" if failed else ""
+    values["probe_message"] = _of_check(failed[0]) if failed else ""
     values["page_message"] = _of_page(view)
     expired = [check.certificate.not_after for check in failed if check.certificate]
     values["certificate_date"] = f" (on {expired[0][:10]})" if expired else ""
     return {key: short(value) for key, value in values.items()}
+
+
+def _of_check(check: Check) -> str:
+    """What a check that failed says, and at which port it asked, where its words do not tell."""
+    message, port = check.message or "", _port(check.url)
+    return f"{message} (asked at port {port})" if port and port not in message else message
 
 
 # How an engine begins its words on a failed start: who called whom. What was wrong comes last.

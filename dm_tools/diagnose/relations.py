@@ -6,6 +6,7 @@ service it is, what that service is because of it, and which findings of pattern
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -35,6 +36,7 @@ class Related:
     status: Status | None = None  # what the service is because of it, where its own record does not show it
     replaces: frozenset[str] = frozenset()  # patterns whose findings say the same, and less
     course: Course = field(default_factory=Course)
+    accuses: bool = False  # the one that it points to counts as broken even if it shows nothing itself
 
 
 def related(stack: dict[str, Facts], topology: Topology) -> list[Related]:
@@ -48,6 +50,11 @@ def related(stack: dict[str, Facts], topology: Topology) -> list[Related]:
         found += _outer_port(service, topology)
         found += _ended_while_away(service, facts, stack, topology)
         found += _nobody_of_that_name(service, facts, topology)
+        found += _on_a_lost_node(service, facts, stack, topology)
+        found += _depends_on_nobody(service, facts, topology)
+        found += _silent_while_waited_for(service, stack, topology)
+        found += _set_up_too_early(service, facts)
+    found += _on_a_dead_host(stack, topology)
     return found + list(_needed_after_all(stack, topology))
 
 
@@ -280,6 +287,75 @@ def _nobody_of_that_name(service: str, facts: Facts, topology: Topology) -> Iter
             return
 
 
+def _depends_on_nobody(service: str, facts: Facts, topology: Topology) -> Iterator[Related]:
+    """It does not work, nothing says why, and Compose starts it after a service of which there is no container."""
+    own = topology.nodes[service]
+    if facts.hits or facts.status not in (Status.FAILED, Status.DEGRADED) or own.state != "running":
+        return
+    for name in own.depends:
+        if SERVICE.fullmatch(name) and topology.resolve(name, own) is None:
+            words = (
+                f"{service} does not work, and there is no container of {name}, on which it depends, among these "
+                "services (it was removed or never started)"
+            )
+            gone = _finding("depends_on_nobody", Cause.CONTAINER_MISSING, words, ["inspect:depends_on"])
+            fix = _fix(ActionName.FIX_CONFIG, f"start {name}, or name the host that there is", host=name)
+            yield Related(service, gone, SUFFERS, [fix])
+            return
+
+
+SERVICE = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")  # a name as Compose allows it
+
+
+def _set_up_too_early(service: str, facts: Facts) -> Iterator[Related]:
+    """Its tables are missing, and before that it did not reach its database: its migrations did not run."""
+    missing = next((hit for hit in facts.hits if hit.pattern.cause == Cause.SCHEMA_MISSING and hit.positions), None)
+    away = [hit for hit in facts.hits if hit.pattern.cause in NOT_FOUND and hit.positions]
+    before = [hit for hit in away if missing and max(hit.positions) < min(missing.positions)]
+    if missing is None or not before or len(before) < len(away):
+        return
+    words = (
+        f"{service} uses a table that is not in its database: its migrations did not run, because it did not reach the "
+        "database when they were to (it was not ready yet)"
+    )
+    evidence = [*missing.evidence, *before[0].evidence[-1:]]
+    finding = _finding("set_up_too_early", Cause.SCHEMA_MISSING, words, evidence, **missing.captures)
+    fixes = [
+        _fix(ActionName.RESTART, "once the database is ready, its start runs the migrations again"),
+        _fix(ActionName.CHECK_CONFIG, "let it wait for the database (depends_on with condition: service_healthy)"),
+    ]
+    course = facts.courses[facts.hits.index(missing)]
+    yield Related(service, finding, AWAY, fixes, replaces=frozenset((missing.pattern.id,)), course=course)
+
+
+SILENT_SECONDS = 15.0  # for so long one that is waited for has said nothing when the wait is over
+
+
+def _silent_while_waited_for(service: str, stack: dict[str, Facts], topology: Topology) -> Iterator[Related]:
+    """It waits in vain and does not say for whom: for the only one that it asks and that shows no sign of life."""
+    for hit, course in zip(stack[service].hits, stack[service].courses, strict=True):
+        waits = hit.pattern.cause == Cause.UPSTREAM_TIMEOUT and "upstream" not in hit.captures
+        if not waits or course.over or course.last is None or not course.repeated:
+            continue
+        limit = course.last - SILENT_SECONDS
+        mute = [peer for peer in topology.peers(service) if _mute(stack[peer], limit)]
+        if len(mute) == 1:
+            peer = mute[0]
+            words = (
+                f"{peer} does not answer {service} in time, and has said nothing since: its process hangs, or is too "
+                "busy to answer"
+            )
+            evidence = [*hit.evidence, "inspect:env_hosts"]
+            finding = _finding("silent_while_waited_for", Cause.UNRESPONSIVE, words, evidence, peer)
+            yield Related(service, finding, SUFFERS, course=course, accuses=True)
+        return
+
+
+def _mute(facts: Facts, limit: float) -> bool:
+    """Whether one runs, nobody asks whether it works, and its log says nothing later than that."""
+    return facts.running and facts.unasked and not facts.finished and facts.spoke is not None and facts.spoke < limit
+
+
 def _asks(name: str, facts: Facts, service: str, topology: Topology) -> bool:
     """Whether a service does not work and complains that it cannot reach another one."""
     if facts.status not in (Status.FAILED, Status.DEGRADED):
@@ -338,3 +414,40 @@ def _outer_port(service: str, topology: Topology) -> Iterator[Related]:
         fix = _fix(ActionName.FIX_CONFIG, f"ask {peer} at port {inner}", host=peer, port=inner)
         yield Related(service, finding, Level.CAUSE.rank, [fix])
         return
+
+
+# Machines: https://docs.docker.com/engine/swarm/how-swarm-mode-works/nodes/
+
+
+def _on_a_lost_node(service: str, facts: Facts, stack: dict[str, Facts], topology: Topology) -> Iterator[Related]:
+    """A Swarm service that lacks tasks which ran on a node that is down, and for which there is no other."""
+    if facts.status not in (Status.FAILED, Status.DEGRADED):
+        return
+    for name in sorted(topology.nodes[service].tasks_on):
+        node = f"node/{name}"
+        if node in stack and stack[node].status == Status.FAILED:
+            words = f"{service} ran on {node}, which is down, and no other node takes its tasks"
+            hidden = frozenset(each.pattern.id for each in facts.hits if each.pattern.id.startswith("swarm."))
+            lost = _finding("node_lost", Cause.DEPENDENCY_DOWN, words, ["swarm:tasks.0"], node)
+            yield Related(service, lost, SUFFERS, replaces=hidden)
+            return
+
+
+def _on_a_dead_host(stack: dict[str, Facts], topology: Topology) -> Iterator[Related]:
+    """Services of a machine whose engine does not answer fail together: one event, told of the first of them."""
+    away: dict[str | None, list[str]] = {}
+    for service, node in topology.nodes.items():
+        if node.away and node.engine is not None and not node.stands_for_host and stack[service].alarms:
+            away.setdefault(node.engine, []).append(service)
+    for engine, services in away.items():
+        if len(services) < 2:
+            continue
+        first, *others = sorted(services)
+        together = ", ".join(services[:5])
+        words = f"the engine {engine} does not answer, and {together} fail there together: the machine is down"
+        down = _finding("host_down", Cause.HOST_DOWN, words, stack[first].alarms[:1])
+        yield Related(first, down, FACT)
+        for other in others:
+            evidence = stack[other].alarms[:1]
+            fails = _finding("on_dead_host", Cause.HOST_DOWN, f"{other} fails with its machine", evidence, first)
+            yield Related(other, fails, SUFFERS)

@@ -4,10 +4,12 @@ networks, Compose projects and the peers that logs name.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from dm_tools.evidence.requests import Request
 from dm_tools.evidence.view import View
@@ -56,6 +58,10 @@ class Node:
     exposed: frozenset[str] = frozenset()  # the ports of the container that it exposes itself
     technologies: set[str] = field(default_factory=set)
     serves: frozenset[str] = frozenset()  # of these, those whose server says in its log that it started
+    tasks_on: frozenset[str] = frozenset()  # nodes of a swarm that it had tasks on which it lacks now
+    hosts: frozenset[str] = frozenset()  # names and addresses of its machine, as others reach what it publishes
+    away: bool = False  # its engine does not answer
+    stands_for_host: bool = False  # it is the record of a machine, and of no service
 
 
 def node(
@@ -65,6 +71,9 @@ def node(
     inspect = view.inspect
     networks = inspect.networks if inspect else []
     ports = inspect.ports if inspect else []
+    swarm = view.swarm
+    lost = [each for each in swarm.tasks if each.state == "lost"] if swarm else []
+    published = {port.host_port for port in ports} | set(swarm.published if swarm else [])
     declared = [each for each in record.get("depends_on") or [] if isinstance(each, str)]
     hosts = {record.get("container")} | {alias for network in networks for alias in network.aliases}
     technologies = _technologies(view, library, log)
@@ -72,17 +81,17 @@ def node(
     known |= {port for each in record.get("internal") or [] for port in _PORT.findall(str(each))}
     return Node(
         service=view.service,
-        project=inspect.project if inspect else None,
+        project=swarm.stack if swarm else inspect.project if inspect else None,
         container=record.get("container") if isinstance(record.get("container"), str) else None,
         compose_service=inspect.compose_service if inspect else None,
-        aliases=frozenset(alias for alias in hosts if isinstance(alias, str)),
+        aliases=frozenset(alias for alias in [*hosts, *(swarm.aliases if swarm else [])] if isinstance(alias, str)),
         addresses=frozenset(network.ip for network in networks if network.ip),
         networks=frozenset(network.name for network in networks),
         own_network=inspect is not None
         and inspect.network_mode not in ("host", "none", "")
         and not inspect.network_mode.startswith(SHARED),
         ports=frozenset({str(port.container_port) for port in ports} | known),
-        published=frozenset(str(port.host_port) for port in ports if port.host_port),
+        published=frozenset(str(port) for port in published if port),
         needs=declared + (inspect.depends_on + inspect.env_hosts if inspect else []) + _named(hits),
         engine=record.get("docker_host") if isinstance(record.get("docker_host"), str) else None,
         container_id=inspect.id if inspect else None,
@@ -102,7 +111,18 @@ def node(
         clients=frozenset(each.client for each in asked if each.client),
         technologies=technologies,
         serves=frozenset(each for each in technologies if log.has(library.technologies[each].signature)),
+        tasks_on=frozenset(each.node for each in lost if each.node),
+        hosts=frozenset(view.host.addresses) if view.host else frozenset(_machine(record.get("docker_host"))),
+        stands_for_host=bool(view.host and view.host.unreachable),
+        away=bool(view.host and view.host.unreachable) or "docker_unreachable" in view.error_codes,
     )
+
+
+def _machine(docker_host: Any) -> Iterable[str]:
+    """The name of the machine in the address of another machine's engine."""
+    with contextlib.suppress(ValueError):
+        if isinstance(docker_host, str) and (name := urlsplit(docker_host).hostname) and name not in LOOPBACK:
+            yield name
 
 
 def _named(hits: list[Hit]) -> list[str]:
@@ -144,15 +164,20 @@ class Topology:
     def __init__(self, nodes: list[Node], library: Library) -> None:
         self.nodes = {each.service: each for each in nodes}
         self._by_name: dict[tuple[str | None, str], list[Node]] = {}  # (project or None for any, name)
-        self._by_published: dict[str, str] = {}
-        self._by_container: dict[str, Node] = {}  # by id and by name
+        self._by_published: dict[tuple[str | None, str], str] = {}  # by engine and port of its machine
+        self._by_container: dict[tuple[str | None, str], Node] = {}  # by engine, and by id and by name
+        self._engine_of: dict[str, str | None] = {}  # by a name or address of the machine
+        self._away: dict[str | None, str] = {}  # by engine: the record of a machine that does not answer
         for each in nodes:
             own = {each.service, each.container, each.compose_service, *each.aliases, *each.addresses}
             for name in own - {None}:
                 for project in {each.project, None}:
                     self._by_name.setdefault((project, str(name)), []).append(each)
-            self._by_published |= dict.fromkeys(each.published, each.service)
-            self._by_container |= {name: each for name in (each.container_id, each.container) if name}
+            self._by_published |= {(each.engine, port): each.service for port in each.published}
+            self._by_container |= {(each.engine, name): each for name in (each.container_id, each.container) if name}
+            self._engine_of |= dict.fromkeys(each.hosts, each.engine)
+            if each.stands_for_host:
+                self._away[each.engine] = each.service
         self._by_port = {str(port): name for name, each in library.technologies.items() for port in each.ports}
         for each in nodes:
             for need in each.needs:
@@ -171,17 +196,25 @@ class Topology:
         """The service that a host name or address means to another service.
 
         One of its own project comes first, then one that shares a network with it; one of another project without a
-        common network is somebody else's of the same name. The machine's own name means whoever publishes the port.
+        common network is somebody else's of the same name. The machine's own name means whoever publishes the port
+        there, and so does another machine's; if that does not answer, the record that says so.
         """
         if isinstance(seen_from, str):
             seen_from = self.nodes[seen_from]
         if name in HOST_NAMES and port:
-            return self._by_published.get(port)
+            return self._by_published.get((seen_from.engine, port))
+        if name in self._engine_of:
+            there = self._engine_of[name]
+            if found_there := self._by_published.get((there, port or "")) or self._away.get(there):
+                return found_there
         for written in (name, name.partition(".")[0]) if _dotted(name) else (name,):
             found = self._by_name.get((seen_from.project, written)) or self._by_name.get((None, written)) or []
-            near = [each for each in found[:MAX_CANDIDATES] if not _strangers(seen_from, each)]
+            here = [each for each in found if each.engine == seen_from.engine or each.service == written]
+            near = [each for each in here[:MAX_CANDIDATES] if not _strangers(seen_from, each)]
             if near:
-                return min(near, key=lambda each: not (each.networks & seen_from.networks)).service
+                far = {each.service for each in near if each.engine != seen_from.engine}
+                own = seen_from.networks
+                return min(near, key=lambda each: (each.service in far, not (each.networks & own))).service
         return None
 
     def nobody(self, name: str, service: str) -> bool:
@@ -189,7 +222,8 @@ class Topology:
         own = self.nodes[service]
         if own.project is None or not is_name(name) or self.resolve(name, own) is not None:
             return False
-        return sum(each.project == own.project for each in self.nodes.values()) >= FAMILY
+        family = [each for each in self.nodes.values() if (each.project, each.engine) == (own.project, own.engine)]
+        return len(family) >= FAMILY
 
     def needed_at(self, service: str, port: str | None) -> str | None:
         """The only service that this one needs at a port: whom an address means that nobody has any more."""
@@ -210,6 +244,8 @@ class Topology:
     def apart(self, service: str, peer: str) -> bool:
         """Whether both have networks of their own and share none."""
         own, other = self.nodes[service], self.nodes[peer]
+        if own.engine != other.engine:
+            return False
         each_has = own.networks and other.networks and own.own_network and other.own_network
         return bool(each_has) and not own.networks & other.networks
 
@@ -222,7 +258,7 @@ class Topology:
     def owner(self, service: str) -> Node | None:
         """The service whose network this one shares, if its container is in the stack."""
         own = self.nodes[service]
-        return self._by_container.get(own.network_of) if own.network_of else None
+        return self._by_container.get((own.engine, own.network_of)) if own.network_of else None
 
     def runner_of(self, technology: str, service: str) -> str | None:
         """Who runs a technology, seen from a service: itself, or its only peer that does.
@@ -239,6 +275,8 @@ class Topology:
 
 def _strangers(one: Node, other: Node) -> bool:
     """Whether two are of different projects and share no network, as far as that is known of both."""
+    if one.engine != other.engine:
+        return False  # who is asked across machines is named by his whole name, or by his machine
     known = one.project and other.project and one.networks and other.networks
     return bool(known) and one.project != other.project and not one.networks & other.networks
 

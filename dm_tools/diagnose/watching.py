@@ -24,6 +24,7 @@ GAP_ROUNDS = 3.0  # nobody has looked for so many rounds, and so many seconds: a
 GAP_SECONDS = 30.0
 INTERVALS = 5  # the last ones tell how long a round usually takes; from three on they are believed
 MOST_DOUBLINGS = 4  # of the good looks that one wants which comes and goes, and of the looks that a change must hold
+AFTERMATH_SECONDS = 600.0  # who suffered from a root and fails on for so long when it is well has a trouble of his own
 FLAPS = 3  # returns after which it is said that it comes and goes
 MOST_DONE = 8  # sentences on what was done
 
@@ -65,7 +66,8 @@ class Watched(msgspec.Struct):
 
 class Incident(msgspec.Struct):
     """An open incident, as it was told. `events`: how many there were. `mark`, `held`: the change that is not told yet,
-    and for how many rounds it has held; `good`, `stopped`: looks in a row; `away`: seconds since the last look."""
+    and for how many rounds it has held; `good`, `stopped`: looks in a row; `away`: seconds since the last look;
+    `suffering`: the symptoms that have not been well since."""
 
     id: str
     opened: str
@@ -81,6 +83,7 @@ class Incident(msgspec.Struct):
     held: int = 0
     away: float = 0.0
     symptoms: list[str] = []
+    suffering: list[str] = []
     done: list[str] = []
     failed: list[str] = []
 
@@ -106,6 +109,11 @@ class State(msgspec.Struct):
     watched: dict[str, Watched] = {}
     open: dict[str, Incident] = {}
     over: dict[str, Over] = {}
+
+    @property
+    def undecided(self) -> bool:
+        """Whether one more look may decide something: what is bad and not open yet, what is open and seems over."""
+        return bool(self.watched) or any(each.good or each.stopped or each.held for each in self.open.values())
 
 
 def judged(
@@ -133,6 +141,9 @@ class _Round:
             else:
                 found[each.key] = worse(found.get(each.key), each)
         found = {name: self._meant(each, found) for name, each in found.items()}
+        for incident in self.state.open.values():
+            host = incident.look.host
+            incident.suffering = [each for each in incident.suffering if not _well(found.get(key(host, each)))]
         self._roots_move(found)
         for name in sorted(self.state.open.keys() - found.keys()):
             self._not_looked_at(name)
@@ -145,11 +156,8 @@ class _Round:
     # time
 
     def _time_passes(self) -> None:
-        state, now = self.state, self.moment
-        passed = 0.0
+        state, now, passed = self.state, self.moment, self._passed()
         if state.at is not None:
-            same = state.boot == now.boot
-            passed = max(now.steady - state.steady if same else now.wall - state.wall, 0.0)
             usual = max(state.intervals, default=0.0)
             if self._expected and passed > max(GAP_ROUNDS * usual, usual + GAP_SECONDS):
                 self._nobody_looked(passed)
@@ -165,6 +173,13 @@ class _Round:
         for over in state.over.values():
             over.seconds += passed
         state.over = {name: each for name, each in state.over.items() if each.seconds < LATELY_SECONDS}
+
+    def _passed(self) -> float:
+        """Seconds since the last round."""
+        state, now = self.state, self.moment
+        if state.at is None:
+            return 0.0
+        return max(now.steady - state.steady if state.boot == now.boot else now.wall - state.wall, 0.0)
 
     @property
     def _expected(self) -> bool:
@@ -222,14 +237,24 @@ class _Round:
                 elif to in found and found[to].sight == Sight.BAD:
                     self.state.open[to] = self.state.open.pop(name)
                     self.state.watched.pop(to, None)
-            elif look.sight == Sight.GOOD:
-                host = self.state.open[name].look.host
-                for symptom in sorted(self.state.open[name].symptoms):
-                    to = key(host, symptom)
-                    if to in found and found[to].sight == Sight.BAD and to not in self.state.open:
-                        self.state.open[to] = self.state.open.pop(name)
-                        self.state.watched.pop(to, None)
-                        break
+            elif look.sight == Sight.GOOD and (heir := self._heir(self.state.open[name], found)):
+                self.state.open[heir] = self.state.open.pop(name)
+                self.state.watched.pop(heir, None)
+
+    def _heir(self, incident: Incident, found: dict[str, Look]) -> str | None:
+        """Whose the incident is when its root is well again: one that still suffers, or the root that it has now."""
+        host = incident.look.host
+        for symptom in incident.suffering:
+            look = found.get(key(host, symptom))
+            root = key(host, look.root) if look and look.sight == Sight.SYMPTOM and look.root else key(host, symptom)
+            if root in found and found[root].sight == Sight.BAD and root not in self.state.open:
+                return root
+        return None
+
+    def _suffers(self, look: Look) -> bool:
+        """Whether it is a part of an open incident: its root may be well already, and it is not yet."""
+        incidents = self.state.open.values()
+        return any(look.service in each.suffering and look.host == each.look.host for each in incidents)
 
     # services
 
@@ -242,7 +267,11 @@ class _Round:
         watched.looks = [*watched.looks, look.sight == Sight.BAD][-self.rules.of :]
         if not any(watched.looks):
             del self.state.watched[name]
-        elif look.sight == Sight.BAD and sum(watched.looks) >= self.rules.bad and not self._silent(look, None):
+        elif look.sight != Sight.BAD or sum(watched.looks) < self.rules.bad or self._silent(look, None):
+            return
+        elif any(each.look.key == name for each in self.state.open.values()):
+            return  # one whose incident has moved to another root is told of again once that is told
+        elif not self._suffers(look) or watched.seconds >= AFTERMATH_SECONDS:
             self._begin(name, look, self.state.watched.pop(name).seconds)
 
     def _begin(self, name: str, look: Look, seconds: float) -> None:
@@ -256,6 +285,7 @@ class _Round:
             flaps=lately.flaps + 1 if lately else 0,
             again=lately.again + 1 if lately else 0,
             symptoms=list(look.symptoms),
+            suffering=list(look.symptoms),
         )
         reason = f"it is back: it was over for {lasting(lately.seconds)}" if lately else None
         self._tell(Happening.OPENED, incident, reason)
@@ -269,6 +299,7 @@ class _Round:
                 incident.flaps += 1
             incident.good = incident.stopped = 0
             if look.sight == Sight.BAD:
+                incident.suffering = sorted({*incident.suffering, *look.symptoms} - {look.service})
                 self._changed(incident, look)
             if incident.flaps == FLAPS and not self._silent(look, incident):
                 incident.flaps += 1  # told once
@@ -309,6 +340,7 @@ class _Round:
             return
         incident.done = [*incident.done, *(each for each in healing.words if each not in incident.done)][-MOST_DONE:]
         if healing.helped:
+            incident.seconds += self._passed()
             self._recovered(look.key)
         elif healing.helped is False and not set(healing.ids) & set(incident.failed):
             incident.failed = [*incident.failed, *healing.ids][-MOST_DONE:]
@@ -407,6 +439,10 @@ def _change(incident: Incident, look: Look) -> tuple[Happening, str, str] | None
     if was.status == Status.FAILED and look.status == Status.DEGRADED:
         return Happening.BETTER, "it gives some service again", mark
     return None
+
+
+def _well(look: Look | None) -> bool:
+    return look is not None and look.sight == Sight.GOOD
 
 
 def _named(look: Look) -> str:

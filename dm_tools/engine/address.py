@@ -1,8 +1,8 @@
 """Which Docker Engine is meant: the one that the `docker` command would use, or else the only other one that is here.
 
-A host that is named (--docker-host, a record's docker_host) comes first, then $DOCKER_HOST, the context of
-$DOCKER_CONTEXT, `currentContext` of Docker's config.json, and the default socket. Where there is no default socket, a
-rootless engine's or Podman's is taken if it is the only one that answers.
+A host that is named (--docker-host, a record's docker_host; `context://NAME` is a Docker context) comes first, then
+$DOCKER_HOST, the context of $DOCKER_CONTEXT, `currentContext` of Docker's config.json, and the default socket. Where
+there is no default socket, a rootless engine's or Podman's is taken if it is the only one that answers.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dm_tools.pipe import exits, say, settings
 
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 SYSTEM_SOCKETS = (Path("/run/podman/podman.sock"),)
+CONTEXT = "context://"  # begins a host that is a context's: its address alone would lack its TLS files
 KNOCK_SECONDS = 1.0  # a socket of this machine answers at once, or systemd starts who listens there
 MAX_FILE = 1024 * 1024  # bytes of a file of Docker's
 
@@ -40,6 +41,8 @@ class Address(NamedTuple):
 
 def of(host: str | None) -> Address:
     """The engine that is meant; `host` is one that was named. Raises Problem docker_unreachable: none, or not which."""
+    if host and host.startswith(CONTEXT):
+        return _of_context(host.removeprefix(CONTEXT), "docker_host")
     if host:
         return Address(host)
     named, context = os.environ.get("DOCKER_HOST"), os.environ.get("DOCKER_CONTEXT")
@@ -75,22 +78,27 @@ def _current() -> str | None:
 def _of_context(name: str, source: str) -> Address:
     """Docker keeps a context under the SHA-256 of its name. Raises Problem."""
     mark = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
-    contexts = _folder() / "contexts"
+    kept = _folder() / "contexts"
     try:
-        endpoint = _object(contexts / "meta" / mark / "meta.json")["Endpoints"]["docker"]
+        endpoint = _object(kept / "meta" / mark / "meta.json")["Endpoints"]["docker"]
         url = endpoint.get("Host") or f"unix://{DEFAULT_SOCKET}"
         if not isinstance(url, str):
             raise TypeError
     except FileNotFoundError:
-        there = ", ".join(["default", *_names(contexts / "meta")])
+        there = ", ".join(contexts())
         raise _unusable(f"no Docker context {name[:100]!r} ({source}); there are: {there}") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as failure:
         reason = getattr(failure, "strerror", None) or "its meta.json does not say where its engine is"
         raise _unusable(f"cannot use the Docker context {name[:100]!r} ({source}): {reason.lower()}") from None
-    folder = contexts / "tls" / mark / "docker"
+    folder = kept / "tls" / mark / "docker"
     files = {key: str(folder / f"{key}.pem") for key in ("ca", "cert", "key") if (folder / f"{key}.pem").is_file()}
     unverified = bool(endpoint.get("SkipTLSVerify"))
     return Address(url, name, files | {"verify": not unverified} if files or unverified else None)
+
+
+def contexts() -> list[str]:
+    """The names of the Docker contexts that there are, `default` first."""
+    return ["default", *_names(_folder() / "contexts/meta")]
 
 
 def _names(folder: Path) -> list[str]:

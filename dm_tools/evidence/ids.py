@@ -6,13 +6,13 @@ On the wire an id is a string: `logs:41` in the record of the service itself, `a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from dm_tools.evidence.view import View
-from dm_tools.records import LogLine, Page
+from dm_tools.records import LogLine, Page, Section
 from dm_tools.text.times import parse_time
 
 
@@ -26,6 +26,9 @@ class Kind(StrEnum):
     STATS = "stats"
     SCREENSHOT = "screenshot"
     STEP = "step"
+    SWARM = "swarm"
+    NODE = "node"
+    HOST = "host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class EvidenceId:
     @property
     def of_engine(self) -> bool:
         """What the engine itself states; all else, somebody wrote."""
-        return self.kind in (Kind.INSPECT, Kind.EVENT) and not self.of_healthcheck
+        return self.kind in (Kind.INSPECT, Kind.EVENT, Kind.SWARM, Kind.NODE, Kind.HOST) and not self.of_healthcheck
 
     @property
     def of_own_log(self) -> bool:
@@ -125,17 +128,28 @@ def resolve(view: View, evidence_id: str) -> Any:
     if kind == Kind.EVENT and view.inspect and wanted.number is not None:
         return dict(enumerate(view.inspect.events)).get(wanted.number)
     if kind == Kind.INSPECT and view.inspect:
-        head, _, index = key.partition(".")
-        if head in _NUMBERED and index.isdigit():
-            return dict(enumerate(getattr(view.inspect, _NUMBERED[head]))).get(int(index))
-        return getattr(view.inspect, key, None) if key in view.inspect.__struct_fields__ else None
+        return _numbered(view.inspect, key, _NUMBERED)
     if kind == Kind.STEP:
         return next((step for step in view.steps if step.id == evidence_id), None)
     if kind == Kind.STATS and view.stats and key in view.stats.__struct_fields__:
         return getattr(view.stats, key)
+    if kind == Kind.SWARM and view.swarm:
+        return _numbered(view.swarm, key, {"tasks": "tasks"})
+    if kind == Kind.NODE and view.node:
+        return _numbered(view.node, key, {})
+    if kind == Kind.HOST and view.host:
+        return _numbered(view.host, key, {})
     if kind == Kind.SCREENSHOT:
         return _shown(view.pages, key)
     return None
+
+
+def _numbered(section: Section, key: str, lists: Mapping[str, str]) -> Any:
+    """A field of a section, or an entry of one of its lists (`health.2`); None if there is none."""
+    head, _, index = key.partition(".")
+    if head in lists and index.isdigit():
+        return dict(enumerate(getattr(section, lists[head]))).get(int(index))
+    return getattr(section, key, None) if key in section.__struct_fields__ else None
 
 
 _NUMBERED = {"health": "health_log", "mounts": "mounts", "processes": "processes"}
@@ -163,6 +177,6 @@ def _range(lines: list[LogLine], begin: str, end: str) -> list[LogLine] | None:
 
 
 def time_of(value: Any) -> str | None:
-    """When a piece of evidence appeared, if it says so: a log line, an event, a health check."""
-    stamp = getattr(value, "ts", None) or getattr(value, "start", None)
+    """When a piece of evidence appeared, if it says so: a log line, an event, a health check, a task."""
+    stamp = getattr(value, "ts", None) or getattr(value, "start", None) or getattr(value, "at", None)
     return stamp if isinstance(stamp, str) and parse_time(stamp) is not None else None

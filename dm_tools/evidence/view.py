@@ -11,7 +11,23 @@ import msgspec
 
 from dm_tools import records
 from dm_tools.evidence import pages as page
-from dm_tools.records import Event, Inspect, LogLine, Logs, Page, Probe, ProbeError, Screenshot, Stats, Status, Step
+from dm_tools.evidence import swarm as tasks
+from dm_tools.records import (
+    Event,
+    Host,
+    Inspect,
+    LogLine,
+    Logs,
+    Page,
+    Probe,
+    ProbeError,
+    Screenshot,
+    Stats,
+    Status,
+    Step,
+    Swarm,
+    SwarmNode,
+)
 from dm_tools.text.times import TIME, parse_time, seconds_between, utc
 
 # Compose renames a container like this while it puts a new one in its place: `ff201f16580e_shop-app-1`.
@@ -52,6 +68,9 @@ class View:
     screenshot: Screenshot | None
     error_codes: frozenset[str]
     steps: list[Step] = field(default_factory=list)  # what a model looked at before
+    swarm: Swarm | None = None
+    node: SwarmNode | None = None
+    host: Host | None = None
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> View:
@@ -65,6 +84,9 @@ class View:
             screenshot=records.section(record, "screenshot", Screenshot),
             error_codes=frozenset(str(entry.get("code")) for entry in record.get("errors") or []),
             steps=steps(record),
+            swarm=records.section(record, "swarm", Swarm),
+            node=records.section(record, "node", SwarmNode),
+            host=records.section(record, "host", Host),
         )
 
     @property
@@ -110,6 +132,8 @@ class View:
     @property
     def looping(self) -> bool:
         """The container dies and is restarted again and again."""
+        if self.swarm is not None:
+            return tasks.looping(self.swarm)  # a policy of the engine restarts none of them
         if self.inspect is None:
             return False
         if self.inspect.state == "restarting":
@@ -249,6 +273,8 @@ class View:
     def finished(self) -> bool:
         """A job that has done its work: ended with 0, nobody stopped it, nobody expects it to answer."""
         found = self.inspect
+        if self.swarm is not None:
+            return tasks.done(self.swarm)
         return (
             found is not None
             and found.state == "exited"
@@ -275,6 +301,12 @@ class View:
         if self.missing:
             return Status.FAILED
         probed = self._probed
+        if self.host is not None and self.host.unreachable is not None:
+            return Status.FAILED
+        if self.node is not None:
+            return Status.HEALTHY if self.node.state == "ready" else Status.FAILED
+        if self.swarm is not None:
+            return self._of_tasks(self.swarm, probed)
         if self.inspect is None:
             return self._as_shown(probed)
         if self.inspect.state != "running" or self.looping or self.process_stopped:
@@ -287,6 +319,15 @@ class View:
         if self.unhealthy:
             return Status.DEGRADED if self.answers_urls else Status.FAILED
         return self._as_shown(Status.HEALTHY)
+
+    def _of_tasks(self, swarm: Swarm, probed: Status) -> Status:
+        """Of a Swarm service its manager tells most; a container only of its own task."""
+        found = tasks.status(swarm)
+        if found != Status.HEALTHY or tasks.beginning(swarm):
+            return found
+        if probed in (Status.FAILED, Status.DEGRADED):
+            return probed
+        return self._as_shown(Status.DEGRADED if self.unhealthy else Status.HEALTHY)
 
     @property
     def lost(self) -> bool:
@@ -345,7 +386,7 @@ class View:
     def looked_at(self) -> list[str]:
         """Which kinds of evidence there are."""
         kinds: dict[str, Any] = {"probe": self.probe, "inspect": self.inspect, "logs": self.logs, "stats": self.stats}
-        kinds |= {"screenshot": self.screenshot if self.pages else None}
+        kinds |= {"screenshot": self.screenshot if self.pages else None, "swarm": self.swarm, "node": self.node}
         return [name for name, section in kinds.items() if section is not None]
 
 

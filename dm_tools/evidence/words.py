@@ -9,7 +9,7 @@ import orjson
 
 from dm_tools.evidence.ids import Kind, parse, resolve
 from dm_tools.evidence.view import View
-from dm_tools.records import ContextLine, Fine, LogLine, Mount, Page, Process, Quoted, Request, Step
+from dm_tools.records import ContextLine, Fine, LogLine, Mount, Page, Process, Quoted, Request, Step, SwarmTask
 from dm_tools.text.shorten import short
 
 MAX_SHOWN = 400  # characters of a page's text, and of what a tool told
@@ -21,6 +21,9 @@ def quote(value: Any) -> str:
         return "; ".join(reason.message for reason in value.reasons) or value.verdict
     if isinstance(value, Mount):
         return f"{value.type} {value.source or ''} on {value.destination}"
+    if isinstance(value, SwarmTask):
+        of = f" (on {value.node})" if value.node else ""
+        return f"task {value.name} {value.state}{of}: {value.error or 'no error'}"
     if isinstance(value, Process):
         return f"process {value.command} in state {value.state}"
     if isinstance(value, Request):
@@ -56,6 +59,8 @@ def _told(view: View, evidence_id: str) -> tuple[str | None, str]:
         return found.end, f"healthcheck exit code {found.exit_code}: {found.output}"
     if isinstance(found, Mount | Process):
         return None, quote(found)
+    if isinstance(found, SwarmTask):
+        return found.at, quote(found)
     return None, f"{wanted.key} = {plain(found)}"
 
 
@@ -132,6 +137,11 @@ def fine(view: View, evidence: list[str]) -> list[Fine]:
             found.append(("inspect:restart_count", "never restarted by the engine"))
         if inspect.health == "healthy":
             found.append(("inspect:health", "its healthcheck passes"))
+    if (swarm := view.swarm) and swarm.desired and not swarm.lacking:
+        count = swarm.completed if swarm.job else swarm.running
+        found.append(("swarm:running", f"{count} of {swarm.desired} tasks {'are done' if swarm.job else 'run'}"))
+    if view.node and view.node.state == "ready":
+        found.append(("node:state", f"the node is ready (availability: {view.node.availability})"))
     if stats := view.stats:
         if stats.memory_percent is not None and stats.memory_bytes and stats.memory_percent < MEMORY_FINE_PERCENT:
             found.append(("stats:memory_percent", f"memory is at {stats.memory_percent:g} % of its limit"))

@@ -10,7 +10,7 @@ from dm_tools.diagnose.analyze import resolver
 from dm_tools.diagnose.facts import Facts
 from dm_tools.llm import analyst, settings
 from dm_tools.llm.client import Client, ModelError
-from dm_tools.pipe import exits, say, stream
+from dm_tools.pipe import configs, exits, say, stream
 from dm_tools.records import Analysis
 
 
@@ -33,7 +33,7 @@ def model(engine: str, agent: bool, max_steps: int) -> Model | None:
             raise exits.Stop(exits.USAGE, "--agent needs a model: set LLM_BASE_URL, and not --engine rules")
         return None
     if importlib.util.find_spec("openai") is None:
-        missing = "a model is configured, and its client is not installed: pip install '.[llm]' in its checkout"
+        missing = f"a model is configured, and its client is not installed ({configs.install('llm')})"
         if wanted != "auto":
             raise exits.Stop(exits.USAGE, missing)
         say.note(f"{missing}; the rules judge alone")

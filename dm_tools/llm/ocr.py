@@ -15,6 +15,7 @@ from typing import Any
 
 from dm_tools.llm import settings
 from dm_tools.llm.client import Client, Mode, ModelError
+from dm_tools.pipe import configs
 from dm_tools.records import Problem
 
 NONE, LOCAL = "none", "local"
@@ -48,9 +49,7 @@ class _Local:
 
                     self._engine = RapidOCR(params={"Global.log_level": "critical"})
             except ImportError:
-                raise Problem(
-                    "ocr_unavailable", "no reader is installed: pip install '.[ocr]' in its checkout"
-                ) from None
+                raise Problem("ocr_unavailable", f"no reader is installed ({configs.install('ocr')})") from None
             try:
                 found = self._engine(picture)
             except Exception as failure:  # whatever a library does with a hostile picture

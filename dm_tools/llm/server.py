@@ -7,6 +7,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from dm_tools.pipe import configs
+
 
 @dataclass(frozen=True)
 class Options:
@@ -30,7 +32,7 @@ def start(options: Options) -> str:
     try:
         import xllamacpp
     except ImportError:
-        raise NoServer("llama.cpp is not installed: pip install '.[local-llm]' in its checkout") from None
+        raise NoServer(f"llama.cpp is not installed ({configs.install('local-llm')})") from None
     if not _is_gguf(options.model):
         raise NoServer(f"{str(options.model)!r} is no GGUF file")
     parameters = xllamacpp.CommonParams()

@@ -9,6 +9,8 @@ import logging
 import re
 from pathlib import Path
 
+from dm_tools.pipe import configs
+
 _QUIET = ("apprise", "urllib3", "requests", "asyncio", "smtplib", "markdown")
 _CODE = re.compile(r"error=([1-5]\d\d)\b")
 
@@ -60,6 +62,6 @@ def _teller(url: str):  # type: ignore[no-untyped-def] # of a package that is im
     try:
         import apprise
     except ImportError:
-        raise NotInstalled("apprise is not installed (pip install 'dm-tools[notify]')") from None
+        raise NotInstalled(f"apprise is not installed ({configs.install('notify')})") from None
     teller = apprise.Apprise()
     return teller if teller.add(url) and len(teller) else None

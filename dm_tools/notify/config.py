@@ -117,8 +117,8 @@ def path(named: Path | None) -> Path:
     """Where the configuration is: the file that was named, one's own, or the shipped one (which names no target)."""
     if named is not None:
         return named
-    own = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")) / "dm-tools" / "notify.toml"
-    return own if own.exists() else configs.folder("patterns").parent / "notify.toml"
+    own = configs.own() / "notify.toml"
+    return own if own.exists() else configs.folder("") / "notify.toml"
 
 
 def read(file: Path) -> Settings:

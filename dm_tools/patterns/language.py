@@ -46,6 +46,15 @@ _COMPUTED = (
         "ended.memory",
     ),
     *("ended.stopped", "health.port", "process.state", "processes.ended"),
+    *(
+        "host.unreachable",
+        "node.reachability",
+        "node.state",
+        "swarm.error",
+        "swarm.rejected",
+        "swarm.short",
+        "swarm.update",
+    ),
 )
 _BARE_FLAGS = re.compile(r"(?<!\\)\(\?[a-zA-Z-]+\)")
 _GROUP = re.compile(r"(?<!\\)\(\?P<([a-z_]+)>")
@@ -66,7 +75,7 @@ _KNOWN_PLACEHOLDERS = frozenset(
             "last_words",
         ),
         *("certificate_date", "probe_message", "limit_memory", "cpu_percent", "memory_percent", "throttled_percent"),
-        "page_message",
+        *("page_message", "tasks"),
     ]
 )
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
+from dm_tools.evidence import swarm as tasks
 from dm_tools.evidence.ids import Kind, parse
 from dm_tools.evidence.view import View, meant_to_end, recent
 from dm_tools.patterns import causes, objects
 from dm_tools.patterns.haystack import Captures, Haystack
 from dm_tools.patterns.language import PLACEHOLDER, Clause, Level, Library, Pattern
-from dm_tools.records import Cause, LogLine, Mount
+from dm_tools.records import Cause, LogLine, Mount, Status
 from dm_tools.text.times import seconds_between
 
 # What a failing healthcheck prints of these is said of the service that it asks, not by the service of another one.
@@ -45,6 +46,9 @@ CHECKED_PORT = re.compile(
 PROGRAM_SPEAKS = re.compile(r"(?:[\d:T.Z/+ -]{8,40}:? )?(?:/[\w./-]{1,80}|[A-Za-z][\w.+-]{0,40})(?:\[\d+\])?: \S")
 LISTENS = re.compile(r"(?i)\blisten(?:s|ing)\b[^\n]{0,60}?:(\d{2,5})\b")
 NOBODY_THERE = re.compile(r"(?i)refused|failed to connect|couldn.t connect|no response")
+
+# A task's container has no policy of its own: the swarm restarts it, by these conditions.
+POLICIES = {"any": "always", "on-failure": "on-failure", "none": "no"}
 
 MAX_EVIDENCE = 3  # ids per clause: the newest; more of the same proves nothing more
 MAX_LOOKED_AT = 24  # newest matches of a clause in a log that are looked at for the peers that they name
@@ -296,7 +300,8 @@ class Places:
             checks = [check for check in (probe.checks if probe else []) if check.kind != "container"]
             yield from ((check.id, probe.status) for check in checks if probe)
         elif where == "looping":
-            yield from [("inspect:restart_count", self.view.looping)] if inspect else []
+            shown = tasks.ended(self.view.swarm) if self.view.swarm else "inspect:restart_count"
+            yield from [(shown, self.view.looping)] if inspect else []
         elif where == "events_forgotten":
             yield from [("inspect:events_since", self.view.events_forgotten)] if inspect else []
         elif where == "down":
@@ -330,6 +335,10 @@ class Places:
             for index, event in enumerate(events):
                 heard = event.action == "kill" and not meant_to_end(event)
                 yield f"event:{index}", "signal" if heard else event.action
+        elif where == "host.unreachable":
+            yield from [("host:unreachable", self.view.host.unreachable)] if self.view.host else []
+        elif where.startswith(("swarm.", "node.")):
+            yield from self._of_swarm(where)
         elif where == "screenshot.verdict":
             yield from ((page.id, page.verdict) for page in self.view.pages)
         elif where == "screenshot.reason":
@@ -338,7 +347,23 @@ class Places:
         else:
             section, _, key = where.partition(".")
             value = getattr(inspect if section == "inspect" else self.view.stats, key, None)
+            if where == "inspect.restart_policy" and self.view.swarm and inspect:
+                value = POLICIES.get(self.view.swarm.restart, value)
             yield from [(f"{section}:{key}", value)] if value is not None else []
+
+    def _of_swarm(self, where: str) -> Iterator[tuple[str, Any]]:
+        found, node = self.view.swarm, self.view.node
+        if found and where == "swarm.error":
+            yield from tasks.complaints(found)
+        elif found and where == "swarm.rejected":
+            yield from tasks.complaints(found, ("rejected",))
+        elif found and where == "swarm.short":
+            yield "swarm:running", bool(found.lacking) and tasks.status(found) != Status.HEALTHY
+        elif found and where == "swarm.update":
+            yield "swarm:update", found.update
+        elif node and where.startswith("node."):
+            key = where.removeprefix("node.")
+            yield f"node:{key}", getattr(node, key)
 
     def _mounts(self) -> Iterator[tuple[tuple[str, str], Mount]]:
         for index, mount in enumerate(self.view.inspect.mounts if self.view.inspect else []):

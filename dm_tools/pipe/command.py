@@ -15,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from dm_tools import __version__, records, redact
-from dm_tools.pipe import exits, say, settings, stream
+from dm_tools.pipe import configs, exits, say, settings, stream
 from dm_tools.pipe.pace import Pace
 from dm_tools.pipe.parameters import Duration as Duration
 from dm_tools.pipe.parameters import Size as Size
@@ -144,8 +144,8 @@ def proofs_dir_option(function: Function) -> Function:
         "--proofs-dir",
         type=click.Path(path_type=Path, file_okay=False),
         envvar="PROOFS_DIR",
-        default=Path("volumes/proofs"),
-        show_default=True,
+        default=configs.proofs,
+        show_default=configs.PROOFS_SHOWN,
         show_envvar=True,
         help="The folder of the reports and approvals.",
     )(function)

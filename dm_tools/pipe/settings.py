@@ -31,13 +31,14 @@ def own_files() -> list[Path]:
     """Our own settings files, the first one that names a setting decides."""
     if named := os.environ.get("DM_ENV_FILE"):
         return [Path(named)]
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"))
     checkout = configs.checkout()
-    return [home / "dm-tools" / "env", *([checkout / ".env"] if checkout else [])]
+    return [configs.own() / "env", *([checkout / ".env"] if checkout else [])]
 
 
 def load() -> None:
     """Put our own settings behind the environment's. No file is no error, unless it was named. Raises exits.Stop."""
+    if root := configs.frozen():
+        say.note(f"this is a copy of {str(root)!r} as it was when it was installed; to follow it: pip install -e")
     named = bool(os.environ.get("DM_ENV_FILE"))
     for path in own_files():
         if named and not path.exists():
@@ -169,14 +170,18 @@ def number(name: str, default: float, least: float, most: float, whole: bool = T
 
 
 def main() -> None:
-    """Print the variables that are named as arguments, each ended by NUL: how scripts read our settings."""
+    """Print the variables that are named as arguments, each ended by NUL: how scripts read our settings.
+
+    Of the folder of reports and the manifest it is where they are if nobody names them.
+    """
+    usual = {"PROOFS_DIR": configs.proofs, "SERVICES_MANIFEST_PATH": configs.manifest}
     try:
         load()
     except exits.Stop as stop:
         say.note(stop.message)
         sys.exit(stop.status)
     for name in sys.argv[1:]:
-        sys.stdout.write(os.environ.get(name, "") + "\0")
+        sys.stdout.write((os.environ.get(name) or str(usual[name]() if name in usual else "")) + "\0")
 
 
 if __name__ == "__main__":

@@ -57,12 +57,13 @@ from dm_tools.records.handling import (
     schema,
     section,
     sections,
+    stands_alone,
     with_error,
     with_section,
 )
 from dm_tools.records.history import ActionOutcome, Before, Cure, EventKind, HistoryEvent
 from dm_tools.records.incident import ENDS, Happening, IncidentEvent, Silence
-from dm_tools.records.policy import Acceptance, Decision, Harm, Promotion, Rehearsal, Ruling, Standing
+from dm_tools.records.policy import Acceptance, Decision, Harm, Keep, Promotion, Rehearsal, Ruling, Standing
 from dm_tools.records.report import (
     REPORT_VERSION,
     Approval,
@@ -88,6 +89,7 @@ from dm_tools.records.report import (
     report_schema,
 )
 from dm_tools.records.round import Marker, Round
+from dm_tools.records.swarm import Host, Swarm, SwarmNode, SwarmTask
 from dm_tools.records.verdict import (
     Analysis,
     Cause,
@@ -140,12 +142,14 @@ __all__ = [
     "Head",
     "HealthLog",
     "HistoryEvent",
+    "Host",
     "Identity",
     "IncidentEvent",
     "Inspect",
     "Issue",
     "IssuePage",
     "JournalEntry",
+    "Keep",
     "Limits",
     "LogLine",
     "Logs",
@@ -189,6 +193,9 @@ __all__ = [
     "Stats",
     "Status",
     "Step",
+    "Swarm",
+    "SwarmNode",
+    "SwarmTask",
     "Template",
     "Timing",
     "ToolCall",
@@ -203,6 +210,7 @@ __all__ = [
     "schema",
     "section",
     "sections",
+    "stands_alone",
     "with_error",
     "with_section",
 ]

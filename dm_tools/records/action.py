@@ -24,6 +24,7 @@ class ActionName(StrEnum):
     SCALE_UP = "scale_up"
     RECREATE = "recreate"
     ROLLBACK_IMAGE = "rollback_image"
+    FORCE_UPDATE = "force_update"
     RENEW_CERTIFICATE = "renew_certificate"
     FIX_HEALTHCHECK = "fix_healthcheck"
     FIX_CONFIG = "fix_config"

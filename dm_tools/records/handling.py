@@ -10,6 +10,7 @@ from dm_tools.records.action import Proposal
 from dm_tools.records.base import Section
 from dm_tools.records.evidence import Discovered, Error, Inspect, Logs, Probe, Screenshot, Stats
 from dm_tools.records.round import Marker
+from dm_tools.records.swarm import Host, Swarm, SwarmNode
 from dm_tools.records.verdict import Analysis
 
 VERSION = 1
@@ -25,6 +26,9 @@ class Service(Section, kw_only=True):
     internal: list[str] = msgspec.field(default_factory=list)
     external: list[str] = msgspec.field(default_factory=list)
     discovered: list[Discovered] | None = None
+    swarm: Swarm | None = None
+    node: SwarmNode | None = None
+    host: Host | None = None
     probe: Probe | None = None
     inspect: Inspect | None = None
     logs: Logs | None = None
@@ -90,6 +94,14 @@ def problem(record: Any) -> str | None:
 def is_marker(record: Any) -> bool:
     """Whether a JSON value is the line that ends a round (see Marker), and no service's record."""
     return isinstance(record, dict) and "round" in record and "service" not in record
+
+
+def stands_alone(record: dict[str, Any]) -> bool:
+    """Whether there is no container to look at, and none is missing: it is of a node, of a machine that does not
+    answer, or of a Swarm service that has no task on the engine that was asked."""
+    host = record.get("host")
+    silent = isinstance(host, dict) and host.get("unreachable") is not None
+    return record.get("container") is None and (silent or any(record.get(key) is not None for key in ("node", "swarm")))
 
 
 def section(record: dict[str, Any], name: str, kind: type[SectionType]) -> SectionType | None:

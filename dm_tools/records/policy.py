@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import msgspec
+
 from dm_tools.records.action import ActionName
 from dm_tools.records.base import Section
 from dm_tools.records.verdict import Cause
@@ -74,6 +76,15 @@ class Acceptance(Section):
     by: str
     accepted: bool
     promotion: Promotion
+
+
+class Keep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many days what was written stays; 0 is for ever. Approvals, reviewed reports and the journal always stay."""
+
+    history: int = 0
+    reports: int = 365
+    screenshots: int = 90
+    runs: int = 90
 
 
 class Harm(Section):

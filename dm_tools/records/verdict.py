@@ -64,6 +64,8 @@ class Cause(StrEnum):
     GPU_MEMORY = "gpu_memory"
     CLOCK_SKEW = "clock_skew"
     SETUP_INCOMPLETE = "setup_incomplete"
+    UNSCHEDULABLE = "unschedulable"
+    HOST_DOWN = "host_down"
     INCONCLUSIVE = "inconclusive"
 
 

@@ -27,6 +27,7 @@ from dm_tools.text import clean, needles
 
 MASK = "<secret>"  # a secret without a number: there were too many to remember
 MAX_REMEMBERED = 10_000  # different secrets in one scope
+FEW = 8  # secrets up to which looking for each is quicker than making an automaton of them
 MIN_LEARNED_CHARACTERS = 8  # a shorter value may as well be a word of the text
 
 NO_SPANS: list[Span] = []
@@ -95,6 +96,8 @@ class Redactor:
         found = rules.spans(text)
         found += self.known.spans(text)
         learned = {text[begin:end] for begin, end in found if text[end : end + 1] != "@" or text[begin - 1] == ":"}
+        if len(learned) <= FEW:  # what stands there once has been found
+            learned = {value for value in learned if text.count(value) > 1}
         again = [value for value in learned if _can_be_looked_for(value)]
         if again:
             places = needles.InText(again, longest=True).places(text)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from dm_tools import __version__
-from dm_tools.serve.runs import Wanted
+from dm_tools.serve.runs import ENGINES
+from dm_tools.tools import reports
 from dm_tools.tools.registry import Tool
 
-ENGINES = ("auto", "rules", "hybrid", "llm")
-MAX_SERVICES = 500
-_SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,127}", re.ASCII)
 READS = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True}
 
 PAGE = """<!doctype html>
@@ -36,17 +33,6 @@ def listed(tool: Tool) -> dict[str, Any]:
     return {"name": tool.name, "description": tool.description, "parameters": tool.parameters, "annotations": READS}
 
 
-def check(wanted: Wanted) -> None:
-    """Raises ValueError for a choice that is none: the words go to a program, each as one argument."""
-    if len(wanted.services) > MAX_SERVICES:
-        raise ValueError(f"at most {MAX_SERVICES} services")
-    for name in wanted.services:
-        if not _SERVICE.fullmatch(name):
-            raise ValueError(f"no name of a service: {name[:80]!r}")
-    if wanted.engine is not None and wanted.engine not in ENGINES:
-        raise ValueError(f"engine is one of {', '.join(ENGINES)}")
-
-
 _ERROR = {
     "type": "object",
     "properties": {
@@ -54,11 +40,11 @@ _ERROR = {
     },
     "required": ["error"],
 }
-_NAME = {"type": "string", "pattern": f"^{_SERVICE.pattern}$"}
+_LATE = {"type": "object", "properties": {"ok": {"const": False}, "reason": {"type": "string"}}}
 _WANTED = {
     "type": "object",
     "properties": {
-        "services": {"type": "array", "items": _NAME, "maxItems": MAX_SERVICES},
+        "services": {"type": "array", "items": reports.SERVICE, "maxItems": reports.MAX_SERVICES},
         "discover": {"type": "boolean"},
         "screenshots": {"type": "boolean"},
         "engine": {"enum": [None, *ENGINES]},
@@ -70,7 +56,7 @@ _REPORT = {"type": "object", "required": ["generated_at", "report_id", "summary"
 
 def _answers(good: dict[str, Any], kind: str = "application/json", *wrong: int) -> dict[str, Any]:
     answers: dict[str, Any] = {"200": {"description": "done", "content": {kind: {"schema": good}}}}
-    for status in (400, 401, 403, 413, 421, 500, *wrong):
+    for status in (400, 401, 403, 408, 413, 421, 500, *wrong):
         answers[str(status)] = {"description": "refused", "content": {"application/json": {"schema": _ERROR}}}
     return answers
 
@@ -83,7 +69,13 @@ def document(tools: Iterable[Tool]) -> dict[str, Any]:
     """The OpenAPI document."""
     any_object, text = {"type": "object"}, {"type": "string"}
     paths: dict[str, Any] = {
-        "/healthz": {"get": {"summary": "That the server lives.", "responses": _answers({"const": {"ok": True}})}},
+        "/healthz": {
+            "get": {
+                "summary": "That the server lives, and the watch of its folder, if there is one, makes its rounds.",
+                "responses": _answers({"const": {"ok": True}})
+                | {"503": {"description": "late", "content": {"application/json": {"schema": _LATE}}}},
+            }
+        },
         "/tools": {"get": {"summary": "The tools.", "responses": _answers(any_object)}},
         "/reports": {"get": {"summary": "The reports, the newest first.", "responses": _answers(any_object)}},
         "/reports/{name}": {
@@ -113,7 +105,7 @@ def document(tools: Iterable[Tool]) -> dict[str, Any]:
     for tool in tools:
         answer = {"type": "object", "required": ["tool", "output", "error"]}
         responses = _answers(answer, "application/json")
-        for status in (404, 422, 502, 503, 504):
+        for status in (404, 409, 422, 502, 503, 504):
             responses[str(status)] = {"description": "no answer", "content": {"application/json": {"schema": answer}}}
         paths[f"/tools/{tool.name}"] = {
             "post": {"summary": tool.description, "requestBody": _body(tool.parameters), "responses": responses}

@@ -16,11 +16,15 @@ import msgspec
 import orjson
 
 from dm_tools.collect.services import ManifestError, NothingFoundError
+from dm_tools.pipe import clock
 from dm_tools.records import Problem
-from dm_tools.serve import api, kept, metrics
+from dm_tools.serve import api, metrics
 from dm_tools.serve.guard import MAX_BODY, Guard, TooLarge
 from dm_tools.serve.runs import Busy, Failed, Runs, Wanted
 from dm_tools.serve.stack import Stack
+from dm_tools.store import kept
+from dm_tools.watch import figures
+from dm_tools.watch.pulse import overdue
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,7 +33,8 @@ if TYPE_CHECKING:
 THREADS = 16  # tools that work at once; others wait
 CALL_SECONDS = 60.0
 BODY_SECONDS = 10.0  # that a body may take to arrive
-STATUS = {"unknown_tool": 404, "bad_arguments": 422, "not_in_inventory": 422, "docker_unreachable": 503, "timeout": 504}
+STATUS = {"unknown_tool": 404, "not_found": 404, "busy": 409, "bad_arguments": 422, "not_in_inventory": 422}
+STATUS |= {"docker_unreachable": 503, "timeout": 504}
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; form-action 'self'; base-uri 'none'"
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
@@ -39,6 +44,7 @@ class Doors:
 
     def __init__(self, stack: Stack, runs: Runs, proofs_dir: Path) -> None:
         self.stack, self.runs, self.proofs_dir = stack, runs, proofs_dir
+        self.watched = figures.Kept(proofs_dir)
         self.calls: dict[tuple[str, str], int] = {}
         self._free = asyncio.Semaphore(THREADS)
 
@@ -47,6 +53,8 @@ class Doors:
         error: dict[str, str] | None = None
         output = None
         try:
+            if name in self.stack.tools and self.stack.tools[name].later:
+                return self._counted(name, await self.stack.later(name, arguments), None)
             async with self._free, asyncio.timeout(CALL_SECONDS):
                 output = await asyncio.to_thread(self.stack.answer, name, arguments)
         except Problem as problem:
@@ -55,6 +63,9 @@ class Doors:
             error = {"code": "no_inventory", "message": str(failure)}
         except TimeoutError:
             error = {"code": "timeout", "message": f"no answer within {CALL_SECONDS:g} s"}
+        return self._counted(name, output, error)
+
+    def _counted(self, name: str, output: Any, error: dict[str, str] | None) -> tuple[Any, dict[str, str] | None]:
         known = name if name in self.stack.tools else "unknown"
         outcome = error["code"] if error else "done"
         self.calls[known, outcome] = self.calls.get((known, outcome), 0) + 1
@@ -63,6 +74,10 @@ class Doors:
     # Routes
 
     async def healthz(self, request: Request) -> Response:
+        """Well, unless a watch of this folder has stopped making rounds and nobody ended it."""
+        found = await asyncio.to_thread(figures.status, self.proofs_dir)
+        if found and (reason := overdue(found, clock.now())):
+            return _json({"ok": False, "reason": reason}, 503)
         return _json({"ok": True})
 
     async def tools(self, request: Request) -> Response:
@@ -84,7 +99,7 @@ class Doors:
             from_page = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
             try:
                 wanted = Wanted() if from_page else msgspec.convert(await _object(request), Wanted)
-                api.check(wanted)
+                wanted.check()
             except (msgspec.ValidationError, ValueError) as wrong:
                 return _json(_error("bad_arguments", str(wrong)), 422)
             lines = self.runs.start(name, wanted)
@@ -130,6 +145,8 @@ class Doors:
         from starlette.responses import PlainTextResponse
 
         text = metrics.text(await asyncio.to_thread(kept.listed, self.proofs_dir), self.calls, self.runs)
+        if found := await asyncio.to_thread(figures.status, self.proofs_dir):
+            text += figures.text(found, await asyncio.to_thread(self.watched.counts))
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4", headers=HEADERS)
 
     async def openapi(self, request: Request) -> Response:

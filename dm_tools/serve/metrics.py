@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from dm_tools.watch.figures import escaped
+
 
 class Counted(Protocol):
     """The runs of a server: how many ended how, and what runs."""
@@ -21,15 +23,15 @@ def text(reports: Iterable[Mapping[str, Any]], calls: Mapping[tuple[str, str], i
         lines += _family("dm_report_timestamp_seconds", "gauge", "When the newest report was made.")
         lines.append(f"dm_report_timestamp_seconds {newest['generated_at'] / 1000:.3f}")
         lines += _family("dm_services", "gauge", "Services in the newest report, by status.")
-        lines += [f'dm_services{{status="{_label(name)}"}} {count}' for name, count in newest["summary"].items()]
+        lines += [f'dm_services{{status="{escaped(name)}"}} {count}' for name, count in newest["summary"].items()]
     lines += _family("dm_tool_calls_total", "counter", "Calls of tools, by outcome.")
     lines += [
-        f'dm_tool_calls_total{{tool="{_label(tool)}",outcome="{_label(outcome)}"}} {count}'
+        f'dm_tool_calls_total{{tool="{escaped(tool)}",outcome="{escaped(outcome)}"}} {count}'
         for (tool, outcome), count in sorted(calls.items())
     ]
     lines += _family("dm_runs_total", "counter", "Sessions that were run, by outcome.")
     lines += [
-        f'dm_runs_total{{session="{_label(session)}",outcome="{_label(outcome)}"}} {count}'
+        f'dm_runs_total{{session="{escaped(session)}",outcome="{escaped(outcome)}"}} {count}'
         for (session, outcome), count in sorted(runs.counts.items())
     ]
     lines += _family("dm_run_in_progress", "gauge", "1 while a session runs.")
@@ -39,7 +41,3 @@ def text(reports: Iterable[Mapping[str, Any]], calls: Mapping[tuple[str, str], i
 
 def _family(name: str, kind: str, words: str) -> list[str]:
     return [f"# HELP {name} {words}", f"# TYPE {name} {kind}"]
-
-
-def _label(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

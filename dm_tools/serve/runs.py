@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -15,9 +16,12 @@ import orjson
 
 from dm_tools import redact
 from dm_tools.pipe import configs
+from dm_tools.records import Problem
+from dm_tools.tools import reports
 
 SECONDS = 900.0  # that a run may take
 LOOK_SECONDS = 0.2
+TOOL_SECONDS = 120.0  # that whoever calls the tool waits
 END_SECONDS = 5.0  # that a run may take to end when it is told to
 MAX_SAID = 2_000  # characters of what a run that failed had to say
 
@@ -29,6 +33,20 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True):
     discover: bool = False
     screenshots: bool = True
     engine: str | None = None
+
+    def check(self) -> None:
+        """Raises ValueError for a choice that is none: the words go to a program, each as one argument."""
+        if len(self.services) > reports.MAX_SERVICES:
+            raise ValueError(f"at most {reports.MAX_SERVICES} services")
+        for name in self.services:
+            if not _SERVICE.fullmatch(name):
+                raise ValueError(f"no name of a service: {name[:80]!r}")
+        if self.engine is not None and self.engine not in ENGINES:
+            raise ValueError(f"engine is one of {', '.join(ENGINES)}")
+
+
+ENGINES = ("auto", "rules", "hybrid", "llm")
+_SERVICE = re.compile(reports.NAME, re.ASCII)
 
 
 class Busy(Exception):
@@ -70,6 +88,26 @@ class Runs:
             if not working.done():
                 working.cancel()
 
+    async def diagnosed(self, arguments: dict[str, Any]) -> str:
+        """The tool `diagnose`: a run whose report is told in short. Raises Problem."""
+        report: dict[str, Any] = {}
+        try:
+            wanted = msgspec.convert({"screenshots": False} | arguments, Wanted)
+            wanted.check()
+            async with asyncio.timeout(TOOL_SECONDS):
+                async for line in self.start("diagnose-enhanced", wanted):
+                    report = line.get("report", report)
+        except (msgspec.ValidationError, ValueError) as wrong:
+            raise Problem("bad_arguments", str(wrong)) from None
+        except Busy:
+            raise Problem("busy", "another run is under way; ask again when it has ended") from None
+        except Failed as failure:
+            raise Problem("failed", str(failure)) from None
+        except TimeoutError:
+            raise Problem("timeout", f"the run did not end within {TOOL_SECONDS:g} s") from None
+        stamp = str(report["report_id"]).rpartition("-")[2]
+        return reports.summarised(self.proofs_dir, f"enhanced_diagnostics_{stamp}")
+
     async def _work(self, session: str, wanted: Wanted, lines: asyncio.Queue[dict[str, Any] | None]) -> None:
         """Run a session, put its lines into a queue, and None at the end. Raises Failed."""
         outcome = "failed"
@@ -88,21 +126,19 @@ class Runs:
             lines.put_nowait(None)
 
     async def _watched(self, session: str, wanted: Wanted, lines: asyncio.Queue[dict[str, Any] | None]) -> None:
-        root = configs.checkout()
-        if root is None:
-            raise Failed(2, "the sessions are part of a checkout: scripts/supervisor-session.sh is not installed")
         words = [*(["--discover"] if wanted.discover else []), *wanted.services]
         if session == "diagnose-enhanced":
             words += [] if wanted.screenshots else ["--no-screenshots"]
             words += [f"--engine={wanted.engine}"] if wanted.engine else []
         process = await asyncio.create_subprocess_exec(
-            str(root / "scripts/supervisor-session.sh"),
+            "bash",
+            str(configs.session()),
             session,
             *words,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env=os.environ | {"PROOFS_DIR": str(self.proofs_dir)},
+            env=os.environ | configs.for_session("dm") | {"PROOFS_DIR": str(self.proofs_dir)},
             start_new_session=True,
         )
         self.running = process

@@ -41,6 +41,10 @@ class Stack:
         box = self._stack() if tool is not None and tool.of_stack else Toolbox({}, self._engines, self.tools)
         return box.answer(name, arguments)
 
+    async def later(self, name: str, arguments: dict[str, Any]) -> Any:
+        """The answer of a tool that is to be awaited. Raises records.Problem."""
+        return await Toolbox({}, self._engines, self.tools).later(name, arguments)
+
     def _stack(self) -> Toolbox:
         with self._lock:
             if self._box is None or time.monotonic() - self._since > INVENTORY_SECONDS:

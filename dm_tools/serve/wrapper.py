@@ -123,7 +123,7 @@ def _settings(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="stackops-wrapper",
         description="The forced command of an SSH key: what may be asked for stands in configs/ssh/commands.toml.",
-        epilog="Whoever has the key asks for it as: ssh HOST dm-services --discover. docs/ssh.md tells the rest.",
+        epilog="Whoever has the key asks for it as: ssh HOST dm-services --discover. dm docs ssh tells the rest.",
     )
     parser.add_argument(
         "--docker-host",
@@ -148,8 +148,9 @@ def _client() -> str:
 def _environment(settings: argparse.Namespace) -> dict[str, str]:
     """Not the client's: an sshd may let variables through."""
     home = pwd.getpwuid(os.getuid()).pw_dir
-    return {
-        "PATH": PATH,
+    installed = {} if configs.checkout() else configs.for_session("dm", PATH)
+    return installed | {
+        "PATH": installed.get("PATH", PATH),
         "HOME": home,
         "LANG": "C.UTF-8",
         "DOCKER_HOST": settings.docker_host,
@@ -162,7 +163,7 @@ def _program(name: str) -> list[str]:
     """The file of a command, of this installation and no other."""
     root = Path(__file__).resolve().parents[2]
     if name in grammar.SESSIONS:
-        return [str(root / "scripts/supervisor-session.sh"), name]
+        return ["/bin/bash", str(configs.session()), name]
     beside = root / "bin" / name
     return [str(beside if beside.exists() else Path(sys.executable).parent / name)]
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dm_tools.pipe import say
+import orjson
+
+from dm_tools.pipe import say, stream
+from dm_tools.show import terminal
 from dm_tools.show.records import Line
 
 WIDEST = 100  # characters of one column
+
+
+def write(found: Iterable[bytes], as_json: bool) -> None:
+    """JSON Lines as they are, or as a table for people on a terminal."""
+    if not as_json and sys.stdout is not None and sys.stdout.isatty():
+        terminal.write(lines([orjson.loads(line) for line in b"".join(found).splitlines()]), terminal.width())
+        return
+    writer = stream.Writer()
+    for part in found:
+        writer.write(part, flush=False)
+    writer.write(b"", flush=True)
 
 
 def lines(rows: list[dict[str, Any]]) -> Iterator[Line]:

@@ -11,7 +11,20 @@ from dm_tools.evidence.ids import own, parse
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import told
 from dm_tools.pipe import clock
-from dm_tools.records import Analysis, Before, Confidence, Issue, Problem, Quoted, Role, Step, ToolCall, section
+from dm_tools.records import (
+    Analysis,
+    Before,
+    Confidence,
+    Issue,
+    Problem,
+    Quoted,
+    ReportedComplaint,
+    Role,
+    ServiceLine,
+    Step,
+    ToolCall,
+    section,
+)
 from dm_tools.show.records import Line
 
 Json = dict[str, Any]
@@ -103,6 +116,26 @@ def issue(found: Issue) -> Iterator[Line]:
         yield _quoted(each.id, each, "  ")
     for symptom in found.symptoms:
         yield Line("  " + " → ".join(symptom.path), "yellow")
+
+
+def service(found: ServiceLine, complaints: Sequence[ReportedComplaint]) -> Iterator[Line]:
+    """A service of a stack report that is no root, with what it complains of."""
+    yield Line(
+        f"{found.name}: {found.status}"
+        + ("" if found.role in (None, Role.HEALTHY, Role.UNKNOWN) else f", {found.role}"),
+        bold=True,
+    )
+    if found.path and len(found.path) > 1:
+        yield Line("  " + " → ".join(found.path), "yellow")
+    if found.hypothesis:
+        yield Line(f"  {found.hypothesis}")
+    for each in found.evidence_detail:
+        yield _quoted(each.id, each, "  ")
+    for complaint in complaints:
+        if complaint.service == found.name:
+            yield Line(f"  complains: {complaint.text}", "yellow")
+            for each in complaint.evidence_detail:
+                yield _quoted(each.id, each, "    ")
 
 
 def _verdict(service: str, verdict: Analysis) -> Iterator[Line]:

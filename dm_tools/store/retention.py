@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from dm_tools.pipe import clock
+from dm_tools.records import Keep
 from dm_tools.store import files
 from dm_tools.store.history import History, machine, month
 
@@ -24,27 +25,15 @@ MERGED = "0000"  # the number of the segment that a month's are merged into; wri
 PICTURES = ("*.png", "*.jpg", "*.jpeg", "*.txt", "*.html", "*.json")
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """How many days each is kept; 0 is for ever.
-
-    Approvals, reviews with their reports, and the journal of actions are always kept.
-    """
-
-    history: float = 0.0
-    reports: float = 365.0
-    screenshots: float = 90.0
-    runs: float = 90.0
-
-    @classmethod
-    def of(cls, words: Iterable[str]) -> Kept:
-        """From words such as reports=30, 0 for ever. Raises ValueError with the word that is none."""
-        found: dict[str, float] = {}
-        for word in words:
-            name, _, days = word.partition("=")
-            if name not in cls.__struct_fields__ or not days.isdecimal():
-                raise ValueError(word)
-            found[name] = float(days)
-        return cls(**found)
+def changed(keep: Keep, words: Iterable[str]) -> Keep:
+    """What words such as reports=30 say otherwise; 0 is for ever. Raises ValueError with the word that is none."""
+    found: dict[str, int] = {}
+    for word in words:
+        name, _, days = word.partition("=")
+        if name not in Keep.__struct_fields__ or not days.isdecimal():
+            raise ValueError(word)
+        found[name] = int(days)
+    return msgspec.structs.replace(keep, **found)
 
 
 class Removed(msgspec.Struct):
@@ -67,7 +56,7 @@ class _Line(msgspec.Struct):
     id: str = ""
 
 
-def compact(proofs_dir: Path, keep: Kept) -> Removed:
+def compact(proofs_dir: Path, keep: Keep) -> Removed:
     """Merge this machine's closed segments of each month, and let go what is too old. Raises files.CannotWrite."""
     done = Removed()
     kept = History(proofs_dir)

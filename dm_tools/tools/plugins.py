@@ -12,7 +12,7 @@ import importlib.metadata
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,9 +40,9 @@ class Declared(msgspec.Struct, forbid_unknown_fields=True):
     parameters: dict[str, Any]
 
 
-def tools(folder: Path | None) -> tuple[dict[str, Tool], list[Refused]]:
-    """Our tools and those of plugins; and what was refused."""
-    found, refused = dict(TOOLS), []
+def tools(folder: Path | None, more: Mapping[str, Tool] = {}) -> tuple[dict[str, Tool], list[Refused]]:
+    """Our tools, `more` of ours, and those of plugins; and what was refused."""
+    found, refused = {**TOOLS, **more}, []
     for origin, load in [*_files(folder), *_entry_points()]:
         try:
             tool = _tool(origin, load())

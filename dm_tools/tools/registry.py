@@ -40,14 +40,16 @@ Arguments = dict[str, Any]
 @dataclass(frozen=True)
 class Tool:
     """One tool. `properties`: JSON Schema of each argument; `required`: those it cannot do without. What `run` returns
-    is JSON: a text, or an object."""
+    is JSON: a text, or an object; if it comes `later`, it is to be awaited."""
 
     name: str
     description: str
     properties: dict[str, Any]
     required: tuple[str, ...]
     run: Callable[[Toolbox, Arguments], Any]
-    of_stack: bool = True  # false: it looks at this machine, and needs no inventory
+    of_stack: bool = True  # false: it needs no inventory
+    words: bool = False  # its output is a text, always
+    later: bool = False
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -99,11 +101,15 @@ class Toolbox:
 
     def answer(self, name: str, arguments: Arguments) -> Any:
         """A tool's output as JSON, bounded: what is too long becomes a shortened text. Raises Problem."""
-        found = self._found(name, arguments)
-        written = found if isinstance(found, str) else _json(found)
-        if len(written) > MAX_ANSWER:
-            return both_ends(written, MAX_ANSWER, whole_lines=True)
-        return found if isinstance(found, str) else orjson.loads(written)
+        if name in self.tools and self.tools[name].later:
+            import asyncio
+
+            return asyncio.run(self.later(name, arguments))
+        return _bounded(self._found(name, arguments))
+
+    async def later(self, name: str, arguments: Arguments) -> Any:
+        """The same of a tool whose output is to be awaited."""
+        return _bounded(await self._found(name, arguments))
 
     def _found(self, name: str, arguments: Arguments) -> Any:
         tool = self.tools.get(name)
@@ -161,6 +167,13 @@ def _place(url: Any) -> tuple[str, str, int | None] | None:
     if not _PLAIN.fullmatch(url):  # no user, no query, and above all no ${VARIABLE} for the probe to fill in
         return None
     return parts.scheme, parts.hostname, port or {"http": 80, "https": 443}[parts.scheme]
+
+
+def _bounded(found: Any) -> Any:
+    written = found if isinstance(found, str) else _json(found)
+    if len(written) > MAX_ANSWER:
+        return both_ends(written, MAX_ANSWER, whole_lines=True)
+    return found if isinstance(found, str) else orjson.loads(written)
 
 
 def _json(value: Any) -> str:
@@ -289,6 +302,7 @@ TOOLS = {
             _CONTAINER | {"tail": {"type": "integer", "minimum": 1, "maximum": MAX_TAIL}},
             ("container",),
             _logs,
+            words=True,
         ),
         Tool("docker_inspect", "State, health, limits, networks, events.", _CONTAINER, ("container",), _inspect),
         Tool("docker_stats", "CPU, memory, processes, network.", _CONTAINER, ("container",), _stats),
@@ -306,7 +320,7 @@ TOOLS = {
             ("url",),
             _browser_screenshot,
         ),
-        Tool("browser_dom", "The document of such a page, in excerpt.", _URL, ("url",), _browser_dom),
+        Tool("browser_dom", "The document of such a page, in excerpt.", _URL, ("url",), _browser_dom, words=True),
         Tool(
             "host_exec_readonly",
             "One of a few commands of the host, as: df -h, free -m, ss -ltn, uptime, dmesg --level=err.",
@@ -314,6 +328,7 @@ TOOLS = {
             ("cmd",),
             _host_exec,
             of_stack=False,
+            words=True,
         ),
     )
 }

@@ -1,11 +1,16 @@
-"""What a marker that has come through to the end of the pipe is told as: status, changes, figures. Pure."""
+"""What a marker that has come through to the end of the pipe is told as: status, words, figures. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dm_tools.text.times import seconds_between
+from dm_tools.pipe import exits
+from dm_tools.show.incidents import event
+from dm_tools.text.times import lasting, parse_time, seconds_between
+
+GAP_ROUNDS, GAP_SECONDS = 3.0, 30.0  # as dm-incidents has it: then it says that nobody looked
 
 Json = dict[str, Any]
 
@@ -29,68 +34,78 @@ class Pulse:
     def __post_init__(self) -> None:
         self.status = {"v": 1, "began_at": self.began_at, "every_s": self.every, "open": self.before.get("open") or []}
 
-    def beat(self, marker: Json, now: str) -> list[str]:
-        """Take in a marker that came through at `now` (RFC 3339); returns what has changed since the one before, a line
-        each."""
+    def beat(self, marker: Json, now: str) -> None:
+        """Take in a marker that came through at `now` (RFC 3339)."""
         self.rounds += 1
         errors = [str(each.get("message")) for each in marker.get("errors") or []]
-        was = {str(each.get("fingerprint")): each for each in self.status["open"]}
-        found = {str(each.get("fingerprint")): each for each in marker.get("issues") or []}
-        names = ("service", "severity", "cause", "fingerprint", "root_cause_hypothesis", "symptoms")
-        still = [
-            {name: issue.get(name) for name in names} | {"since": (was.get(key) or {}).get("since") or now}
-            for key, issue in found.items()
-        ]
         self.status |= {
             "round": marker["round"],
             "ended_at": now,
-            "took_s": round(seconds_between(marker["round"]["at"], now) or 0.0, 3),
+            "took_s": (took := round(seconds_between(marker["round"]["at"], now) or 0.0, 3)),
+            "took_total_s": round(self.status.get("took_total_s", 0.0) + took, 3),
             "good": not errors,
             "errors": errors,
             "summary": marker.get("summary") or {},
-            "open": still,
+            "open": (marker.get("incidents") or {}).get("open") or [],
+            "undecided": bool((marker.get("incidents") or {}).get("undecided")),
+            "report_path": marker.get("report_path"),
+            "html_path": marker.get("html_path"),
             "rounds": self.rounds,
             "restarts": self.restarts,
             "last_death": self.death,
         }
-        lines = [f"{_words(issue)}" for key, issue in found.items() if key not in was]
-        lines += [f"over: {_words(issue)}" for key, issue in was.items() if key not in found]
-        return lines
-
-    def metrics(self) -> str:
-        """The same for Prometheus (text format 0.0.4)."""
-        status = self.status
-        summary = {name: count for name, count in (status.get("summary") or {}).items() if name != "total"}
-        rows: list[tuple[str, str, str, dict[str, Any]]] = [
-            ("dm_watch_rounds_total", "counter", "Rounds that came through.", {"": self.rounds}),
-            ("dm_watch_restarts_total", "counter", "How often the pipe was started again.", {"": self.restarts}),
-            ("dm_watch_interval_seconds", "gauge", "Seconds between two rounds.", {"": self.every}),
-            ("dm_watch_round_seconds", "gauge", "How long the newest round took.", {"": status.get("took_s", 0)}),
-            (
-                "dm_watch_late_seconds",
-                "gauge",
-                "How late it began.",
-                {"": (status.get("round") or {}).get("late_s", 0)},
-            ),
-            ("dm_watch_good", "gauge", "1 if the newest round could see everything.", {"": int(status.get("good", 0))}),
-            ("dm_watch_incidents_open", "gauge", "Incidents in the newest round.", {"": len(status["open"])}),
-            (
-                "dm_watch_services",
-                "gauge",
-                "Services in the newest round, by status.",
-                {f'{{status="{name}"}}': count for name, count in summary.items()},
-            ),
-        ]
-        lines = []
-        for name, kind, words, values in rows:
-            lines += [f"# HELP {name} {words}", f"# TYPE {name} {kind}"]
-            lines += [f"{name}{label} {value:g}" for label, value in values.items()]
-        return "\n".join(lines) + "\n"
 
 
-def _words(issue: Json) -> str:
-    """An issue in one line, as the sessions tell it."""
-    symptoms = issue.get("symptoms") or []
+def late(status: Json, now: float) -> float:
+    """By how many seconds the next round is overdue at `now` (seconds since 1970).
+
+    0 if it is not, or if a signal ended the watch: somebody meant to (`stopped_at`). A round may take its time: overdue
+    is what does not come within three intervals, or one and half a minute.
+    """
+    every, ended = float(status.get("every_s") or 0.0), parse_time(status.get("ended_at"))
+    allowed = max(GAP_ROUNDS * every, every + GAP_SECONDS) + float(status.get("took_s") or 0.0)
+    return max(now - ended - allowed, 0.0) if ended is not None and not status.get("stopped_at") else 0.0
+
+
+def overdue(status: Json, now: float) -> str:
+    """Why a watch must be taken for dead, or hanging. Empty if all is well."""
+    if not late(status, now):
+        return ""
+    missing = lasting(now - (parse_time(status["ended_at"]) or now))
+    return f"no round of the watch has come through for {missing}, since {status['ended_at']}"
+
+
+def told(status: Json, happened: Iterable[Json], now: float) -> tuple[list[str], int]:
+    """What `status` says, in lines, and the exit status: 10 if something is open, 4 if that is not known for sure.
+
+    `happened`: the newest events of dm-incidents, oldest first.
+    """
+    by, ended = late(status, now), parse_time(status.get("ended_at")) or now
+    found = status.get("round") or {}
+    lines = [
+        f"looked last {lasting(max(now - ended, 0.0))} ago: round {found.get('number')} of {found.get('services')}"
+        f" services, after {status.get('took_s')} s"
+    ]
+    if stopped := status.get("stopped_at"):
+        lines.append(f"the watch was ended at {stopped}")
+    if by:
+        lines.append(f"LATE by {lasting(by)}: a round is to come every {lasting(status.get('every_s') or 0.0)}")
+    if not status.get("good"):
+        lines.append(f"not everything could be seen: {(status.get('errors') or ['?'])[0]}")
+    if status.get("last_death"):
+        lines.append(f"the pipe was started again {status.get('restarts')} times, last: {status['last_death']}")
+    if healing := status.get("healing"):
+        lines.append(f"healing: {healing}")
+    lines += [_open(each) for each in status.get("open") or []] or ["nothing is open"]
+    lines += [f"{each.get('at')} {event(each)}" for each in happened]
+    doubtful = bool(by) or not status.get("good")
+    return lines, exits.MATCHED if status.get("open") else exits.ERRORS if doubtful else exits.DONE
+
+
+def _open(incident: Json) -> str:
+    """An open incident in one line."""
+    symptoms = incident.get("symptoms") or []
     also = f" (also failing: {', '.join(map(str, symptoms))})" if symptoms else ""
-    severity = str(issue.get("severity") or "").upper()
-    return f"{severity} {issue.get('service')}: {issue.get('root_cause_hypothesis')}{also}".strip()
+    done = f"; done: {'; '.join(map(str, incident['done'][-3:]))}" if incident.get("done") else ""
+    severity = str(incident.get("severity") or "").upper()
+    return f"{severity} {incident.get('service')}: {incident.get('text')}{also}{done} (since {incident.get('since')})"

@@ -243,13 +243,9 @@ def page(board: Board) -> Iterator[str]:
     yield ""
     yield "## Is the confidence worth its name?"
     yield ""
-    yield from table(
-        ("Confidence", "Promised", "Verdicts", "Right"),
-        (
-            (each.confidence, f"{each.promised:.0%}", each.verdicts, share(each.right, each.verdicts))
-            for each in reliability(board)
-        ),
-    )
+    yield from calibration.page(reliability(board))
+    yield ""
+    yield "How far the chance that an action helps can be trusted: [policy.md](policy.md#what-would-have-happened)."
     yield ""
     yield "## Failures by name"
     yield ""

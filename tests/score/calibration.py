@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dm_tools.records import Confidence
+from tests.score.share import share, table
 
 # What a level promises, as a probability: "high must be right at least 95 times of 100".
 PROMISED = {Confidence.HIGH: 0.97, Confidence.MEDIUM: 0.8, Confidence.LOW: 0.4}
@@ -42,3 +43,11 @@ def brier(levels: list[Level]) -> float:
         each.right * (1 - each.promised) ** 2 + (each.verdicts - each.right) * each.promised**2 for each in levels
     )
     return error / total if total else 0.0
+
+
+def page(levels: list[Level]) -> Iterator[str]:
+    """The lines of a reliability table."""
+    yield from table(
+        ("Confidence", "Promised", "Verdicts", "Right"),
+        ((each.confidence, f"{each.promised:.0%}", each.verdicts, share(each.right, each.verdicts)) for each in levels),
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from dm_tools.patterns.language import Library
 from tests.conftest import ROOT
-from tests.score import truth
+from tests.score import calibration, truth
 from tests.score.share import share, table
 from tests.score.truth import Outcome
 
@@ -64,6 +64,10 @@ def page(outcomes: dict[str, Outcome]) -> Iterator[str]:
         (*head, "Causal line cited", "Symptoms named"),
         (_line(title, truth.row(found)) for title, found in _parts(outcomes) if found),
     )
+    yield ""
+    yield "How sure it was of each root that it named in these, and how often that and the cause were right:"
+    yield ""
+    yield from calibration.page(calibration.reliability(pair for each in outcomes.values() for pair in each.sure))
 
 
 def _parts(outcomes: dict[str, Outcome]) -> Iterator[tuple[str, list[Outcome]]]:

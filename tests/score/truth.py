@@ -85,6 +85,7 @@ class Outcome:
     symptoms: tuple[int, int]  # named, of how many
     causal_line: bool | None  # cited; None: there is none
     said: str
+    sure: tuple[tuple[Confidence | None, bool], ...]  # of each root that was named: how sure, and is it right
 
     def missed(self, what: str) -> bool:
         """Whether `root`, `cause`, `action`, `silent`, `false`, `high`, `line`, `words` or `event` is not right."""
@@ -171,6 +172,7 @@ def judge(look: Look, library: Library) -> Outcome:
     misses |= {"line"} if line is False else set()
     misses |= {"words"} if any(_any(truth.false_words, each.hypothesis) for each in verdicts.values()) else set()
     suffering = {service for service, each in verdicts.items() if each.role == Role.SYMPTOM}
+    judged = truth.kind != STOPPED  # one issue may tell of that
     return Outcome(
         name=truth.name,
         kind=truth.kind,
@@ -178,7 +180,13 @@ def judge(look: Look, library: Library) -> Outcome:
         symptoms=(len(suffering & truth.symptoms), len(truth.symptoms)),
         causal_line=line,
         said="; ".join(_in_short(name, each) for name, each in roots.items()) or "nothing",
+        sure=tuple((each.confidence, _right(truth, name, each)) for name, each in roots.items()) if judged else (),
     )
+
+
+def _right(truth: Truth, name: str, verdict: Analysis) -> bool:
+    """Whether a root is one, and its cause right."""
+    return any(name in group for group in truth.roots) and verdict.cause in truth.causes
 
 
 def _named(service: str, verdict: Analysis) -> str:
@@ -224,7 +232,7 @@ def _of_fault(truth: Truth, roots: dict[str, Analysis], alarms: dict[str, Analys
     if len(truth.roots) > 1 and set(alarms) - right:
         yield "root"
     for name, each in roots.items():
-        if each.confidence == Confidence.HIGH and (name not in right or each.cause not in truth.causes):
+        if each.confidence == Confidence.HIGH and not _right(truth, name, each):
             yield "high"
 
 

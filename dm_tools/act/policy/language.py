@@ -16,7 +16,7 @@ from dm_tools.act.catalogue import CATALOGUE
 from dm_tools.act.policy.windows import Window, zone
 from dm_tools.act.posterior import Scope
 from dm_tools.pipe import settings
-from dm_tools.records import ActionName, Cause, Confidence, Risk
+from dm_tools.records import ActionName, Cause, Confidence, Keep, Risk
 
 EARNED = "earned-"  # what a rule's name may not begin with
 ONLY_ALLOW = ("confidence", "needed_by_at_most", "attempts", "needs")
@@ -91,6 +91,7 @@ class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     most_at_once: int = 3
     rule: tuple[Rule, ...] = ()
     earned: Earned | None = None
+    keep: Keep = Keep()
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -100,6 +101,7 @@ class Policy(msgspec.Struct, frozen=True):
     earned: Earned | None = None
     most_at_once: int = 3
     where: tzinfo = UTC
+    keep: Keep = Keep()
 
 
 NOTHING = Policy()
@@ -134,12 +136,13 @@ def read(text: str) -> Policy:
         raise PolicyError(where(plain) + reason[:1].lower() + reason[1:]) from None
     for path, problem in _senseless(written):
         raise PolicyError(where(path) + problem)
-    return Policy(written.rule, written.earned, written.most_at_once, zone(written.time_zone or "UTC"))
+    return Policy(written.rule, written.earned, written.most_at_once, zone(written.time_zone or "UTC"), written.keep)
 
 
 _INNER: dict[tuple[type, str], type] = {
     (Written, "rule"): Rule,
     (Written, "earned"): Earned,
+    (Written, "keep"): Keep,
     (Rule, "when"): Window,
     (Rule, "attempts"): Attempts,
     (Rule, "needs"): Needs,
@@ -185,6 +188,9 @@ def _senseless(written: Written) -> Iterator[tuple[str, str]]:
         if rule.when and written.time_zone is None:
             yield path, "a window needs a time_zone at the top of the file, such as 'Europe/Berlin' or 'UTC'"
         yield from ((path, each) for each in (_of_deny(rule) if rule.effect == "deny" else _of_allow(rule)))
+    for key in written.keep.__struct_fields__:
+        if getattr(written.keep, key) < 0:
+            yield "keep", f"{key} is a number of days, 0 for ever"
     if written.earned:
         yield from (("earned", each) for each in _proof(written.earned.successes, written.earned.lower_bound))
         if written.earned.per_version < 1 or not written.earned.actions:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dm_tools import records
+from dm_tools.pipe import configs
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, CDPSession, Playwright
@@ -79,7 +80,7 @@ def executable() -> str | None:
 def missing() -> str | None:
     """What this machine lacks to look at pages, as far as that can be told without starting a browser."""
     if importlib.util.find_spec("playwright") is None:
-        return "the Python package 'playwright' is not installed (pip install '.[screenshot]' in its checkout)"
+        return f"the Python package 'playwright' is not installed ({configs.install('screenshot')})"
     own = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path("~/.cache/ms-playwright").expanduser())
     path = executable()
     if path is None and not any(own.glob("chromium*")):

@@ -32,7 +32,9 @@ _WEBHOOK = late(
 def urls(text: str, lowered: str) -> Iterator[Span]:
     """://user:password@host, ://token@host, ?token=..., webhooks whose path is the secret"""
     at = text.find("://")
+    keyed = False
     while at >= 0:
+        keyed = keyed or text[max(0, at - 20) : at].endswith(_KEYED)
         if text.find("@", at, at + 720) < 0:
             at = text.find("://", at + 3)
             continue
@@ -45,6 +47,8 @@ def urls(text: str, lowered: str) -> Iterator[Span]:
             if user and (looks_random(user[1]) or _mixed(user[1])):
                 yield user.span(1)
         at = text.find("://", at + 3)
+    if not keyed:
+        return
     for match in _KEY_AS_HOST.finditer(text):
         if any(map(str.isdigit, match[1])) or len(match[1]) >= 20:
             yield match.span(1)
@@ -61,15 +65,21 @@ def _mixed(user: str) -> bool:
 
 
 # Services that notify, as Apprise writes their addresses: what stands where a host would is a key.
-_KEY_AS_HOST = late(
-    r"\b(?:prowl|pover|pbul|tgram|discord|slack|ntfys?|gotifys?|join|ifttt|msteams|pagerduty|opsgenie|sendgrid|mailgun|pushed|spush"
-    r"|simplepush|kumulos|clickatell|d7sms|nexmo|twilio|sns|workflows|signals?|line|bark|apprises?|pushover|trojan|vless)://(?:[^\s/@]{0,200}@)?([^\s/@?\"'<>]{8,200})"
+_HOSTED = (
+    *("prowl", "pover", "pbul", "tgram", "discord", "slack", "ntfy", "ntfys", "gotify", "gotifys", "join", "ifttt"),
+    *("msteams", "pagerduty", "opsgenie", "sendgrid", "mailgun", "pushed", "spush", "simplepush", "kumulos"),
+    *("clickatell", "d7sms", "nexmo", "twilio", "sns", "workflows", "signal", "signals", "line", "bark", "apprise"),
+    *("apprises", "pushover", "trojan", "vless"),
 )
+_KEY_AS_HOST = late(rf"\b(?:{'|'.join(_HOSTED)})://(?:[^\s/@]{{0,200}}@)?([^\s/@?\"'<>]{{8,200}})")
 # The same with a server of one's own before the key; and addresses that are one secret, in base64.
-_KEY_AS_PATH = late(
-    r"\b(?:gotifys?|ntfys?|bark|apprises?|mattermosts?|rocketchat|zulip)://[^\s/]{1,200}/([\w-]{12,200})"
+_PATHED = (
+    *("gotify", "gotifys", "ntfy", "ntfys", "bark", "apprise", "apprises", "mattermost", "mattermosts", "rocketchat"),
+    "zulip",
 )
+_KEY_AS_PATH = late(rf"\b(?:{'|'.join(_PATHED)})://[^\s/]{{1,200}}/([\w-]{{12,200}})")
 _WHOLE_ADDRESS = late(r"\b(?:vmess|ssr)://([A-Za-z0-9+/=_-]{16,4000})")
+_KEYED = (*_HOSTED, *_PATHED, "vmess", "ssr")
 
 
 WEBHOOKS = ("hooks.slack.com", "api/webhooks/", "office.com/webhook", "api.telegram.org/bot", "chat.googleapis.com")
@@ -167,9 +177,10 @@ _BUILD = late(r"\(MISSING\)|\bgo=go\d|goversion|build_context|\bmaintainer\b", r
 
 def emails(text: str, lowered: str) -> Iterator[Span]:
     """The local part of an e-mail address: the domain stays, it is what a mail server's trouble is about."""
-    if _MAIL_LOG.search(text) or _BUILD.search(text):
+    found = list(_EMAIL.finditer(text))
+    if not found or _MAIL_LOG.search(text) or _BUILD.search(text):
         return
-    for match in _EMAIL.finditer(text):
+    for match in found:
         domain = match[2]
         if domain.isupper() and not match[1].isupper():  # a realm of Kerberos
             continue

@@ -19,7 +19,7 @@ from dm_tools.redact.rules.values import Span, is_harmless, looks_random
 from dm_tools.redact.rules.words import SENTENCE
 from dm_tools.redact.rules.wrapped import value_at
 
-_NAME_BEFORE = late(r"[\w.-]{0,100}$")
+_NAME_BEFORE = late(r"[\w.-]{0,100}")
 _NAME_AFTER = late(r"[\w.-]{1,120}")
 _OWNER = late(r"((?i:one-time)|[A-Za-z2]{2,16})[ _-]$")
 _OWNED = {"key", "keys", "token", "phrase", "code", "codes", "answer", "string", "pin"}
@@ -41,15 +41,16 @@ def pairs(text: str, places: list[int]) -> Iterator[Span]:
     for place in places:
         if place < named or place < done:
             continue
-        begin = place - len(_NAME_BEFORE.search(text, max(0, place - 100), place)[0])  # type: ignore[index]
+        backwards = text[max(0, place - 100) : place][::-1]
+        begin = place - len(_NAME_BEFORE.match(backwards)[0])  # type: ignore[index]
         name_match = _NAME_AFTER.match(text, begin)
         if not name_match:
             continue
         named = name_match.end()
         for name, start, end in _names(text, begin, name_match[0]):
             kind = kind_of(name)
-            owner = _OWNER.search(text, max(0, start - 18), start)
-            if kind in (None, Kind.WEAK) and owner and name.lower() in _OWNED:
+            owned = kind in (None, Kind.WEAK) and name.lower() in _OWNED
+            if owned and (owner := _OWNER.search(text, max(0, start - 18), start)):
                 kind = kind_of(f"{owner[1]}_{name}")  # "api key: x", "secret access key = x"
             if kind is None:
                 yield from _long_key(text, end) if name.lower() == "key" else ()
@@ -92,7 +93,7 @@ def _around(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
     if typed:
         yield typed.span(1)
         return
-    if TAG_BEGINS.search(before):
+    if ("<" in before or "&lt;" in before) and TAG_BEGINS.search(before):
         span = element(text, end, kind)
         if span:
             yield span
@@ -102,13 +103,13 @@ def _around(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[
         if found:
             yield from found
             return
-    if _NAMED.search(before):
+    if before.rstrip(" \t\"'`\\-").endswith(_BEHIND_A_KEY) and _NAMED.search(before):
         span = _sibling(text, start, end, kind)
         if span:
             yield span
             return
     for far in (_PART, _WITH_VALUE):
-        match = far.match(text, end)
+        match = far.match(text, end) if far is _PART or "value" in text[end : end + 330].lower() else None
         group = match.lastindex or 0 if match else 0
         if match and not is_harmless(text, *match.span(group)) and match[group].lower() not in SENTENCE:
             yield match.span(group)
@@ -247,6 +248,7 @@ _KEYS = (
 )
 _VALUES = rf"(?:{_OF}value|val|v|data|content|secret|string|default)"
 _NAMED = late(rf"""(?:^|[^A-Za-z0-9])(?i:{_KEYS}){_QUOTED}?[ \t]?[:=]>?[ \t]*{_QUOTED}?(?:--?)?$|\bvariable "$""")
+_BEHIND_A_KEY = (":", "=", ">", ";", "variable")  # what _NAMED ends with, but for blanks, quotes and dashes
 _VALUE_KEY = late(rf"""(?<![A-Za-z0-9])(?i:{_VALUES})({_QUOTED})?[ \t]{{0,20}}[:=]>?[ \t]*""")
 _BLOCK_OF_NAME = late(r'"[ \t]*\{')  # variable "password" {
 _SIBLINGS_END = late(r"[{}<>]|\n\s*-[ \t]|\n\s*\n")

@@ -14,7 +14,7 @@ STAND_IN = "\ue000"  # in place of each character of what is masked already; no 
 PLACEHOLDER = late(
     r"<(?:secret(?::\d{1,9})?|[A-Za-z][A-Za-z _:-]{0,30})>|\$\{[A-Za-z_]\w{0,60}\}"
     r"|\$[A-Z_][A-Z0-9_]{0,60}(?![A-Za-z0-9])"
-    r"|\$\(|\{\{|\{[A-Za-z_.]{0,40}\}|%[sdrv]\b|%\([a-z_]{1,40}\)s|\$2[abxy]?\$\d\d\$\.{3}|[*•]{3,}|[xX]{3,}(?!\w)|\w{0,30}?\W?\w{0,3}?[xX]{10,}(?![\w.-])|\w{3,20}\.\w{3,20}\.[xX]{10,}(?!\w)|\.{3}"
+    r"|\$\(|\{\{|\{[A-Za-z_.]{0,40}\}|%[sdrv]\b|%\([a-z_]{1,40}\)s|\$2[abxy]?\$\d\d\$\.{3}|[*•]{3,}|[xX]{3,}(?!\w)|(?=(?s:.){0,52}?[xX]{10})(?:\w{0,30}?\W?\w{0,3}?[xX]{10,}(?![\w.-])|\w{3,20}\.\w{3,20}\.[xX]{10,}(?!\w))|\.{3}"
     r"|\[(?:redacted|filtered|hidden|masked|removed|omitted|secret)[^\]\n]{0,20}\]|\((?:redacted|hidden|masked|none)\)",
     re.IGNORECASE,
 )

@@ -29,7 +29,7 @@ _WRAPPED = late(
     r"""(?:\(\d{1,6}\)|\[\])?[ \t\n]{0,8}=?[ \t]?(?=["'\\]|<<))|"""
     r"""\s{0,40}string\(\d{1,6}\)\s(?=")|\[\](?:string|byte)\{(?=")|\(string\)[ ](?:\(len=\d{1,6}\)[ ])?(?=")|"""
     r"""(?:Some|Just|0x[0-9a-f]{1,16})[ ](?=["'])|\(ConvertTo-SecureString[ ](?:-String[ ])?(?=["'])|"""
-    r"""(?!(?i:[\w.:]*(?:get|env|read|load|fetch|find|lookup|open|file|input|prompt|raise|error|config|request|param|print"""
+    r"""(?=(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\()(?!(?i:[\w.:]*(?:get|env|read|load|fetch|find|lookup|open|file|input|prompt|raise|error|config|request|param|print"""
     r"""|log|format|exception|valid|requir)\w*)\()(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\(\s{0,40}(?=[brN]?\\{0,7}["']|"""
     r"""Some\()){1,3}"""
 )
