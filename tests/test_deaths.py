@@ -193,7 +193,7 @@ FATES = {
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The session beside tools that a test may replace."""
     folder = tmp_path_factory.mktemp("tools")
-    for name in ("dm_tools", "configs", ".venv"):
+    for name in ("dm_tools", "configs", "pyproject.toml", ".venv"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "scripts", folder / "scripts")
     (folder / "bin").mkdir()

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from string import ascii_letters, digits

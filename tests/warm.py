@@ -118,9 +118,10 @@ def serving(variables: dict[str, str]) -> Iterator[None]:
             client = FOLDER / command.name
             client.write_text(CLIENT.format(python=sys.executable, address=address, cold=str(command)))
             client.chmod(0o755)
-        shutil.copytree(ROOT / "scripts", SUPERVISOR.parent)
+        SUPERVISOR.parent.mkdir(parents=True)
+        shutil.copy2(ROOT / "scripts" / SUPERVISOR.name, SUPERVISOR)  # and no scripts/setup: what it sets up is shared
         (SUPERVISOR.parent.parent / "bin").symlink_to(FOLDER)
-        for name in ("dm_tools", "configs", ".venv"):
+        for name in ("dm_tools", "configs", "pyproject.toml", ".venv"):
             (SUPERVISOR.parent.parent / name).symlink_to(ROOT / name)
         yield
     finally:
