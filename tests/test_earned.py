@@ -30,7 +30,7 @@ from dm_tools.records import (
     Standing,
 )
 from dm_tools.store.history import History
-from tests import approving
+from tests import approving, warm
 from tests.approving import DAY, HERE, NOW, decision, outcome
 from tests.conftest import ROOT, Run, records
 
@@ -340,7 +340,7 @@ def test_the_sessions_tell_it_in_words(run: Run, desk: Path) -> None:
     """The history is read where dm-history writes it; here it is a file, so the sessions see none."""
     (desk / "policy.toml").write_text(START + EARNED)
     now = {"DM_NOW": str(NOW), "PROOFS_DIR": "p", "DM_POLICY": "policy.toml"}
-    session = f"{ROOT}/scripts/supervisor-session.sh"
+    session = warm.SUPERVISOR
     run("dm-analyze | dm-propose | dm-report", stdin=records_of("database-down"), **now)
     told = run(f"{session} policy", **now)
     assert told.stdout.splitlines()[0] == "postgres: start: approved (rule a): the rule allows it"

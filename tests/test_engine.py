@@ -22,7 +22,7 @@ import pytest
 
 from dm_tools import records
 from dm_tools.collect import inspect, logs
-from dm_tools.engine import finding, reading
+from dm_tools.engine import connection, finding, reading
 from dm_tools.engine.connection import Engine, Engines, Shared
 from tests.conftest import COLD, Box, Run
 from tests.conftest import records as lines_of
@@ -126,6 +126,13 @@ def test_thirty_records_share_one_list(run: Run, box: Box, counted: tuple[str, C
 # How freshly: the real engine
 
 
+@pytest.fixture
+def shared_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list stays shared however long a busy machine takes."""
+    monkeypatch.setattr(connection, "LISTING_SECONDS", 600.0)
+
+
+@pytest.mark.usefixtures("shared_for_long")
 def test_a_fresh_list_shows_what_was_just_done(box: Box, shop: dict[str, str]) -> None:
     container = box("a", "sleep", "100")
     with contextlib.closing(Engine(shop["DOCKER_HOST"], 10)) as engine:
@@ -142,6 +149,7 @@ def test_a_fresh_list_shows_what_was_just_done(box: Box, shop: dict[str, str]) -
         assert state() == "running"  # and from then on the fresh one is
 
 
+@pytest.mark.usefixtures("shared_for_long")
 def test_a_restart_shows_in_a_fresh_list(box: Box, shop: dict[str, str]) -> None:
     container = box("a", "sleep", "100", ports={"80/tcp": ("127.0.0.1", None)})
     with contextlib.closing(Engine(shop["DOCKER_HOST"], 10)) as engine:

@@ -174,7 +174,14 @@ def test_interrupted_it_is_put_back_at_once(bench: Bench, tmp_path: Path) -> Non
     before = bench.now("box")
     line = msgspec.json.encode(bench.approved("box", "recreate"))
     variables = SEALED | COLD | {"DOCKER_HOST": bench.host, "PROOFS_DIR": str(tmp_path / "own")}
-    with subprocess.Popen(["dm-execute"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables) as process:
+    with subprocess.Popen(
+        ["dm-execute"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=variables,
+        # a shell ignores it for what it starts in the background, and so would all that comes after
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         assert process.stdin is not None
         process.stdin.write(line)
         process.stdin.close()

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests import lab as fault_lab
+from tests import warm
 from tests.conftest import BROWSER, ROOT, SEALED, records
 
 FAULTS = {fault.name: fault for fault in fault_lab.faults() if fault.name != "healthy"}
@@ -49,7 +50,7 @@ class Diagnosis(NamedTuple):
 def diagnose(shop: dict[str, str], proofs: Path, *arguments: str) -> Diagnosis:
     """Run diagnose-enhanced."""
     done = subprocess.run(
-        [str(ROOT / "scripts/supervisor-session.sh"), "diagnose-enhanced", *arguments],
+        [str(warm.SUPERVISOR), "diagnose-enhanced", *arguments],
         env=SEALED | shop | {"PROOFS_DIR": str(proofs)},
         cwd=proofs,
         capture_output=True,

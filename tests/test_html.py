@@ -532,8 +532,11 @@ def test_the_policy_holds_where_escaping_would_fail(run: Run, tmp_path: Path, br
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(run: Run, tmp_path: Path, browser: Browser, scheme: str) -> None:
-    two = written(run, tmp_path, judged(run, (FAULTS / "two-changes.jsonl").read_text()))
-    for path in (whole(tmp_path, run), two, healed(run, tmp_path)):
+    pages = [whole(tmp_path, run)]
+    if scheme == "light":  # the other one has other colours and nothing else
+        two = written(run, tmp_path, judged(run, (FAULTS / "two-changes.jsonl").read_text()))
+        pages += [two, healed(run, tmp_path)]
+    for path in pages:
         with opened(browser, path, color_scheme=scheme) as (shown, _):
             shown.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
             shown.evaluate(AXE.read_text())

@@ -270,7 +270,7 @@ EVERYTHING = allow(
         ("restart", {"confidence": Confidence.LOW}, "person", "guess"),
         ("check_logs", {"confidence": Confidence.LOW}, "approved", ""),
         ("restart", {"identity": None}, "person", "which container"),
-        ("restart", {"twins": 2}, "person", "2 services"),
+        ("restart", {"twins": 2}, "person", "more than one service"),
         ("scale_up", {}, "approved", ""),
         ("scale_up", {"parameters": {"resource": "memory", "limit": "1g"}}, "person", "'limit'"),
         ("reconnect_network", {"parameters": {"network": "x"}}, "person", "'network'"),

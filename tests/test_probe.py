@@ -106,8 +106,8 @@ def test_timeout_when_nothing_is_ever_said(serve: Serve, ask: Ask, scheme: str) 
     started = time.monotonic()
     check = ask(f"{scheme}://127.0.0.1:{serve(until_closed)}/", "-t 0.5")
     assert check["error"] == "timeout"
-    assert 500 <= check["total_ms"] < 1500
-    assert time.monotonic() - started < 5
+    assert 500 <= check["total_ms"] < 4000
+    assert time.monotonic() - started < 15
 
 
 def test_timeout_is_for_the_whole_answer_and_not_for_each_byte(serve: Serve, ask: Ask) -> None:
@@ -188,10 +188,10 @@ def test_a_second_look_at_a_certificate_takes_no_more_time_than_is_left(
                 pass
 
     started = time.monotonic()
-    check = ask(f"https://127.0.0.1:{serve(once)}/", "-t 2")
+    check = ask(f"https://127.0.0.1:{serve(once)}/", "-t 4")
     assert (check["error"], check["certificate"]) == ("tls_untrusted", None)
     assert len(seen) == 2
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 7.5  # one timeout and not two
 
 
 def test_bad_response(serve: Serve, ask_all: AskAll) -> None:
@@ -368,7 +368,7 @@ def test_urls_of_one_service_are_asked_at_the_same_time(run: Run, serve: Serve) 
     started = time.monotonic()
     done = run("dm-probe -t 1", stdin=json.dumps({"service": "a", "external": urls}))
     assert {check["error"] for check in records(done.stdout)[0]["probe"]["checks"]} == {"timeout"}
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 12  # one after another it would be 20
 
 
 def test_fail_on_unhealthy_is_status_10(run: Run, serve: Serve) -> None:

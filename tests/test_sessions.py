@@ -15,10 +15,16 @@ import pytest
 
 from dm_tools.store import approvals
 from tests import lab as fault_lab
+from tests import warm
 from tests.browser import chromium, opened
 from tests.conftest import BROWSER, ROOT, SEALED
 
-SUPERVISOR = str(ROOT / "scripts/supervisor-session.sh")
+SUPERVISOR = str(warm.SUPERVISOR)
+
+
+def program(session: str) -> str:
+    """The script, with warm commands; of a demo with those of the checkout, for whose setup it sees."""
+    return str(ROOT / "scripts" / warm.SUPERVISOR.name) if session == "demo" else SUPERVISOR
 
 
 def supervisor(
@@ -26,7 +32,7 @@ def supervisor(
 ) -> subprocess.CompletedProcess[str]:
     """Run a session without a terminal, as cron does."""
     return subprocess.run(
-        [SUPERVISOR, *arguments],
+        [program(arguments[0]), *arguments],
         env=SEALED | {"PROOFS_DIR": str(folder)} | (environment or {}),
         cwd=folder,
         stdin=subprocess.DEVNULL,
@@ -40,7 +46,7 @@ def supervisor(
 def terminal(folder: Path, environment: dict[str, str], *arguments: str) -> pexpect.spawn:
     """Run a session in a real terminal."""
     return pexpect.spawn(
-        SUPERVISOR,
+        program(arguments[0]),
         list(arguments),
         env=SEALED | environment | {"PROOFS_DIR": str(folder), "TERM": "xterm"},
         cwd=str(folder),
@@ -226,7 +232,7 @@ def test_settings_from_the_env_file(tmp_path: Path) -> None:
     manifest(tmp_path, {"name": "gone", "external": ["tcp://127.0.0.1:${PORT}"]})
     (tmp_path / "own.env").write_text("PROOFS_DIR=kept here\nSERVICES_MANIFEST_PATH=manifest.json\n")
     (tmp_path / ".env").write_text("PROOFS_DIR=elsewhere\nPORT=1\n")
-    own = {"DM_ENV_FILE": "own.env"}
+    own = {"DM_ENV_FILE": "own.env", "PROOFS_DIR": ""}
     done = subprocess.run(
         [SUPERVISOR, "diagnose"], env=SEALED | own, cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
@@ -267,7 +273,7 @@ def test_the_demo_ends_well_and_names_the_next_command(shop: dict[str, str], tmp
     """On the lab's own engine, as a project of its own, beside whatever else runs there."""
     folders = {name: value for name, value in os.environ.items() if name in ("HOME", "XDG_CACHE_HOME", "DM_LAB_DIR")}
     done = subprocess.run(
-        [SUPERVISOR, "demo"],
+        [program("demo"), "demo"],
         env=SEALED
         | BROWSER
         | folders

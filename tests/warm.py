@@ -44,6 +44,8 @@ COMMAND_FILES = sorted((ROOT / "dm_tools" / "commands").glob("[a-z]*.py"))
 MODULES = [path.relative_to(ROOT).with_suffix("") for path in sorted((ROOT / "dm_tools").rglob("[a-z]*.py"))]
 FOLDER = Path(tempfile.gettempdir()) / f"dm-warm-{os.getpid()}"
 """Where the clients are while `serving()`; in a PATH that names it later folders are searched when it is not there."""
+SUPERVISOR = FOLDER / "checkout" / "scripts" / "supervisor-session.sh"
+"""A copy of the script in a folder like a checkout: it finds the clients where it looks for the commands."""
 
 # What our modules import late: whatever is missing here is imported by each fork anew.
 LATE = (
@@ -116,6 +118,11 @@ def serving(variables: dict[str, str]) -> Iterator[None]:
             client = FOLDER / command.name
             client.write_text(CLIENT.format(python=sys.executable, address=address, cold=str(command)))
             client.chmod(0o755)
+        SUPERVISOR.parent.mkdir(parents=True)
+        shutil.copy2(ROOT / "scripts" / SUPERVISOR.name, SUPERVISOR)  # and no scripts/setup: what it sets up is shared
+        (SUPERVISOR.parent.parent / "bin").symlink_to(FOLDER)
+        for name in ("dm_tools", "configs", "pyproject.toml", ".venv"):
+            (SUPERVISOR.parent.parent / name).symlink_to(ROOT / name)
         yield
     finally:
         server.communicate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from dm_tools.records import Approval, ApprovedAction, EnhancedReport
 from dm_tools.store import approvals, files
 
 Record = dict[str, Any]
+TWINS = 2  # records of one name are kept: nothing is approved where there is more than one
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,17 @@ def given(source: Path | None) -> Given:
         path = next((each for each in found if each.is_file() and each.stat().st_size), None)
         records = list(command.source([str(path)], "skip")) if path else []
         return Given([each for each in records if "service" in each], report, source)
-    records = list(command.source([str(source)] if source else [], "report"))
-    return Given([each for each in records if "service" in each], bad=any("service" not in each for each in records))
+    records, bad = [], False
+    seen: Counter[tuple[str | None, str]] = Counter()
+    for each in command.source([str(source)] if source else [], "report"):
+        if "service" not in each:
+            bad = True
+            continue
+        name = each.get("docker_host"), each["service"]
+        seen[name] += 1
+        if seen[name] <= TWINS:
+            records.append(each)
+    return Given(records, bad=bad)
 
 
 def _is_report(path: Path) -> bool:

@@ -133,7 +133,7 @@ class Shop:
         api = self.client.api
         api.exec_start(api.exec_create(self.container_name(service), list(command))["Id"], detach=True)
 
-    def await_ready(self, service: Service, seconds: float = 20) -> None:
+    def await_ready(self, service: Service, seconds: float = 60) -> None:
         """Wait until the service's own health check passes, asked by us: quicker than the engine's rounds."""
 
         def asked() -> str | None:

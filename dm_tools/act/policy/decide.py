@@ -139,7 +139,7 @@ def _ceiling(subject: Subject, known: Known) -> Iterator[tuple[Ruling, str]]:
     if subject.confidence == Confidence.LOW and ceiling.changes(action):
         yield Ruling.PERSON, "it is a guess (confidence low)"
     if facts.twins > 1:
-        yield Ruling.PERSON, f"there are {facts.twins} services of this name"
+        yield Ruling.PERSON, "there is more than one service of this name"
     if ceiling.changes(action) and facts.identity is None and CATALOGUE[action].risk != Risk.MANUAL:
         yield Ruling.PERSON, "it is not known which container it was proposed for"
     if at := _harmed(facts.place, action, known.outcomes):
