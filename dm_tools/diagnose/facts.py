@@ -18,6 +18,7 @@ from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import READ_RANK, Hit, Places, matches
 from dm_tools.records import Inspect, ProbeError, Status, Verdict
 from dm_tools.text.last_words import Words, last_words, quoted
+from dm_tools.text.late import late
 from dm_tools.text.shorten import short
 from dm_tools.text.times import parse_time, seconds_between
 
@@ -154,7 +155,7 @@ def _beside(place: int, log: Log) -> Words | None:
     return last_words(near, ended=False)
 
 
-_LISTENING = re.compile(
+_LISTENING = late(
     r"(?i)\b(?:listen(?:s|ing)?|running|serving|started|accepting|bound)\b[^\n]{0,60}?"
     r"(?:https?://|[\s=(\"'])(?P<address>\[[0-9a-f:]*\]|[\d.]{7,15}|localhost|\*)?:(?P<port>\d{2,5})\b"
 )
@@ -206,7 +207,7 @@ def _values(view: View) -> dict[str, str]:
 
 
 # How an engine begins its words on a failed start: who called whom. What was wrong comes last.
-_CALLERS = re.compile(
+_CALLERS = late(
     r"(?:(?:failed to create (?:task for container|shim task)|OCI runtime create failed|runc create failed|"
     r"container_linux\.go:\d+|starting container process caused|unable to start container process|"
     r"error during container init)(?:: |\s))+"

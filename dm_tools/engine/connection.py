@@ -156,6 +156,7 @@ class Engine:
             door.connect(address.removeprefix("unix://"))
 
     def _answered(self, subject: str, question: Callable[[], Answer], whole_engine: bool, seconds: float) -> Answer:
+        transport.load()
         import http.client
 
         import docker.errors
@@ -236,9 +237,7 @@ class Engines:
     """
 
     def __init__(self, timeout: float) -> None:
-        import docker
-        import docker.utils  # noqa: F401
-
+        transport.load()
         self.timeout = timeout
         self._lock = threading.Lock()
         self._engines: dict[str | None, Engine] = {}

@@ -10,6 +10,8 @@ import re
 from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
 
+from dm_tools.text.late import late
+
 SHORTEST = 3  # characters; shorter text stands everywhere
 LONGEST = 32  # more characters do not make it rarer
 MOST = 24  # texts that one group may be multiplied out to
@@ -31,7 +33,7 @@ COMMON = frozenset(
 )
 
 # Flags in the middle of an expression, which RE2 takes and Python does not; all texts are lower-case here anyway.
-_FLAGS = re.compile(r"\(\?[imsU]+\)")
+_FLAGS = late(r"\(\?[imsU]+\)")
 
 Item = tuple[Any, Any]
 

@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterator
 
 from dm_tools.redact.rules.behind import listed, option, spaced
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.markup import ATTRIBUTE, TAG_BEGINS, TAGS, attributes, cell, cell_text, element, tagged
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.told import told
 from dm_tools.redact.rules.values import Span, is_harmless, looks_random
 from dm_tools.redact.rules.words import SENTENCE
 from dm_tools.redact.rules.wrapped import value_at
+from dm_tools.text.late import late
 
 _NAME_BEFORE = late(r"[\w.-]{0,100}")
 _NAME_AFTER = late(r"[\w.-]{1,120}")
@@ -49,9 +49,9 @@ def pairs(text: str, places: list[int]) -> Iterator[Span]:
         named = name_match.end()
         for name, start, end in _names(text, begin, name_match[0]):
             kind = kind_of(name)
-            if kind in (None, Kind.WEAK) and name.lower() in _OWNED:
-                if owner := _OWNER.search(text, max(0, start - 18), start):
-                    kind = kind_of(f"{owner[1]}_{name}")  # "api key: x", "secret access key = x"
+            owned = kind in (None, Kind.WEAK) and name.lower() in _OWNED
+            if owned and (owner := _OWNER.search(text, max(0, start - 18), start)):
+                kind = kind_of(f"{owner[1]}_{name}")  # "api key: x", "secret access key = x"
             if kind is None:
                 yield from _long_key(text, end) if name.lower() == "key" else ()
                 continue
