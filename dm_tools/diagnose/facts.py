@@ -12,11 +12,11 @@ from dm_tools.diagnose.topology import Node, node
 from dm_tools.evidence import pages as page
 from dm_tools.evidence import requests
 from dm_tools.evidence.ids import Kind, parse, resolve, time_of
-from dm_tools.evidence.view import View, recent
+from dm_tools.evidence.view import View
 from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import READ_RANK, Hit, Places, matches
-from dm_tools.records import Inspect, ProbeError, Status, Verdict
+from dm_tools.records import Inspect, LogLine, ProbeError, Status, Verdict
 from dm_tools.text.last_words import Words, last_words, quoted
 from dm_tools.text.late import late
 from dm_tools.text.shorten import short
@@ -76,7 +76,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     failing = [] if view.finished else _failing(log)
     listening = _listening(log) if log.started is not None else []
     read = any(hit.pattern.rank >= READ_RANK for hit in hits)
-    words = _last_words(view, hits, read)
+    words = _last_words(view, places.recent, hits, read)
     alarms = _alarms(view) + ([words.id] if words and not read else [])
     ids = {
         *CONTEXT,
@@ -238,10 +238,10 @@ def _of_page(view: View) -> str:
     return f"{bad.url}: {'; '.join(each.message for each in bad.reasons[:2])}" if bad else ""
 
 
-def _last_words(view: View, hits: list[Hit], read: bool) -> Words | None:
+def _last_words(view: View, log: list[LogLine], hits: list[Hit], read: bool) -> Words | None:
     """What the log of a service in trouble says: the lines that a rule only recognised, or where none did the end."""
     quoting = next((hit for hit in hits if "{last_words}" in hit.pattern.explanation), None)
-    lines = [line for line in recent(view) if quoting and line.id in quoting.evidence]
+    lines = [line for line in log if quoting and line.id in quoting.evidence]
     if lines or read or view.status not in (Status.FAILED, Status.DEGRADED):
         return last_words(lines, ended=True)
-    return last_words(recent(view), ended=view.down)
+    return last_words(log, ended=view.down)

@@ -100,7 +100,7 @@ def read(lines: Iterable[LogLine]) -> list[Request]:
 
 def _request(line: LogLine) -> Request | None:
     text = line.text
-    if any(method in text for method in _METHODS):  # most lines are no requests, and this is quicker than a pattern
+    if any(map(text.__contains__, _METHODS)):  # most lines are no requests, and this is quicker than a pattern
         ends_with_request = text.rstrip().endswith('"')
         for pattern in ((_HAPROXY,) if ends_with_request else ()) + _PATTERNS:
             if match := pattern.search(text):

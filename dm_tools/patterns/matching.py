@@ -156,7 +156,8 @@ class Places:
             for id, text in view.complaints_of_its_check
             if (words := [line for line in text.split("\n") if PROGRAM_SPEAKS.match(line)])
         ]
-        self.lines = [*recent(view), *spoken]
+        self.recent = recent(view)
+        self.lines = [*self.recent, *spoken]
         relayed = _relayed(self.lines)
         texts = ["" if line.id in relayed else line.text for line in self.lines]
         self.haystack = Haystack(library.searcher, texts)
