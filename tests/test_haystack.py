@@ -87,7 +87,7 @@ def test_an_automaton_for_large_logs_finds_the_same(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_resident_pipe_needs_no_faster_automaton_for_all_that_it_ever_saw(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would take 80 MB for good; a round that is large by itself still gets it."""
+    """It would take 40 MB for good; a round that is large by itself still gets it."""
     made = []
 
     def in_bytes(wanted: Iterable[bytes], fast: bool = False) -> needles.InBytes:
