@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, AnyStr, Generic, cast
+from typing import Any, AnyStr, cast
 
 
-class _Late(Generic[AnyStr]):
+class _Late:
     """Stands for an expression until somebody uses it."""
 
-    def __init__(self, source: AnyStr, flags: int) -> None:
+    def __init__(self, source: str | bytes, flags: int) -> None:
         self._source, self._flags = source, flags
 
     def __getattr__(self, name: str) -> Any:
