@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from typing import Literal
 
 import msgspec
@@ -14,11 +13,12 @@ from dm_tools.engine import reading
 from dm_tools.engine.connection import Engine
 from dm_tools.patterns.haystack import Searcher
 from dm_tools.pipe import configs
+from dm_tools.text.late import late
 from dm_tools.text.shorten import short
 
 NEWEST = 20_000  # pieces of a log that are read: data are migrated at a start
 LOOKED_AT = 20  # hits of one expression
-_VERSION = re.compile(r"version (\d+)")
+_VERSION = late(r"version (\d+)")
 _WHY = {
     "migrated": "the version that runs has changed the data for itself, and an older one may refuse or ruin them",
     "newer": "the data are of a version newer than the one that runs, and an older one fits them even less",

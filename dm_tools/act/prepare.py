@@ -5,7 +5,6 @@ The engine's traps that this module knows are described where they are met; each
 
 from __future__ import annotations
 
-import re
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +21,7 @@ from dm_tools.engine import changing, reading
 from dm_tools.engine.connection import Engine
 from dm_tools.pipe import clock
 from dm_tools.records import ActionName, ApprovedAction, ContainerState, Outcome, Problem, Risk
+from dm_tools.text.late import late
 from dm_tools.text.times import parse_time
 
 ATTEMPTS = 3  # so often one action on one service within the hour; more of the same does not help
@@ -71,7 +71,7 @@ def _container(action: ApprovedAction, world: World) -> Inspected:
         raise Declined(Outcome.STALE, f"the container that it was approved for is gone: {failure.message}") from None
 
 
-_MOUNTED = re.compile(r"/containers/([0-9a-f]{64})/\S* /etc/(?:hostname|hosts|resolv\.conf) ")
+_MOUNTED = late(r"/containers/([0-9a-f]{64})/\S* /etc/(?:hostname|hosts|resolv\.conf) ")
 
 
 def _ourselves(raw: Inspected, engine_label: str) -> str | None:

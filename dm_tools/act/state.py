@@ -9,13 +9,14 @@ from typing import Any
 import orjson
 
 from dm_tools.records import Attachment, ContainerState
+from dm_tools.text.late import late
 
 Inspected = dict[str, Any]
 
 SWARM_TASK = "com.docker.swarm.task.id"
 HEAL_LABEL = "dm-tools.heal"  # never, or a list of the actions that may be carried out
 _NEVER = "0001-01-01T00:00:00Z"
-_ANONYMOUS = re.compile(r"[0-9a-f]{64}\Z")
+_ANONYMOUS = late(r"[0-9a-f]{64}\Z")
 
 
 def captured(raw: Inspected) -> ContainerState:

@@ -17,6 +17,7 @@ from dm_tools.collect.environment import virtual_hosts
 from dm_tools.engine import finding
 from dm_tools.engine.connection import Container
 from dm_tools.records import Discovered
+from dm_tools.text.late import late
 
 MAX_EXPOSED = 2
 MAX_URLS = 8  # of one container: a published range of ports is not asked through
@@ -44,23 +45,23 @@ HTTP = frozenset({
     9090, 9091, 9100, 9104, 9113, 9115, 9121, 9187, 9200, 9411, 15672, 15692, 16686, 19999,
 })  # fmt: skip
 # Images whose only port, whatever its number, speaks a protocol of its own and waits for the client's first word.
-DATABASES = re.compile(
+DATABASES = late(
     r"(?:^|[^a-z])(postgres(?:ql)?|postgis|timescaledb|pgvector|pgbouncer|mysql|mariadb|percona|redis|valkey|keydb"
     r"|dragonfly|memcached|mongo(?:db)?|cassandra|scylla|zookeeper|kafka|mosquitto|fpm)(?:[^a-z]|$)"
 )
-_BESIDE = re.compile(r"exporter|admin|commander|express|ui\b|proxy|insight|manager|rest\b")  # it only works beside one
+_BESIDE = late(r"exporter|admin|commander|express|ui\b|proxy|insight|manager|rest\b")  # it only works beside one
 
-_ASKS = re.compile(
+_ASKS = late(
     r"(?:(https?)://)?(localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?::(\d{1,5}))?(/[A-Za-z0-9._~/%-]*)?(?=[\s\"',;|&)\]]|$)"
 )
-_CLIENTS = re.compile(r"\b(?:curl|wget|http|httpie|xh)\b")
-_HOST = re.compile(r"\bHost\(([^)]*)\)")
-_PATH = re.compile(r"\bPath(?:Prefix)?\(\s*[`\"']([^`\"']*)[`\"']\s*\)")
-_QUOTED = re.compile(r"[`\"']([^`\"']*)[`\"']")
-_NAME = re.compile(r"(?i)(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
-_SAFE_PATH = re.compile(r"/[A-Za-z0-9._~/%-]*")
-_ROUTER = re.compile(r"traefik\.http\.routers\.([^.]+)\.(rule|entrypoints|tls(?:\..*)?)", re.IGNORECASE)
-_CADDY = re.compile(r"caddy(?:_\d+)?")
+_CLIENTS = late(r"\b(?:curl|wget|http|httpie|xh)\b")
+_HOST = late(r"\bHost\(([^)]*)\)")
+_PATH = late(r"\bPath(?:Prefix)?\(\s*[`\"']([^`\"']*)[`\"']\s*\)")
+_QUOTED = late(r"[`\"']([^`\"']*)[`\"']")
+_NAME = late(r"(?i)(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
+_SAFE_PATH = late(r"/[A-Za-z0-9._~/%-]*")
+_ROUTER = late(r"traefik\.http\.routers\.([^.]+)\.(rule|entrypoints|tls(?:\..*)?)", re.IGNORECASE)
+_CADDY = late(r"caddy(?:_\d+)?")
 
 
 @dataclass(frozen=True)

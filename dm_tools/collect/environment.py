@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dm_tools import redact
+from dm_tools.text.late import late
 
 # The schemes of services, and where they listen. A word before `://` that is none of these stands for no host:
 # `prowl://KEY` and its like hold a key in the host's place.
@@ -25,32 +26,32 @@ OTHER_SCHEMES = frozenset(
 ) | frozenset(("h2", "h2c", "influxdb", "minio", "mongodb+srv", "s3", "socks5", "solr", "syslog", "tcp", "tls", "udp"))
 
 # A Compose service, a container or a name of the DNS: what another container can be asked by.
-_HOSTNAME = re.compile(r"^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9_-]+)*$")
-_HOST_PORT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*):(\d{2,5})$")
-_SECRET_NAMES = re.compile(
+_HOSTNAME = late(r"^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9_-]+)*$")
+_HOST_PORT = late(r"^([A-Za-z0-9][A-Za-z0-9._-]*):(\d{2,5})$")
+_SECRET_NAMES = late(
     r"PASS|PWD|SECRET|TOKEN|CRED|SALT|COOKIE|(?:API|ACCESS|PRIVATE)_?KEY|(?:^|_)(?:KEY|AUTH|PIN)S?$",
     re.IGNORECASE,
 )
 # A bare `word:number` under one of these names is a log-in, an image with its tag or the service's own address.
-_NO_HOST_NAMES = re.compile(
+_NO_HOST_NAMES = late(
     r"LOG_?IN|USER|ACCOUNT|E?MAIL|IMAGE|VERSION|(?:^|_)TAGS?$|LISTEN|ADVERTISED|BIND|(?:^|_)TIME|DATE|CRON",
     re.IGNORECASE,
 )
-_HOST_NAME_KEYS = re.compile(r"(?:^|_|PG)(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS)$")
-_HOST_LIST_KEYS = re.compile(r"(?:^|_)(?:HOSTS|SERVERS|NODES|BROKERS|PEERS|ENDPOINTS|SEEDS|ADDRESSES)$")
+_HOST_NAME_KEYS = late(r"(?:^|_|PG)(?:HOST|HOSTNAME|SERVER|ADDR|ADDRESS)$")
+_HOST_LIST_KEYS = late(r"(?:^|_)(?:HOSTS|SERVERS|NODES|BROKERS|PEERS|ENDPOINTS|SEEDS|ADDRESSES)$")
 _NO_HOSTS = frozenset(("true", "false", "yes", "no", "on", "off", "none", "null", "auto", "default"))
 _OURSELVES = ("localhost", "127.", "0.0.0.0", "[::")
 
-_URL = re.compile(r"(?:jdbc:)?([a-z][a-z0-9+.:-]*?)://(\S*)", re.IGNORECASE)
-_NEXT_URL = re.compile(r"[,;\s]+(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
-_ORACLE = re.compile(r"jdbc:oracle:\w+:(?:[^@]*)@(?://)?([^\s:/?(]+):(\d{2,5})", re.IGNORECASE)
-_ADDRESS = re.compile(r"\(\s*host\s*=\s*([^()\s]+)\s*\)\s*\(\s*port\s*=\s*(\d{2,5})\s*\)", re.IGNORECASE)
-_GO = re.compile(r"@(?:tcp|udp)6?\(([^()\s:]+):(\d{2,5})\)")  # user:password@tcp(db:3306)/shop
-_PAIR = re.compile(
+_URL = late(r"(?:jdbc:)?([a-z][a-z0-9+.:-]*?)://(\S*)", re.IGNORECASE)
+_NEXT_URL = late(r"[,;\s]+(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
+_ORACLE = late(r"jdbc:oracle:\w+:(?:[^@]*)@(?://)?([^\s:/?(]+):(\d{2,5})", re.IGNORECASE)
+_ADDRESS = late(r"\(\s*host\s*=\s*([^()\s]+)\s*\)\s*\(\s*port\s*=\s*(\d{2,5})\s*\)", re.IGNORECASE)
+_GO = late(r"@(?:tcp|udp)6?\(([^()\s:]+):(\d{2,5})\)")  # user:password@tcp(db:3306)/shop
+_PAIR = late(
     r"(?:^|[\s;:])(host|hostname|server|data source|addr|address|network address)\s*=\s*(?:tcp:)?'?([^\s;'=]+)",
     re.IGNORECASE,
 )
-_PORT_PAIR = re.compile(r"(?:^|[\s;:])port\s*=\s*'?(\d{2,5})\b", re.IGNORECASE)
+_PORT_PAIR = late(r"(?:^|[\s;:])port\s*=\s*'?(\d{2,5})\b", re.IGNORECASE)
 
 
 def env_hosts(environment: dict[str, str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""HTTP, TLS and TCP checks: the one module that imports `httpx`. It sends GET requests and opens connections.
+"""HTTP, TLS and TCP checks: the one module that imports `h11`. It sends GET requests and opens connections.
 
 A check that fails because another protocol is spoken than was asked for says which one it is.
 
@@ -9,9 +9,10 @@ went wrong is its `error`, from the closed list `records.ProbeError`.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import functools
-import re
+import os
 import socket
 import ssl
 import threading
@@ -20,20 +21,23 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from dm_tools import __version__
 from dm_tools.collect import reach
 from dm_tools.pipe import clock
 from dm_tools.records import Certificate, Check, ProbeError
+from dm_tools.text.late import late
 
 if TYPE_CHECKING:
-    import httpx
+    import h11
 
 _USER_AGENT = f"dm-probe/{__version__}"
 MAX_BODY_BYTES = 8 * 1024
+MAX_HEAD_BYTES = 100 * 1024  # of what comes before a body
 BODY_SECONDS = 1.0  # an event stream never ends: what has come by then must do
 MAX_REDIRECTS = 5
+EYEBALLS_SECONDS = 0.25  # until the next of several addresses of a name is tried beside (RFC 8305)
 MAX_NAMES = 20  # of those that a certificate is for
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HTTP2_ONLY = "it speaks HTTP/2 only"
@@ -51,13 +55,15 @@ TLS_ERRORS = (
 )
 _NOT_UNDERSTOOD = (ProbeError.TLS_ERROR, ProbeError.RESET, ProbeError.BAD_RESPONSE)
 # What servers answer to plain HTTP on a port for TLS: nginx, Go, Tomcat, Apache.
-_WANTS_TLS = re.compile(
+_WANTS_TLS = late(
     r"(?i)plain HTTP request was sent to HTTPS|HTTP request to an HTTPS|requires TLS|plain HTTP to an SSL"
 )
-_ALERT = re.compile(r"(?:SSLV3|TLSV1|TLSV13)_")  # how OpenSSL's reasons begin that came from the other side
-_HOST_NAME = re.compile(r"[A-Za-z0-9.*_-]{1,253}")
-_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,80}")
-_WANTS_CERTIFICATE = re.compile(r"(?i)No required SSL certificate was sent")
+_ALERT = late(r"(?:SSLV3|TLSV1|TLSV13)_")  # how OpenSSL's reasons begin that came from the other side
+_SEVERAL = late(r"Multiple exceptions: \[Errno (\d+)\]")  # how asyncio says that no address of a name answered
+_ADDRESS = late(r"[\d.]+|.*:.*")
+_HOST_NAME = late(r"[A-Za-z0-9.*_-]{1,253}")
+_MEDIA_TYPE = late(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,80}")
+_WANTS_CERTIFICATE = late(r"(?i)No required SSL certificate was sent")
 
 
 @dataclass
@@ -134,7 +140,7 @@ def _trusting(verify: bool, http2: bool = False) -> ssl.SSLContext:
 
 def warm_up() -> None:
     """Load the library and the trust store before the first record is here: a check's times must not hold them."""
-    import httpx  # noqa: F401
+    import h11  # noqa: F401
 
     _trusting(True)
     _loop()
@@ -216,27 +222,21 @@ async def _tls(target: Target, check: Check, manner: Manner) -> None:
 
 
 async def _http(target: Target, check: Check, manner: Manner) -> None:
-    import httpx
-
     url, home = target.url, reach.origin(target.url)
     peer: tuple[str, int] | None = None  # who answered: a name may lead elsewhere the next time
-    timeout = httpx.Timeout(None, connect=manner.handshake_seconds)
-    async with httpx.AsyncClient(
-        verify=_trusting(manner.verify), trust_env=False, timeout=timeout, follow_redirects=False
-    ) as client:
-        for _ in range(MAX_REDIRECTS + 1):
-            location, peer = await _get(client, target, url, check, manner, peer)
-            onward = urljoin(url, location) if location else None
-            # A redirect to somewhere else (a login portal) is an answer; we ask nobody we were not told to ask.
-            place = reach.origin(onward) if onward else None
-            if not onward or not place or not home or place[1:] != home[1:] or place[0] not in DEFAULT_PORTS:
-                break
-            url = onward
-            check.redirects += 1
-        else:
-            check.error = ProbeError.TOO_MANY_REDIRECTS
-            check.message = f"more than {MAX_REDIRECTS} redirects"
-            return
+    for _ in range(MAX_REDIRECTS + 1):
+        location, peer = await _get(target, url, check, manner, peer)
+        onward = urljoin(url, location) if location else None
+        # A redirect to somewhere else (a login portal) is an answer; we ask nobody we were not told to ask.
+        place = reach.origin(onward) if onward else None
+        if not onward or not place or not home or place[1:] != home[1:] or place[0] not in DEFAULT_PORTS:
+            break
+        url = onward
+        check.redirects += 1
+    else:
+        check.error = ProbeError.TOO_MANY_REDIRECTS
+        check.message = f"more than {MAX_REDIRECTS} redirects"
+        return
     code = check.status_code or 0
     if code >= 500:
         check.error, check.message = ProbeError.HTTP_5XX, f"HTTP status {code}"
@@ -245,70 +245,142 @@ async def _http(target: Target, check: Check, manner: Manner) -> None:
 
 
 async def _get(
-    client: httpx.AsyncClient, target: Target, url: str, check: Check, manner: Manner, peer: tuple[str, int] | None
-) -> tuple[str | None, tuple[str, int] | None]:
+    target: Target, url: str, check: Check, manner: Manner, peer: tuple[str, int] | None
+) -> tuple[str | None, tuple[str, int]]:
     """One GET, of `peer` if there was an answer before; fills the check in, returns where a redirect leads and who
     answered."""
-    parts = urlsplit(url)
-    host, port = target.connect_to
-    asked, asked_port = peer or (host, port)
-    netloc = f"[{asked}]" if ":" in asked else asked
-    address = parts._replace(netloc=f"{netloc}:{asked_port}").geturl()
-    phases: dict[str, float] = {}
-
-    async def trace(event: str, info: Any) -> None:
-        phases[event] = time.monotonic()
-        check.connect_ms = _phase(phases, "connection.connect_tcp")
-        check.address = f"{host}:{port}" if check.connect_ms is not None else None
-        check.tls_ms = _phase(phases, "connection.start_tls")
-
-    headers = {
-        "Host": _host_header(parts),
-        "User-Agent": _USER_AGENT,
-        "Accept": "*/*",
-        "Accept-Encoding": "identity",
-        "Connection": "close",
-    }
-    replaced = {name.lower() for name, _ in manner.headers}
-    headers = {name: value for name, value in headers.items() if name.lower() not in replaced} | dict(manner.headers)
-    if parts.username is not None:
-        import httpx
-
-        auth: Any = httpx.BasicAuth(unquote(parts.username), unquote(parts.password or ""))
-    else:
-        auth = None
-    started = time.monotonic()
-    extensions = {"trace": trace, "sni_hostname": parts.hostname}
-    async with client.stream("GET", address, headers=headers, auth=auth, extensions=extensions) as answer:
-        check.status_code = answer.status_code
-        check.first_byte_ms = _ms(started)
-        stream = answer.extensions["network_stream"]
-        peer = stream.get_extra_info("server_addr")[:2]
-        tls = stream.get_extra_info("ssl_object")
+    parts, begun = urlsplit(url), time.monotonic()
+    reader, writer = await _connected(target, parts, check, manner, peer)
+    try:
+        tls = writer.get_extra_info("ssl_object")
         if tls is not None:
-            check.certificate = certificate(tls.getpeercert(True))
+            shown = tls.getpeercert(True)
+        exchange = _Exchange(reader)
+        writer.write(exchange.request(_path(parts), _headers(parts, manner)))
+        answer = await exchange.answer()
+        check.status_code = answer.status_code
+        check.first_byte_ms = _ms(begun)
+        if tls is not None:
+            check.certificate = certificate(shown)
         body = b""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(BODY_SECONDS):
-                async for chunk in answer.aiter_raw():
+                while len(body) < MAX_BODY_BYTES and (chunk := await exchange.body()):
                     body += chunk
-                    if len(body) >= MAX_BODY_BYTES:
-                        break
         check.body_excerpt = body[:MAX_BODY_BYTES].decode("utf-8", "replace")
-        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = _header(answer, b"content-type").partition(";")[0].strip().lower()
         check.content_type = kind if _MEDIA_TYPE.fullmatch(kind) else None
-        location: str | None = answer.headers.get("location") if answer.is_redirect else None
-        return location, peer
+        location = _header(answer, b"location") if 300 <= answer.status_code < 400 else ""
+        return location or None, writer.get_extra_info("peername")[:2]
+    finally:
+        writer.close()
+
+
+async def _connected(
+    target: Target, parts: SplitResult, check: Check, manner: Manner, peer: tuple[str, int] | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to whom a target names, or to `peer`; with TLS for https."""
+    check.connect_ms = check.tls_ms = check.address = None
+    host, port = target.connect_to
+    started = time.monotonic()
+    try:
+        async with asyncio.timeout(manner.handshake_seconds):
+            asked, asked_port = peer or (host, port)
+            delay = None if _ADDRESS.fullmatch(asked) else EYEBALLS_SECONDS
+            reader, writer = await asyncio.open_connection(asked, asked_port, happy_eyeballs_delay=delay)
+        check.connect_ms, check.address = _ms(started), f"{host}:{port}"
+        if parts.scheme == "https":
+            started = time.monotonic()
+            try:
+                async with asyncio.timeout(manner.handshake_seconds):
+                    await writer.start_tls(_trusting(manner.verify), server_hostname=parts.hostname)
+            except BaseException:
+                writer.transport.abort()
+                raise
+            check.tls_ms = _ms(started)
+    except TimeoutError as late:
+        raise _LateError("no connection in time") from late
+    return reader, writer
+
+
+class _LateError(Exception):
+    """A connection was not there in the time that it has for itself."""
+
+
+class _Exchange:
+    """One request and its answer on a connection, as h11 reads it. Raises h11.RemoteProtocolError."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        import h11
+
+        self._reader = reader
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
+
+    def request(self, path: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The bytes of a GET."""
+        import h11
+
+        sent = self._connection.send(h11.Request(method=b"GET", target=path, headers=headers))
+        return (sent or b"") + (self._connection.send(h11.EndOfMessage()) or b"")
+
+    async def answer(self) -> h11.Response | h11.InformationalResponse:
+        """Status and headers."""
+        import h11
+
+        while True:
+            event = await self._event()
+            if isinstance(event, h11.Response) or (
+                isinstance(event, h11.InformationalResponse) and event.status_code == 101
+            ):
+                return event
+
+    async def body(self) -> bytes:
+        """The next piece of the body; empty at its end."""
+        import h11
+
+        event = await self._event()
+        return bytes(event.data) if isinstance(event, h11.Data) else b""
+
+    async def _event(self) -> Any:
+        import h11
+
+        while (event := self._connection.next_event()) is h11.NEED_DATA:
+            data = await self._reader.read(MAX_HEAD_BYTES)
+            if not data and self._connection.their_state is h11.SEND_RESPONSE:
+                raise h11.RemoteProtocolError("server disconnected without an answer")
+            self._connection.receive_data(data)
+        return event
+
+
+def _path(parts: SplitResult) -> bytes:
+    path = parts._replace(scheme="", netloc="", fragment="").geturl()
+    return quote(path if path.startswith("/") else f"/{path}", safe="%/:?#[]@!$&'()*+,;=~").encode()
+
+
+def _headers(parts: SplitResult, manner: Manner) -> list[tuple[bytes, bytes]]:
+    ours = {"Host": _host_header(parts), "User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
+    ours |= {"Connection": "close"}
+    given = dict(manner.headers)
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        given = {name: value for name, value in given.items() if name.lower() != "authorization"}
+        given["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    replaced = {name.lower() for name in given}
+    headers = {name: value for name, value in ours.items() if name.lower() not in replaced} | given
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def _header(answer: h11.Response | h11.InformationalResponse, name: bytes) -> str:
+    value = b", ".join(value for key, value in answer.headers if key == name)
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _host_header(parts: SplitResult) -> str:
     host = parts.netloc.rpartition("@")[2]
     return host if host.isascii() else host.encode("idna").decode()
-
-
-def _phase(phases: dict[str, float], name: str) -> float | None:
-    begin, end = phases.get(f"{name}.started"), phases.get(f"{name}.complete")
-    return round((end - begin) * 1000, 1) if begin is not None and end is not None else None
 
 
 def certificate(der: bytes | None) -> Certificate | None:
@@ -446,8 +518,8 @@ def _causes(failure: BaseException) -> Iterator[BaseException]:
         seen.add(id(current))
         yield current
         pending += [each for each in (current.__cause__, current.__context__) if each is not None]
-        if isinstance(current, BaseExceptionGroup):
-            pending += current.exceptions
+        if isinstance(current, OSError) and (number := _SEVERAL.match(str(current))):
+            pending.append(OSError(int(number[1]), os.strerror(int(number[1]))))
 
 
 def _refused_handshake(reason: str) -> tuple[ProbeError, str]:
@@ -488,11 +560,9 @@ def classify(failure: BaseException) -> tuple[ProbeError, str]:
             return ProbeError.DNS, "not a valid host name"
         if isinstance(each, TimeoutError):
             return ProbeError.TIMEOUT, "no answer"
-        if isinstance(each, OSError) and each.strerror:
-            return ProbeError.UNREACHABLE, each.strerror.lower()
+        if isinstance(each, OSError) and each.errno:  # what it says itself may be asyncio's words
+            return ProbeError.UNREACHABLE, os.strerror(each.errno).lower()
     names = {type(each).__name__ for each in _causes(failure)}
-    if names & {"ReadError", "WriteError"}:
-        return ProbeError.RESET, "connection reset"
     if "RemoteProtocolError" in names and "disconnected" in str(failure):
         return ProbeError.RESET, "connection closed without an answer"
     return ProbeError.BAD_RESPONSE, f"{type(failure).__name__}: {failure}"[:200]

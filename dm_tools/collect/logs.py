@@ -15,6 +15,7 @@ from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Engines
 from dm_tools.records import LogLine, Logs
 from dm_tools.text import condense, times
+from dm_tools.text.late import late
 from dm_tools.text.shorten import joined
 
 Record = dict[str, Any]
@@ -173,7 +174,7 @@ class Newest:
         return list(self.kept)
 
 
-_STAMP = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) ?")
+_STAMP = late(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)) ?")
 
 
 def _raw_line(line: bytes, stream: str) -> RawLine:

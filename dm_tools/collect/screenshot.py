@@ -16,6 +16,7 @@ from dm_tools.engine.connection import Engines
 from dm_tools.evidence import pages as judge
 from dm_tools.evidence.pages import Seen
 from dm_tools.records import Page, Probe, ProbeError, Request, Screenshot, Verdict
+from dm_tools.text.late import late
 
 Record = dict[str, Any]
 Read = Callable[[bytes], str]  # a PNG -> the text in it. Raises Problem.
@@ -34,7 +35,7 @@ _NO_ANSWER = (
     ProbeError.NOT_RUNNING,
 )
 _HTML = ("text/html", "application/xhtml+xml")
-_UNREADABLE = re.compile(r"<(script|style|svg|noscript)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_UNREADABLE = late(r"<(script|style|svg|noscript)\b[^>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 
 
 def screenshot(

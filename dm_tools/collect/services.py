@@ -18,11 +18,12 @@ from dm_tools.collect import swarm
 from dm_tools.engine import finding, reading, swarming
 from dm_tools.engine.connection import Container, Engine
 from dm_tools.pipe import configs, settings
+from dm_tools.text.late import late
 
 Record = dict[str, Any]
 
 # ${NAME}, ${NAME:-default} as in Compose; $$ is a dollar. What else begins with ${ is a mistake.
-_VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\{[^}]{0,40}\}?))")
+_VARIABLE = late(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|(\{[^}]{0,40}\}?))")
 
 
 MAX_TEXT = 64 * 1024  # characters of a text of the manifest, once its variables are replaced

@@ -14,6 +14,7 @@ from dm_tools import redact, text
 from dm_tools.collect import logs
 from dm_tools.records import LogLine, Logs
 from dm_tools.text.condense import Carries, Condenser
+from dm_tools.text.late import late
 from dm_tools.text.shorten import joined
 
 PIECE_BYTES = 1024 * 1024
@@ -56,7 +57,7 @@ def pieces(source: BinaryIO) -> Iterator[bytes]:
 
 # What clean() takes out, as bytes: a look at a whole piece tells whether it has any of it.
 _CONTROL = bytes([*range(9), *range(0x0B, 0x20), 0x7F])
-_UNICODE_CONTROL = re.compile(rb"\xc2[\x80-\x9f]|\xe2(?:\x80[\x8b-\x8f\xa8-\xae]|\x81[\xa6-\xa9])")
+_UNICODE_CONTROL = late(rb"\xc2[\x80-\x9f]|\xe2(?:\x80[\x8b-\x8f\xa8-\xae]|\x81[\xa6-\xa9])")
 
 
 def lines_of(piece: bytes) -> list[str]:
@@ -69,13 +70,13 @@ def lines_of(piece: bytes) -> list[str]:
     return lines
 
 
-_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d)(?: |$)")  # of docker logs -t
+_STAMP = late(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d)(?: |$)")  # of docker logs -t
 _BEGINS = (
     *(" ", "\t", "Traceback (", "Caused by: ", "... ", "During handling of ", "The above exception "),
     *("goroutine ", "created by ", "exit status "),
 )
 _MAY_CONTINUE = frozenset(["", *(begin[0] for begin in _BEGINS)])
-_SOME_MAY = re.compile("\n(?:\n|\\Z|" + "|".join(map(re.escape, _BEGINS)) + ")")
+_SOME_MAY = late("\n(?:\n|\\Z|" + "|".join(map(re.escape, _BEGINS)) + ")")
 _THROWN = ("Exception", "Error", "Throwable")
 
 
@@ -194,11 +195,11 @@ def _cut(item: str) -> str:
     return item if len(item) <= MAX_ITEM_CHARACTERS else joined(item[:half], None, item[-half:])
 
 
-_TIME = re.compile(
+_TIME = late(
     r"""(?:\[|(?:time|ts|timestamp)="?|\{"(?:time|ts|timestamp|@timestamp)":\ ?")?"""
     r"(\d{4})[-/](\d\d)[-/](\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))? ?(Z\b|UTC\b|GMT\b|[+-]\d\d:?\d\d\b)?"
 )
-_ACCESS_TIME = re.compile(r"\S{1,80} \S{1,80} .{1,80}?\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]")
+_ACCESS_TIME = late(r"\S{1,80} \S{1,80} .{1,80}?\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\]")
 
 
 def time_of(line: str) -> str | None:

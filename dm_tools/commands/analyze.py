@@ -98,6 +98,7 @@ def cli(
                 yield from judged(each, waiting)
             if each.marker:
                 yield each.marker
+                library.searcher.rest()
 
     return stream.write(stream.one_by_one(everything()), "analyze", command.matched(fail_on, "analysis"))
 

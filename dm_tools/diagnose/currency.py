@@ -7,12 +7,12 @@ requests that failed succeed.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from itertools import pairwise
 
 from dm_tools.evidence.requests import Request, cost, recovered_after
 from dm_tools.records import LogLine
+from dm_tools.text.late import late
 from dm_tools.text.times import parse_time
 
 BURST_SECONDS = 0.5  # what is said closer together is one occasion: the lines of a trace, a retry at once
@@ -29,7 +29,7 @@ SETTLES_SECONDS = 10.0  # what was under way when something failed is still said
 
 # What programs say when something works again. The name of what works need not be the name that was complained of, so
 # only words that tell of a recovery count, not those of any success.
-_RECOVERY = re.compile(
+_RECOVERY = late(
     r"\bis UP\b|\b[Rr]e-?connected\b|(?i:\breconnect(?:ion|ing)? (?:succeeded|successful|complete|established))"
     r"|(?i:\bconnection (?:to \S+ )?(?:has been |was |is )?(?:re-?established|restored|recovered))"
     r"|(?i:\b(?:is |are )?back (?:online|to normal)\b|\bis (?:reachable|available|healthy) again\b|\bhas recovered\b)"
@@ -129,7 +129,7 @@ class Log:
         return silent > max(QUIET_SECONDS, QUIET_GAPS * max(gaps[-3:]))
 
 
-_TROUBLED = re.compile(
+_TROUBLED = late(
     r"\b(?:WARN(?:ING)?|ERR(?:OR)?|CRIT(?:ICAL)?|FATAL)\b|\blevel=(?:warn|error|fatal)|\[(?:warn|error|crit)\]"
 )
 

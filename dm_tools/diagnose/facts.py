@@ -13,12 +13,13 @@ from dm_tools.evidence import pages as page
 from dm_tools.evidence import requests
 from dm_tools.evidence import swarm as tasks
 from dm_tools.evidence.ids import Kind, parse, resolve, time_of
-from dm_tools.evidence.view import View, recent
+from dm_tools.evidence.view import View
 from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import READ_RANK, Hit, Places, matches
-from dm_tools.records import Check, Inspect, ProbeError, Status, Verdict
+from dm_tools.records import Check, Inspect, LogLine, ProbeError, Status, Verdict
 from dm_tools.text.last_words import Words, last_words, quoted
+from dm_tools.text.late import late
 from dm_tools.text.shorten import short
 from dm_tools.text.times import parse_time, seconds_between
 
@@ -77,7 +78,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     failing = [] if view.finished else _failing(log)
     listening = _listening(log) if log.started is not None else []
     read = any(hit.pattern.rank >= READ_RANK and hit.pattern.telling for hit in hits)
-    words = _last_words(view, hits, read)
+    words = _last_words(view, places.recent, hits, read)
     alarms = _alarms(view) + ([words.id] if words and not read else [])
     ids = {
         *CONTEXT,
@@ -157,7 +158,7 @@ def _beside(place: int, log: Log) -> Words | None:
     return last_words(near, ended=False)
 
 
-_LISTENING = re.compile(
+_LISTENING = late(
     r"(?i)\b(?:listen(?:s|ing)?|running|serving|started|accepting|bound)\b[^\n]{0,60}?"
     r"(?:https?://|[\s=(\"'])(?P<address>\[[0-9a-f:]*\]|[\d.]{7,15}|localhost|\*)?:(?P<port>\d{2,5})\b"
 )
@@ -231,7 +232,7 @@ def _of_check(check: Check) -> str:
 
 
 # How an engine begins its words on a failed start: who called whom. What was wrong comes last.
-_CALLERS = re.compile(
+_CALLERS = late(
     r"(?:(?:failed to create (?:task for container|shim task)|OCI runtime create failed|runc create failed|"
     r"container_linux\.go:\d+|starting container process caused|unable to start container process|"
     r"error during container init)(?:: |\s))+"
@@ -262,10 +263,10 @@ def _of_page(view: View) -> str:
     return f"{bad.url}: {'; '.join(each.message for each in bad.reasons[:2])}" if bad else ""
 
 
-def _last_words(view: View, hits: list[Hit], read: bool) -> Words | None:
+def _last_words(view: View, log: list[LogLine], hits: list[Hit], read: bool) -> Words | None:
     """What the log of a service in trouble says: the lines that a rule only recognised, or where none did the end."""
     quoting = next((hit for hit in hits if "{last_words}" in hit.pattern.explanation), None)
-    lines = [line for line in recent(view) if quoting and line.id in quoting.evidence]
+    lines = [line for line in log if quoting and line.id in quoting.evidence]
     if lines or read or view.status not in (Status.FAILED, Status.DEGRADED):
         return last_words(lines, ended=True)
-    return last_words(recent(view), ended=view.down)
+    return last_words(log, ended=view.down)

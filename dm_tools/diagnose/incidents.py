@@ -6,10 +6,11 @@ import hashlib
 import re
 
 from dm_tools.records import Analysis
+from dm_tools.text.late import late
 
 # What the trouble is about. Limits and messages are left out: they differ from run to run.
 ABOUT = ("upstream", "port", "user", "path", "setting")
-_CHANGING = re.compile(r"[0-9a-f]{8,}|\d+", re.IGNORECASE)  # process ids, ids of containers, temporary names
+_CHANGING = late(r"[0-9a-f]{8,}|\d+", re.IGNORECASE)  # process ids, ids of containers, temporary names
 
 
 def fingerprint(service: str, verdict: Analysis, docker_host: str | None = None) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from dm_tools import redact
 from dm_tools.records import ActionName, Cause, EventKind, HistoryEvent, LogLine, Proof
 from dm_tools.text import condense
+from dm_tools.text.late import late
 
 LEAST_INCIDENTS = 2  # before which it stood
 LEAST_SHARE = 0.8  # of the incidents that were cured so
@@ -22,7 +23,7 @@ LEAST_WORDS = 3  # that are the same each time
 MOST_PARTS = 6  # a saying of more pieces is no saying
 EXAMPLES, NEAR_MISSES, DRAFTS = 3, 3, 3  # of each kind of incident
 
-_WORD = re.compile(r"[^\W\d_]{2,}")
+_WORD = late(r"[^\W\d_]{2,}")
 
 
 @dataclass(frozen=True)

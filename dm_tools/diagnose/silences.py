@@ -8,12 +8,11 @@ from fnmatch import fnmatchcase
 
 from dm_tools.diagnose.looks import Look
 from dm_tools.records import Silence
+from dm_tools.text.late import late
 from dm_tools.text.times import parse_time
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_WINDOW = re.compile(
-    r"(mon|tue|wed|thu|fri|sat|sun|daily) ([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII
-)
+_WINDOW = late(r"(mon|tue|wed|thu|fri|sat|sun|daily) ([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 _DAY = 24 * 60
 
 

@@ -17,6 +17,7 @@ from dm_tools.patterns.haystack import Haystack
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import Hit
 from dm_tools.records import NetworkOwner
+from dm_tools.text.late import late
 
 # Names under which a container reaches the machine that it runs on, and so what other containers publish there.
 # https://docs.docker.com/desktop/features/networking/#i-want-to-connect-from-a-container-to-a-service-on-the-host
@@ -131,7 +132,7 @@ def _named(hits: list[Hit]) -> list[str]:
     return list(dict.fromkeys(f"{each['upstream']}:{each.get('port', '')}" for each in found))
 
 
-_PORT = re.compile(r"^\w+://[^/?#]*:(\d{1,5})(?:[/?#]|$)")
+_PORT = late(r"^\w+://[^/?#]*:(\d{1,5})(?:[/?#]|$)")
 
 # A service that is named after a technology and one of these only works beside it: postgres-exporter, redis-ui.
 _BESIDE = frozenset(("exporter", "backup", "admin", "commander", "ui", "proxy", "init", "migrate", "client", "insight"))

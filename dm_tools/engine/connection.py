@@ -128,6 +128,8 @@ class Engine:
             say.once(f"Docker at {self.label}: there is no {address.DEFAULT_SOCKET}, and no other engine was found")
         settings |= {"version": self._version or "auto", "timeout": self.timeout}
         client = transport.client(**settings)
+        if not url.startswith("tcp://"):  # no proxy of the environment leads there; to look takes a quarter of the time
+            client.trust_env = False
         client.hooks["response"].append(self._greeted)
         self._version = client.api_version
         self._clients.append(client)
@@ -156,6 +158,7 @@ class Engine:
             door.connect(address.removeprefix("unix://"))
 
     def _answered(self, subject: str, question: Callable[[], Answer], whole_engine: bool, seconds: float) -> Answer:
+        transport.load()
         import http.client
 
         import docker.errors
@@ -236,9 +239,7 @@ class Engines:
     """
 
     def __init__(self, timeout: float) -> None:
-        import docker
-        import docker.utils  # noqa: F401
-
+        transport.load()
         self.timeout = timeout
         self._lock = threading.Lock()
         self._engines: dict[str | None, Engine] = {}

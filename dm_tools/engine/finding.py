@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 from typing import Any
 from urllib.parse import urlsplit
 
 from dm_tools import records
 from dm_tools.engine import reading
 from dm_tools.engine.connection import Container, Engine
+from dm_tools.text.late import late
 
 RUNNING = ("running", "paused", "restarting")
 _DEFAULT_NETWORKS = frozenset(("bridge", "host", "none", "podman"))
 # A container that was made anew is kept beside the new one until that is proved: stopped, with all its labels.
-_KEPT = re.compile(r".+\.before-[0-9a-f]{8}\Z")
+_KEPT = late(r".+\.before-[0-9a-f]{8}\Z")
 
 
 def find(engine: Engine, record: dict[str, Any], fresh: bool = False) -> Container:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 from dm_tools import records, redact
 from dm_tools.engine.connection import Container, Engine
+from dm_tools.text.late import late
 
 EVENT_ACTIONS = ("create", "start", "die", "oom", "kill", "stop", "restart", "pause", "unpause", "destroy")
 EVENT_LATE_SECONDS = 1.0  # a state shows before its event is told
@@ -232,7 +232,7 @@ def _frames(raw: Any) -> Iterator[tuple[str, bytes]]:
 
 
 # The engine's time before a piece has nine decimals; a program's own times seldom do.
-_BETWEEN = re.compile(rb"(?<=\n)|(?=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) )")
+_BETWEEN = late(rb"(?<=\n)|(?=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) )")
 _LONGEST_PIECE = 65536  # four times what the engine gives at once
 
 

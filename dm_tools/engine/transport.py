@@ -6,6 +6,8 @@ endless answer is kept in memory until there is none.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -67,8 +69,28 @@ class Body:
         self._raw.release_conn()
 
 
+def load() -> None:
+    """Import the library, without what only ssh:// needs: to import paramiko takes as long as all the rest."""
+    if "docker" in sys.modules:
+        return
+    sys.modules.setdefault("paramiko", None)  # type: ignore[arg-type] # the library does without what it cannot import
+    try:
+        import docker
+        import docker.utils  # noqa: F401
+    finally:
+        if sys.modules["paramiko"] is None:
+            del sys.modules["paramiko"]
+
+
 def client(**settings: Any) -> Any:
     """A docker.APIClient that is bounded so; `settings` are its own, with a `timeout`."""
+    if str(settings["base_url"]).startswith("ssh://"):
+        import docker.api.client
+
+        with contextlib.suppress(ImportError):  # then the library says what is missing
+            from docker.transport.sshconn import SSHHTTPAdapter
+
+            docker.api.client.SSHHTTPAdapter = SSHHTTPAdapter  # type: ignore[attr-defined] # see `load`
     return _class()(**settings)
 
 

@@ -5,7 +5,6 @@ On the wire an id is a string: `logs:41` in the record of the service itself, `a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +12,7 @@ from typing import Any
 
 from dm_tools.evidence.view import View
 from dm_tools.records import LogLine, Page, Section
+from dm_tools.text.late import late
 from dm_tools.text.times import parse_time
 
 
@@ -85,7 +85,7 @@ class EvidenceId:
         return self.kind == Kind.LOGS and self.owner is None
 
 
-_LOCAL = re.compile(rf"({'|'.join(Kind)}):([A-Za-z0-9_.]{{1,80}}|[0-9]{{1,9}}-[0-9]{{1,9}})\Z")
+_LOCAL = late(rf"({'|'.join(Kind)}):([A-Za-z0-9_.]{{1,80}}|[0-9]{{1,9}}-[0-9]{{1,9}})\Z")
 
 
 def parse(text: str) -> EvidenceId:

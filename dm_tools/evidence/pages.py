@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from dm_tools.records import ConsoleEntry, Page, ProbeError, Reason, Request, Status, Timing, Verdict
+from dm_tools.text.late import late
 
 SHORT_CHARACTERS = 400  # a page that only says one thing: "Loading...", "Bad Gateway"
 ERROR_CHARACTERS = 4000  # an error page may quote a trace; an article about errors is longer still
@@ -117,19 +118,19 @@ SIGNATURES = (
     Signature("default_page", "Vite", r"^Vite \+ \w+$", r"Click on the \w+ .*logos? to learn more"),
 )
 
-_LOADING = re.compile(
+_LOADING = late(
     r"^(?:\W*(?:loading|please wait|one moment|just a moment|initiali[sz]ing|connecting|starting up|wird geladen|"
     r"bitte warten|chargement|cargando|laden)\b.{0,60}\W*)$",
     re.IGNORECASE | re.DOTALL,
 )
-_LOGIN_WORDS = re.compile(r"\b(?:sign|log)[ -]?(?:in|on)\b|\blogin\b|\banmelden\b|\bauthenticat", re.IGNORECASE)
-_LOGIN_PATH = re.compile(
+_LOGIN_WORDS = late(r"\b(?:sign|log)[ -]?(?:in|on)\b|\blogin\b|\banmelden\b|\bauthenticat", re.IGNORECASE)
+_LOGIN_PATH = late(
     r"^[a-z]+://[^/?#]+/(?:[^?#]*/)?(?:login|log-in|signin|sign-in|sign_in|auth|oauth2?|sso|saml|authorize|realms)\b"
 )
-_HEALTH_PATH = re.compile(
+_HEALTH_PATH = late(
     r"^[a-z]+://[^/?#]+/(?:[^?#]*/)?(?:_?health\w*|\w*ready\w*|\w*live\w*|_?ping|_?status|up|heartbeat)/?(?:[?#]|$)"
 )
-_MIXED = re.compile(r"^Mixed Content: ")
+_MIXED = late(r"^Mixed Content: ")
 _ESSENTIAL = ("script", "stylesheet")
 
 

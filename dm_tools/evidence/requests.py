@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from dm_tools.records import LogLine
 from dm_tools.text.last_words import Words
+from dm_tools.text.late import late
 from dm_tools.text.times import parse_time
 
 MAX_LINES = 600  # newest lines of a log that are read for requests
@@ -24,7 +25,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _WRITING = ("POST", "PUT", "PATCH", "DELETE")
 _METHOD = "|".join(_METHODS)
 # https://docs.haproxy.org/2.6/configuration.html#8.2.3: timers, then the status, the request at the end of the line
-_HAPROXY = re.compile(
+_HAPROXY = late(
     r" \S+/(?P<server>\S+) -?\d+/-?\d+/-?\d+/-?\d+/\+?-?\d+ (?P<status>-?\d{1,3}) "
     rf'.*"(?P<method>{_METHOD}) (?P<path>\S+)'
 )
@@ -38,12 +39,12 @@ _PATTERNS = (
     # gin: | 500 | 1.2ms | 10.0.0.1 | GET "/path"
     re.compile(rf'\| +(?P<status>\d{{3}}) +\|.*\| +(?P<method>{_METHOD}) +"(?P<path>[^"]+)"'),
 )
-_JSON_STATUS = re.compile(r'"(?:status|status_code|statusCode|DownstreamStatus)": ?"?(\d{3})\b')
-_JSON_PATH = re.compile(r'"(?:uri|path|url|request_uri|RequestPath)": ?"(/[^"\s]*)"')
-_FIELD_STATUS = re.compile(r"\b(?:status|status_code|code)=(\d{3})\b")
-_FIELD_PATH = re.compile(r"\b(?:path|uri|url)=\"?(/[^\s\"]*)")
-_ORIGIN = re.compile(r"^https?://[^/]*")
-_VARIABLE = re.compile(r"\d|[0-9a-f]{8}|%")  # a part of a path that names a thing rather than a kind of thing
+_JSON_STATUS = late(r'"(?:status|status_code|statusCode|DownstreamStatus)": ?"?(\d{3})\b')
+_JSON_PATH = late(r'"(?:uri|path|url|request_uri|RequestPath)": ?"(/[^"\s]*)"')
+_FIELD_STATUS = late(r"\b(?:status|status_code|code)=(\d{3})\b")
+_FIELD_PATH = late(r"\b(?:path|uri|url)=\"?(/[^\s\"]*)")
+_ORIGIN = late(r"^https?://[^/]*")
+_VARIABLE = late(r"\d|[0-9a-f]{8}|%")  # a part of a path that names a thing rather than a kind of thing
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def read(lines: Iterable[LogLine]) -> list[Request]:
 
 def _request(line: LogLine) -> Request | None:
     text = line.text
-    if any(method in text for method in _METHODS):  # most lines are no requests, and this is quicker than a pattern
+    if any(map(text.__contains__, _METHODS)):  # most lines are no requests, and this is quicker than a pattern
         ends_with_request = text.rstrip().endswith('"')
         for pattern in ((_HAPROXY,) if ends_with_request else ()) + _PATTERNS:
             if match := pattern.search(text):
@@ -120,7 +121,7 @@ def _request(line: LogLine) -> Request | None:
     return None
 
 
-_ADDRESSES = re.compile(r"(?:::ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?:, (?:\d{1,3}\.){3}\d{1,3})*")
+_ADDRESSES = late(r"(?:::ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?:, (?:\d{1,3}\.){3}\d{1,3})*")
 
 
 def _client(text: str) -> str | None:

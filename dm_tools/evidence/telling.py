@@ -6,7 +6,6 @@ the plain words of failing, what is rare, what is new, what came last and what s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import msgspec
 from dm_tools.evidence.view import RECENT_SECONDS, View
 from dm_tools.records import LogLine, Template
 from dm_tools.text import condense
+from dm_tools.text.late import late
 from dm_tools.text.plain import clean
 from dm_tools.text.times import parse_time
 
@@ -29,7 +29,7 @@ STARTING_SECONDS = 8.0  # what a program says so early is how it starts
 SETTLED_SECONDS = 60.0  # a program that has run for so long has overcome what it complained of at its start
 
 # The level that a program gives to a line itself. Only at its beginning: further on it is somebody's word.
-_LEVEL = re.compile(
+_LEVEL = late(
     r"""(?ix)(?<![\w./-])(?:
       (?P<fatal>fatal|ftl|critical|crit|panic|emerg(?:ency)?|alert)
     | (?P<error>error|erro|err|severe)
@@ -38,12 +38,10 @@ _LEVEL = re.compile(
     )(?![\w/-])"""
 )
 _LEVEL_WITHIN = 90  # characters
-_THROWN = re.compile(
-    r"(?:\b[A-Za-z_.]*(?:Error|Exception)\b(?::| \()|\bTraceback \(most|\bpanic: |\bthread '.*' panicked)"
-)
+_THROWN = late(r"(?:\b[A-Za-z_.]*(?:Error|Exception)\b(?::| \()|\bTraceback \(most|\bpanic: |\bthread '.*' panicked)")
 
 # The plain words of failing. Strong ones are about a failure; weak ones may be.
-_STRONG = re.compile(
+_STRONG = late(
     r"""(?ix)\b(?:
       fail(?:s|ed|ure|ures|ing)? | fatal | panic\w* | error | cannot | can't | could\ ?n[o']t | could\ not | unable
     | unavailable | unreachable | refused | reject(?:ed|s) | den(?:ied|y) | forbidden | unauthori[sz]ed | corrupt\w*
@@ -59,7 +57,7 @@ _STRONG = re.compile(
     | already\ (?:in\ use|allocated|exists|running|locked) | violat\w+ | unknown | undefined | E[A-Z]{5,}
     )\b""",
 )
-_WEAK = re.compile(
+_WEAK = late(
     r"""(?ix)\b(?:
       warn(?:ing)? | retry(?:ing)? | retries | reconnect\w* | disconnect\w* | closed | reset | down | disabled
     | ignored | skipp(?:ed|ing) | must | requires? | need(?:s|ed) | please | locked | lock | stale | limit | full
@@ -70,21 +68,19 @@ _WEAK = re.compile(
     )\b""",
 )
 # A line about a request: its status tells that something fails, not why.
-_ACCESS = re.compile(
+_ACCESS = late(
     r"\"(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|CONNECT) |\b(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) /\S* "
     r"|\"(?:method|http_method)\":\s?\"(?:GET|HEAD|POST|PUT|DELETE|PATCH)|handled request"
 )
 # What belongs to the item before it and says nothing alone.
-_FRAGMENT = re.compile(
-    r"^\s*(?:#\d+ |at [\w$.<]|File \"|Stack trace:|thrown in |\{main\}|Node\.js v\d|\^+\s*$|\.\.\. )"
-)
-_FRAME = re.compile(
+_FRAGMENT = late(r"^\s*(?:#\d+ |at [\w$.<]|File \"|Stack trace:|thrown in |\{main\}|Node\.js v\d|\^+\s*$|\.\.\. )")
+_FRAME = late(
     r"^\s+(?:at |File \"|\.\.\. \d+ (?:more|common))|^\s*#\d+ |^\s+\S+\.(?:go|c|rs|rb|ex|erl|py):\d+|^\s*[\^~]+\s*$"
     r"|^\s+\([\w-]+ \d[\d.]*\) |^goroutine \d|^\S+\(.*\)$"
 )
-_TRACE = re.compile(r"^Traceback \(most recent call last\):")
-_FILE = re.compile(r"^\s+File \"")
-_LETTERS = re.compile(r"[^\W\d_]")
+_TRACE = late(r"^Traceback \(most recent call last\):")
+_FILE = late(r"^\s+File \"")
+_LETTERS = late(r"[^\W\d_]")
 
 
 @dataclass(frozen=True)
@@ -248,7 +244,7 @@ def _says_something(text: str) -> bool:
 
 
 # Times as programs put them before their lines; the engine's time of the item is told anyway.
-_STAMP = re.compile(
+_STAMP = late(
     r"""(?x)^[\s\[(]*(?:
       (?:ts|time|timestamp)="?\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d)?"?
     | \d{4}[-/.]\d\d[-/.]\d\d[T\ _]+\d{1,2}:\d\d:\d\d(?:[.,:]\d+)?(?:\ ?(?:Z|UTC|GMT|[+-]\d\d:?\d\d))?(?:\ \d+(?=\ \[))?
@@ -351,7 +347,7 @@ class Answered:
 
 
 # The status in an access log: Common Log Format and what is like it, JSON, key=value, HAProxy.
-_ANSWER = re.compile(
+_ANSWER = late(
     r"\" ([1-5])\d\d(?: |$)|\"?status(?:_code)?\"?[=:] ?\"?([1-5])\d\d\b|/-?\d+ ([1-5])\d\d \d+ - - [\w-]{4} "
 )
 

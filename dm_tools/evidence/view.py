@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -28,15 +27,16 @@ from dm_tools.records import (
     Swarm,
     SwarmNode,
 )
+from dm_tools.text.late import late
 from dm_tools.text.times import TIME, parse_time, seconds_between, utc
 
 # Compose renames a container like this while it puts a new one in its place: `ff201f16580e_shop-app-1`.
-REPLACED = re.compile(r"^/?[0-9a-f]{12}_.")
+REPLACED = late(r"^/?[0-9a-f]{12}_.")
 YOUNG_SECONDS = 10.0  # a container that was made or started so recently has shown nothing yet
 REPLACED_SECONDS = 60.0  # what Compose needs to stop the old container and remove it
 STOP_SIGNALS = (None, 2, 3, 9, 15)  # `docker kill` with another one tells a program something, and ends nothing
 MAX_FAREWELL = 3  # last log items that say whether a program came to its end or was told to end
-TOLD_TO_END = re.compile(r"\bSIG(?:TERM|INT|QUIT|HUP)\b|[Cc]aught signal|[Ss]ignal (?:2|3|15)\b|[Ii]nactivity timeout")
+TOLD_TO_END = late(r"\bSIG(?:TERM|INT|QUIT|HUP)\b|[Cc]aught signal|[Ss]ignal (?:2|3|15)\b|[Ii]nactivity timeout")
 # Programs that only start others and wait for them: what they do says nothing of the service.
 INITS = frozenset(
     ("tini", "tini-static", "docker-init", "dumb-init", "catatonit", "s6-svscan", "s6-supervise", "podman-init")

@@ -6,7 +6,6 @@ Pure: records and verdicts in, text out.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from dm_tools.evidence.telling import GRAVE, SUSPICIOUS, telling
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import quote
 from dm_tools.records import Analysis, Cause, Page, Role, Status, Step, Verdict
+from dm_tools.text.late import late
 from dm_tools.text.tokens import tokens
 
 MAX_SERVICES = 8  # of an incident: the root and the symptoms nearest to it
@@ -27,7 +27,7 @@ RARE = 3  # a template with so few items is an exception, not the program's dail
 # The order in which pieces are left out, the last ones first. Within a rank: the root's before those of its symptoms.
 STATE, CITED, ERROR, PROBE, LAST_WORDS, WARNING, FIGURE, RARITY, TALK = range(9)
 
-_DELIMITER = re.compile(r"(?i)\b(END OF )?EVIDENCE\b")
+_DELIMITER = late(r"(?i)\b(END OF )?EVIDENCE\b")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import msgspec
 
 from dm_tools.patterns.haystack import Haystack, Searcher
 from dm_tools.records import Cause, Fix, Inspect, Severity, Stats
+from dm_tools.text.late import late
 
 MAX_NAMED = 3  # items that one pattern may keep from being condensed: more of the same says nothing more
 
@@ -56,10 +57,10 @@ _COMPUTED = (
         "swarm.update",
     ),
 )
-_BARE_FLAGS = re.compile(r"(?<!\\)\(\?[a-zA-Z-]+\)")
-_GROUP = re.compile(r"(?<!\\)\(\?P<([a-z_]+)>")
+_BARE_FLAGS = late(r"(?<!\\)\(\?[a-zA-Z-]+\)")
+_GROUP = late(r"(?<!\\)\(\?P<([a-z_]+)>")
 CAPTURED = frozenset(("upstream", "port", "user", "path", "limit", "setting"))
-PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+PLACEHOLDER = late(r"\{([a-z_]+)\}")
 _KNOWN_PLACEHOLDERS = frozenset(
     [
         *("service", "upstream", "peer", "technology_service", "user", "path", "port", "command", "error"),

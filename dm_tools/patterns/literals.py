@@ -10,8 +10,10 @@ import re
 from re import _constants, _parser  # type: ignore[attr-defined]
 from typing import Any
 
+from dm_tools.text.late import late
+
 SHORTEST = 3  # characters; shorter text stands everywhere
-LONGEST = 32  # more characters do not make it rarer
+LONGEST = 16  # more characters hardly make it rarer, and an automaton of them takes longer to make
 MOST = 24  # texts that one group may be multiplied out to
 
 # Words of so many log lines that they tell nothing: something else of the expression is better to look for.
@@ -31,7 +33,7 @@ COMMON = frozenset(
 )
 
 # Flags in the middle of an expression, which RE2 takes and Python does not; all texts are lower-case here anyway.
-_FLAGS = re.compile(r"\(\?[imsU]+\)")
+_FLAGS = late(r"\(\?[imsU]+\)")
 
 Item = tuple[Any, Any]
 
@@ -118,4 +120,4 @@ def _rarity(text: str) -> int:
     """Letters of rare words count fully, those of common ones little: several of them in a row are rare again."""
     words = [word for word in re.split(r"[^a-z0-9]+", text) if word]
     letters = sum(min(len(word), 2) if word in COMMON else len(word) for word in words)
-    return min(letters + len(words) - 1, LONGEST // 2) if words else 0
+    return min(letters + len(words) - 1, LONGEST) if words else 0

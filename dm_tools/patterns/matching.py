@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from dm_tools.patterns import causes, objects
 from dm_tools.patterns.haystack import Captures, Haystack
 from dm_tools.patterns.language import PLACEHOLDER, Clause, Level, Library, Pattern
 from dm_tools.records import Cause, LogLine, Mount, Status
+from dm_tools.text.late import late
 from dm_tools.text.times import seconds_between
 
 # What a failing healthcheck prints of these is said of the service that it asks, not by the service of another one.
@@ -28,7 +28,7 @@ OF_THE_CHECK = frozenset(
 ITSELF = frozenset(("localhost", "127.0.0.1", "::1", "0.0.0.0"))  # where a check asks the container that it runs in
 
 # Where a mount's name tells that a file is meant: Docker makes a directory of a source that is not there.
-FILES = re.compile(
+FILES = late(
     r"/[^/]*\.(?:cfg|cnf|conf|config|crt|cer|dat|db|env|ini|js|json|key|lic|pem|php|properties|py|sh|sql|toml|txt|xml|ya?ml)$"
     r"|/(?:[A-Z][a-z]+file|licen[cs]e|passwd|shadow|group|hosts|resolv\.conf|localtime|timezone|machine-id|crontab)$"
 )
@@ -39,13 +39,11 @@ SYSTEM = frozenset(
         *("/usr/local/lib", "/usr/sbin", "/etc", "/var", "/var/lib"),
     )
 )
-CHECKED_PORT = re.compile(
-    r"(?:localhost|127\.0\.0\.1|\[?::1\]?|0\.0\.0\.0)(?: \([^)]{1,40}\))?[:, ]{1,2}(?:port )?(\d{2,5})"
-)
+CHECKED_PORT = late(r"(?:localhost|127\.0\.0\.1|\[?::1\]?|0\.0\.0\.0)(?: \([^)]{1,40}\))?[:, ]{1,2}(?:port )?(\d{2,5})")
 # `df: write error: ...`: a program says who it is. What a check prints beside it is the page that it was given.
-PROGRAM_SPEAKS = re.compile(r"(?:[\d:T.Z/+ -]{8,40}:? )?(?:/[\w./-]{1,80}|[A-Za-z][\w.+-]{0,40})(?:\[\d+\])?: \S")
-LISTENS = re.compile(r"(?i)\blisten(?:s|ing)\b[^\n]{0,60}?:(\d{2,5})\b")
-NOBODY_THERE = re.compile(r"(?i)refused|failed to connect|couldn.t connect|no response")
+PROGRAM_SPEAKS = late(r"(?:[\d:T.Z/+ -]{8,40}:? )?(?:/[\w./-]{1,80}|[A-Za-z][\w.+-]{0,40})(?:\[\d+\])?: \S")
+LISTENS = late(r"(?i)\blisten(?:s|ing)\b[^\n]{0,60}?:(\d{2,5})\b")
+NOBODY_THERE = late(r"(?i)refused|failed to connect|couldn.t connect|no response")
 
 # A task's container has no policy of its own: the swarm restarts it, by these conditions.
 POLICIES = {"any": "always", "on-failure": "on-failure", "none": "no"}
@@ -162,7 +160,8 @@ class Places:
             for id, text in view.complaints_of_its_check
             if (words := [line for line in text.split("\n") if PROGRAM_SPEAKS.match(line)])
         ]
-        self.lines = [*recent(view), *spoken]
+        self.recent = recent(view)
+        self.lines = [*self.recent, *spoken]
         relayed = _relayed(self.lines)
         texts = ["" if line.id in relayed else line.text for line in self.lines]
         self.haystack = Haystack(library.searcher, texts)
@@ -379,7 +378,7 @@ class Places:
                 yield id, asked[1]
 
 
-RELAYED = re.compile(r"([\w.-]{2,60}) +\| ")  # as `docker compose logs` prints whose line it is
+RELAYED = late(r"([\w.-]{2,60}) +\| ")  # as `docker compose logs` prints whose line it is
 
 
 def _relayed(lines: list[LogLine]) -> frozenset[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from dm_tools.patterns.haystack import Captures, Searcher
 from dm_tools.patterns.language import Technology
+from dm_tools.text.late import late
 
 AROUND = 3  # items before and after that may name it
 SECONDS = 1.0  # and not further away in time
@@ -30,18 +31,18 @@ _NO_NAMES = frozenset(
         """,
     )
 )
-_SOURCE = re.compile(
+_SOURCE = late(
     r"(?i)\.(?:c|cc|cpp|cs|cxx|ex|exs|erl|f90|go|h|hpp|hs|java|jl|js|jsx|kt|lua|mjs|cjs|php|pl|pm|py|rb|rs|scala|sh"
     r"|swift|ts|tsx|vue|zig|conf|cfg|cnf|ini|json|toml|xml|ya?ml|log|txt)$"
 )
-_NUMBER = re.compile(r"^[\d.]*$")
+_NUMBER = late(r"^[\d.]*$")
 # An item beside the one that fails is about the same thing if it speaks of trying or failing, too.
-_SPOKEN = re.compile(
+_SPOKEN = late(
     r"(?i)error|fail|fatal|crit|emerg|panic|invalid|unknown|could|cannot|can't|unable|connect|open|load|read|writ|config"
     r"|mount|accept|try|start|using|running|exec|resolv|exception|LOG:"
 )
-_PLACE = re.compile(r"(?:[\"']?, line|:| on line|\()\s?\d")  # behind a source file: a place in the code, no object
-_FRAME = re.compile(r"^\s*(?:at |from |File \"|in /|#\d+ |\.\.\. )")
+_PLACE = late(r"(?:[\"']?, line|:| on line|\()\s?\d")  # behind a source file: a place in the code, no object
+_FRAME = late(r"^\s*(?:at |from |File \"|in /|#\d+ |\.\.\. )")
 
 # What programs call a database or a queue whose product they do not name.
 _CALLED = {
@@ -69,7 +70,7 @@ _CLIENTS = {
 _CALLED |= {client: {technology} for technology, clients in _CLIENTS.items() for client in clients}
 
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d)?$")  # of a time, what stands before its first colon
+_DATE = late(r"\d{4}-\d\d-\d\d(?:T\d\d)?$")  # of a time, what stands before its first colon
 
 
 def usable(captures: Captures) -> Captures:

@@ -77,8 +77,8 @@ def _depth(value: Any, enough: int) -> int:
     """How deep a JSON value is nested, counted up to `enough`."""
     level, depth = [value], 0
     while level and depth < enough:
-        nested = [each for each in level if isinstance(each, dict | list)]
-        level = [item for each in nested for item in (each.values() if isinstance(each, dict) else each)]
+        nested = [each for each in level if type(each) is dict or type(each) is list]  # quicker than isinstance
+        level = [item for each in nested for item in (each.values() if type(each) is dict else each)]
         depth += bool(nested)
     return depth
 

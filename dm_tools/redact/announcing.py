@@ -11,10 +11,10 @@ from typing import Any
 
 from dm_tools.redact import rules
 from dm_tools.redact.known import SHORTEST, percent_decoded
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import is_placeholder, is_weak_secret, looks_random
 from dm_tools.redact.rules.words import SENTENCE
+from dm_tools.text.late import late
 
 # Names of variables: more of them announce a secret than names in a text do, where "key" and "auth" are common words.
 _NAME = late(

@@ -12,9 +12,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.values import Span, looks_random
 from dm_tools.text import needles
+from dm_tools.text.late import late
 
 SHORTEST = 4  # characters; a shorter value is a part of too many words
 WHOLE = 8  # a value of fewer characters, or a short word, counts only where no letter and no digit is beside it

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dm_tools.redact.redactor import Redactor
 from dm_tools.redact.rules import Kind, kind_of, tables
-from dm_tools.redact.rules.late import late
 from dm_tools.text import KEY, KeyLines, key_begins
+from dm_tools.text.late import late
 
 
 class Lines:

@@ -21,9 +21,9 @@ from typing import Any
 from dm_tools.redact import rules as rules
 from dm_tools.redact.known import Known
 from dm_tools.redact.rules import Span
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.urls import has_password, password
 from dm_tools.text import clean, needles
+from dm_tools.text.late import late
 
 MASK = "<secret>"  # a secret without a number: there were too many to remember
 MAX_REMEMBERED = 10_000  # different secrets in one scope

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from dm_tools.redact import rules
-from dm_tools.redact.rules.late import late
+from dm_tools.text.late import late
 
 # The password of a URL as a variable, ://user:${NAME}@: a record may carry it, since it is no secret.
 PASSWORD_VARIABLE = late(r"(?<=:)\$\{([A-Za-z_][A-Za-z0-9_]*)\}(?=@)")

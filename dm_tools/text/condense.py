@@ -23,6 +23,7 @@ import msgspec
 
 from dm_tools import records
 from dm_tools.records import LogLine, Logs, Template
+from dm_tools.text.late import late
 
 Carries = Callable[[list[str]], Mapping[int, Iterable[str]]]  # which items carry a cause: position -> pattern ids
 
@@ -41,11 +42,11 @@ _BETWEEN = b"\x1e"  # between two items; no text from outside has it once it is 
 _SEPARATORS = " \t\n,;=:\"'()[]{}|"
 _DELETED = b"0123456789.+-"
 _BLANK = bytes.maketrans(_SEPARATORS.encode(), b" " * len(_SEPARATORS))
-_HEXADECIMAL = re.compile(rb" [a-f]{5,}(?=[ \x1e])")  # what is left of ids once their digits are gone
-_WORDS = re.compile(f"[{re.escape(_SEPARATORS)}]")
-_NUMBER = re.compile(r"0x[0-9a-fA-F]+|(?<![^\W_])(?=[a-f-]{0,40}\d)[0-9a-f-]{6,}(?![^\W_])|\d[\d.+-]*\d|\d")
+_HEXADECIMAL = late(rb" [a-f]{5,}(?=[ \x1e])")  # what is left of ids once their digits are gone
+_WORDS = late(f"[{re.escape(_SEPARATORS)}]")
+_NUMBER = late(r"0x[0-9a-fA-F]+|(?<![^\W_])(?=[a-f-]{0,40}\d)[0-9a-f-]{6,}(?![^\W_])|\d[\d.+-]*\d|\d")
 
-_RUN = re.compile(r"<\*>(?:[-:.,/T]<\*>)+")  # a time or an address is one thing
+_RUN = late(r"<\*>(?:[-:.,/T]<\*>)+")  # a time or an address is one thing
 
 # What has any number of words and says little: the parameters of a URL, a browser's name for itself.
 _FOLDED = [
@@ -332,7 +333,7 @@ def _of(lines: list[LogLine]) -> Condenser:
     return condenser
 
 
-_CITED = re.compile(r'"(logs:[A-Za-z0-9_.]{1,80})"')
+_CITED = late(r'"(logs:[A-Za-z0-9_.]{1,80})"')
 
 
 def shortened(record: dict[str, Any], carries: Carries | None) -> dict[str, Any]:

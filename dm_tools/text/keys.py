@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 
+from dm_tools.text.late import late
+
 KEY = "PRIVATE KEY"
-_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-\d|Private-Lines: \d")
-_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|Private-MAC:")
-_HEADER = re.compile(r"(?:Proc-Type|DEK-Info|Version|Comment|Charset|Hash): ?[^\n]{0,200}$")
-_BODY = re.compile(r"(=?[A-Za-z0-9+/]{1,20000}+={0,2})[\s\"',\\]*$")
-_NUMBER = re.compile(r"\d+")
+_BEGIN = late(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-\d|Private-Lines: \d")
+_END = late(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----|Private-MAC:")
+_HEADER = late(r"(?:Proc-Type|DEK-Info|Version|Comment|Charset|Hash): ?[^\n]{0,200}$")
+_BODY = late(r"(=?[A-Za-z0-9+/]{1,20000}+={0,2})[\s\"',\\]*$")
+_NUMBER = late(r"\d+")
 FULL = 60  # characters from which on a line of a key is a whole one, so that another follows
 LEAST = 16
 

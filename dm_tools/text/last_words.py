@@ -9,12 +9,12 @@ earlier cause beats a later consequence. What users sent (access logs) is nobody
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 from dm_tools.records import LogLine
+from dm_tools.text.late import late
 from dm_tools.text.shorten import short
 from dm_tools.text.times import parse_time
 
@@ -161,32 +161,30 @@ def quoted(words: Words | None) -> str:
 
 
 _MESSAGES = ("msg", "message", "@m", "event", "log", "error", "err", "exception", "detail")
-_NUMBERS = re.compile(r"\d+")
-_LETTERS = re.compile(r"[^\W\d_]{3}")
-_USAGE = re.compile(r"(?i)usage(?: of \S+)?\s?:")
+_NUMBERS = late(r"\d+")
+_LETTERS = late(r"[^\W\d_]{3}")
+_USAGE = late(r"(?i)usage(?: of \S+)?\s?:")
 # The time, the process, the level and the brackets around them that a logger writes before what is said.
-_PREFIX = re.compile(
+_PREFIX = late(
     r"""(?xi) ^(?: \[?\d{4}[-/]\d\d[-/]\d\d[T ]\ ?[\d:.,]{5,18}(?:Z|\ ?[+-]\d\d:?\d\d|\ UTC)?\]?
       | \[?[A-Z][a-z]{2}\ [\ \d]\d\ [\d:.]{8,15}\]? | \[[\d.:\ ]{1,20}\] | \d\d:\d\d:\d\d[.,]?\d*
       | \[\d+/\d+/\d+\] | \[\d+:\d\d:\d\d\ [AP]M\]
       | \d+\#\d+: | \[(?:error|err|emerg|alert|crit|critical|fatal|ftl|warn|warning|notice|info)\ *\]:?
       | [\s|] )+""",
 )
-_ACCESS = re.compile(
+_ACCESS = late(
     r'\[\d\d/[A-Z][a-z]{2}/\d{4}[: ]\d\d:|"(?:GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|CONNECT) |http\.log\.access'
 )
-_FRAME = re.compile(r"\s+(?:at |from |File \"|\.\.\. \d+ more|in )|goroutine \d+ \[|created by |exit status \d|#\d+ ")
-_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?:: |$)")
+_FRAME = late(r"\s+(?:at |from |File \"|\.\.\. \d+ more|in )|goroutine \d+ \[|created by |exit status \d|#\d+ ")
+_EXCEPTION = late(r"[A-Za-z_][\w.]*(?:: |$)")
 # The first line of a trace of the JVM's or of .NET's, below the message that it belongs to.
-_THROWN = re.compile(r"(?:[A-Za-z_]\w*\.)+[A-Z]\w*(?:Exception|Error|Throwable)\b")
-_PANICKED = re.compile(r"panicked at [^\n]{1,300}:\s*$")  # Rust: what happened is on the next line
-_FATAL = re.compile(
+_THROWN = late(r"(?:[A-Za-z_]\w*\.)+[A-Z]\w*(?:Exception|Error|Throwable)\b")
+_PANICKED = late(r"panicked at [^\n]{1,300}:\s*$")  # Rust: what happened is on the next line
+_FATAL = late(
     r"(?i)\b(?:fatal|ftl|fata|panic|panicked|emerg|alert|crit|critical|unhandled|uncaught|aborted|terminate called)\b"
 )
-_ERROR = re.compile(
-    r"(?i)\b(?:error|erro|err|severe|fail(?:ed|ure))\b|<error>|[a-z](?:Error|Exception)\b|^E\d{4} |\*\* \("
-)
-_REASON = re.compile(
+_ERROR = late(r"(?i)\b(?:error|erro|err|severe|fail(?:ed|ure))\b|<error>|[a-z](?:Error|Exception)\b|^E\d{4} |\*\* \(")
+_REASON = late(
     r"""(?xi) no\ such|not\ found|could\ ?n.t\ (?:be\ )?found|does\ ?n.t\ exist|not\ exist|missing|not\ set\b|undefined
       | unset|is\ empty|not\ defined|required|must\ (?:be|set|have|not)|need(?:s|ed)?\ to|please\ (?:set|define|provide)
       | denied|not\ permitted|not\ allowed|forbidden|unauthori|refused|rejected|timed?\ ?out|unreachable|no\ route
@@ -196,14 +194,14 @@ _REASON = re.compile(
       | out\ of|no\ space|no\ (?:usable|valid|suitable|free|more)\b|exceed|read-?only|is\ a\ directory|differ|duplicate
       | wrong|incorrect|conflict|dirty|lost|broken|unable|cannot|can.t|could\ ?n.t|could\ not"""
 )
-_FAILING = re.compile(r"(?i)\b(?:fail(?:s|ed|ure|ing)?|errors?|refus\w+|killed|crash\w*|exception|not|no)\b")
+_FAILING = late(r"(?i)\b(?:fail(?:s|ed|ure|ing)?|errors?|refus\w+|killed|crash\w*|exception|not|no)\b")
 # Something is named: a path, a host, a port, a quoted word, a setting.
-_NAMED = re.compile(
+_NAMED = late(
     r"""(?x) /[\w.-]+ | [\w-]+\.[\w-]+\.\w+ | \b[\w.-]+:\d{2,5}\b | ["'`][^"'`]{2,80}["'`]
       | \b[A-Z][A-Z0-9]+_[A-Z0-9_]+\b"""
 )
 # What is only said because something else went wrong before.
-_HOLLOW = re.compile(
+_HOLLOW = late(
     r"""(?xi) [\W_]*(?: (?:error|fatal|info|err|crit(?:ical)?|panic|alert|warn(?:ing)?)[:!\s\]]+ )* (?:
         (?:aborting|exiting|quitting|terminat(?:ing|ed)|bye|shutting\ down|stopp(?:ing|ed)|kill(?:ing|ed)|restarting)\b
         .{0,40}$
@@ -219,4 +217,4 @@ _HOLLOW = re.compile(
       | .{0,80}failed:?\ see\ .{0,100}$ | at\ .{1,200}:\d+(?::\d+)?\)?$ | (?:throw|raise|return)\ .*$
     )""",
 )
-_CALM = re.compile(r"(?i)\b(?:info|debug|notice|note|trace|dbg|inf)\b(?!\w)")
+_CALM = late(r"(?i)\b(?:info|debug|notice|note|trace|dbg|inf)\b(?!\w)")

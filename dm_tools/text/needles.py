@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from ahocorasick_rs import AhoCorasick, BytesAhoCorasick, Implementation, MatchKind
+
+from dm_tools.text.late import late
 
 __all__ = ["InBytes", "InText", "in_bytes"]
 
@@ -18,7 +19,7 @@ def in_bytes(needles: Iterable[bytes], fast: bool = False) -> InBytes:
     return BytesAhoCorasick(list(needles) or [b"\0"], implementation=kind)
 
 
-_SURROGATES = re.compile("[\ud800-\udfff]")  # of bytes that are no UTF-8
+_SURROGATES = late("[\ud800-\udfff]")  # of bytes that are no UTF-8
 
 
 class InText:

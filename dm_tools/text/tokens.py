@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
+
+from dm_tools.text.late import late
 
 CHARACTERS_PER_TOKEN = 4  # of English, by OpenAI's documentation; logs have more tokens
 _COLLECTED = ("probe", "inspect", "logs", "stats", "screenshot")
@@ -31,4 +32,4 @@ def tokens(text: str) -> int:
     )
 
 
-_PARTS = re.compile(r"[A-Za-z]+|[0-9]|[^\sA-Za-z0-9]|\n")
+_PARTS = late(r"[A-Za-z]+|[0-9]|[^\sA-Za-z0-9]|\n")

@@ -5,29 +5,28 @@ from __future__ import annotations
 import re
 
 from dm_tools.text.keys import KEY, KeyLines, begins
+from dm_tools.text.late import late
 
 # A line that goes on with the item before it: indented, or a part of a Python, Java or Go trace.
-_CONTINUES = re.compile(
+_CONTINUES = late(
     r"^(?:\s+\S|Caused by: |\.\.\. \d+ more|During handling of the above|The above exception was|"
     r"goroutine \d+ \[|created by |exit status \d)"
 )
-_CHAINS = re.compile(r"^(?:During handling of the above|The above exception was)")
-_TRACE = re.compile(r"^Traceback \(most recent call last\):")
-_EXCEPTION = re.compile(
-    r"^[A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit|Failed|Full|Violation|Timeout)?(?:: |$)"
-)
+_CHAINS = late(r"^(?:During handling of the above|The above exception was)")
+_TRACE = late(r"^Traceback \(most recent call last\):")
+_EXCEPTION = late(r"^[A-Za-z_][\w.]*(?:Error|Exception|Warning|Interrupt|Exit|Failed|Full|Violation|Timeout)?(?:: |$)")
 
 # The first line of a trace of Java's, which stands below the message that it belongs to.
-THROWN = re.compile(r"^(?:[a-z_]\w*\.)+[A-Z]\w*(?:Exception|Error|Throwable)\b")
-_ERROR = re.compile(r"error|exception|critical|fatal|fail", re.IGNORECASE)
+THROWN = late(r"^(?:[a-z_]\w*\.)+[A-Z]\w*(?:Exception|Error|Throwable)\b")
+_ERROR = late(r"error|exception|critical|fatal|fail", re.IGNORECASE)
 
 
 # A line that announces a secret and ends there: what stands alone in the next line is it, and must be masked with it.
-ANNOUNCES = re.compile(
+ANNOUNCES = late(
     r"(?i:pass(?:word|phrase|code|wort)?|pwd|kennwort|secret|token|key|code)\b[^\n:]{0,60}:\s*(?:</\w{1,6}>)?$"
 )
 ANNOUNCE_ENDS = (":", *(f":</{tag}>" for tag in ("dt", "b", "th", "td", "label", "strong")))
-_ALONE = re.compile(r"^\s*(?:[|>$#*-]{1,2}\s+)?[^\s:=]{4,300}\s*$")
+_ALONE = late(r"^\s*(?:[|>$#*-]{1,2}\s+)?[^\s:=]{4,300}\s*$")
 
 
 class Grouper:

@@ -30,7 +30,7 @@ MAX_LINE = 16 * 1024 * 1024
 
 # Imported before the first fork, by name: they are at home in other modules, and none of them starts a thread.
 SHARED = (
-    *("docker", "docker.utils", "requests", "urllib3", "httpx", "httpcore", "cryptography.x509", "dotenv.parser"),
+    *("cryptography.x509", "dotenv.parser", "h11", "requests", "urllib3"),
     *("dm_tools.collect.probe", "dm_tools.collect.inspect", "dm_tools.collect.logs", "dm_tools.collect.stats"),
     *("dm_tools.collect.resident", "dm_tools.diagnose.analyze", "dm_tools.patterns.reading", "dm_tools.act.propose"),
     *("dm_tools.store.reports", "dm_tools.store.changes", "dm_tools.act.policy", "dm_tools.llm.consult"),
@@ -75,6 +75,7 @@ def load(stages: list[list[str]]) -> None:
         with contextlib.suppress(Exception):
             reading.read(None)  # so that there is something to remember
         os._exit(0)
+    importlib.import_module("dm_tools.engine.transport").load()
     for name in (*SHARED, *(_module(stage[0]) for stage in stages)):
         if name:
             importlib.import_module(name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from dm_tools.collect.browser.gate import Guest
 from dm_tools.evidence.pages import Seen
 from dm_tools.records import ConsoleEntry, ProbeError, Request
+from dm_tools.text.late import late
 
 if TYPE_CHECKING:
     from playwright.async_api import ConsoleMessage, Dialog, Download, Frame, Page, Response
@@ -20,7 +20,7 @@ MAX_ENTRIES = 50  # of the console, of exceptions, of requests
 MAX_ENTRY_CHARACTERS = 2000
 MAX_ORIGINS = 100  # whose storage is cleared
 SLOW_MS = 1000.0
-NET = re.compile(r"net::(ERR_\w+)")
+NET = late(r"net::(ERR_\w+)")
 
 
 class Witness:

@@ -103,17 +103,17 @@ def spans(text: str) -> list[Span]:
     lowered = text.lower()
     if len(lowered) != len(text):  # one capital of Turkish becomes two characters
         lowered = text
-    wanted: dict[Rule, None] = {}
+    wanted: dict[Callable[[str, str], Iterator[Span]], None] = {}  # a rule's hash is one of all its needles
     names: list[int] = []
     for rules, place in _led_to(text, lowered):
         for rule in rules:
             if rule is _PAIRS:
                 names.append(place)
             else:
-                wanted[rule] = None
+                wanted[rule.find] = None
     found = list(pairs(text, sorted(names))) if names else []
-    for rule in wanted:
-        found += rule.find(text, lowered)
+    for find in wanted:
+        found += find(text, lowered)
     return found
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import Span, is_harmless, is_placeholder, is_weak_secret, looks_random
+from dm_tools.text.late import late
 
 _USER_INFO = late(r"://([^\s:/@\"'<>]{0,200}(?:@[\w.-]{1,100})?):([^\s/?#\"'<>]{1,500})@")
 _SLASHED_USER_INFO = late(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import MAX_VALUE, Span, is_harmless, looks_like_token, secret_at
 from dm_tools.redact.rules.words import SENTENCE
 from dm_tools.redact.rules.wrapped import value_at
+from dm_tools.text.late import late
 
 # Searched for in the lower case of a text: faster than a search that ignores case.
 _NEW_PASSWORD = late(

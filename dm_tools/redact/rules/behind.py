@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import (
     BARE,
@@ -16,6 +15,7 @@ from dm_tools.redact.rules.values import (
 )
 from dm_tools.redact.rules.words import FIELDS, SENTENCE
 from dm_tools.redact.rules.wrapped import value_at
+from dm_tools.text.late import late
 
 # ("password", "x"), define('X', 'y'), ["--password", "x"], {password,"x"}, s:8:"password";s:1:"x"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind
 from dm_tools.redact.rules.values import (
     Span,
@@ -15,6 +14,7 @@ from dm_tools.redact.rules.values import (
     looks_like_token,
 )
 from dm_tools.redact.rules.words import FIELDS, SENTENCE
+from dm_tools.text.late import late
 
 # <password type="x">y</password>
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from functools import lru_cache
 
-from dm_tools.redact.rules.late import late
+from dm_tools.text.late import late
 
 
 class Kind(Enum):

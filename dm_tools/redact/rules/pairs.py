@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterator
 
 from dm_tools.redact.rules.behind import listed, option, spaced
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.markup import ATTRIBUTE, TAG_BEGINS, TAGS, attributes, cell, cell_text, element, tagged
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.told import told
 from dm_tools.redact.rules.values import Span, is_harmless, looks_random
 from dm_tools.redact.rules.words import SENTENCE
 from dm_tools.redact.rules.wrapped import value_at
+from dm_tools.text.late import late
 
 _NAME_BEFORE = late(r"[\w.-]{0,100}")
 _NAME_AFTER = late(r"[\w.-]{1,120}")

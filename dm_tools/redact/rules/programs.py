@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import kind_of
 from dm_tools.redact.rules.values import Span, is_harmless
 from dm_tools.redact.rules.words import SENTENCE
+from dm_tools.text.late import late
 
 _ARG = r"""(?:\\{0,7}["']((?:(?!\\{0,7}["'])[^\n]){1,300})\\{0,7}["']|([^\s"',;|&)\]}]{2,300}))"""
 _SEP = r"""["']?,?[ \t]+"""

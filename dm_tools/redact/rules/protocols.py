@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.values import Span, is_harmless
 from dm_tools.redact.rules.words import SENTENCE
+from dm_tools.text.late import late
 
 _Q = r"""(?:["']([^"'\n]{1,300})["']|(\S{1,300}))"""
 _START = r"""(?:^|\n|[>:<|\]][ \t]?|["'`(])"""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.protocols import NO_COMMAND
 from dm_tools.redact.rules.values import Span, is_harmless
 from dm_tools.redact.rules.wrapped import value_at
+from dm_tools.text.late import late
 
 _STATEMENTS = (
     late(

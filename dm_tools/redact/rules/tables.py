@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.values import Span, is_harmless, looks_like_token
 from dm_tools.redact.rules.words import SENTENCE
+from dm_tools.text.late import late
 
 NEEDLES = ("pass", "pwd", "secret", "token", "key")
 MAX_ROWS = 1000

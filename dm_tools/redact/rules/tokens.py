@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.values import Span
 from dm_tools.text import KeyLines
+from dm_tools.text.late import late
 
 _JWT = late(r"eyJ[A-Za-z0-9_-]{10,}+(?:\.[A-Za-z0-9_-]*+){0,4}")
 _HASH = late(

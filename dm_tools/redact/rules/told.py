@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind
 from dm_tools.redact.rules.values import (
     BARE,
@@ -15,6 +14,7 @@ from dm_tools.redact.rules.values import (
     looks_like_token,
 )
 from dm_tools.redact.rules.wrapped import value_at
+from dm_tools.text.late import late
 
 # password for user admin is x; the key x; password changed from 'x' to 'y'
 

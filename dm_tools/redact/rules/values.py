@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.words import NOTHING, PREPOSITIONS, SENTENCE
+from dm_tools.text.late import late
 
 Span = tuple[int, int]
 STAND_IN = "\ue000"  # in place of each character of what is masked already; no rule takes it for a secret's

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dm_tools.redact.rules.late import late
 from dm_tools.redact.rules.names import Kind
 from dm_tools.redact.rules.values import (
     ALONE,
@@ -20,6 +19,7 @@ from dm_tools.redact.rules.values import (
     secret_at,
 )
 from dm_tools.redact.rules.words import PREPOSITIONS, SENTENCE
+from dm_tools.text.late import late
 
 # What stands between a separator and a value: a type, a tag, a call that only wraps it.
 _WRAPPED = late(

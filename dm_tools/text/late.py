@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, cast
+from typing import Any, AnyStr, cast
 
 
 class _Late:
     """Stands for an expression until somebody uses it."""
 
-    def __init__(self, source: str, flags: int) -> None:
+    def __init__(self, source: str | bytes, flags: int) -> None:
         self._source, self._flags = source, flags
 
     def __getattr__(self, name: str) -> Any:
@@ -19,6 +19,6 @@ class _Late:
         return getattr(compiled, name)
 
 
-def late(source: str, flags: int = 0) -> re.Pattern[str]:
+def late(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     """An expression as `re.compile` makes it, only later: it costs nothing until it is used."""
-    return cast("re.Pattern[str]", _Late(source, flags))
+    return cast("re.Pattern[AnyStr]", _Late(source, flags))
