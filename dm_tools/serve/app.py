@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 THREADS = 16  # tools that work at once; others wait
 CALL_SECONDS = 60.0
-STATUS = {"unknown_tool": 404, "not_found": 404, "busy": 409, "bad_arguments": 422, "not_in_inventory": 422}
-STATUS |= {"docker_unreachable": 503, "timeout": 504, "internal": 500}
+STATUS = {"bad_arguments": 422, "not_allowed": 403, "unknown_tool": 404, "not_found": 404, "not_in_inventory": 404}
+STATUS |= {"busy": 409, "docker_unreachable": 503, "timeout": 504, "internal": 500}
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; form-action 'self'; base-uri 'none'"
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
@@ -163,7 +163,7 @@ class Doors:
 def application(doors: Doors, token: str | None, names: frozenset[str], mcp: Any = None) -> Guard:
     """The application behind the guard. `mcp`: the MCP application that answers at /mcp."""
     from starlette.applications import Starlette
-    from starlette.routing import Mount, Route
+    from starlette.routing import Route
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -185,7 +185,7 @@ def application(doors: Doors, token: str | None, names: frozenset[str], mcp: Any
         Route("/brief", doors.brief),
         Route("/metrics", doors.metrics),
         Route("/openapi.json", doors.openapi),
-        *([Mount("/", app=mcp)] if mcp is not None else []),
+        *(mcp.routes if mcp is not None else []),  # not mounted: what is mounted at / takes other methods of ours
     ]
     return Guard(Starlette(routes=routes, lifespan=lifespan, exception_handlers=_handlers()), token, names)
 
@@ -231,7 +231,9 @@ def _handlers() -> Any:
 
     async def refused(request: Request, failure: Exception) -> Response:
         assert isinstance(failure, HTTPException)
-        return _json(_error(str(failure.status_code), failure.detail), failure.status_code)
+        answer = _json(_error(str(failure.status_code), failure.detail), failure.status_code)
+        answer.headers.update(failure.headers or {})  # Allow
+        return answer
 
     async def too_large(request: Request, failure: Exception) -> Response:
         return _json(_error("too_large", f"a body has at most {MAX_BODY >> 20} MiB"), 413)
