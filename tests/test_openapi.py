@@ -39,7 +39,7 @@ def test_the_document_is_what_is_served(server: Server) -> None:
 
 def held(case: Any, server: Server) -> None:
     """Ask, and hold the answer to the document."""
-    answer = case.call(base_url=server.url)
+    answer = case.call(base_url=server.url, timeout=120)
     case.validate_response(answer, excluded_checks=[checks.not_a_server_error])
     assert answer.status_code not in (500, 501), answer.text
 

@@ -22,7 +22,7 @@ from dm_tools.records import new
 from dm_tools.serve import guard
 from dm_tools.serve.runs import Busy, Failed, Runs, Wanted
 from tests import lab as fault_lab
-from tests.conftest import ROOT, SEALED, Proxy
+from tests.conftest import COLD, ROOT, SEALED, Proxy
 from tests.serving import Server, serving
 
 TOKEN = "0123456789abcdef-0123"
@@ -38,6 +38,27 @@ def test_what_the_seed_asks_for(server: Server) -> None:
     assert all(each["annotations"]["readOnlyHint"] for each in listed)
     answer = server.ask("POST", "/tools/host_exec_readonly", json={"cmd": "nproc"})
     assert answer.status_code == 200 and int(answer.json()["output"]) == os.cpu_count()
+
+
+# Of "Troubleshooting" in the seed's manual: the line, and what it prints
+WRITTEN = {
+    "curl http://localhost:8081/healthz": '{"ok":true}',
+    "curl http://localhost:8081/tools": '"name":"docker_logs"',
+    "curl -X POST http://localhost:8081/start-stack-probe": "cannot reach Docker",
+}
+
+
+def test_the_seeds_commands_work_as_written(tmp_path: Path) -> None:
+    """With a dm-serve that was told nothing, in a network of their own: the port is the real one."""
+    asked = "".join(f"echo; echo '== {line}'; {line} 2>&1\n" for line in WRITTEN)
+    waited = "until grep -q listening serve.err; do sleep 0.1; done"
+    script = f"ip link set lo up; dm-serve 2>serve.err & server=$!; {waited}; cd {ROOT}\n{asked}kill $server; wait"
+    variables = SEALED | COLD | {"PROOFS_DIR": str(tmp_path / "proofs")}
+    command = ["unshare", "--map-root-user", "--net", "bash", "-c", script]
+    done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    printed = dict(each.split("\n", 1) for each in done.stdout.split("== ")[1:])
+    assert list(printed) == list(WRITTEN), done.stderr
+    assert [line for line, expected in WRITTEN.items() if expected not in printed[line]] == [], printed
 
 
 @pytest.mark.parametrize(
