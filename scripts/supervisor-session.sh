@@ -968,15 +968,24 @@ proxy() { # haproxy before the engine that the others ask; everybody else is giv
     tcp://*) engine=${engine#tcp://} ;;
     *) complain "cannot stand before ${engine%%:*}://: the engine must be at unix:// or tcp://" && exit 2 ;;
     esac
+    local words="DOCKER_HOST=$bind" address=$bind
     case $bind in
     unix:///*)
-        say "[proxy] DOCKER_HOST=$bind"
         bind=unix@${bind#unix://}
         mkdir -p "$(dirname "${bind#unix@}")" || exit 6
         ;;
-    *:*) say "[proxy] DOCKER_HOST=tcp://$bind: whoever reaches that address can look at every container" ;;
+    *:*) words="DOCKER_HOST=tcp://$bind: whoever reaches that address can look at every container" ;;
     *) complain "$usage" && exit 2 ;;
     esac
+    heard() { PYTHONPATH=$root "$python" -P -m dm_tools.engine.accepts "$address"; }
+    ! heard || { complain "somebody listens at $address already" && exit 2; } # haproxy would take a socket's name away
+    {
+        until heard; do
+            kill -0 $$ 2>/dev/null || exit
+            sleep 0.1
+        done
+        loud=1 say "[proxy] $words"
+    } &
     DM_PROXY_BIND=$bind DM_PROXY_ENGINE=$engine exec haproxy -db -f "$configs/docker-proxy/$config.cfg"
 }
 

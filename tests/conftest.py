@@ -22,6 +22,7 @@ from tests import dockerproxy, warm
 from tests import lab as fault_lab
 from tests.hearers import hears, smtp  # noqa: F401 # fixtures
 from tests.servers import authority, serve  # noqa: F401 # fixtures
+from tests.serving import server  # noqa: F401 # a fixture
 
 ROOT = Path(__file__).resolve().parent.parent
 # The tests' shop is one of its own: nobody's lab of the same engine is touched.

@@ -40,7 +40,7 @@ AT_HOME: dict[str, str | tuple[str, ...]] = {
     "rapidocr": "llm/ocr.py",
     "requests": "engine/",
     "starlette": "serve/app.py",
-    "uvicorn": "serve/app.py",
+    "uvicorn": "serve/listening.py",
     "urllib3": "engine/",
     "xllamacpp": "llm/server.py",
     "subprocess": ("collect/host.py", "serve/wrapper.py"),  # programs that look, and our own commands by SSH

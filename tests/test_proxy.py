@@ -10,11 +10,12 @@ import http.client
 import itertools
 import json
 import os
+import shlex
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -201,16 +202,25 @@ def test_the_session_starts_one(run: Run, witness: dockerproxy.Witness, tmp_path
     own = tmp_path / "made/by it/docker.sock"
     command = [str(ROOT / "scripts/supervisor-session.sh"), "proxy", "--bind", f"unix://{own}"]
     variables = os.environ | {"DOCKER_HOST": f"unix://{tmp_path}/witness.sock"}
-    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    own.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as left:  # by one that was killed: nobody listens there
+        left.bind(str(own))
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, env=variables, **pipes) as process:
         try:
-            deadline = time.monotonic() + 10
-            while not own.exists():
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.02)
-            assert b" 200 " in asked(own, "GET /_ping HTTP/1.1\r\nHost: docker\r\n")
+            assert process.stdout and process.stdout.readline() == f"[proxy] DOCKER_HOST=unix://{own}\n"
+            assert b" 200 " in asked(own, "GET /_ping HTTP/1.1\r\nHost: docker\r\n")  # at once: it listens
             assert b" 403 " in asked(own, "POST /containers/x/start HTTP/1.1\r\nHost: docker\r\n")
+            another = run(shlex.join(command), **variables)
+            assert (another.returncode, another.stdout) == (2, "") and "somebody listens at" in another.stderr
+            with socket.socket(socket.AF_UNIX) as end:  # a request that is not whole yet
+                end.connect(str(own))
+                end.sendall(b"GET /_ping HTTP/1.1\r\nHo")
+                process.terminate()
+                assert process.wait(10) in (0, 143, -15)
+                assert [line for line in process.stdout if "403" not in line] == []
         finally:
-            process.terminate()
+            process.kill()
     assert witness.heard == [("GET", "/_ping")] and own.parent.stat().st_mode & 0o777 <= 0o755 and own.is_socket()
 
 

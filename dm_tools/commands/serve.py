@@ -48,7 +48,7 @@ def cli(
       curl -s http://127.0.0.1:8081/tools/docker_logs -d '{"container": "app"}' | jq -r .output
     """
     try:
-        from dm_tools.serve import app, guard, protocol, stack
+        from dm_tools.serve import app, guard, listening, protocol, stack
         from dm_tools.serve.runs import Runs
         from dm_tools.tools import plugins, reports
 
@@ -69,8 +69,8 @@ def cli(
         if mcp is not None:
             asyncio.run(protocol.over_stdio(server))
         else:
-            say.note(f"listening on http://{bind}/")
-            app.run(app.application(doors, token, names, protocol.over_http(server, names)), host, int(port))
+            application = app.application(doors, token, names, protocol.over_http(server, names))
+            listening.run(application, host, int(port), runs.end)
     except ModuleNotFoundError as missing:
         raise exits.Stop(exits.USAGE, f"{missing.name} is not installed ({configs.install('serve')})") from None
     return exits.DONE

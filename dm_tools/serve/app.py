@@ -1,4 +1,4 @@
-"""The HTTP doors: tools, sessions, reports, figures; the only module that imports `starlette` and `uvicorn`.
+"""The HTTP doors: tools, sessions, reports, figures; the only module that imports `starlette`.
 
 No door approves or carries out anything: nothing here can import what changes an engine (a test holds that).
 """
@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import orjson
 
+from dm_tools import redact
 from dm_tools.collect.services import ManifestError, NothingFoundError
-from dm_tools.pipe import clock
+from dm_tools.pipe import clock, exits, say
 from dm_tools.records import Problem
 from dm_tools.serve import api, metrics
 from dm_tools.serve.guard import MAX_BODY, Guard, TooLarge
@@ -32,9 +33,8 @@ if TYPE_CHECKING:
 
 THREADS = 16  # tools that work at once; others wait
 CALL_SECONDS = 60.0
-BODY_SECONDS = 10.0  # that a body may take to arrive
-STATUS = {"unknown_tool": 404, "not_found": 404, "busy": 409, "bad_arguments": 422, "not_in_inventory": 422}
-STATUS |= {"docker_unreachable": 503, "timeout": 504}
+STATUS = {"bad_arguments": 422, "not_allowed": 403, "unknown_tool": 404, "not_found": 404, "not_in_inventory": 404}
+STATUS |= {"busy": 409, "docker_unreachable": 503, "timeout": 504, "internal": 500}
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; form-action 'self'; base-uri 'none'"
 HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
 
@@ -63,6 +63,9 @@ class Doors:
             error = {"code": "no_inventory", "message": str(failure)}
         except TimeoutError:
             error = {"code": "timeout", "message": f"no answer within {CALL_SECONDS:g} s"}
+        except Exception as bug:  # of a tool of ours: the door stays open
+            say.note(redact.redact(f"internal error: {name[:40]}: {type(bug).__name__}: {bug}"))
+            error = {"code": "internal", "message": f"a bug: {type(bug).__name__}"}
         return self._counted(name, output, error)
 
     def _counted(self, name: str, output: Any, error: dict[str, str] | None) -> tuple[Any, dict[str, str] | None]:
@@ -114,7 +117,8 @@ class Doors:
             except Busy:
                 return _json(_error("busy", "another run is under way; ask again when it has ended"), 409)
             except Failed as failure:
-                return _json(_error("failed", str(failure)), 503 if failure.status == 5 else 500)
+                away = failure.status in (exits.UNREACHABLE, exits.TERMINATED)
+                return _json(_error("failed", str(failure)), 503 if away else 500)
             return RedirectResponse("/", 303) if from_page else _json(found[-1]["report"])
 
         return run
@@ -168,7 +172,7 @@ class Doors:
 def application(doors: Doors, token: str | None, names: frozenset[str], mcp: Any = None) -> Guard:
     """The application behind the guard. `mcp`: the MCP application that answers at /mcp."""
     from starlette.applications import Starlette
-    from starlette.routing import Mount, Route
+    from starlette.routing import Route
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -190,27 +194,9 @@ def application(doors: Doors, token: str | None, names: frozenset[str], mcp: Any
         Route("/brief", doors.brief),
         Route("/metrics", doors.metrics),
         Route("/openapi.json", doors.openapi),
-        *([Mount("/", app=mcp)] if mcp is not None else []),
+        *(mcp.routes if mcp is not None else []),  # not mounted: what is mounted at / takes other methods of ours
     ]
     return Guard(Starlette(routes=routes, lifespan=lifespan, exception_handlers=_handlers()), token, names)
-
-
-def run(application: Guard, host: str, port: int) -> None:
-    """Answer until a signal."""
-    import uvicorn
-
-    uvicorn.run(
-        application,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        limit_concurrency=1_000,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=5,
-        h11_max_incomplete_event_size=64 * 1024,
-    )
 
 
 def _json(value: Any, status: int = 200) -> Response:
@@ -228,11 +214,8 @@ async def _object(request: Request) -> dict[str, Any]:
     from starlette.exceptions import HTTPException
 
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            body = await request.body()
+        body = await request.body()
         found = orjson.loads(body) if body.strip() else {}
-    except TimeoutError:
-        raise HTTPException(408, "the body did not arrive") from None
     except ValueError:
         raise HTTPException(400, "the body is no JSON") from None
     if not isinstance(found, dict):
@@ -253,12 +236,21 @@ async def _streamed(first: dict[str, Any], lines: AsyncGenerator[dict[str, Any]]
 
 def _handlers() -> Any:
     from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
 
     async def refused(request: Request, failure: Exception) -> Response:
         assert isinstance(failure, HTTPException)
-        return _json(_error(str(failure.status_code), failure.detail), failure.status_code)
+        answer = _json(_error(str(failure.status_code), failure.detail), failure.status_code)
+        answer.headers.update(failure.headers or {})  # Allow
+        return answer
 
     async def too_large(request: Request, failure: Exception) -> Response:
         return _json(_error("too_large", f"a body has at most {MAX_BODY >> 20} MiB"), 413)
 
-    return {HTTPException: refused, TooLarge: too_large}
+    async def gone(request: Request, failure: Exception) -> Response:
+        return _json(_error("gone", "the request did not arrive"), 400)  # nobody is there to read it
+
+    async def broken(request: Request, failure: Exception) -> Response:
+        return _json(_error("internal", "a bug; the server has said more on its standard error"), 500)
+
+    return {HTTPException: refused, TooLarge: too_large, ClientDisconnect: gone, Exception: broken}

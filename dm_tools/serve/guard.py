@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import re
@@ -10,6 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 MAX_BODY = 1 << 20  # bytes
+MAX_HEADERS = 32 << 10
+VERSIONS = ("1.0", "1.1")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 OPEN = frozenset({"/healthz"})  # told without a token: that it lives, and nothing else
 
@@ -35,8 +38,14 @@ def refused(
     of its own (DNS rebinding) or says where it comes from: neither is answered.
     """
     given: dict[bytes, list[str]] = {}
+    size = 0
     for name, value in headers:
+        size += len(name) + len(value)
         given.setdefault(name.lower(), []).append(value.decode("latin-1"))
+    if size > MAX_HEADERS:
+        return 431, "too_large", f"headers have at most {MAX_HEADERS >> 10} KiB"
+    if b"content-length" in given and b"transfer-encoding" in given:  # whoever is in front may have read it otherwise
+        return 400, "wrong_framing", "a length is told twice"
     hosts = given.get(b"host", [])
     if len(hosts) != 1 or _name(f"//{hosts[0]}") not in names:
         return 421, "wrong_host", "this server is not called so: --allow-host NAME lets a name in"
@@ -88,6 +97,8 @@ class Guard:
                 await self.app(scope, receive, send)
             return
         why = refused(scope["path"], scope["headers"], self.token, self.names)
+        if scope["http_version"] not in VERSIONS:
+            why = 505, "wrong_version", "this server speaks HTTP/1.1"
         if why is not None:
             await _answer(send, *why)
             return
@@ -108,6 +119,9 @@ class Guard:
 
         try:
             await self.app(scope, bounded, noted)
+        except asyncio.CancelledError:  # the server ends, and has waited long enough
+            if not begun:
+                await _answer(send, 503, "ending", "the server ends")
         except TooLarge:
             if not begun:
                 await _answer(send, 413, "too_large", f"a body has at most {MAX_BODY >> 20} MiB")

@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from dm_tools import redact
-from dm_tools.pipe import configs
+from dm_tools.pipe import configs, exits
 from dm_tools.records import Problem
 from dm_tools.tools import reports
 
@@ -67,6 +67,7 @@ class Runs:
     def __init__(self, proofs_dir: Path) -> None:
         self.proofs_dir = proofs_dir
         self.running: asyncio.subprocess.Process | None = None
+        self._ending = False  # with the server
         self._taken = False  # by a run, from before its process is there until it is gone
         self.counts: dict[tuple[str, str], int] = {}
 
@@ -75,7 +76,7 @@ class Runs:
 
         Whoever stops asking ends the run: it works in a task of its own, which no cancelling of the asker reaches.
         """
-        if self._taken:
+        if self._taken or self._ending:
             raise Busy
         self._taken = True  # before anything is waited for: of those who ask at once one is let in
         lines: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
@@ -153,6 +154,8 @@ class Runs:
                     lines.put_nowait(line)
             found = self._report(process.pid)
             if found is None:
+                if self._ending:
+                    raise Failed(exits.TERMINATED, "the server ends")
                 message = redact.redact((await said).decode("utf-8", "replace").strip()[-MAX_SAID:])
                 raise Failed(process.returncode or 0, message or "no report was written")
             lines.put_nowait({"report": found})
@@ -161,7 +164,8 @@ class Runs:
             said.cancel()
 
     async def end(self) -> None:
-        """End what runs."""
+        """End what runs, for good."""
+        self._ending = True
         if self.running is not None:
             await self._end(self.running)
 

@@ -51,7 +51,7 @@ def tools(folder: Path | None, more: Mapping[str, Tool] = {}) -> tuple[dict[str,
             found[tool.name] = tool
         except Refused as failure:
             refused.append(failure)
-        except Exception as failure:  # a plugin's own code: whatever it raises is no end of ours
+        except (Exception, SystemExit) as failure:  # a plugin's own code: whatever it raises is no end of ours
             refused.append(Refused(f"{origin}: cannot be loaded: {type(failure).__name__}: {failure}"))
     return found, refused
 
@@ -99,7 +99,7 @@ def _tool(origin: str, plugin: Any) -> Tool:
             found = msgspec.to_builtins(run(arguments, box.inventory))
         except Problem:
             raise
-        except Exception as failure:  # as above
+        except (Exception, SystemExit) as failure:  # as above
             raise Problem("tool_failed", f"{declared.name} failed: {type(failure).__name__}: {failure}") from None
         return redact.Redactor().value(found)
 

@@ -118,7 +118,7 @@ class Toolbox:
                 "unknown_tool", f"there is no tool {redact.redact(name[:40])!r}; there are: {', '.join(self.tools)}"
             )
         check(tool, arguments)
-        return tool.run(self, arguments)
+        return tool.run(self, {key: _whole(value) for key, value in arguments.items()})
 
     def record(self, name: Any) -> Record:
         """The record of a service, by its name or its container's. Raises Problem for one that is unknown."""
@@ -167,6 +167,11 @@ def _place(url: Any) -> tuple[str, str, int | None] | None:
     if not _PLAIN.fullmatch(url):  # no user, no query, and above all no ${VARIABLE} for the probe to fill in
         return None
     return parts.scheme, parts.hostname, port or {"http": 80, "https": 443}[parts.scheme]
+
+
+def _whole(value: Any) -> Any:
+    """46.0 is an integer to JSON Schema, and none to Python."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _bounded(found: Any) -> Any:
