@@ -19,9 +19,10 @@ from dm_tools import records as contract
 from dm_tools.collect.waking import concerns, told
 from dm_tools.pipe.pace import Pace
 from dm_tools.store import changes
+from dm_tools.text.times import parse_time
 from dm_tools.watch import figures
 from dm_tools.watch.figures import Counts
-from dm_tools.watch.pulse import Pulse, late
+from dm_tools.watch.pulse import Pulse
 from dm_tools.watch.stages import Death
 from tests.conftest import ROOT, SEALED, Box
 from tests.site import serve
@@ -95,10 +96,10 @@ def test_figures_are_prometheus_text() -> None:
 @pytest.mark.parametrize(
     ("changed", "now", "reason"),
     [
-        ({}, "12:01:59", ""),
-        ({}, "12:02:01", "no round of the watch has come through for 2 minutes, since 2026-11-30T12:00:00Z"),
-        ({"took_s": 100.0}, "12:05:29", ""),  # the next one begins when this one is through
-        ({"took_s": 100.0}, "12:05:31", "no round of the watch has come through for 6 minutes"),
+        ({}, "12:01:30", ""),
+        ({}, "12:01:32", "no round of the watch has come through for 92 seconds, since 2026-11-30T12:00:00Z"),
+        ({"took_s": 100.0}, "12:03:09", ""),  # the next one begins when this one is through
+        ({"took_s": 100.0}, "12:03:11", "no round of the watch has come through for 3 minutes"),
         ({"stopped_at": "2026-11-30T12:00:05Z"}, "23:59:59", ""),
         ({"good": False}, "12:00:31", ""),  # it looks, and cannot see
         ({"ended_at": None}, "23:59:59", ""),
@@ -108,7 +109,7 @@ def test_a_watch_is_late_when_no_round_comes_and_nobody_ended_it(
     changed: dict[str, Any], now: str, reason: str
 ) -> None:
     status = {"every_s": 30.0, "took_s": 1.0, "ended_at": "2026-11-30T12:00:00Z"} | changed
-    found = late(status, f"2026-11-30T{now}Z")
+    found = figures.trouble(status, parse_time(f"2026-11-30T{now}Z") or 0.0)
     assert found.startswith(reason) and bool(found) == bool(reason)
 
 
@@ -286,6 +287,13 @@ def test_whatever_stage_is_killed_is_named_and_the_pipe_goes_on(stack: dict[str,
     assert "stopped_at" in status(stack)
     assert said.split("\n")[0] == "watch: dm-logs was killed (signal 9); the pipe is started again in 1 s"
     assert out.count("Report: ") == 3  # one for each start: nothing changed
+
+
+def test_a_folder_that_cannot_be_made_ends_it(stack: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with watching(stack | {"PROOFS_DIR": f"{tmp_path}/file"}, "--every=300ms") as session:
+        _, said = session.communicate(timeout=20)
+    assert (session.returncode, said.count("\n")) == (6, 1) and "cannot write" in said
 
 
 def test_a_manifest_that_is_wrong_from_the_start_ends_it(stack: dict[str, str], tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from dm_tools.serve.guard import MAX_BODY, Guard, TooLarge
 from dm_tools.serve.runs import Busy, Failed, Runs, Wanted
 from dm_tools.serve.stack import Stack
 from dm_tools.watch import figures
-from dm_tools.watch.pulse import late
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -69,7 +68,7 @@ class Doors:
     async def healthz(self, request: Request) -> Response:
         """Well, unless a watch of this folder has stopped making rounds and nobody ended it."""
         found = await asyncio.to_thread(figures.status, self.proofs_dir)
-        if found and (reason := late(found, clock.rfc3339(clock.now()))):
+        if found and (reason := figures.trouble(found, clock.now())):
             return _json({"ok": False, "reason": reason}, 503)
         return _json({"ok": True})
 

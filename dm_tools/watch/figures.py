@@ -17,7 +17,8 @@ import orjson
 from dm_tools.notify.journal import Journal
 from dm_tools.store.history import History
 from dm_tools.store.incidents import Incidents
-from dm_tools.text.times import parse_time
+from dm_tools.text.times import lasting, parse_time
+from dm_tools.watch.pulse import late
 
 Json = dict[str, Any]
 Labels = tuple[tuple[str, str], ...]
@@ -71,6 +72,14 @@ def status(proofs_dir: Path) -> Json | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def trouble(status: Json, now: float) -> str:
+    """Why a watch must be taken for dead, or hanging, at `now` (seconds since 1970); empty if its rounds come. Pure."""
+    if not late(status, now):
+        return ""
+    missing = now - (parse_time(status.get("ended_at")) or 0.0)
+    return f"no round of the watch has come through for {lasting(missing)}, since {status['ended_at']}"
 
 
 def _open(incidents: Incidents) -> Counter[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dm_tools.text.times import lasting, seconds_between
+from dm_tools.text.times import parse_time, seconds_between
 
 Json = dict[str, Any]
 
@@ -59,22 +59,18 @@ class Pulse:
         return lines
 
 
-LATE_ROUNDS, LATE_SECONDS = 3, 30.0  # a round that is missing for longer
+GAP_ROUNDS, GAP_SECONDS = 3.0, 30.0  # as dm-incidents has it: then it says that nobody looked
 
 
-def late(status: Json, now: str) -> str:
-    """Why a watch must be taken for dead, or hanging: no round has come through for too long. Empty if all is well.
+def late(status: Json, now: float) -> float:
+    """By how many seconds the next round is overdue at `now` (seconds since 1970); 0 if it is not.
 
-    A round may take longer than the interval: the next one begins when it is through. Whoever ended the watch by a
-    signal meant to (`stopped_at`).
+    A round may take its time: overdue is what does not come within three intervals, or one and half a minute. Whoever
+    ended the watch by a signal meant to (`stopped_at`): nothing is overdue then.
     """
-    if status.get("stopped_at"):
-        return ""
-    every, took = float(status.get("every_s") or 0), float(status.get("took_s") or 0)
-    missing = seconds_between(status.get("ended_at"), now)
-    if missing is None or missing <= LATE_ROUNDS * max(every, took) + LATE_SECONDS:
-        return ""
-    return f"no round of the watch has come through for {lasting(missing)}, since {status['ended_at']}"
+    every, ended = float(status.get("every_s") or 0.0), parse_time(status.get("ended_at"))
+    allowed = max(GAP_ROUNDS * every, every + GAP_SECONDS) + float(status.get("took_s") or 0.0)
+    return max(now - ended - allowed, 0.0) if ended is not None and not status.get("stopped_at") else 0.0
 
 
 def _words(issue: Json) -> str:
