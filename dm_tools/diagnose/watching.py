@@ -250,8 +250,8 @@ class _Round:
     # services
 
     def _closed(self, name: str, look: Look) -> None:
-        if look.sight == Sight.STOPPED:
-            self.state.watched.pop(name, None)
+        if look.sight == Sight.STOPPED or (look.sight == Sight.SYMPTOM and self._suffers(look)):
+            self.state.watched.pop(name, None)  # what it had of its own is explained
         if look.sight not in (Sight.BAD, Sight.GOOD):
             return
         watched = self.state.watched.setdefault(name, Watched())

@@ -98,7 +98,7 @@ def score(week: Week, heard: Heard) -> Ours:
             found.ends[truths.number[id(about[event["incident"]])]] += 1
         elif event["kind"] == "healing_failed":
             found.healing_failures_told += 1
-    found.healing_failures = sum(each.failed_healing for each in truths.wanted)
+    found.healing_failures = sum(each.failed_healing for each in week.truths)
     found.wrong += [f"out of nothing: {each}" for each in found.out_of_nothing]
     found.wrong += [f"{count} alarms for what was meant: {kind}" for kind, count in found.of_meant.items()]
     for number, truth in enumerate(truths.wanted):

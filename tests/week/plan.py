@@ -221,8 +221,7 @@ def _lonely(week: Week, luck: random.Random, name: str) -> None:
         if kind == "silenced":
             week.silences.append((name, begin - 2, end + 6))
         elif kind == "healed":
-            truth.failed_healing = end - begin > 12
-            if truth.failed_healing:
+            if end - begin > 12:
                 week.healings.setdefault(begin + 6, []).append((name, "not_recovered"))
             week.healings.setdefault(end, []).append((name, "recovered"))
         week.truths.append(truth)
@@ -259,6 +258,11 @@ def _absences(week: Week, luck: random.Random, kills: int) -> None:
         week.kills[at] = HOW[number % len(HOW)]
         missed = luck.choices((0, luck.randint(1, 6), luck.randint(20, 2 * HOUR)), (6, 3, 1))[0]
         week.away |= set(range(at + 1, min(at + 1 + missed, week.rounds - HOUR)))
+    for at in sorted(week.kills.keys() & week.away):  # who is not there cannot be killed
+        how = week.kills.pop(at)
+        while at in week.away or at in week.kills:
+            at += 1
+        week.kills[at] = how
     week.deaf = (week.rounds * 6 // 7, week.rounds * 6 // 7 + min(2 * HOUR, week.rounds // 84))
 
 
@@ -272,7 +276,6 @@ def _as_seen(week: Week) -> list[Truth]:
             before.end = truth.end
             before.services = tuple(dict.fromkeys((*before.services, *truth.services)))
             continue
-        truth.failed_healing &= all(number not in week.away for number in range(truth.begin + 6, truth.begin + 12))
         bad = [number for number in range(truth.begin, truth.end) if looked[max(number, 0)]]
         truth.seen = any(later - sooner <= 2 for sooner, later in itertools.pairwise(bad))
         found.append(truth)
@@ -280,12 +283,17 @@ def _as_seen(week: Week) -> list[Truth]:
 
 
 def _as_heard(week: Week) -> dict[int, list[tuple[str, str]]]:
-    """Nobody heals while the watcher is away: what would have come then comes when it looks again."""
+    """Nobody heals while the watcher is away: what would have come then comes when it looks again, if it still fits."""
     heard: dict[int, list[tuple[str, str]]] = {}
     for number, proofs in week.healings.items():
         while number in week.away or number in week.kills:
             number += 1
-        heard.setdefault(number, []).extend(proofs)
+        for service, proof in proofs:
+            about = [each for each in week.truths if each.services[0] == service and each.begin + 5 < number < each.end]
+            if proof == "recovered" or about:
+                heard.setdefault(number, []).append((service, proof))
+            if proof == "not_recovered" and about:
+                about[0].failed_healing = True
     return heard
 
 
