@@ -462,6 +462,11 @@ def test_what_we_do_ourselves_raises_no_alarm_and_what_holds_afterwards_does() -
     assert not silent(intent, done, after=71)  # it had a minute to come back
     assert not silent(intent, after=301)  # a kill cut it off
     assert not silent(intent, entry(Phase.OUTCOME, 10, Outcome.REFUSED), after=11)
+    watch, own = Watch(Rules()), deeds.silences([intent, done], begun + 11)
+    watch.round(seen())
+    assert judged(watch.state, [seen(sight=GOOD)], at(1), (), Rules(), own)[1] == []  # a proof is to come
+    proved = seen(sight=NOTHING, healing=Healing(("looked again: recovered",), True, ("1",)))
+    assert [each.kind for each in judged(watch.state, [proved], at(1), (), Rules(), own)[1]] == [Happening.RECOVERED]
     undoing = [intent, done, entry(Phase.UNDOING, 100)]
     assert silent(*undoing, after=110) and not silent(*undoing, entry(Phase.UNDONE, 120), after=181)
 

@@ -114,17 +114,26 @@ class State(msgspec.Struct):
 
 
 def judged(
-    before: State, looks: Iterable[Look], moment: Moment, quiet: Sequence[Silence] = (), rules: Rules | None = None
+    before: State,
+    looks: Iterable[Look],
+    moment: Moment,
+    quiet: Sequence[Silence] = (),
+    rules: Rules | None = None,
+    own: Sequence[Silence] = (),
 ) -> tuple[State, list[IncidentEvent]]:
-    """The state after a round and what there is to tell. `quiet`: silences that stand. `before` stays as it is."""
-    round = _Round(copy.deepcopy(before), moment, quiet, rules or Rules())
+    """The state after a round and what there is to tell. `quiet`: silences that stand; `own`: those of what we do
+    ourselves (see deeds), while which a recovery waits for its proof, too. `before` stays as it is."""
+    round = _Round(copy.deepcopy(before), moment, quiet, rules or Rules(), own)
     round.judge(list(looks))
     return round.state, round.events
 
 
 class _Round:
-    def __init__(self, state: State, moment: Moment, quiet: Sequence[Silence], rules: Rules) -> None:
-        self.state, self.moment, self.quiet, self.rules = state, moment, quiet, rules
+    def __init__(
+        self, state: State, moment: Moment, quiet: Sequence[Silence], rules: Rules, own: Sequence[Silence]
+    ) -> None:
+        self.state, self.moment, self.rules, self.own = state, moment, rules, own
+        self.quiet = [*quiet, *own]
         self.events: list[IncidentEvent] = []
         self.gap: float | None = None
 
@@ -290,7 +299,8 @@ class _Round:
         elif look.sight == Sight.GOOD:
             incident.stopped = 0
             incident.good += 1
-            if incident.good >= self.rules.recover * 2 ** min(incident.flaps, MOST_DOUBLINGS):
+            enough = incident.good >= self.rules.recover * 2 ** min(incident.flaps, MOST_DOUBLINGS)
+            if enough and not self._silent(look, incident, self.own):
                 self._recovered(name)
         elif look.sight == Sight.STOPPED:
             incident.good = 0
@@ -344,9 +354,10 @@ class _Round:
         self.state.over[name] = Over(incident.flaps, incident.again)
         self._tell(Happening.ENDED, incident, reason)
 
-    def _silent(self, look: Look, incident: Incident | None) -> bool:
+    def _silent(self, look: Look, incident: Incident | None, among: Sequence[Silence] | None = None) -> bool:
         moment, id = self.moment, incident.id if incident else None
-        return any(silences.matches(each, look, id, moment.day, moment.minute) for each in self.quiet)
+        quiet = self.quiet if among is None else among
+        return any(silences.matches(each, look, id, moment.day, moment.minute) for each in quiet)
 
     def _tell(self, kind: Happening, incident: Incident, reason: str | None) -> None:
         look = incident.look
