@@ -23,6 +23,7 @@ SESSIONS = {
     "watch": "look again and again, say what begins and what is over",
     "status": "what the watch saw last",
     "tell": "diagnose and tell who is to be told; for cron",
+    "heal": "diagnose, do what your policy allows, prove it and tell; for cron",
     "incidents": "what is open",
     "silence": "tell nobody of a service for a while",
     "report": "show the newest report",

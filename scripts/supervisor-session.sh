@@ -17,6 +17,7 @@ Commands:
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
   tell [ARGUMENT OF diagnose-enhanced]...      the same for cron: only what is new, worse or over is printed, or told to the
                                                targets of your notify.toml (docs/notify.md)
+  heal [ARGUMENT OF diagnose-enhanced]...      the same, and what your policy allows is carried out, proved, and told
   incidents [list | unsilence ID]              what is open, what is silenced
   silence SERVICE --for 2h --why TEXT          raise no alarm of it meanwhile; dm-incidents --help has more
   report [FILE]                                show the newest report, or FILE
@@ -29,10 +30,11 @@ Commands:
                                                say whether it helped; without --yes it shows the plan and asks once
   verify                                       look again, and say whether what was executed last has helped
   rollback [--yes] [ID|last]                   take an action back
-  watch [--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...
-                                               look again and again, say what begins and what is over, and go on when a
-                                               command dies (docs/watch.md)
-  status                                       what the watch saw last; 10 if something is open
+  watch [--heal] [--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...
+                                               look again and again, say what begins and what is over, or tell the targets
+                                               of your notify.toml, and go on when a command dies (docs/watch.md); with
+                                               --heal also do what your policy allows
+  status                                       what the watch saw last; 10 if something is open, 4 if rounds are late
   proxy [--execute] [--bind ADDRESS]           a Docker Engine that can only be looked at, until it is interrupted; with
                                                --execute also what dm-execute asks for (docs/docker-proxy.md)
   history [--json] [SERVICE]...                what happened before, what was done, what helped
@@ -85,6 +87,15 @@ help_of() { # help_of SESSION: how one is called; all of them are in usage
         text='Diagnose, and say only what is new, worse or over: on a terminal and in the mail of cron, or to the targets of
 configs/notify.toml if there are any (docs/notify.md).'
         ;;
+    heal)
+        call='[ARGUMENT OF diagnose-enhanced]...'
+        # shellcheck disable=SC2016 # the names of variables are told
+        text='Diagnose, carry out what your policy allows (docs/policy.md), look again, and say only what is new, worse, over, or
+could not be healed: on a terminal and in the mail of cron, or to the targets of configs/notify.toml. What made it worse
+is taken back. What a killed session left half done is ended first. $HEAL_SOAK and $HEAL_DEADLINE are as for execute.
+
+The exit status is 0 if all is well in the end, 10 if not.'
+        ;;
     incidents)
         call='[list | unsilence ID]'
         text='What is open, and what is silenced (dm-incidents --help has more).'
@@ -94,14 +105,19 @@ configs/notify.toml if there are any (docs/notify.md).'
         text='Raise no alarm of a service for a while (dm-incidents --help has more).'
         ;;
     watch)
-        call='[--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...'
-        text='Look again and again, say what begins and what is over, and go on when a command dies (docs/watch.md).
+        call='[--heal] [--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...'
+        text='Look again and again, say what begins and what is over, or tell the targets of your notify.toml, and go on when a
+command dies (docs/watch.md).
 
+  --heal             when something opens, do what your policy allows, as the session heal does
   --every            how often; an event of a container begins a look at once
   --discover         ask Docker for its containers instead of reading the services manifest
   --metrics-file     figures for the textfile collector of a node exporter'
         ;;
-    status) text='What the watch saw last; the exit status is 10 if something is open.' ;;
+    status)
+        text='When the watch looked last, what is open, and what happened and was done lately. The exit status is 10 if something is
+open, 4 if rounds are late or not everything could be seen.'
+        ;;
     report)
         call='[FILE]'
         text='Show the newest report, or FILE.'
@@ -461,28 +477,81 @@ tell() { # look, and tell only what is new, worse or over
 }
 
 news() { # what is new, worse or over: to the targets that are named, or else to whoever reads the output
+    local name
+    watched || judged "$(arrivals)"
+    [[ -n ${later:-} ]] || told_of "$run"
+    for name in incidents notify; do [[ ! -e $run/$name.status ]] || stages+=("$name"); done
+}
+
+watched() { # whether a watch looks into this folder: then what the looks mean is judged there
+    [[ -e $PROOFS_DIR/watch/lock ]] && ! flock -n "$PROOFS_DIR/watch/lock" true
+}
+
+judged() { # judged FILE...: what records say of incidents, into events.jsonl of the run
+    cat -- "$@" 2>/dev/null | stage incidents dm-incidents >>"$run/events.jsonl"
+}
+
+notified() { # notified RUN...: events of runs to the targets; false if there are none
     local page
-    pass_on "$(arrivals)"
-    stages+=(incidents)
-    [[ ! -e $run/notify.status ]] || stages+=(notify)
-    [[ -s $run/incidents.jsonl && (-t 1 || ! -e $run/notify.status) ]] || return 0
-    jq -r '"\(.kind | gsub("_"; " ") | ascii_upcase) \(.service // "watch"): "
-        + (if .kind == "recovered" or .kind == "ended" or .kind == "gap" then .reason else
-            .text + (if .reason then " (\(.reason))" else "" end)
-            + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
-            + (if .proposed == [] then "" else "; proposed: \(.proposed[0])" end)
-            + (if .before then "; \(.before)" else "" end) end)' "$run/incidents.jsonl"
+    PYTHONPATH=$root "$python" -P -m dm_tools.notify.config || return # it says what is wrong with them
     page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
+    cat -- "${@/%//events.jsonl}" 2>/dev/null | stage notify dm-notify ${page:+--page "$page"} >/dev/null
+    return 0
+}
+
+told_of() { # told_of RUN...: what happened in runs, to the targets or to whoever reads the output
+    local page
+    if notified "$@" && [[ ! -t 1 ]]; then return; fi
+    page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
+    set -- "$(cat -- "${@/%//events.jsonl}" 2>/dev/null)"
+    [[ -n $1 ]] || return 0
+    dm-show <<<"$1" | cat # a terminal would cut the lines
     [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
 }
 
-pass_on() { # pass_on FILE...: what records say of incidents to the targets, if there are any; both are kept in the run
-    local page status=0
-    cat -- "$@" 2>/dev/null | stage incidents dm-incidents >/dev/null
-    PYTHONPATH=$root "$python" -P -m dm_tools.notify.config || status=$?
-    ((status == 0)) || return 0 # none, or it was said what is wrong with them
-    page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
-    stage notify dm-notify ${page:+--page "$page"} <"$run/incidents.jsonl" >/dev/null
+heal() { # one pass: look, carry out what the policy allows, prove it, and tell what came of it
+    local only_news=1 later=1 undo_if_worse=1 status=10 first lock fit=1 seen=''
+    [[ ${1:-} != --seen=* ]] || { seen=${1#--seen=} && shift; } # a round of the watch
+    settings
+    (umask 077 && mkdir -p "$PROOFS_DIR") || exit 6
+    exec {lock}<"$PROOFS_DIR" # whatever of this session still runs after a kill holds it, too
+    flock -n "$lock" || { complain "another heal is at work in '$PROOFS_DIR'" && exit 6; }
+    if [[ -e $PROOFS_DIR/journal/actions.jsonl ]]; then # what a kill left half done is no trouble of the stack
+        dm-execute --resume >"$PROOFS_DIR/journal/resumed.jsonl" || fit=''
+    fi
+    if [[ -n $seen ]]; then
+        begin
+        cp -- "$seen" "$run/propose.jsonl" || exit 6
+        jq -c 'del(.probe, .inspect, .logs, .stats, .screenshot, .analysis, .proposals, .carried, .errors)' \
+            "$run/propose.jsonl" >"$run/services.jsonl"
+        remember "$run/propose.jsonl"
+    else
+        diagnose_enhanced "$@"
+        status=$?
+    fi
+    first=$run
+    [[ ! -s $PROOFS_DIR/journal/resumed.jsonl ]] || judged "$PROOFS_DIR/journal/resumed.jsonl"
+    if ((status == 10)) && [[ -n $fit ]]; then
+        stage approve dm-approve - <"$run/propose.jsonl" >/dev/null || status=$?
+        cat "$run/approve.err" >&2
+        if [[ -s $run/approve.jsonl ]]; then
+            jq -r '"[supervisor] \(.service): \(.action): approved by \(.by)"' "$run/approve.jsonl" >"$run/heal.txt"
+            [[ ! -t 1 ]] || cat "$run/heal.txt"
+            if [[ -t 1 ]]; then
+                carry_out "$run/approve.jsonl" "$run"
+            else
+                carry_out "$run/approve.jsonl" "$run" >>"$run/heal.txt"
+            fi
+            status=$?
+            # Proved is what was acted on; the report of now says what else is wrong.
+            ((status != 0)) || ! jq -e '.issues != []' "$run/report.jsonl" >/dev/null || status=10
+        elif ((status == 10)); then
+            say "[supervisor] Nothing of it is approved by the policy; why: $root/scripts/supervisor-session.sh policy explain"
+        fi
+    fi
+    if [[ $run == "$first" ]]; then told_of "$run"; else told_of "$first" "$run"; fi
+    cat "$run"/{incidents,notify}.err 2>/dev/null >&2
+    return "$status"
 }
 
 incidents() {
@@ -632,8 +701,10 @@ look() { # look SECONDS: after so long look again at the services of a run, by t
         stage verify dm-verify --before "$run/before.jsonl" --executed "$run/execute.jsonl" >/dev/null
 }
 
-eyes() { # dm-screenshot where there is a browser
-    if PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser >/dev/null; then dm-screenshot; else cat; fi
+eyes() { # dm-screenshot where there is a browser, and where there were pages before
+    if ! jq -se 'any(.screenshot)' "$run/before.jsonl" >/dev/null; then
+        cat
+    elif PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser >/dev/null; then dm-screenshot; else cat; fi
 }
 
 prove() { # look until all has recovered or the time is over, and say so; 0: all that was acted on has recovered
@@ -667,7 +738,8 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     stage execute dm-execute --wait healthy "$file" >/dev/null
     local status=$?
     cat "$run/execute.err" >&2
-    ((status == 0 || status == 4)) || return "$status"
+    [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || judged "$run/execute.jsonl"
+    ((status == 0 || status == 4)) || { remember "$run/execute.jsonl"; return "$status"; }
     jq -r '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)
         + (if .execution.undo then " (take it back: supervisor-session.sh rollback \(.execution.id[:8]))" else "" end)' \
@@ -687,7 +759,10 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     fi
     cat "$run"/{settle,undo}.err 2>/dev/null >&2
     told
-    [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || pass_on "$run/execute.jsonl" "$run/verify.jsonl"
+    if [[ -e $PROOFS_DIR/incidents/rounds.jsonl ]]; then
+        judged "$run/verify.jsonl" "$run/undo.jsonl"
+        [[ -n ${later:-} ]] || notified "$run"
+    fi
     return $((status == 0 ? 0 : 10))
 }
 
@@ -813,7 +888,7 @@ demo() {
     if [[ -n $report ]] && jq -e --argjson expected "$expected" \
         '[.issues[] | [.service, .cause]] == [$expected | select(.root) | [.root, .cause]]' "$report" >/dev/null; then
         if [[ -n $heal ]]; then
-            heal "$report"
+            demo_heal "$report"
             return
         fi
         say "[demo] Right: that is what was broken. Next: $root/scripts/supervisor-session.sh review"
@@ -823,7 +898,7 @@ demo() {
     return 1
 }
 
-heal() { # heal REPORT: approve the first reversible fix of each issue, carry it out, prove it
+demo_heal() { # demo_heal REPORT: approve the first reversible fix of each issue, carry it out, prove it
     local approved=$run/approved.jsonl from=$run
     say "[demo] Right: that is what was broken. Approving the first reversible fix of each issue:"
     jq -c --arg now "$(date -u +%FT%TZ)" '.issues[] | . as $issue
@@ -840,11 +915,12 @@ heal() { # heal REPORT: approve the first reversible fix of each issue, carry it
 }
 
 watch() { # the resident pipe: it stays, and is started again when a command of it dies
-    local every=30s metrics=() rest=()
+    local every=30s metrics=() rest=() heal=''
     while (($#)); do
         case $1 in
         --every=*) every=${1#--every=} ;;
         --every) every=${2-} && shift ;;
+        --heal) heal=1 ;;
         --metrics-file=*) metrics=("$1") ;;
         --metrics-file) metrics=("--metrics-file=${2-}") && shift ;;
         *) rest+=("$1") ;;
@@ -853,25 +929,24 @@ watch() { # the resident pipe: it stays, and is started again when a command of 
     done
     settings
     sources ${rest[@]+"${rest[@]}"}
-    local folder=$PROOFS_DIR/watch
+    local folder=$PROOFS_DIR/watch targets=0 telling=() healing=()
+    PYTHONPATH=$root "$python" -P -m dm_tools.notify.config || targets=$?
+    ((targets < 2)) || exit "$targets"
+    ((targets)) || telling=(\| dm-notify --pass-on)
+    [[ -z $heal ]] || healing=("--heal=$root/scripts/supervisor-session.sh" --heal=heal "--heal=--seen=$folder/round.jsonl")
     # What many threads have freed lies in many heaps; one is enough for who mostly waits.
-    MALLOC_ARENA_MAX=1 PYTHONPATH=$root exec "$python" -P -m dm_tools.watch ${metrics[@]+"${metrics[@]}"} "$folder" "$every" -- \
+    MALLOC_ARENA_MAX=1 PYTHONPATH=$root exec "$python" -P -m dm_tools.watch ${metrics[@]+"${metrics[@]}"} ${healing[@]+"${healing[@]}"} "$folder" "$every" -- \
         "${source_command[0]}" --every "$every" --through "$folder/status.json" "${source_command[@]:1}" \| \
         dm-probe \| dm-inspect \| dm-logs --every 5m \| dm-stats --every 5m \| \
         dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} \| dm-propose \| \
-        dm-report --html --when changed --keep 200 --proofs-dir "$folder"
+        dm-report --html --when changed --keep 200 --proofs-dir "$folder" --pass-on \
+        --kept-round "$folder/round.jsonl" \| \
+        dm-incidents ${telling[@]+"${telling[@]}"}
 }
 
 status() { # what the watcher saw last
     settings
-    local file=$PROOFS_DIR/watch/status.json
-    [[ -e $file ]] || { complain "no watch has come through a round in '$PROOFS_DIR'" && exit 3; }
-    jq -r '"round \(.round.number) of \(.round.services) services ended at \(.ended_at) after \(.took_s) s"
-        + (if .good then "" else "; not everything could be seen: \(.errors[0])" end),
-        (if .last_death then "the pipe was started again \(.restarts) times, last: \(.last_death)" else empty end),
-        (if .open == [] then "nothing is open" else
-            (.open[] | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis) (since \(.since))") end)' "$file"
-    jq -e '.open == []' "$file" >/dev/null || return 10
+    PYTHONPATH=$root exec "$python" -P -m dm_tools.watch.status "$PROOFS_DIR"
 }
 
 proxy() { # haproxy before the engine that the others ask; everybody else is given its socket
@@ -938,6 +1013,7 @@ diagnose) diagnose "$@" ;;
 diagnose-enhanced) diagnose_enhanced "$@" ;;
 report) report "$@" ;;
 tell) tell "$@" ;;
+heal) heal "$@" ;;
 incidents) incidents "$@" ;;
 silence) silence "$@" ;;
 review) review "$@" ;;

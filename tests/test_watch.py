@@ -22,7 +22,8 @@ from dm_tools.store import changes
 from dm_tools.text.times import parse_time
 from dm_tools.watch import figures
 from dm_tools.watch.figures import Counts
-from dm_tools.watch.pulse import Pulse
+from dm_tools.watch.pulse import Pulse, late
+from dm_tools.watch.pulse import told as told_status
 from dm_tools.watch.stages import Death
 from tests.conftest import ROOT, SEALED, Box
 from tests.site import serve
@@ -34,29 +35,68 @@ SUPERVISOR = ROOT / "scripts" / "supervisor-session.sh"
 
 # Pure: what a round is told as.
 
-ISSUE = {
+OPEN = {
+    "id": "f1-1",
     "service": "db",
     "severity": "critical",
     "cause": "exited",
     "fingerprint": "f1",
-    "root_cause_hypothesis": "db has ended",
+    "text": "db has ended",
     "symptoms": ["web"],
+    "since": "2026-11-30T12:00:01.000Z",
+    "done": ["start: done"],
+}
+RECOVERED = {
+    "kind": "recovered",
+    "service": "db",
+    "at": "2026-11-30T12:00:20.000Z",
+    "reason": "well again after 19 seconds",
+    "done": ["start: done", "looked again: recovered"],
 }
 
 
-def test_a_pulse_tells_what_begins_and_what_is_over() -> None:
-    pulse = Pulse(30, "2026-11-30T12:00:00.000Z")
-    first = pulse.beat(marker(1) | {"issues": [ISSUE]}, "2026-11-30T12:00:01.500Z")
-    assert first == ["CRITICAL db: db has ended (also failing: web)"]
-    assert pulse.status["took_s"] == 1.5
-    assert pulse.beat(marker(2) | {"issues": [ISSUE]}, "2026-11-30T12:00:31.000Z") == []
-    assert pulse.status["open"][0]["since"] == "2026-11-30T12:00:01.500Z"
-    restarted = Pulse(30, "2026-11-30T12:01:00.000Z", json.loads(json.dumps(pulse.status)))
-    assert restarted.beat(marker(1) | {"issues": [ISSUE]}, "2026-11-30T12:01:01.000Z") == []
-    assert restarted.status["open"][0]["since"] == "2026-11-30T12:00:01.500Z"
-    assert restarted.beat(marker(2) | {"issues": []}, "2026-11-30T12:01:31.000Z") == [
-        "over: CRITICAL db: db has ended (also failing: web)"
-    ]
+def beaten(every: float = 30, **more: Any) -> Pulse:
+    """A watch after one round, which took a second and a half."""
+    pulse = Pulse(every, "2026-11-30T12:00:00.000Z")
+    pulse.beat(marker(1) | more, "2026-11-30T12:00:01.500Z")
+    return pulse
+
+
+def test_a_pulse_holds_what_is_open() -> None:
+    pulse = beaten(incidents={"open": [OPEN], "undecided": True, "events": 1})
+    assert (pulse.status["took_s"], pulse.status["open"], pulse.status["undecided"]) == (1.5, [OPEN], True)
+    pulse.beat(marker(2) | {"incidents": {"open": [], "undecided": False, "events": 2}}, "2026-11-30T12:00:31.000Z")
+    assert (pulse.status["open"], pulse.status["undecided"], pulse.status["rounds"]) == ([], False, 2)
+
+
+NOW = parse_time("2026-11-30T12:00:01.500Z") or 0.0
+
+
+@pytest.mark.parametrize(
+    ("every", "passed", "overdue"),
+    [(30, 60, 0), (30, 91.5, 0), (30, 92.5, 1), (1, 32.5, 0), (1, 33.5, 1), (3600, 10000, 0), (3600, 10802.5, 1)],
+)
+def test_rounds_are_late(every: float, passed: float, overdue: float) -> None:
+    assert late(beaten(every).status, NOW + passed) == pytest.approx(overdue)
+
+
+@pytest.mark.parametrize(
+    ("more", "passed", "status", "says"),
+    [
+        ({}, 10, 0, ["looked last 10 seconds ago: round 1 of 2 services, after 1.5 s", "nothing is open"]),
+        ({}, 200, 4, ["LATE by ", "nothing is open"]),
+        ({"incidents": {"open": [OPEN]}}, 10, 10, ["CRITICAL db: db has ended (also failing: web); done: start: done"]),
+        ({"incidents": {"open": [OPEN]}}, 200, 10, ["LATE by "]),
+        ({"errors": [contract.error("services", "docker_unreachable", "no engine")]}, 10, 4, ["seen: no engine"]),
+    ],
+)
+def test_the_status_in_words(more: dict[str, Any], passed: float, status: int, says: list[str]) -> None:
+    lines, ended = told_status(beaten(**more).status, [RECOVERED], NOW + passed)
+    assert ended == status
+    assert all(any(each in line for line in lines) for each in says), lines
+    assert lines[-1] == (
+        "2026-11-30T12:00:20.000Z RECOVERED db: well again after 19 seconds; done: start: done; looked again: recovered"
+    )
 
 
 def test_a_round_that_could_not_see_everything_is_not_good() -> None:
@@ -68,11 +108,11 @@ def test_a_round_that_could_not_see_everything_is_not_good() -> None:
 
 def test_figures_are_prometheus_text() -> None:
     pulse = Pulse(30, "x", restarts=2)
-    given = marker(7, late_s=1.5) | {"issues": [ISSUE], "summary": {"total": 3, "healthy": 2, "failed": 1}}
+    given = marker(7, late_s=1.5) | {"incidents": {"open": [OPEN]}, "summary": {"total": 3, "healthy": 2, "failed": 1}}
     pulse.beat(given, "2026-11-30T12:00:01.500Z")
     pulse.beat(given, "2026-11-30T12:00:02.500Z")
     told = {("mail", "told"): 7, ('a "b"', "failed"): 1}
-    counts = Counts({"critical": 2}, {"recovered": 3, "failed": 1, "unproven": 0}, told)
+    counts = Counts({"recovered": 3, "failed": 1, "unproven": 0}, told)
     lines = figures.text(pulse.status, counts).split("\n")
     for line in (
         "dm_watch_rounds_total 2",
@@ -81,9 +121,8 @@ def test_figures_are_prometheus_text() -> None:
         "dm_watch_round_seconds 2.5",
         "dm_watch_round_seconds_total 4",
         "dm_watch_round_timestamp_seconds 1796040002.5",
-        "dm_watch_issues 1",
         'dm_watch_services{status="failed"} 1',
-        'dm_incidents_open{severity="critical"} 2',
+        'dm_incidents_open{severity="critical"} 1',
         'dm_incidents_open{severity="info"} 0',
         'dm_heals_total{outcome="recovered"} 3',
         'dm_notifications{target="mail",outcome="told"} 7',
@@ -276,7 +315,7 @@ def test_whatever_stage_is_killed_is_named_and_the_pipe_goes_on(stack: dict[str,
             os.kill(stages(session)[name], signal.SIGKILL)
             until(lambda index=index: status(stack).get("restarts") == index + 1)  # type: ignore[misc]
             assert status(stack)["last_death"].endswith(f"{name} was killed (signal 9)")
-            assert len(stages(session)) == 8  # nobody of the pipe before is left
+            assert len(stages(session)) == 9  # nobody of the pipe before is left
         assert (folder.parent / "watch.prom").stat().st_mode & 0o777 == 0o644
         assert "dm_watch_restarts_total 2" in (folder.parent / "watch.prom").read_text()
         running = stages(session)
@@ -353,5 +392,5 @@ def test_a_killed_container_is_told_by_its_event(
         session.terminate()
         out, said = session.communicate(timeout=20)
     assert said == ""
-    told_of = [line.partition(" ")[2] for line in out.split("\n") if line[:2] == "20"]
-    assert [line.startswith("over: ") for line in told_of] == [False, True]
+    told_of = [line.split(" ")[1] for line in out.split("\n") if line[:2] == "20"]
+    assert told_of == ["OPENED", "RECOVERED"]

@@ -13,11 +13,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dm_tools.diagnose import silences
+from dm_tools.diagnose import deeds, silences
 from dm_tools.diagnose.looks import Healing, Look, Sight
 from dm_tools.diagnose.watching import Moment, Rules, State, judged
-from dm_tools.records import ENDS, Cause, Happening, IncidentEvent, Severity, Silence, Status
+from dm_tools.records import (
+    ENDS,
+    ActionName,
+    ApprovedAction,
+    Cause,
+    Confidence,
+    Execution,
+    Happening,
+    IncidentEvent,
+    JournalEntry,
+    Outcome,
+    Phase,
+    Severity,
+    Silence,
+    Status,
+)
+from dm_tools.store import journal
 from dm_tools.store.incidents import Incidents
+from dm_tools.text.times import parse_time
 from tests import lab
 from tests.conftest import Run, records
 from tests.score import faults
@@ -438,11 +455,54 @@ def judged_lines(run: Run, stack: list[dict[str, Any]]) -> list[str]:
     return run("dm-analyze | dm-propose", text).stdout.splitlines()
 
 
-def test_two_at_once_do_not_judge_into_one_folder(run: Run, tmp_path: Path) -> None:
-    kept = Incidents(tmp_path / "p")
-    with kept.alone():
-        done = run('echo \'{"service":"x"}\' | dm-incidents --proofs-dir p')
-    assert done.returncode == 6 and "wait for it to end" in done.stderr
+def test_two_that_judge_into_one_folder_take_turns(run: Run, tmp_path: Path) -> None:
+    """A resident one goes on from what another has judged meanwhile."""
+    resident, other = Incidents(tmp_path / "p"), Incidents(tmp_path / "p")
+    watch = Watch(Rules())
+    with resident.alone():
+        with (
+            pytest.raises(journal.Busy, match="wait for it to end"),
+            journal.locked(resident.folder / "lock", 0o600, 0.1),
+        ):
+            pass
+        watch.round(seen())
+        resident.commit(watch.state, watch.events)
+        resident.acknowledge(1)
+    assert (other.state().number, other.waiting()) == (1, [])
+    other.commit(*judged(other.state(), [seen(sight=GOOD)], at(9), (), Rules()))
+    assert ([each.kind for each in resident.waiting()], resident.state().open) == ([Happening.RECOVERED], {})
+
+
+def acting() -> ApprovedAction:
+    return ApprovedAction("1", "app", ActionName.RESTART, Confidence.HIGH, "a test", {})
+
+
+def test_what_we_do_ourselves_raises_no_alarm_and_what_holds_afterwards_does() -> None:
+    def entry(phase: Phase, at: int, status: Outcome | None = None) -> JournalEntry:
+        action = acting() if phase == Phase.INTENT else None
+        return JournalEntry(
+            f"2026-01-01T00:{at // 60:02}:{at % 60:02}Z", "1", phase, action, status and Execution("1", status)
+        )
+
+    begun = parse_time("2026-01-01T00:00:00Z") or 0.0
+
+    def silent(*entries: JournalEntry, after: float) -> bool:
+        quiet = deeds.silences(entries, begun + after)
+        return Watch(Rules(), tuple(quiet)).round(seen()) == []
+
+    intent, done = entry(Phase.INTENT, 0), entry(Phase.OUTCOME, 10, Outcome.DONE)
+    assert not silent(after=5)
+    assert silent(intent, after=5) and silent(intent, done, after=60)
+    assert not silent(intent, done, after=71)  # it had a minute to come back
+    assert not silent(intent, after=301)  # a kill cut it off
+    assert not silent(intent, entry(Phase.OUTCOME, 10, Outcome.REFUSED), after=11)
+    watch, own = Watch(Rules()), deeds.silences([intent, done], begun + 11)
+    watch.round(seen())
+    assert judged(watch.state, [seen(sight=GOOD)], at(1), (), Rules(), own)[1] == []  # a proof is to come
+    proved = seen(sight=NOTHING, healing=Healing(("looked again: recovered",), True, ("1",)))
+    assert [each.kind for each in judged(watch.state, [proved], at(1), (), Rules(), own)[1]] == [Happening.RECOVERED]
+    undoing = [intent, done, entry(Phase.UNDOING, 100)]
+    assert silent(*undoing, after=110) and not silent(*undoing, entry(Phase.UNDONE, 120), after=181)
 
 
 @pytest.mark.parametrize(

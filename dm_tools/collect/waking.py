@@ -112,8 +112,8 @@ class Alarm:
 class Timetable:
     """When rounds begin: `every` seconds, earlier when the alarm rings, later while the one before is under way.
 
-    `through`: a file in which the end of the pipe (the watch session) tells of the newest round that has come through;
-    None: nobody tells.
+    `through`: a file in which the end of the pipe (the watch session) tells of the newest round that has come through,
+    and whether one more look may decide something: then it is early, too. None: nobody tells.
     """
 
     def __init__(self, every: float, alarm: Alarm, through: Path | None) -> None:
@@ -130,25 +130,32 @@ class Timetable:
             self.begun = time.monotonic()
             return 0.0, None
         planned = self.begun + self.every
-        early = self.alarm.wait(min(self.gap, self.every), ringing=False) or self.alarm.wait(planned - time.monotonic())
-        if early:
+        self.alarm.wait(min(self.gap, self.every), ringing=False)
+        undecided = self._come_through(before) and time.monotonic() < planned
+        if early := undecided or self.alarm.wait(planned - time.monotonic()):
             self.alarm.wait(SETTLE_SECONDS, ringing=False)
             planned = time.monotonic()
-        while self.through is not None and _newest(self.through) != before:
-            self.alarm.wait(THROUGH_SECONDS, ringing=False)
-        because = self.alarm.because
+        because = self.alarm.because or ("to be sure" if undecided else None)
         self.alarm.silence()
         self.gap = min(self.gap * 2, self.every) if early else LEAST_SECONDS
         self.begun = time.monotonic()
         late = self.begun - planned
         return (round(late, 1) if late > PUNCTUAL_SECONDS else 0.0), because
 
+    def _come_through(self, before: str | None) -> bool:
+        """Wait until the round before has come through; whether one more look may decide something."""
+        if self.through is None:
+            return False
+        while (newest := _newest(self.through))[0] != before:
+            self.alarm.wait(THROUGH_SECONDS, ringing=False)
+        return newest[1]
 
-def _newest(path: Path) -> str | None:
-    """When the newest round began that has come through; None: there is none."""
+
+def _newest(path: Path) -> tuple[str | None, bool]:
+    """When the newest round began that has come through, None: there is none; and whether it left something open."""
     try:
         found = orjson.loads(path.read_bytes())
     except (OSError, ValueError):
-        return None
+        return None, False
     ended = found.get("round") if isinstance(found, dict) else None
-    return ended.get("at") if isinstance(ended, dict) else None
+    return (ended.get("at"), bool(found.get("undecided"))) if isinstance(ended, dict) else (None, False)

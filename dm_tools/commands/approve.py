@@ -46,8 +46,9 @@ def cli(
 
     The same input, policy, history and time give the same decisions. Rules that deny beat those that allow; without a
     policy of your own nothing is approved, and a broken policy approves nothing. No rule reaches what touches data,
-    guesses, a model's verdicts, or texts out of logs. What was approved is written to approved_fixes_<time>.json, as
-    dm-review does, and to standard output as JSON Lines for dm-execute. Nothing is carried out. See docs/policy.md.
+    guesses, a model's verdicts, texts out of logs, or a service that is silenced (dm-incidents silence): somebody works
+    on it. What was approved is written to approved_fixes_<time>.json, as dm-review does, and to standard output as JSON
+    Lines for dm-execute. Nothing is carried out. See docs/policy.md.
 
     Network: none.
 
@@ -61,6 +62,7 @@ def cli(
     from dm_tools.act.policy import rehearse as past
     from dm_tools.records import Problem
     from dm_tools.store import approvals, files, policed, policies
+    from dm_tools.store.incidents import Silences
 
     if sum(map(bool, (explain, dry_run, promotions, accept, revoke, rehearse))) > 1:
         raise click.UsageError("--explain, --dry-run, --promotions, --accept, --revoke, --rehearse: one at a time")
@@ -70,7 +72,8 @@ def cli(
     try:
         rules = language.read(policies.text_of(path))
         outcomes = policies.outcomes(history or proofs_dir)
-        known = decide.Known(rules, outcomes, signatures.entries(), now)
+        quiet = Silences(proofs_dir).current(now, *clock.local(now))
+        known = decide.Known(rules, outcomes, signatures.entries(), now, quiet=quiet)
         if rehearse:
             found = [past.summary(rules, outcomes, known.acceptances, now - last, now)]
         elif promotions:

@@ -22,8 +22,17 @@ from dm_tools.pipe import command, exits
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="The HTML page of the report, to attach.")
 @click.option("--test", is_flag=True, help="Send a test message to every target, and say how it went.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, and send and remember nothing.")
+@click.option("--pass-on", is_flag=True, help="Print also the events and markers that are read, each in its place.")
 @click.argument("file", required=False, metavar="[FILE|-]")
-def cli(file: str | None, proofs_dir: Path, config: Path | None, page: Path | None, test: bool, dry_run: bool) -> int:
+def cli(
+    file: str | None,
+    proofs_dir: Path,
+    config: Path | None,
+    page: Path | None,
+    test: bool,
+    dry_run: bool,
+    pass_on: bool,
+) -> int:
     """Tell of the events of dm-incidents by mail, webhook, Slack, ntfy or whatever else apprise knows.
 
     Rules say who is told what: by severity, service, project, time of day, only of what is still open after a while,
@@ -33,7 +42,7 @@ def cli(file: str | None, proofs_dir: Path, config: Path | None, page: Path | No
     message with its outcome; status 4 if one was not told.
 
     In rounds (dm-services --every) each marker is a time to tell; else the end of the input. Without input, what is
-    due is told: a second try, or that something is still open.
+    due is told: a second try, or that something is still open. Several may tell from one folder at a time.
 
     Network: the targets of the configuration.
 
@@ -45,28 +54,22 @@ def cli(file: str | None, proofs_dir: Path, config: Path | None, page: Path | No
     """
     from dm_tools.notify import channels, work
     from dm_tools.notify import config as configuration
-    from dm_tools.notify.journal import Journal
     from dm_tools.store import files, journal
 
     path = configuration.path(config)
     settings = configuration.read(path)
     if not settings.config.target:
         raise exits.Stop(exits.USAGE, f"{str(path)!r} names no target (docs/notify.md says how)")
-    kept = Journal(proofs_dir)
-    teller = work.Teller(settings, kept, page, dry_run)
+    teller = work.Teller(settings, proofs_dir, page, dry_run, pass_on)
     try:
         if test:
             return teller.test()
         with contextlib.ExitStack() as held:
-            if dry_run:
-                kept.read()
-            else:
-                held.enter_context(kept.alone())
             if file in (None, "-"):
                 source = command.standard_input("events of dm-incidents on it, or a file of them")
             else:
                 source = held.enter_context(_opened(str(file)))
-            return teller.run(work.events(source), proofs_dir)
+            return teller.run(work.events(source))
     except files.CannotWrite as failure:
         raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
     except journal.Busy as busy:

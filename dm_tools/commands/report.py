@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from dm_tools.pipe import clock, command, exits, say, spool, stream
-from dm_tools.pipe.rounds import rounds
+from dm_tools.pipe import command
 
 
 @command.define("dm-report", fail_on=True)
@@ -34,27 +34,25 @@ from dm_tools.pipe.rounds import rounds
     show_default=True,
     help="With --when changed: report also what has not changed for so long.",
 )
+@click.option("--pass-on", is_flag=True, help="Print the records that are read, and of the reports only the markers.")
+@click.option(
+    "--kept-round",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the records of the newest round that had issues in this file.",
+)
 @click.option("--keep", type=click.IntRange(1), help="Remove all but so many of the newest reports in the folder.")
 @command.fail_on_option
 @command.input_options
 def cli(
-    services: tuple[str, ...],
-    on_bad: str,
-    fail_on: str | None,
-    proofs_dir: Path,
-    run_path: str | None,
-    html: bool,
-    executed: tuple[Path, ...],
-    when: str,
-    again: float,
-    keep: int | None,
+    services: tuple[str, ...], on_bad: str, fail_on: str | None, html: bool, when: str, again: float, **options: Any
 ) -> int:
     """Write stack_diagnostics_<ts>.json and, if the records are analysed, enhanced_diagnostics_<ts>.json.
 
     One issue is one incident: the root with its evidence and proposed fixes; the services that only suffer are its
     symptoms. Files are written whole or not at all, and never over another run's. Prints one line with the paths,
     the summary and the issues. Of a stream in rounds (dm-services --every) each is reported by itself; its marker is
-    passed on with `summary` and `issues`. Records behind the last marker are of a round that was cut off: in no report.
+    passed on with `summary`, `issues`, and `report_path` and `html_path` of the newest report. Records behind the last
+    marker are of a round that was cut off: in no report.
 
     The HTML page holds all it needs (no script, no request) and opens from disk. Screenshots are in it if their
     thumbnails lie in the folder of the reports; seconds per stage if --run-path names a run of supervisor-session.sh.
@@ -70,45 +68,23 @@ def cli(
     """
     from dm_tools.act.policy import ceiling
     from dm_tools.show import records as show
-    from dm_tools.store import changes, files
+    from dm_tools.store import reporter
     from dm_tools.store import reports as report
     from dm_tools.store.history import History
 
     if html:
         from dm_tools.show.html import page
 
-    watched = changes.Watched(again if when == "changed" else 0)
-    status, writer, marked = exits.DONE, stream.Writer(), False
-    for each in rounds(command.source(services, on_bad)):
-        with spool.Spool() as waiting:
-            collector, seen = report.Collector(waiting), False
-            for record in each:
-                seen = True
-                if "service" in record:
-                    record = stream.attempt(collector.add, record, "report")
-                else:
-                    collector.add_bad_line(record)
-                status = exits.worst(status, stream.status_of(record, "report"))
-            collector.add_bad_line(each.marker or {})
-            for line in stream.of_files(executed, on_bad) if seen else ():
-                collector.add_done(line)
-            if seen and marked and each.marker is None:
-                say.note("the stream ended within a round: its records are in no report")
-            elif seen and watched.worth_it(collector, clock.now()):
-                try:
-                    before = History(proofs_dir).memory().before
-                    manner = report.Manner(ceiling.is_safe, show.text, page.render if html else None, before)
-                    written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
-                except files.CannotWrite as failure:
-                    raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
-                writer.write(stream.dumps(written), flush=True)
-                changes.remove_old(proofs_dir, keep)
-            if seen and fail_on and collector.fails(command.FAIL_ON[fail_on], issues=fail_on == "unhealthy"):
-                status = exits.worst(status, exits.MATCHED)
-        if each.marker:
-            marked = True
-            writer.write(stream.dumps(each.marker | report.in_short(collector)), flush=True)
-    return status
+    def manner() -> report.Manner:
+        before = History(options["proofs_dir"]).memory().before
+        return report.Manner(ceiling.is_safe, show.text, page.render if html else None, before)
+
+    def fails(collector: report.Collector) -> bool:
+        return bool(fail_on) and collector.fails(command.FAIL_ON[fail_on or ""], issues=fail_on == "unhealthy")
+
+    again = again if when == "changed" else 0.0
+    chosen = reporter.Options(on_bad=on_bad, again=again, fails=fails, manner=manner, **options)
+    return reporter.run(command.source(services, on_bad), chosen)
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from dm_tools.records import (
     sections,
 )
 from dm_tools.text.shorten import short
+from dm_tools.text.times import seconds_between
 
 MOST = 4  # pieces of evidence, proposals and next steps that an event quotes
 LONGEST = 240  # characters of one of them
@@ -143,8 +144,11 @@ def _quoted(view: View, evidence_id: str) -> str:
     return short(" ".join(told(view, evidence_id).text.split()), LONGEST)
 
 
+FRESH_SECONDS = 15.0  # a program that was started a moment ago and has no healthcheck need not answer yet
+
+
 def _sight(view: View, verdict: Analysis) -> Sight:
-    if view.being_made or _starting(view):
+    if view.being_made or _starting(view) or (verdict.role != Role.HEALTHY and _fresh(view)):
         return Sight.NOTHING
     if verdict.role == Role.HEALTHY:
         return Sight.GOOD if verdict.status == Status.HEALTHY and not view.lost else Sight.NOTHING
@@ -159,6 +163,14 @@ def _starting(view: View) -> bool:
     """It is in its start period, for the first time: its healthcheck has yet to say something."""
     found = view.inspect
     return found is not None and found.state == "running" and not found.restart_count and found.health == "starting"
+
+
+def _fresh(view: View) -> bool:
+    """It was started a moment ago, not by its restart policy, and nothing says that it is ready or not."""
+    found = view.inspect
+    if found is None or found.state != "running" or found.restart_count or found.health:
+        return False
+    return (seconds_between(found.started_at, found.observed_at) or FRESH_SECONDS) < FRESH_SECONDS
 
 
 _FAILED = (Outcome.FAILED, Outcome.REFUSED, Outcome.STALE)

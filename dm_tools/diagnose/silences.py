@@ -50,9 +50,19 @@ def standing(entries: Iterable[Silence], wall: float) -> list[Silence]:
 
 def matches(silence: Silence, look: Look, incident: str | None, day: int, minute: int) -> bool:
     """Whether a silence that stands is about a service now. `incident`: the id of its open incident, or None."""
-    patterns = ((silence.service, look.service), (silence.project, look.project), (silence.host, look.host))
-    if any(pattern and not fnmatchcase(value or "", pattern) for pattern, value in patterns):
+    where = look.service, look.project or "", look.host or ""
+    return covers(silence, where, (incident, look.fingerprint)) and current(silence, day, minute)
+
+
+def covers(silence: Silence, where: tuple[str, str | None, str | None], incidents: tuple[str | None, ...]) -> bool:
+    """Whether a silence is about a service, at whatever time. `where`: service, project, host; None: it is not known,
+    and may be any. `incidents`: ids and fingerprints of its incident."""
+    patterns = (silence.service, silence.project, silence.host)
+    if any(p and v is not None and not fnmatchcase(v, p) for p, v in zip(patterns, where, strict=True)):
         return False
-    if silence.incident and silence.incident not in (incident, look.fingerprint):
-        return False
+    return not silence.incident or silence.incident in incidents
+
+
+def current(silence: Silence, day: int, minute: int) -> bool:
+    """Whether a local time is within a silence's weekly window, if it has one."""
     return not silence.weekly or within(silence.weekly, day, minute)

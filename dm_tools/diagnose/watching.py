@@ -110,19 +110,33 @@ class State(msgspec.Struct):
     open: dict[str, Incident] = {}
     over: dict[str, Over] = {}
 
+    @property
+    def undecided(self) -> bool:
+        """Whether one more look may decide something: what is bad and not open yet, what is open and seems over."""
+        return bool(self.watched) or any(each.good or each.stopped or each.held for each in self.open.values())
+
 
 def judged(
-    before: State, looks: Iterable[Look], moment: Moment, quiet: Sequence[Silence] = (), rules: Rules | None = None
+    before: State,
+    looks: Iterable[Look],
+    moment: Moment,
+    quiet: Sequence[Silence] = (),
+    rules: Rules | None = None,
+    own: Sequence[Silence] = (),
 ) -> tuple[State, list[IncidentEvent]]:
-    """The state after a round and what there is to tell. `quiet`: silences that stand. `before` stays as it is."""
-    round = _Round(copy.deepcopy(before), moment, quiet, rules or Rules())
+    """The state after a round and what there is to tell. `quiet`: silences that stand; `own`: those of what we do
+    ourselves (see deeds), while which a recovery waits for its proof, too. `before` stays as it is."""
+    round = _Round(copy.deepcopy(before), moment, quiet, rules or Rules(), own)
     round.judge(list(looks))
     return round.state, round.events
 
 
 class _Round:
-    def __init__(self, state: State, moment: Moment, quiet: Sequence[Silence], rules: Rules) -> None:
-        self.state, self.moment, self.quiet, self.rules = state, moment, quiet, rules
+    def __init__(
+        self, state: State, moment: Moment, quiet: Sequence[Silence], rules: Rules, own: Sequence[Silence]
+    ) -> None:
+        self.state, self.moment, self.rules, self.own = state, moment, rules, own
+        self.quiet = [*quiet, *own]
         self.events: list[IncidentEvent] = []
         self.gap: float | None = None
 
@@ -151,11 +165,8 @@ class _Round:
     # time
 
     def _time_passes(self) -> None:
-        state, now = self.state, self.moment
-        passed = 0.0
+        state, now, passed = self.state, self.moment, self._passed()
         if state.at is not None:
-            same = state.boot == now.boot
-            passed = max(now.steady - state.steady if same else now.wall - state.wall, 0.0)
             usual = max(state.intervals, default=0.0)
             if self._expected and passed > max(GAP_ROUNDS * usual, usual + GAP_SECONDS):
                 self._nobody_looked(passed)
@@ -171,6 +182,13 @@ class _Round:
         for over in state.over.values():
             over.seconds += passed
         state.over = {name: each for name, each in state.over.items() if each.seconds < LATELY_SECONDS}
+
+    def _passed(self) -> float:
+        """Seconds since the last round."""
+        state, now = self.state, self.moment
+        if state.at is None:
+            return 0.0
+        return max(now.steady - state.steady if state.boot == now.boot else now.wall - state.wall, 0.0)
 
     @property
     def _expected(self) -> bool:
@@ -258,10 +276,12 @@ class _Round:
         watched.looks = [*watched.looks, look.sight == Sight.BAD][-self.rules.of :]
         if not any(watched.looks):
             del self.state.watched[name]
-        elif look.sight != Sight.BAD or sum(watched.looks) < self.rules.bad or self._silent(look, None):
-            return
-        elif not self._suffers(look) or watched.seconds >= AFTERMATH_SECONDS:
-            self._begin(name, look, self.state.watched.pop(name).seconds)
+        elif look.sight == Sight.BAD and sum(watched.looks) >= self.rules.bad:
+            # One whose incident has moved to another root is told of again once that is told.
+            told = any(each.look.key == name for each in self.state.open.values())
+            own = not self._suffers(look) or watched.seconds >= AFTERMATH_SECONDS
+            if own and not told and not self._silent(look, None):
+                self._begin(name, look, self.state.watched.pop(name).seconds)
 
     def _begin(self, name: str, look: Look, seconds: float) -> None:
         lately = self.state.over.pop(name, None)
@@ -298,7 +318,8 @@ class _Round:
         elif look.sight == Sight.GOOD:
             incident.stopped = 0
             incident.good += 1
-            if incident.good >= self.rules.recover * 2 ** min(incident.flaps, MOST_DOUBLINGS):
+            enough = incident.good >= self.rules.recover * 2 ** min(incident.flaps, MOST_DOUBLINGS)
+            if enough and not self._silent(look, incident, self.own):
                 self._recovered(name)
         elif look.sight == Sight.STOPPED:
             incident.good = 0
@@ -329,6 +350,7 @@ class _Round:
             return
         incident.done = [*incident.done, *(each for each in healing.words if each not in incident.done)][-MOST_DONE:]
         if healing.helped:
+            incident.seconds += self._passed()
             self._recovered(look.key)
         elif healing.helped is False and not set(healing.ids) & set(incident.failed):
             incident.failed = [*incident.failed, *healing.ids][-MOST_DONE:]
@@ -351,9 +373,10 @@ class _Round:
         self.state.over[name] = Over(incident.flaps, incident.again)
         self._tell(Happening.ENDED, incident, reason)
 
-    def _silent(self, look: Look, incident: Incident | None) -> bool:
+    def _silent(self, look: Look, incident: Incident | None, among: Sequence[Silence] | None = None) -> bool:
         moment, id = self.moment, incident.id if incident else None
-        return any(silences.matches(each, look, id, moment.day, moment.minute) for each in self.quiet)
+        quiet = self.quiet if among is None else among
+        return any(silences.matches(each, look, id, moment.day, moment.minute) for each in quiet)
 
     def _tell(self, kind: Happening, incident: Incident, reason: str | None) -> None:
         look = incident.look

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from dm_tools.diagnose import remembered, silences
+from dm_tools.diagnose import deeds, remembered, silences
 from dm_tools.diagnose.looks import Look, completed, look, quotes
 from dm_tools.diagnose.watching import Moment, Rules, judged, worse
 from dm_tools.pipe import clock, exits, say, stream
@@ -19,6 +19,7 @@ from dm_tools.records import Happening, IncidentEvent, Problem, Silence
 from dm_tools.show import incidents as show
 from dm_tools.store.history import History
 from dm_tools.store.incidents import Incidents, Silences
+from dm_tools.store.journal import Journal
 
 VERBS = ("list", "silence", "unsilence")
 ONE_LOOK = Rules()
@@ -35,23 +36,23 @@ def judge(proofs_dir: Path, source: Iterable[stream.Record], options: dict[str, 
     first = next(given, None)
     if first is None:
         return exits.DONE
-    kept, writer, status = Incidents(proofs_dir), stream.Writer(), exits.DONE
-    with kept.alone():
-        _print(writer, kept, kept.waiting())
-        state, marked = kept.state(), False
-        for each in rounds(_again(first, given)):
-            found, worst = _looks(each)
-            status = exits.worst(status, worst)
-            if each.marker is None and marked:
-                break  # what a resident pipe left unfinished is no round
-            marked = marked or each.marker is not None
-            quiet = Silences(proofs_dir).standing(clock.now())
-            state, events = judged(state, found, _moment(), quiet, _rules(options, marked))
-            events = [_with_history(proofs_dir, event) for event in events]
-            kept.commit(state, events)
-            _print(writer, kept, events)
-            if each.marker is not None:
-                writer.write(stream.dumps(each.marker), flush=True)
+    kept, writer, status, marked = Incidents(proofs_dir), stream.Writer(), exits.DONE, False
+    for each in rounds(_again(first, given)):
+        found, worst = _looks(each)
+        status = exits.worst(status, worst)
+        if each.marker is None and marked:
+            break  # what a resident pipe left unfinished is no round
+        marked = marked or each.marker is not None
+        with kept.alone():
+            _print(writer, kept)  # what was killed before it could
+            now = clock.now()
+            quiet = Silences(proofs_dir).standing(now)
+            own = deeds.silences(Journal(proofs_dir).lately(deeds.LATELY_SECONDS), now)
+            state, events = judged(kept.state(), found, _moment(), quiet, _rules(options, marked), own)
+            kept.commit(state, [_with_history(proofs_dir, event) for event in events])
+            _print(writer, kept)
+        if each.marker is not None:
+            writer.write(stream.dumps(each.marker | {"incidents": show.briefly(state)}), flush=True)
     writer.write(b"", flush=True)
     return status
 
@@ -109,8 +110,9 @@ def _with_history(proofs_dir: Path, event: IncidentEvent) -> IncidentEvent:
     return msgspec.structs.replace(event, before=remembered.words(before))
 
 
-def _print(writer: stream.Writer, kept: Incidents, events: list[IncidentEvent]) -> None:
-    """Print events; once that is done they are not printed again, whatever happens."""
+def _print(writer: stream.Writer, kept: Incidents) -> None:
+    """Print events that were not; once that is done they are not printed again, whatever happens."""
+    events = kept.waiting()
     for event in events:
         writer.write(stream.dumps(msgspec.to_builtins(event)), flush=False)
     if events:

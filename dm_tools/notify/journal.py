@@ -13,46 +13,58 @@ import msgspec
 
 from dm_tools.notify.ledger import Entry, Ledger, Sending
 from dm_tools.store import files, journal
+from dm_tools.store.following import Following
 
 MOST_BYTES = 1024 * 1024  # of the file, before it is written anew
+WAIT_SECONDS = 120.0  # for another one's messages: a slow target takes its time
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Entry).decode
 
 
 class Journal:
-    """What was told, in memory and on the disk."""
+    """What was told, in memory and on the disk. Several programs may tell from one folder: each is `alone()` while it
+    does, and goes on from what is on the disk."""
 
     def __init__(self, proofs_dir: Path) -> None:
         self.folder = proofs_dir / "incidents"
         self.path = self.folder / "told.jsonl"
         self.ledger = Ledger()
-        self.is_new = True
+        self._following = Following(self.path)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Nobody else tells from this folder meanwhile. Raises journal.Busy, files.CannotWrite."""
         files.make_folder(self.folder)
-        with journal.locked(self.folder / "told.lock", 0o600):
+        with journal.locked(self.folder / "told.lock", 0o600, WAIT_SECONDS):
             self.read()
             yield
 
     def read(self) -> None:
-        """Take in what is on the disk; a line that a kill tore was not begun."""
-        with contextlib.suppress(FileNotFoundError):
-            for line in self.path.read_bytes().splitlines():
-                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-                    entry = _decode(line)
-                    self.is_new = False
-                    if entry.ledger is not None:
-                        self.ledger = entry.ledger
-                    else:
-                        self.ledger.apply(entry)
+        """Take in what has come since; a line that a kill tore was not begun."""
+        anew, lines = self._following.read()
+        if anew:
+            self.ledger = Ledger()
+        for line in lines:
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                entry = _decode(line)
+                if entry.ledger is not None:
+                    self.ledger = entry.ledger
+                else:
+                    self.ledger.apply(entry)
 
     def add(self, entry: Entry) -> None:
         """Add an entry for good, then take it in. Raises files.CannotWrite: then nothing may be sent."""
         files.append(self.path, _encode(entry))
-        self.ledger.apply(entry)
+        self.read()
+
+    def begin(self, since: int) -> None:
+        """Begin the file, if there is none: events of dm-incidents up to number `since` are from before, and no news.
+
+        Raises files.CannotWrite.
+        """
+        if not self.path.exists():
+            self.add(Entry(ledger=Ledger(since=since)))
 
     def unfinished(self) -> list[Sending]:
         """Messages that were begun and of which nobody knows what became."""
@@ -62,5 +74,5 @@ class Journal:
         """Write the file anew if it has become long. Raises files.CannotWrite."""
         with contextlib.suppress(FileNotFoundError):
             if self.path.stat().st_size > MOST_BYTES:
-                self.ledger = self.ledger.tidied(now)
-                files.replace(self.path, [_encode(Entry(ledger=self.ledger)) + b"\n"])
+                files.replace(self.path, [_encode(Entry(ledger=self.ledger.tidied(now))) + b"\n"])
+                self.read()

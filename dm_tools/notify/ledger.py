@@ -71,12 +71,14 @@ class Entry(msgspec.Struct, omit_defaults=True):
 
 
 class Ledger(msgspec.Struct):
-    """All stories, and messages that were begun. `sent`: by target, the times of the last ones."""
+    """All stories, and messages that were begun. `sent`: by target, the times of the last ones. `since`: the number of
+    the newest event from before anybody was to be told."""
 
     stories: dict[str, Story] = {}
     begun: dict[int, Sending] = {}
     sent: dict[str, list[float]] = {}
     number: int = 0
+    since: int = 0
 
     def apply(self, entry: Entry) -> None:
         """Take one line of the journal in."""
@@ -118,7 +120,7 @@ class Ledger(msgspec.Struct):
     def tidied(self, now: float) -> Ledger:
         """Without what is over and settled."""
         kept = {name: each for name, each in self.stories.items() if not each.over or now - each.begun < KEPT_SECONDS}
-        return Ledger(kept, self.begun, self.sent, self.number)
+        return Ledger(kept, self.begun, self.sent, self.number, self.since)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import re
 import socket
 import threading
@@ -31,14 +33,17 @@ MIN_SECRET = 8  # characters of a value that is masked wherever it stands
 MIN_TOKEN = 16  # of a part of a URL
 
 
-def events(source: BinaryIO) -> Iterator[IncidentEvent | None]:
-    """The events of a stream of JSON Lines; None where a round ends. Raises exits.Stop."""
+Marker = dict[str, Any]
+
+
+def events(source: BinaryIO) -> Iterator[IncidentEvent | Marker]:
+    """The events of a stream of JSON Lines, and the markers that end rounds. Raises exits.Stop."""
     for number, line in enumerate(stream.lines(source), 1):
         if not line:
             continue
         try:
             found = orjson.loads(line)
-            yield None if is_marker(found) else msgspec.convert(found, IncidentEvent)
+            yield found if is_marker(found) else msgspec.convert(found, IncidentEvent)
         except (ValueError, msgspec.ValidationError):
             raise exits.Stop(exits.BAD_INPUT, f"line {number}: no event of dm-incidents") from None
 
@@ -46,30 +51,64 @@ def events(source: BinaryIO) -> Iterator[IncidentEvent | None]:
 class Teller:
     """Tells targets what is due, and prints what came of it, or what would be sent."""
 
-    def __init__(self, settings: Settings, kept: Journal, page: Path | None, dry: bool) -> None:
-        self.settings, self.kept, self.page, self.dry = settings, kept, page, dry
+    def __init__(
+        self, settings: Settings, proofs_dir: Path, page: Path | None, dry: bool = False, pass_on: bool = False
+    ) -> None:
+        self.settings, self.page, self.dry, self.pass_on = settings, page, dry, pass_on
+        self.kept, self.incidents = Journal(proofs_dir), Incidents(proofs_dir)
         self.machine = socket.gethostname()
         self.writer = stream.Writer()
         self.writing = threading.Lock()
         self.came: dict[int, tuple[words.Text, str]] = {}  # what came of messages, by their id() while they are sent
         self.failure: BaseException | None = None
         self.status = exits.DONE
+        self.caught = 0  # up to which number events of the disk were looked at
 
-    def run(self, source: Iterable[IncidentEvent | None], proofs_dir: Path) -> int:
-        """Tell of all that comes, round by round. Raises files.CannotWrite."""
+    def run(self, source: Iterable[IncidentEvent | Marker]) -> int:
+        """Tell of all that comes, round by round. Raises files.CannotWrite, journal.Busy."""
+        with self._alone():
+            self._catch_up()
+        for found in source:
+            if isinstance(found, IncidentEvent):
+                with self._alone():
+                    self._came(found)
+            else:
+                self.page = Path(found["html_path"]) if found.get("html_path") else self.page
+                with self._alone():
+                    self._catch_up()
+                    self.deliver(final=False)
+            if self.pass_on:
+                self.writer.write(stream.dumps(msgspec.to_builtins(found)), flush=True)
+        with self._alone():
+            self.deliver(final=True)
+        return self.status
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        newest = max((each.number for each in self.incidents.events()[-1:]), default=0)
+        if self.dry:
+            self.kept.read()
+            if not self.kept.path.exists():
+                self.kept.ledger.since = newest
+            yield
+            return
+        with self.kept.alone():
+            self.kept.begin(newest)
+            yield
+
+    def _catch_up(self) -> None:
+        """What others have left behind: messages that a kill cut off, and events that were lost on their way here."""
         for lost in self.kept.unfinished():
             self._add(Entry(outcome="unsure", id=lost.id, at=clock.now()))
             say.note(f"{lost.target}: killed while it was told; not told again, since it may have arrived")
-        if not self.kept.is_new:
-            for missed in _missed(proofs_dir):
-                self._came(missed)
-        for event in source:
-            if event is None:
-                self.deliver(final=False)
-            else:
-                self._came(event)
-        self.deliver(final=True)
-        return self.status
+        missed, oldest = [], clock.now() - ledger.KEPT_SECONDS
+        since, kept = max(self.caught, self.kept.ledger.since), self.incidents.events()
+        for each in itertools.takewhile(lambda event: event.number > since, reversed(kept)):
+            if (parse_time(each.at) or 0.0) > oldest:
+                missed.append(each)
+        for each in reversed(missed):
+            self._came(each)
+        self.caught = kept[-1].number if kept else self.caught
 
     def _came(self, event: IncidentEvent) -> None:
         if not self.kept.ledger.knows(event):
@@ -181,12 +220,6 @@ class Teller:
                 self.status = exits.ERRORS
                 say.note(f"{name}: not told: {why}")
         return self.status
-
-
-def _missed(proofs_dir: Path) -> list[IncidentEvent]:
-    """Events that dm-incidents has on the disk and that may have been lost on their way here."""
-    oldest = clock.now() - ledger.KEPT_SECONDS
-    return [each for each in Incidents(proofs_dir).events() if (parse_time(each.at) or 0.0) > oldest]
 
 
 def _within(seconds: float, work: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dm_tools.records import container_fine, is_marker
+from dm_tools.show import incidents
 
 MARKS = {"healthy": "✓", "degraded": "!", "failed": "✗", "unknown": "?"}
 COLOURS = {"healthy": "green", "degraded": "yellow", "failed": "red", "unknown": "cyan"}
@@ -30,6 +31,8 @@ def lines(value: Any) -> Iterator[Line]:
         yield Line(f"? not a record: {value!r}")
     elif is_marker(value):
         yield from _round(value)
+    elif is_event(value):
+        yield Line(incidents.event(value), bold=True)
     elif "approved_actions" in value:
         yield from _approval(value)
     elif "report_path" in value and "services" in value:
@@ -62,7 +65,13 @@ def is_record(value: Any) -> bool:
         and not is_marker(value)
         and "issue_id" not in value
         and "phase" not in value
+        and not is_event(value)
     )
+
+
+def is_event(value: Json) -> bool:
+    """Whether an object is what dm-incidents prints."""
+    return {"kind", "number", "incident"} <= value.keys()
 
 
 def as_dict(value: Any) -> Json:

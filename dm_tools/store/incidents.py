@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -16,9 +17,11 @@ from dm_tools.diagnose import silences
 from dm_tools.diagnose.watching import State
 from dm_tools.records import IncidentEvent, Silence
 from dm_tools.store import files, journal
+from dm_tools.store.following import Following
 
 MOST_BYTES = 1024 * 1024  # of the file, before it is written anew
 MOST_EVENTS = 1000  # that are kept then
+WAIT_SECONDS = 10.0  # for another one's round
 
 
 class Line(msgspec.Struct, omit_defaults=True):
@@ -34,32 +37,45 @@ _decode = msgspec.json.Decoder(Line).decode
 
 
 class Incidents:
-    """The state of all incidents. Only the one who is `alone()` may write."""
+    """The state of all incidents. Several programs may judge into one folder (a watch, and what heals beside it): each
+    is `alone()` for as long as a round takes, and goes on from what is on the disk."""
 
     def __init__(self, proofs_dir: Path) -> None:
         self.folder = proofs_dir / "incidents"
         self.path = self.folder / "rounds.jsonl"
+        self._following = Following(self.path)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._state: State | None = None
+        self._events: list[IncidentEvent] = []
+        self._printed = 0
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Nobody else judges rounds into this folder meanwhile. Raises journal.Busy, files.CannotWrite."""
+        """Nobody else judges into this folder meanwhile. Raises journal.Busy, files.CannotWrite."""
         files.make_folder(self.folder)
-        with journal.locked(self.folder / "lock", 0o600):
+        with journal.locked(self.folder / "lock", 0o600, WAIT_SECONDS):
             yield
 
     def state(self) -> State:
-        """After the newest round that is on the disk."""
-        return next((each.state for each in reversed(self._lines()) if each.state), State())
+        """After the newest round that is on the disk. It is nobody's to change."""
+        self._read()
+        return self._state or State()
 
     def events(self) -> list[IncidentEvent]:
         """Those that are kept, oldest first."""
-        return [event for each in self._lines() for event in each.events]
+        self._read()
+        return self._events
+
+    def newest(self, count: int) -> list[dict[str, Any]]:
+        """The newest of them, as JSON."""
+        return [msgspec.to_builtins(each) for each in self.events()[-count:]]
 
     def waiting(self) -> list[IncidentEvent]:
         """Events that were told of on the disk and perhaps nowhere else."""
-        lines = self._lines()
-        printed = max((each.acknowledged for each in lines), default=0)
-        return [event for each in lines for event in each.events if event.number > printed]
+        self._read()
+        return [event for event in self._events if event.number > self._printed]
 
     def commit(self, state: State, events: list[IncidentEvent]) -> None:
         """The round is over: state and events are on the disk together. Raises files.CannotWrite."""
@@ -73,20 +89,20 @@ class Incidents:
         files.append(self.path, _encode(Line(acknowledged=number)))
 
     def _write_anew(self) -> None:
-        lines = self._lines()
-        printed = max((each.acknowledged for each in lines), default=0)
-        events = [event for each in lines for event in each.events][-MOST_EVENTS:]
-        state = next((each.state for each in reversed(lines) if each.state), None)
-        files.replace(self.path, [_encode(Line(state, events, printed)) + b"\n"])
+        self._read()
+        files.replace(self.path, [_encode(Line(self._state, self._events[-MOST_EVENTS:], self._printed)) + b"\n"])
 
-    def _lines(self) -> list[Line]:
-        """A line that a kill tore was not committed."""
-        found = []
-        with contextlib.suppress(FileNotFoundError):
-            for line in self.path.read_bytes().splitlines():
-                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-                    found.append(_decode(line))
-        return found
+    def _read(self) -> None:
+        """Take in what has come since. A line that a kill tore was not committed."""
+        anew, lines = self._following.read()
+        if anew:
+            self._forget()
+        for each in lines:
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                line = _decode(each)
+                self._state = line.state or self._state
+                self._events += line.events
+                self._printed = max(self._printed, line.acknowledged)
 
 
 class Silences:
@@ -109,3 +125,7 @@ class Silences:
                 with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
                     found.append(msgspec.json.decode(line, type=Silence))
         return silences.standing(found, wall)
+
+    def current(self, wall: float, day: int, minute: int) -> list[Silence]:
+        """Those of them whose weekly window, if they have one, holds a local time."""
+        return [each for each in self.standing(wall) if silences.current(each, day, minute)]

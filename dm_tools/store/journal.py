@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,6 +40,13 @@ class Journal:
                 with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
                     found.append(msgspec.json.decode(line, type=JournalEntry))
         return found
+
+    def lately(self, seconds: float) -> list[JournalEntry]:
+        """The entries, if anything was written within so many seconds; else none, and nothing is read."""
+        with contextlib.suppress(FileNotFoundError):
+            if clock.now() - self.path.stat().st_mtime < seconds:
+                return self.entries()
+        return []
 
     def add(
         self,
@@ -83,10 +91,10 @@ def holder(held: contextlib.ExitStack) -> Callable[[str], None]:
 
 
 @contextlib.contextmanager
-def locked(path: Path, mode: int) -> Iterator[None]:
+def locked(path: Path, mode: int, wait: float = 0.0) -> Iterator[None]:
     """Hold a lock file, with who holds it in it. One that is somebody else's is locked without being written.
 
-    Raises Busy, files.CannotWrite.
+    Waits up to `wait` seconds for whoever holds it. Raises Busy, files.CannotWrite.
     """
     try:
         try:
@@ -96,14 +104,23 @@ def locked(path: Path, mode: int) -> Iterator[None]:
     except OSError as failure:
         raise files.CannotWrite(f"cannot write {str(path)!r}: {(failure.strerror or '').lower()}") from None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
-            raise Busy(f"another program acts at the moment ({holder or 'unknown'}); wait for it to end") from None
+        end = time.monotonic() + wait
+        while not _taken(descriptor):
+            if time.monotonic() >= end:
+                holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip()
+                raise Busy(f"another program acts at the moment ({holder or 'unknown'}); wait for it to end")
+            time.sleep(0.02)
         with contextlib.suppress(OSError):  # who holds it is for people only
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} since {clock.rfc3339(clock.now())}".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -13,8 +13,10 @@ import orjson
 
 from dm_tools.pipe import clock, command, exits, say, settings
 from dm_tools.records import is_marker
+from dm_tools.show.incidents import event
 from dm_tools.store import files
 from dm_tools.watch import figures, signs
+from dm_tools.watch.healing import Healer
 from dm_tools.watch.pulse import Pulse
 from dm_tools.watch.stages import Death, Pipe, load
 
@@ -28,8 +30,12 @@ HOPELESS = (exits.USAGE, exits.BAD_INPUT)  # of the first start: nothing that wa
 @click.argument("every", type=command.Duration(0.1, 86400))
 @click.argument("words", nargs=-1)
 @click.option("--metrics-file", type=click.Path(path_type=Path, dir_okay=False))
-def cli(folder: Path, every: float, words: tuple[str, ...], metrics_file: Path | None) -> int:
-    """Run the stages, words with `|` between them, again and again; FOLDER/status.json tells of the newest round."""
+@click.option("--heal", multiple=True)
+def cli(folder: Path, every: float, words: tuple[str, ...], metrics_file: Path | None, heal: tuple[str, ...]) -> int:
+    """Run the stages, words with `|` between them, again and again; FOLDER/status.json tells of the newest round.
+
+    --heal: the words of the session that heals, one each.
+    """
     stages: list[list[str]] = [[]]
     for word in words:
         if word == "|":
@@ -44,7 +50,7 @@ def cli(folder: Path, every: float, words: tuple[str, ...], metrics_file: Path |
         os.waitpid(-1, os.WNOHANG)
     with _alone(folder):
         load(stages)
-        watcher = Watcher(folder, every, metrics_file)
+        watcher = Watcher(folder, every, metrics_file, heal)
         try:
             return watcher.run(stages)
         except BaseException as ending:
@@ -57,17 +63,20 @@ def cli(folder: Path, every: float, words: tuple[str, ...], metrics_file: Path |
 def _alone(folder: Path):  # type: ignore[no-untyped-def]
     """Two watchers of one folder would each tell of the other's rounds."""
     descriptor = files.open_own(folder / "lock", 0)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise exits.Stop(exits.USAGE, f"another watch is at work in {str(folder)!r}") from None
-    yield
+    for _ in range(10):  # whoever asks whether a watch is at work holds it for a moment
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+            return
+        time.sleep(0.1)
+    raise exits.Stop(exits.USAGE, f"another watch is at work in {str(folder)!r}")
 
 
 class Watcher:
     """Starts the pipe, tells of its rounds and of its deaths, and starts it again."""
 
-    def __init__(self, folder: Path, every: float, metrics_file: Path | None) -> None:
+    def __init__(self, folder: Path, every: float, metrics_file: Path | None, heal: tuple[str, ...]) -> None:
+        self.healer = Healer(heal)
         self.folder, self.metrics_file = folder, metrics_file
         self.kept = figures.Kept(folder.parent)
         before = {}
@@ -79,6 +88,12 @@ class Watcher:
 
     def run(self, stages: list[list[str]]) -> int:
         """Until a signal ends it, or what no waiting would cure."""
+        try:
+            return self._keep_running(stages)
+        finally:
+            self.healer.end()
+
+    def _keep_running(self, stages: list[list[str]]) -> int:
         pause = LEAST_PAUSE
         while True:
             pipe, rounds, begun = Pipe(stages, self.folder), self.pulse.rounds, time.monotonic()
@@ -100,7 +115,7 @@ class Watcher:
             pause = min(pause * 2, MOST_PAUSE)
 
     def take(self, line: bytes, pipe: Pipe) -> None:
-        """A line of the last stage: of a marker is told; the others are for people and in their files."""
+        """A line of the last stage: of a marker or an event is told; and of a message that did not arrive."""
         try:
             found = orjson.loads(line)
         except ValueError:
@@ -108,15 +123,20 @@ class Watcher:
         if is_marker(found):
             self.round(found)
             pipe.tidy()
-        elif isinstance(found, dict) and found.get("report_path"):
-            click.echo(f"Report: {say.printable(found['report_path'])}")
+        elif isinstance(found, dict) and found.get("outcome") == "failed":
+            say.note(f"{found.get('target')}: not told: {found.get('why')}")
+        elif isinstance(found, dict) and found.get("kind"):
+            click.echo(say.printable(f"{found.get('at')} {event(found)}"))
 
     def round(self, marker: dict[str, object]) -> None:
         """A round has come through."""
-        was_good = self.pulse.status.get("good", True)
-        changed = self.pulse.beat(marker, clock.rfc3339(clock.now()))
-        for words in changed:
-            click.echo(f"{self.pulse.status['ended_at']} {say.printable(words)}")
+        was = dict(self.pulse.status)
+        self.pulse.beat(marker, clock.rfc3339(clock.now()))
+        if (report := self.pulse.status["report_path"]) and report != was.get("report_path"):
+            click.echo(f"Report: {say.printable(report)}")
+        if words := self.healer.look(self.pulse.status["open"]):
+            self.pulse.status["healing"] = f"{self.pulse.status['ended_at']} {words}"
+            click.echo(say.printable(f"{self.pulse.status['ended_at']} HEALING {words}"))
         try:
             files.replace(self.folder / "status.json", [orjson.dumps(self.pulse.status) + b"\n"])
             if self.metrics_file:
@@ -125,7 +145,7 @@ class Watcher:
         except files.CannotWrite as failure:
             raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
         good = self.pulse.status["good"]
-        if good != was_good:
+        if good != was.get("good", True):
             words = self.pulse.status["errors"][0] if not good else "everything can be seen again"
             say.note(f"round {self.pulse.status['round']['number']}: {words}")
         told = f"round {self.pulse.rounds}, open: {len(self.pulse.status['open'])}"

@@ -1,11 +1,16 @@
-"""What a marker that has come through to the end of the pipe is told as: status and changes. Pure."""
+"""What a marker that has come through to the end of the pipe is told as: status and words. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from dm_tools.text.times import parse_time, seconds_between
+from dm_tools.pipe import exits
+from dm_tools.show.incidents import event
+from dm_tools.text.times import lasting, parse_time, seconds_between
+
+GAP_ROUNDS, GAP_SECONDS = 3.0, 30.0  # as dm-incidents has it: then it says that nobody looked
 
 Json = dict[str, Any]
 
@@ -29,18 +34,10 @@ class Pulse:
     def __post_init__(self) -> None:
         self.status = {"v": 1, "began_at": self.began_at, "every_s": self.every, "open": self.before.get("open") or []}
 
-    def beat(self, marker: Json, now: str) -> list[str]:
-        """Take in a marker that came through at `now` (RFC 3339); returns what has changed since the one before, a line
-        each."""
+    def beat(self, marker: Json, now: str) -> None:
+        """Take in a marker that came through at `now` (RFC 3339)."""
         self.rounds += 1
         errors = [str(each.get("message")) for each in marker.get("errors") or []]
-        was = {str(each.get("fingerprint")): each for each in self.status["open"]}
-        found = {str(each.get("fingerprint")): each for each in marker.get("issues") or []}
-        names = ("service", "severity", "cause", "fingerprint", "root_cause_hypothesis", "symptoms")
-        still = [
-            {name: issue.get(name) for name in names} | {"since": (was.get(key) or {}).get("since") or now}
-            for key, issue in found.items()
-        ]
         self.status |= {
             "round": marker["round"],
             "ended_at": now,
@@ -49,17 +46,14 @@ class Pulse:
             "good": not errors,
             "errors": errors,
             "summary": marker.get("summary") or {},
-            "open": still,
+            "open": (marker.get("incidents") or {}).get("open") or [],
+            "undecided": bool((marker.get("incidents") or {}).get("undecided")),
+            "report_path": marker.get("report_path"),
+            "html_path": marker.get("html_path"),
             "rounds": self.rounds,
             "restarts": self.restarts,
             "last_death": self.death,
         }
-        lines = [f"{_words(issue)}" for key, issue in found.items() if key not in was]
-        lines += [f"over: {_words(issue)}" for key, issue in was.items() if key not in found]
-        return lines
-
-
-GAP_ROUNDS, GAP_SECONDS = 3.0, 30.0  # as dm-incidents has it: then it says that nobody looked
 
 
 def late(status: Json, now: float) -> float:
@@ -73,9 +67,35 @@ def late(status: Json, now: float) -> float:
     return max(now - ended - allowed, 0.0) if ended is not None and not status.get("stopped_at") else 0.0
 
 
-def _words(issue: Json) -> str:
-    """An issue in one line, as the sessions tell it."""
-    symptoms = issue.get("symptoms") or []
+def told(status: Json, happened: Iterable[Json], now: float) -> tuple[list[str], int]:
+    """What `status` says, in lines, and the exit status: 10 if something is open, 4 if that is not known for sure.
+
+    `happened`: the newest events of dm-incidents, oldest first.
+    """
+    overdue, ended = late(status, now), parse_time(status.get("ended_at")) or now
+    found = status.get("round") or {}
+    lines = [
+        f"looked last {lasting(max(now - ended, 0.0))} ago: round {found.get('number')} of {found.get('services')}"
+        f" services, after {status.get('took_s')} s"
+    ]
+    if overdue:
+        lines.append(f"LATE by {lasting(overdue)}: a round is to come every {lasting(status.get('every_s') or 0.0)}")
+    if not status.get("good"):
+        lines.append(f"not everything could be seen: {(status.get('errors') or ['?'])[0]}")
+    if status.get("last_death"):
+        lines.append(f"the pipe was started again {status.get('restarts')} times, last: {status['last_death']}")
+    if healing := status.get("healing"):
+        lines.append(f"healing: {healing}")
+    lines += [_open(each) for each in status.get("open") or []] or ["nothing is open"]
+    lines += [f"{each.get('at')} {event(each)}" for each in happened]
+    doubtful = bool(overdue) or not status.get("good")
+    return lines, exits.MATCHED if status.get("open") else exits.ERRORS if doubtful else exits.DONE
+
+
+def _open(incident: Json) -> str:
+    """An open incident in one line."""
+    symptoms = incident.get("symptoms") or []
     also = f" (also failing: {', '.join(map(str, symptoms))})" if symptoms else ""
-    severity = str(issue.get("severity") or "").upper()
-    return f"{severity} {issue.get('service')}: {issue.get('root_cause_hypothesis')}{also}".strip()
+    done = f"; done: {'; '.join(map(str, incident['done'][-3:]))}" if incident.get("done") else ""
+    severity = str(incident.get("severity") or "").upper()
+    return f"{severity} {incident.get('service')}: {incident.get('text')}{also}{done} (since {incident.get('since')})"

@@ -34,6 +34,7 @@ SHARED = (
     *("dm_tools.collect.probe", "dm_tools.collect.inspect", "dm_tools.collect.logs", "dm_tools.collect.stats"),
     *("dm_tools.collect.resident", "dm_tools.diagnose.analyze", "dm_tools.patterns.reading", "dm_tools.act.propose"),
     *("dm_tools.store.reports", "dm_tools.store.changes", "dm_tools.act.policy", "dm_tools.llm.consult"),
+    *("dm_tools.incidents.work", "dm_tools.notify.work"),
 )
 
 _NO_DEATH = (0, 4, 5, 10)

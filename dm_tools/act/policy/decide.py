@@ -16,6 +16,7 @@ from dm_tools.act.policy import ceiling, earned, windows
 from dm_tools.act.policy.language import EARNED, Attempts, Policy, Rule, matches
 from dm_tools.act.policy.subject import Subject
 from dm_tools.act.posterior import Experience, Place, helped, possibly_here, same_service, told
+from dm_tools.diagnose import silences
 from dm_tools.pipe import settings
 from dm_tools.records import (
     Acceptance,
@@ -27,6 +28,7 @@ from dm_tools.records import (
     Proof,
     Risk,
     Ruling,
+    Silence,
     Standing,
 )
 from dm_tools.text.times import seconds_or_never
@@ -36,13 +38,15 @@ _TRIED = (Outcome.DONE, Outcome.FAILED, Outcome.UNDONE)
 
 @dataclass(frozen=True)
 class Known:
-    """What decides beside the proposals. `now`: seconds since 1970."""
+    """What decides beside the proposals. `now`: seconds since 1970. `quiet`: silences that stand then: whoever silenced
+    a service works on it."""
 
     policy: Policy
     outcomes: Sequence[ActionOutcome]
     acceptances: Sequence[Acceptance]
     now: float
     experience: Experience | None = None  # of these outcomes and of others, where somebody has counted them before
+    quiet: Sequence[Silence] = ()
 
 
 def decide(subjects: Iterable[Subject], known: Known) -> list[tuple[Subject, Decision]]:
@@ -84,10 +88,19 @@ def _told(subject: Subject, ruling: Ruling, rule: str | None, reason: str) -> De
     return Decision(subject.issue_id, subject.service, subject.action, subject.cause, ruling, rule, reason)
 
 
+def _silenced(silence: Silence, subject: Subject) -> bool:
+    place, trouble = subject.facts.place, subject.fingerprint or "?"
+    incident = silence.incident if silence.incident.startswith(trouble[:12]) else None  # an id begins with it
+    return silences.covers(silence, (place.service, place.project, place.host or ""), (trouble, incident))
+
+
 def _alone(subject: Subject, known: Known, experience: Experience) -> Decision:
     """What is decided of a proposal, whatever else is proposed."""
     for ruling, reason in _ceiling(subject, known):
         return _told(subject, ruling, None, reason)
+    for silence in known.quiet:
+        if _silenced(silence, subject):
+            return _told(subject, Ruling.PERSON, None, f"it is silenced: {silence.why}")
     # What is not known is as a rule that denies has it, and not as one that allows has it.
     rules = sorted(known.policy.rules, key=lambda each: each.name)
     for rule in rules:
