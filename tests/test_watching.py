@@ -257,6 +257,14 @@ def test_an_incident_that_nobody_looks_at_any_more_ends() -> None:
         assert watch.round(moment=at(number, 3600)) == (["ended"] if number == 24 else [])
 
 
+def test_who_is_missing_in_rounds_was_removed() -> None:
+    watch = Watch(Rules(scheduled=True))
+    watch.round(seen())
+    told = [watch.round(seen("web", GOOD)) for _ in range(25)]
+    assert [number for number, kinds in enumerate(told, 1) if kinds] == [20]  # ten minutes
+    assert watch.events[-1].kind == Happening.ENDED and "it was removed" in str(watch.events[-1].reason)
+
+
 @pytest.mark.parametrize(
     "selectors, silent",
     [

@@ -20,6 +20,7 @@ from dm_tools.text.times import lasting
 
 LATELY_SECONDS = 1800.0  # what was over for less is the same trouble again
 NOT_LOOKED_SECONDS = 86400.0  # an incident that nobody has looked at for so long is not open for ever
+REMOVED_SECONDS = 600.0  # in rounds: who is missing in them for so long is not made anew, but gone
 GAP_ROUNDS = 3.0  # nobody has looked for so many rounds, and so many seconds: a gap
 GAP_SECONDS = 30.0
 INTERVALS = 5  # the last ones tell how long a round usually takes; from three on they are believed
@@ -357,8 +358,11 @@ class _Round:
             self._tell(Happening.HEALING_FAILED, incident, healing.words[-1])
 
     def _not_looked_at(self, name: str) -> None:
-        if self.state.open[name].away >= NOT_LOOKED_SECONDS:
-            self._end(name, f"nobody has looked at it for {lasting(self.state.open[name].away)}")
+        away = self.state.open[name].away
+        if self.rules.scheduled and away >= REMOVED_SECONDS:
+            self._end(name, f"it has not been among the services for {lasting(away)}: it was removed")
+        elif away >= NOT_LOOKED_SECONDS:
+            self._end(name, f"nobody has looked at it for {lasting(away)}")
 
     # ends and events
 

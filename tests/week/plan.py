@@ -188,7 +188,7 @@ def _lonely(week: Week, luck: random.Random, name: str) -> None:
     week.parts.append(part)
     gaps = _gaps(luck, week.rounds, 90)
     begin = next(gaps, None)
-    kinds = {"single": 8, "healed": 2, "flapping": 2, "cause changes": 2}
+    kinds = {"single": 8, "healed": 2, "flapping": 2, "cause changes": 2, "removed": 1}
     meant = {"one bad look": 2, "stopped on purpose": 3, "update": 3, "silenced": 1}
     while begin is not None:
         kind = luck.choices([*kinds, *meant], [*kinds.values(), *meant.values()])[0]
@@ -209,6 +209,11 @@ def _lonely(week: Week, luck: random.Random, name: str) -> None:
             end = truth.end = max(end, middle + 4)
             part.put(begin, middle, name, "exit")
             part.put(middle, end, name, "loop")
+        elif kind == "removed":
+            part.put(begin, end, name, state)
+            gone = end + luck.randint(HOUR // 2, 2 * HOUR)
+            part.put(end, gone, name, "removed")
+            quiet = gone - end
         elif kind == "one bad look":
             end = truth.end = begin + 1
             part.put(begin, end, name, state)
