@@ -520,7 +520,8 @@ told_of() { # told_of RUN...: what happened in runs, to the targets or to whoeve
 }
 
 heal() { # one pass: look, carry out what the policy allows, prove it, and tell what came of it
-    local only_news=1 later=1 undo_if_worse=1 status seen lock fit=1
+    local only_news=1 later=1 undo_if_worse=1 status=10 first lock fit=1 seen=''
+    [[ ${1:-} != --seen=* ]] || { seen=${1#--seen=} && shift; } # a round of the watch
     settings
     (umask 077 && mkdir -p "$PROOFS_DIR") || exit 6
     exec {lock}<"$PROOFS_DIR" # whatever of this session still runs after a kill holds it, too
@@ -528,11 +529,20 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
     if [[ -e $PROOFS_DIR/journal/actions.jsonl ]]; then # what a kill left half done is no trouble of the stack
         dm-execute --resume >"$PROOFS_DIR/journal/resumed.jsonl" || fit=''
     fi
-    diagnose_enhanced "$@"
-    status=$? seen=$run
+    if [[ -n $seen ]]; then
+        begin
+        cp -- "$seen" "$run/propose.jsonl" || exit 6
+        jq -c 'del(.probe, .inspect, .logs, .stats, .screenshot, .analysis, .proposals, .carried, .errors)' \
+            "$run/propose.jsonl" >"$run/services.jsonl"
+        remember "$run/propose.jsonl"
+    else
+        diagnose_enhanced "$@"
+        status=$?
+    fi
+    first=$run
     [[ ! -s $PROOFS_DIR/journal/resumed.jsonl ]] || judged "$PROOFS_DIR/journal/resumed.jsonl"
     if ((status == 10)) && [[ -n $fit ]]; then
-        stage approve dm-approve "$(jq -r .report_path "$run/report.jsonl")" >/dev/null || status=$?
+        stage approve dm-approve - <"$run/propose.jsonl" >/dev/null || status=$?
         cat "$run/approve.err" >&2
         if [[ -s $run/approve.jsonl ]]; then
             jq -r '"[supervisor] \(.service): \(.action): approved by \(.by)"' "$run/approve.jsonl" >"$run/heal.txt"
@@ -549,7 +559,7 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
             say "[supervisor] Nothing of it is approved by the policy; why: $root/scripts/supervisor-session.sh policy explain"
         fi
     fi
-    if [[ $run == "$seen" ]]; then told_of "$run"; else told_of "$seen" "$run"; fi
+    if [[ $run == "$first" ]]; then told_of "$run"; else told_of "$first" "$run"; fi
     cat "$run"/{incidents,notify}.err 2>/dev/null >&2
     return "$status"
 }
@@ -701,8 +711,10 @@ look() { # look SECONDS: after so long look again at the services of a run, by t
         stage verify dm-verify --before "$run/before.jsonl" --executed "$run/execute.jsonl" >/dev/null
 }
 
-eyes() { # dm-screenshot where there is a browser
-    if PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser >/dev/null; then dm-screenshot; else cat; fi
+eyes() { # dm-screenshot where there is a browser, and where there were pages before
+    if ! jq -se 'any(.screenshot)' "$run/before.jsonl" >/dev/null; then
+        cat
+    elif PYTHONPATH=$root "$python" -P -m dm_tools.collect.browser >/dev/null; then dm-screenshot; else cat; fi
 }
 
 prove() { # look until all has recovered or the time is over, and say so; 0: all that was acted on has recovered
@@ -932,15 +944,14 @@ watch() { # the resident pipe: it stays, and is started again when a command of 
     PYTHONPATH=$root "$python" -P -m dm_tools.notify.config || targets=$?
     ((targets < 2)) || exit "$targets"
     ((targets)) || telling=(\| dm-notify --pass-on)
-    # A look of the watch has no pages: a browser takes more memory than all the rest.
-    [[ -z $heal ]] || healing=("--heal=$root/scripts/supervisor-session.sh" --heal=heal --heal=--no-screenshots
-        ${rest[@]+"${rest[@]/#/--heal=}"})
+    [[ -z $heal ]] || healing=("--heal=$root/scripts/supervisor-session.sh" --heal=heal "--heal=--seen=$folder/round.jsonl")
     # What many threads have freed lies in many heaps; one is enough for who mostly waits.
     MALLOC_ARENA_MAX=1 PYTHONPATH=$root exec "$python" -P -m dm_tools.watch ${metrics[@]+"${metrics[@]}"} ${healing[@]+"${healing[@]}"} "$folder" "$every" -- \
         "${source_command[0]}" --every "$every" --through "$folder/status.json" "${source_command[@]:1}" \| \
         dm-probe \| dm-inspect \| dm-logs --every 5m \| dm-stats --every 5m \| \
         dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} \| dm-propose \| \
-        dm-report --html --when changed --keep 200 --proofs-dir "$folder" --pass-on \| \
+        dm-report --html --when changed --keep 200 --proofs-dir "$folder" --pass-on \
+        --kept-round "$folder/round.jsonl" \| \
         dm-incidents ${telling[@]+"${telling[@]}"}
 }
 

@@ -22,7 +22,7 @@ from dm_tools.store import changes
 from dm_tools.text.times import parse_time
 from dm_tools.watch import figures
 from dm_tools.watch.figures import Counts
-from dm_tools.watch.pulse import Pulse, late, overdue
+from dm_tools.watch.pulse import Pulse, late
 from dm_tools.watch.pulse import told as told_status
 from dm_tools.watch.stages import Death
 from tests.conftest import ROOT, SEALED, Box
@@ -112,7 +112,7 @@ def test_figures_are_prometheus_text() -> None:
     pulse.beat(given, "2026-11-30T12:00:01.500Z")
     pulse.beat(given, "2026-11-30T12:00:02.500Z")
     told = {("mail", "told"): 7, ('a "b"', "failed"): 1}
-    counts = Counts({"critical": 2}, {"recovered": 3, "failed": 1, "unproven": 0}, told)
+    counts = Counts({"recovered": 3, "failed": 1, "unproven": 0}, told)
     lines = figures.text(pulse.status, counts).split("\n")
     for line in (
         "dm_watch_rounds_total 2",
@@ -121,9 +121,8 @@ def test_figures_are_prometheus_text() -> None:
         "dm_watch_round_seconds 2.5",
         "dm_watch_round_seconds_total 4",
         "dm_watch_round_timestamp_seconds 1796040002.5",
-        "dm_watch_issues 1",
         'dm_watch_services{status="failed"} 1',
-        'dm_incidents_open{severity="critical"} 2',
+        'dm_incidents_open{severity="critical"} 1',
         'dm_incidents_open{severity="info"} 0',
         'dm_heals_total{outcome="recovered"} 3',
         'dm_notifications{target="mail",outcome="told"} 7',
@@ -137,9 +136,9 @@ def test_figures_are_prometheus_text() -> None:
     ("changed", "now", "reason"),
     [
         ({}, "12:01:30", ""),
-        ({}, "12:01:35", "no round of the watch has come through for 95 seconds, since 2026-11-30T12:00:00Z"),
+        ({}, "12:01:32", "no round of the watch has come through for 92 seconds, since 2026-11-30T12:00:00Z"),
         ({"took_s": 100.0}, "12:03:09", ""),  # the next one begins when this one is through
-        ({"took_s": 100.0}, "12:03:12", "no round of the watch has come through for 3 minutes"),
+        ({"took_s": 100.0}, "12:03:11", "no round of the watch has come through for 3 minutes"),
         ({"stopped_at": "2026-11-30T12:00:05Z"}, "23:59:59", ""),
         ({"good": False}, "12:00:31", ""),  # it looks, and cannot see
         ({"ended_at": None}, "23:59:59", ""),
@@ -149,7 +148,7 @@ def test_a_watch_is_late_when_no_round_comes_and_nobody_ended_it(
     changed: dict[str, Any], now: str, reason: str
 ) -> None:
     status = {"every_s": 30.0, "took_s": 1.0, "ended_at": "2026-11-30T12:00:00Z"} | changed
-    found = overdue(status, parse_time(f"2026-11-30T{now}Z") or 0.0)
+    found = figures.trouble(status, parse_time(f"2026-11-30T{now}Z") or 0.0)
     assert found.startswith(reason) and bool(found) == bool(reason)
 
 
@@ -327,6 +326,13 @@ def test_whatever_stage_is_killed_is_named_and_the_pipe_goes_on(stack: dict[str,
     assert "stopped_at" in status(stack)
     assert said.split("\n")[0] == "watch: dm-logs was killed (signal 9); the pipe is started again in 1 s"
     assert out.count("Report: ") == 3  # one for each start: nothing changed
+
+
+def test_a_folder_that_cannot_be_made_ends_it(stack: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with watching(stack | {"PROOFS_DIR": f"{tmp_path}/file"}, "--every=300ms") as session:
+        _, said = session.communicate(timeout=20)
+    assert (session.returncode, said.count("\n")) == (6, 1) and "cannot write" in said
 
 
 def test_a_manifest_that_is_wrong_from_the_start_ends_it(stack: dict[str, str], tmp_path: Path) -> None:

@@ -165,7 +165,8 @@ def test_who_suffers_on_when_the_root_is_well_belongs_to_its_incident() -> None:
     """What a week found (scripts/simulate-week): each of the units that came back later than the database."""
     watch = Watch()
     storm = seen("db", symptoms=("app", "web")), seen("app", SYMPTOM, root="db"), seen("web", SYMPTOM, root="db")
-    assert [watch.round(*storm) for _ in range(2)] == [[], ["opened"]]
+    assert watch.round(seen("web")) == []  # a moment before the root is found
+    assert [watch.round(*storm) for _ in range(30)] == [[], ["opened"], *[[]] * 28]
     late = seen("db", GOOD), seen("app"), seen("web")
     assert [watch.round(*late) for _ in range(2)] == [[], ["changed"]]
     assert watch.round(seen("db", GOOD), seen("app", GOOD), seen("web")) == []
@@ -254,6 +255,14 @@ def test_an_incident_that_nobody_looks_at_any_more_ends() -> None:
     watch.round(seen())
     for number in range(1, 26):
         assert watch.round(moment=at(number, 3600)) == (["ended"] if number == 24 else [])
+
+
+def test_who_is_missing_in_rounds_was_removed() -> None:
+    watch = Watch(Rules(scheduled=True))
+    watch.round(seen())
+    told = [watch.round(seen("web", GOOD)) for _ in range(25)]
+    assert [number for number, kinds in enumerate(told, 1) if kinds] == [20]  # ten minutes
+    assert watch.events[-1].kind == Happening.ENDED and "it was removed" in str(watch.events[-1].reason)
 
 
 @pytest.mark.parametrize(
@@ -495,6 +504,11 @@ def test_what_we_do_ourselves_raises_no_alarm_and_what_holds_afterwards_does() -
     assert not silent(intent, done, after=71)  # it had a minute to come back
     assert not silent(intent, after=301)  # a kill cut it off
     assert not silent(intent, entry(Phase.OUTCOME, 10, Outcome.REFUSED), after=11)
+    watch, own = Watch(Rules()), deeds.silences([intent, done], begun + 11)
+    watch.round(seen())
+    assert judged(watch.state, [seen(sight=GOOD)], at(1), (), Rules(), own)[1] == []  # a proof is to come
+    proved = seen(sight=NOTHING, healing=Healing(("looked again: recovered",), True, ("1",)))
+    assert [each.kind for each in judged(watch.state, [proved], at(1), (), Rules(), own)[1]] == [Happening.RECOVERED]
     undoing = [intent, done, entry(Phase.UNDOING, 100)]
     assert silent(*undoing, after=110) and not silent(*undoing, entry(Phase.UNDONE, 120), after=181)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from dm_tools.pipe import clock, command, exits, say, spool, stream
-from dm_tools.pipe.rounds import rounds
+from dm_tools.pipe import command
 
 
 @command.define("dm-report", fail_on=True)
@@ -35,21 +35,16 @@ from dm_tools.pipe.rounds import rounds
     help="With --when changed: report also what has not changed for so long.",
 )
 @click.option("--pass-on", is_flag=True, help="Print the records that are read, and of the reports only the markers.")
+@click.option(
+    "--kept-round",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the records of the newest round that had issues in this file.",
+)
 @click.option("--keep", type=click.IntRange(1), help="Remove all but so many of the newest reports in the folder.")
 @command.fail_on_option
 @command.input_options
 def cli(
-    services: tuple[str, ...],
-    on_bad: str,
-    fail_on: str | None,
-    proofs_dir: Path,
-    run_path: str | None,
-    html: bool,
-    executed: tuple[Path, ...],
-    when: str,
-    again: float,
-    pass_on: bool,
-    keep: int | None,
+    services: tuple[str, ...], on_bad: str, fail_on: str | None, html: bool, when: str, again: float, **options: Any
 ) -> int:
     """Write stack_diagnostics_<ts>.json and, if the records are analysed, enhanced_diagnostics_<ts>.json.
 
@@ -73,50 +68,23 @@ def cli(
     """
     from dm_tools.act.policy import ceiling
     from dm_tools.show import records as show
-    from dm_tools.store import changes, files
+    from dm_tools.store import reporter
     from dm_tools.store import reports as report
     from dm_tools.store.history import History
 
     if html:
         from dm_tools.show.html import page
 
-    watched = changes.Watched(again if when == "changed" else 0)
-    status, writer, marked, newest = exits.DONE, stream.Writer(), False, {}
-    for each in rounds(command.source(services, on_bad)):
-        with spool.Spool() as waiting:
-            collector, seen = report.Collector(waiting), False
-            for record in each:
-                seen = True
-                if "service" in record:
-                    record = stream.attempt(collector.add, record, "report")
-                else:
-                    collector.add_bad_line(record)
-                status = exits.worst(status, stream.status_of(record, "report"))
-                if pass_on:
-                    writer.write(stream.dumps(record), flush=False)
-            collector.add_bad_line(each.marker or {})
-            for line in stream.of_files(executed, on_bad) if seen else ():
-                collector.add_done(line)
-            if seen and marked and each.marker is None:
-                say.note("the stream ended within a round: its records are in no report")
-            elif seen and watched.worth_it(collector, clock.now()):
-                try:
-                    before = History(proofs_dir).memory().before
-                    manner = report.Manner(ceiling.is_safe, show.text, page.render if html else None, before)
-                    written = report.write(collector, proofs_dir, clock.now(), run_path, manner)
-                except files.CannotWrite as failure:
-                    raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
-                newest = {"report_path": written["report_path"], "html_path": written["html_path"]}
-                if not pass_on:
-                    writer.write(stream.dumps(written), flush=True)
-                changes.remove_old(proofs_dir, keep)
-            if seen and fail_on and collector.fails(command.FAIL_ON[fail_on], issues=fail_on == "unhealthy"):
-                status = exits.worst(status, exits.MATCHED)
-        if each.marker:
-            marked = True
-            writer.write(stream.dumps(each.marker | report.in_short(collector) | newest), flush=True)
-    writer.write(b"", flush=True)
-    return status
+    def manner() -> report.Manner:
+        before = History(options["proofs_dir"]).memory().before
+        return report.Manner(ceiling.is_safe, show.text, page.render if html else None, before)
+
+    def fails(collector: report.Collector) -> bool:
+        return bool(fail_on) and collector.fails(command.FAIL_ON[fail_on or ""], issues=fail_on == "unhealthy")
+
+    again = again if when == "changed" else 0.0
+    chosen = reporter.Options(on_bad=on_bad, again=again, fails=fails, manner=manner, **options)
+    return reporter.run(command.source(services, on_bad), chosen)
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ _NOTHING_DONE = (Outcome.PLANNED, Outcome.REFUSED, Outcome.STALE, Outcome.ALREAD
 def silences(entries: Iterable[JournalEntry], now: float) -> list[Silence]:
     """Silences that stand at `now` (seconds since 1970) because of what is done or was done a moment ago.
 
-    They are about the whole engine: who suffers from a restart is not always known to. Recoveries, and that healing
-    failed, are told all the same.
+    They are about the whole engine: who suffers from a restart is not always known to. Proofs, and that healing failed,
+    are told all the same.
     """
     hosts: dict[str, str] = {}
     spans: dict[str, tuple[str, float]] = {}

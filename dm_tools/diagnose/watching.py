@@ -20,6 +20,7 @@ from dm_tools.text.times import lasting
 
 LATELY_SECONDS = 1800.0  # what was over for less is the same trouble again
 NOT_LOOKED_SECONDS = 86400.0  # an incident that nobody has looked at for so long is not open for ever
+REMOVED_SECONDS = 600.0  # in rounds: who is missing in them for so long is not made anew, but gone
 GAP_ROUNDS = 3.0  # nobody has looked for so many rounds, and so many seconds: a gap
 GAP_SECONDS = 30.0
 INTERVALS = 5  # the last ones tell how long a round usually takes; from three on they are believed
@@ -117,17 +118,26 @@ class State(msgspec.Struct):
 
 
 def judged(
-    before: State, looks: Iterable[Look], moment: Moment, quiet: Sequence[Silence] = (), rules: Rules | None = None
+    before: State,
+    looks: Iterable[Look],
+    moment: Moment,
+    quiet: Sequence[Silence] = (),
+    rules: Rules | None = None,
+    own: Sequence[Silence] = (),
 ) -> tuple[State, list[IncidentEvent]]:
-    """The state after a round and what there is to tell. `quiet`: silences that stand. `before` stays as it is."""
-    round = _Round(copy.deepcopy(before), moment, quiet, rules or Rules())
+    """The state after a round and what there is to tell. `quiet`: silences that stand; `own`: those of what we do
+    ourselves (see deeds), while which a recovery waits for its proof, too. `before` stays as it is."""
+    round = _Round(copy.deepcopy(before), moment, quiet, rules or Rules(), own)
     round.judge(list(looks))
     return round.state, round.events
 
 
 class _Round:
-    def __init__(self, state: State, moment: Moment, quiet: Sequence[Silence], rules: Rules) -> None:
-        self.state, self.moment, self.quiet, self.rules = state, moment, quiet, rules
+    def __init__(
+        self, state: State, moment: Moment, quiet: Sequence[Silence], rules: Rules, own: Sequence[Silence]
+    ) -> None:
+        self.state, self.moment, self.rules, self.own = state, moment, rules, own
+        self.quiet = [*quiet, *own]
         self.events: list[IncidentEvent] = []
         self.gap: float | None = None
 
@@ -259,20 +269,20 @@ class _Round:
     # services
 
     def _closed(self, name: str, look: Look) -> None:
-        if look.sight == Sight.STOPPED:
-            self.state.watched.pop(name, None)
+        if look.sight == Sight.STOPPED or (look.sight == Sight.SYMPTOM and self._suffers(look)):
+            self.state.watched.pop(name, None)  # what it had of its own is explained
         if look.sight not in (Sight.BAD, Sight.GOOD):
             return
         watched = self.state.watched.setdefault(name, Watched())
         watched.looks = [*watched.looks, look.sight == Sight.BAD][-self.rules.of :]
         if not any(watched.looks):
             del self.state.watched[name]
-        elif look.sight != Sight.BAD or sum(watched.looks) < self.rules.bad or self._silent(look, None):
-            return
-        elif any(each.look.key == name for each in self.state.open.values()):
-            return  # one whose incident has moved to another root is told of again once that is told
-        elif not self._suffers(look) or watched.seconds >= AFTERMATH_SECONDS:
-            self._begin(name, look, self.state.watched.pop(name).seconds)
+        elif look.sight == Sight.BAD and sum(watched.looks) >= self.rules.bad:
+            # One whose incident has moved to another root is told of again once that is told.
+            told = any(each.look.key == name for each in self.state.open.values())
+            own = not self._suffers(look) or watched.seconds >= AFTERMATH_SECONDS
+            if own and not told and not self._silent(look, None):
+                self._begin(name, look, self.state.watched.pop(name).seconds)
 
     def _begin(self, name: str, look: Look, seconds: float) -> None:
         lately = self.state.over.pop(name, None)
@@ -309,7 +319,8 @@ class _Round:
         elif look.sight == Sight.GOOD:
             incident.stopped = 0
             incident.good += 1
-            if incident.good >= self.rules.recover * 2 ** min(incident.flaps, MOST_DOUBLINGS):
+            enough = incident.good >= self.rules.recover * 2 ** min(incident.flaps, MOST_DOUBLINGS)
+            if enough and not self._silent(look, incident, self.own):
                 self._recovered(name)
         elif look.sight == Sight.STOPPED:
             incident.good = 0
@@ -347,8 +358,11 @@ class _Round:
             self._tell(Happening.HEALING_FAILED, incident, healing.words[-1])
 
     def _not_looked_at(self, name: str) -> None:
-        if self.state.open[name].away >= NOT_LOOKED_SECONDS:
-            self._end(name, f"nobody has looked at it for {lasting(self.state.open[name].away)}")
+        away = self.state.open[name].away
+        if self.rules.scheduled and away >= REMOVED_SECONDS:
+            self._end(name, f"it has not been among the services for {lasting(away)}: it was removed")
+        elif away >= NOT_LOOKED_SECONDS:
+            self._end(name, f"nobody has looked at it for {lasting(away)}")
 
     # ends and events
 
@@ -363,9 +377,10 @@ class _Round:
         self.state.over[name] = Over(incident.flaps, incident.again)
         self._tell(Happening.ENDED, incident, reason)
 
-    def _silent(self, look: Look, incident: Incident | None) -> bool:
+    def _silent(self, look: Look, incident: Incident | None, among: Sequence[Silence] | None = None) -> bool:
         moment, id = self.moment, incident.id if incident else None
-        return any(silences.matches(each, look, id, moment.day, moment.minute) for each in self.quiet)
+        quiet = self.quiet if among is None else among
+        return any(silences.matches(each, look, id, moment.day, moment.minute) for each in quiet)
 
     def _tell(self, kind: Happening, incident: Incident, reason: str | None) -> None:
         look = incident.look

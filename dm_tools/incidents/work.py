@@ -45,19 +45,16 @@ def judge(proofs_dir: Path, source: Iterable[stream.Record], options: dict[str, 
         marked = marked or each.marker is not None
         with kept.alone():
             _print(writer, kept)  # what was killed before it could
-            state, events = judged(kept.state(), found, _moment(), _quiet(proofs_dir), _rules(options, marked))
+            now = clock.now()
+            quiet = Silences(proofs_dir).standing(now)
+            own = deeds.silences(Journal(proofs_dir).lately(deeds.LATELY_SECONDS), now)
+            state, events = judged(kept.state(), found, _moment(), quiet, _rules(options, marked), own)
             kept.commit(state, [_with_history(proofs_dir, event) for event in events])
             _print(writer, kept)
         if each.marker is not None:
             writer.write(stream.dumps(each.marker | {"incidents": show.briefly(state)}), flush=True)
     writer.write(b"", flush=True)
     return status
-
-
-def _quiet(proofs_dir: Path) -> list[Silence]:
-    """What raises no alarm now: what people silenced, and what suffers from our own deeds."""
-    now = clock.now()
-    return Silences(proofs_dir).standing(now) + deeds.silences(Journal(proofs_dir).lately(deeds.LATELY_SECONDS), now)
 
 
 def _again(first: stream.Record, rest: Iterator[stream.Record]) -> Iterator[stream.Record]:

@@ -25,7 +25,6 @@ from dm_tools.serve.runs import Busy, Failed, Runs, Wanted
 from dm_tools.serve.stack import Stack
 from dm_tools.store import kept
 from dm_tools.watch import figures
-from dm_tools.watch.pulse import overdue
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -79,7 +78,7 @@ class Doors:
     async def healthz(self, request: Request) -> Response:
         """Well, unless a watch of this folder has stopped making rounds and nobody ended it."""
         found = await asyncio.to_thread(figures.status, self.proofs_dir)
-        if found and (reason := overdue(found, clock.now())):
+        if found and (reason := figures.trouble(found, clock.now())):
             return _json({"ok": False, "reason": reason}, 503)
         return _json({"ok": True})
 

@@ -42,7 +42,10 @@ def cli(folder: Path, every: float, words: tuple[str, ...], metrics_file: Path |
             stages.append([])
         else:
             stages[-1].append(word)
-    files.make_folder(folder)
+    try:
+        files.make_folder(folder)
+    except files.CannotWrite as failure:
+        raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
     with contextlib.suppress(ChildProcessError):  # what the shell that became this process had started
         os.waitpid(-1, os.WNOHANG)
     with _alone(folder):

@@ -1,6 +1,6 @@
 """The figures of a watch for Prometheus (text format 0.0.4): the same in --metrics-file and at /metrics of dm-serve.
 
-Of the rounds the status file tells; of incidents, messages and heals what is kept in the folder of the reports.
+Of rounds and open incidents the status file tells; of messages and heals what is kept in the folder of the reports.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import orjson
 
 from dm_tools.notify.journal import Journal
 from dm_tools.store.history import History
-from dm_tools.store.incidents import Incidents
-from dm_tools.text.times import parse_time
+from dm_tools.text.times import lasting, parse_time
+from dm_tools.watch.pulse import late
 
 Json = dict[str, Any]
 Labels = tuple[tuple[str, str], ...]
@@ -25,12 +25,8 @@ Values = dict[Labels, float]
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """What is kept beside the status: open incidents by severity, actions by outcome, events told by target and state.
+    """What is kept beside the status: actions by what is proved of them, events told by target and state."""
 
-    None of `incidents`: dm-incidents has never judged a round here.
-    """
-
-    incidents: Mapping[str, int] | None = None
     heals: Mapping[str, int] = {}
     told: Mapping[tuple[str, str], int] = {}
 
@@ -39,17 +35,14 @@ class Kept:
     """Reads the counts, each file only when it has changed."""
 
     def __init__(self, proofs_dir: Path) -> None:
-        self.proofs_dir = proofs_dir
+        self.told, self.history = Journal(proofs_dir), History(proofs_dir)
         self._seen: dict[str, tuple[tuple[tuple[int, int], ...], Any]] = {}
 
     def counts(self) -> Counts:
         """As they are now."""
-        incidents, told = Incidents(self.proofs_dir), Journal(self.proofs_dir)
-        history = History(self.proofs_dir)
         return Counts(
-            self._once("incidents", [incidents.path], lambda: _open(incidents)) if incidents.path.exists() else None,
-            self._once("heals", history.segments(), lambda: _heals(history)),
-            self._once("told", [told.path], lambda: _told(told)),
+            self._once("heals", self.history.segments(), lambda: _heals(self.history)),
+            self._once("told", [self.told.path], lambda: _told(self.told)),
         )
 
     def _once(self, name: str, paths: Iterable[Path], count: Callable[[], Any]) -> Any:
@@ -73,8 +66,12 @@ def status(proofs_dir: Path) -> Json | None:
     return found if isinstance(found, dict) else None
 
 
-def _open(incidents: Incidents) -> Counter[str]:
-    return Counter(str(each.look.severity) for each in incidents.state().open.values())
+def trouble(status: Json, now: float) -> str:
+    """Why a watch must be taken for dead, or hanging, at `now` (seconds since 1970); empty if its rounds come. Pure."""
+    if not late(status, now):
+        return ""
+    missing = now - (parse_time(status.get("ended_at")) or 0.0)
+    return f"no round of the watch has come through for {lasting(missing)}, since {status['ended_at']}"
 
 
 def _heals(history: History) -> Counter[str]:
@@ -107,13 +104,11 @@ def text(status: Json, counts: Counts) -> str:
         _one("late_seconds", "gauge", "How late it began.", rounds.get("late_s", 0)),
         _one("round_timestamp_seconds", "gauge", "When it ended.", parse_time(status.get("ended_at")) or 0),
         _one("good", "gauge", "1 if it could see everything.", int(status.get("good", 0))),
-        _one("issues", "gauge", "Roots of trouble in it.", len(status.get("open") or [])),
         ("dm_watch_services", "gauge", "Services in it, by status.", services),
     ]
-    if counts.incidents is not None:
-        names = ("critical", "warning", "info")
-        by_severity: Values = {(("severity", name),): counts.incidents.get(name, 0) for name in names}
-        rows.append(("dm_incidents_open", "gauge", "Open incidents, by severity.", by_severity))
+    open_now = Counter(str(each.get("severity")) for each in status.get("open") or [])
+    by_severity: Values = {(("severity", name),): open_now[name] for name in ("critical", "warning", "info")}
+    rows.append(("dm_incidents_open", "gauge", "Open incidents, by severity.", by_severity))
     heals: Values = {(("outcome", name),): count for name, count in sorted(counts.heals.items())}
     rows.append(("dm_heals_total", "counter", "Actions that were carried out, by what is proved of them.", heals))
     told: Values = {(("target", target), ("outcome", state)): n for (target, state), n in sorted(counts.told.items())}

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from dm_tools.pipe import clock
 from dm_tools.watch import figures
-from dm_tools.watch.pulse import overdue
 
 
 def main() -> int:
     """1 with the reason on standard output if no round came through, or none for too long; else 0."""
     found = figures.status(Path(sys.argv[1]))
-    reason = overdue(found, clock.now()) if found else "no round has come through yet"
+    reason = figures.trouble(found, clock.now()) if found else "no round has come through yet"
     sys.stdout.write(reason + "\n" * bool(reason))
     return int(bool(reason))
 

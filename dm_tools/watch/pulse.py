@@ -1,4 +1,4 @@
-"""What a marker that has come through to the end of the pipe is told as: status, words, figures. Pure."""
+"""What a marker that has come through to the end of the pipe is told as: status and words. Pure."""
 
 from __future__ import annotations
 
@@ -59,20 +59,12 @@ class Pulse:
 def late(status: Json, now: float) -> float:
     """By how many seconds the next round is overdue at `now` (seconds since 1970).
 
-    0 if it is not, or if a signal ended the watch: somebody meant to (`stopped_at`). A round may take its time: overdue
-    is what does not come within three intervals, or one and half a minute.
+    A round may take its time: overdue is what does not come within three intervals, or one and half a minute. Whoever
+    ended the watch by a signal meant to (`stopped_at`): nothing is overdue then.
     """
     every, ended = float(status.get("every_s") or 0.0), parse_time(status.get("ended_at"))
     allowed = max(GAP_ROUNDS * every, every + GAP_SECONDS) + float(status.get("took_s") or 0.0)
     return max(now - ended - allowed, 0.0) if ended is not None and not status.get("stopped_at") else 0.0
-
-
-def overdue(status: Json, now: float) -> str:
-    """Why a watch must be taken for dead, or hanging. Empty if all is well."""
-    if not late(status, now):
-        return ""
-    missing = lasting(now - (parse_time(status["ended_at"]) or now))
-    return f"no round of the watch has come through for {missing}, since {status['ended_at']}"
 
 
 def told(status: Json, happened: Iterable[Json], now: float) -> tuple[list[str], int]:

@@ -17,32 +17,45 @@ ENDS = ("recovered", "ended")
 
 @dataclass
 class Score:
-    """Counts. `openings`, `ends`: by truth that was an incident and could be seen; `of_meant`: alarms, by kind."""
+    """Counts. `openings`, `ends`: by the number of an incident that could be seen; `of_meant`: alarms for what was
+    meant, by kind; `about_sufferers`: openings that name one who only suffered; `out_of_nothing`: in words."""
 
-    incidents: int = 0
+    incidents: list[Truth]
     openings: Counter[int] = field(default_factory=Counter)
     ends: Counter[int] = field(default_factory=Counter)
+    about_sufferers: int = 0
     of_meant: Counter[str] = field(default_factory=Counter)
     out_of_nothing: list[str] = field(default_factory=list)
-    told_twice: int = 0
-    by_both: int = 0
-    untold: int = 0
     messages: int = 0
-    healing_failures: int = 0
-    healing_failures_told: int = 0
-    wrong: list[str] = field(default_factory=list)
 
-    def exactly_once(self, counted: Counter[int]) -> int:
-        """How many incidents have a count of one."""
-        return sum(counted[number] == 1 for number in range(self.incidents))
+    def once(self, kind: str = "") -> int:
+        """How many incidents (of a kind) have one opening and one end."""
+        return sum(
+            self.openings[number] == self.ends[number] == 1
+            for number, each in enumerate(self.incidents)
+            if kind in ("", each.kind)
+        )
+
+    def several(self, counted: Counter[int]) -> int:
+        """How many incidents have more than one."""
+        return sum(counted[number] > 1 for number in range(len(self.incidents)))
 
     def never(self, counted: Counter[int]) -> int:
         """How many have none."""
-        return sum(not counted[number] for number in range(self.incidents))
+        return sum(not counted[number] for number in range(len(self.incidents)))
 
-    def more(self, counted: Counter[int]) -> int:
-        """How many have several."""
-        return sum(counted[number] > 1 for number in range(self.incidents))
+
+@dataclass
+class Ours(Score):
+    """Also what people were told. `told_twice`: by one target; `by_both`: a kill left it unsure, another target took
+    over; `untold`: ends that reached nobody; `wrong`: what is not as it should be, in words."""
+
+    told_twice: int = 0
+    by_both: int = 0
+    untold: int = 0
+    healing_failures: int = 0
+    healing_failures_told: int = 0
+    wrong: list[str] = field(default_factory=list)
 
 
 class Truths:
@@ -71,28 +84,23 @@ class Truths:
         return number + AFTER
 
 
-def score(week: Week, heard: Heard) -> Score:
+def score(week: Week, heard: Heard) -> Ours:
     """Ours: what dm-incidents said of the truth, and what of it people were told."""
     truths = Truths(week)
-    found = Score(len(truths.wanted))
+    found = Ours(truths.wanted)
     about: dict[str, Truth] = {}
     for number, event in heard.events.values():
+        where = f"round {number}: {event['service']}: {event['text']}"
         if event["kind"] == "opened":
-            truth = truths.at(event["service"], number)
-            if truth is None:
-                found.out_of_nothing.append(f"round {number}: {event['service']}: {event['text']}")
-                continue
-            about[event["incident"]] = truth
-            if not truth.wanted:
-                found.of_meant[truth.kind] += 1
-                found.wrong.append(f"round {number}: {event['service']}: alarm for {truth}")
-            elif truth.seen:
-                found.openings[truths.number[id(truth)]] += 1
-        elif event["kind"] in ENDS and (known := about.get(event["incident"])) and known.wanted and known.seen:
-            found.ends[truths.number[id(known)]] += 1
+            if (truth := _opened(truths, found, event["service"], number, where)) is not None:
+                about[event["incident"]] = truth
+        elif event["kind"] in ENDS and event["incident"] in about:
+            found.ends[truths.number[id(about[event["incident"]])]] += 1
         elif event["kind"] == "healing_failed":
             found.healing_failures_told += 1
-    found.healing_failures = sum(each.failed_healing for each in truths.wanted)
+    found.healing_failures = sum(each.failed_healing for each in week.truths)
+    found.wrong += [f"out of nothing: {each}" for each in found.out_of_nothing]
+    found.wrong += [f"{count} alarms for what was meant: {kind}" for kind, count in found.of_meant.items()]
     for number, truth in enumerate(truths.wanted):
         if found.openings[number] != 1 or found.ends[number] != 1:
             found.wrong.append(f"{found.openings[number]} openings, {found.ends[number]} ends: {truth}")
@@ -100,19 +108,34 @@ def score(week: Week, heard: Heard) -> Score:
     return found
 
 
-def _told(heard: Heard, found: Score) -> None:
+def _opened(truths: Truths, found: Score, service: str, number: int, where: str) -> Truth | None:
+    """Count an alarm; returns what it is about if that is an incident which could be seen."""
+    truth = truths.at(service, number)
+    if truth is None:
+        found.out_of_nothing.append(where)
+    elif not truth.wanted:
+        found.of_meant[truth.kind] += 1
+    elif truth.seen:
+        found.openings[truths.number[id(truth)]] += 1
+        found.about_sufferers += service != truth.services[0]
+        return truth
+    return None
+
+
+def _told(heard: Heard, found: Ours) -> None:
     """What arrived: of a digest each part."""
     ops, backup = (Counter(_ids(bodies)) for bodies in (heard.ops, heard.backup))
     found.messages = len(heard.ops) + len(heard.backup)
     found.told_twice = sum(count - 1 for each in (ops, backup) for count in each.values())
     found.by_both = len(ops.keys() & backup.keys())
-    mentioned: dict[str, set[str]] = defaultdict(set)
-    for _, body in [*heard.ops, *heard.backup]:
-        for event in body["events"]:
-            if event.get("incident"):
-                mentioned[event["incident"]].add(event["kind"])
+    ended = {
+        event.get("incident")
+        for _, body in [*heard.ops, *heard.backup]
+        for event in body["events"]
+        if event["kind"] in ENDS
+    }
     for _, event in heard.events.values():
-        if event["kind"] in ENDS and not mentioned[event["incident"]] & set(ENDS):
+        if event["kind"] in ENDS and event["incident"] not in ended:
             found.untold += 1
             found.wrong.append(f"the end of {event['incident']} ({event['service']}) reached nobody")
 
@@ -125,7 +148,7 @@ def _ids(bodies: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[str]:
 def seen(week: Week, looked: set[int]) -> Iterator[tuple[int, list[peers.Seen]]]:
     """What the peers would have seen in the rounds that were looked at."""
     for number in sorted(looked):
-        looks = []
+        looks: list[peers.Seen] = []
         for part in week.parts:
             states = part.states.get(number, {})
             names = scenes.services(part.name)
@@ -133,35 +156,15 @@ def seen(week: Week, looked: set[int]) -> Iterator[tuple[int, list[peers.Seen]]]
         yield number, looks
 
 
-@dataclass
-class Peer:
-    """How another one did. `alarms`: by incident that could be seen; `symptoms`: of them about who only suffered."""
-
-    alarms: Counter[int] = field(default_factory=Counter)
-    ends: Counter[int] = field(default_factory=Counter)
-    of_meant: int = 0
-    out_of_nothing: int = 0
-    about_symptoms: int = 0
-    messages: int = 0
-
-
-def judge(week: Week, told: Iterable[peers.Told]) -> Peer:
+def judge(week: Week, told: Iterable[peers.Told]) -> Score:
     """A peer's messages against the truth."""
-    truths, found, about = Truths(week), Peer(), dict[str, Truth]()
+    truths, about = Truths(week), dict[str, Truth]()
+    found = Score(truths.wanted)
     for each in told:
         found.messages += 1
         if each.kind == "resolved":
-            known = about.pop(each.service, None)
-            if known is not None and known.wanted and known.seen:
+            if (known := about.pop(each.service, None)) is not None:
                 found.ends[truths.number[id(known)]] += 1
-            continue
-        truth = truths.at(each.service, each.number)
-        if truth is None:
-            found.out_of_nothing += 1
-        elif not truth.wanted:
-            found.of_meant += 1
-        elif truth.seen:
+        elif (truth := _opened(truths, found, each.service, each.number, each.service)) is not None:
             about[each.service] = truth
-            found.alarms[truths.number[id(truth)]] += 1
-            found.about_symptoms += each.service != truth.services[0]
     return found

@@ -188,7 +188,7 @@ def _lonely(week: Week, luck: random.Random, name: str) -> None:
     week.parts.append(part)
     gaps = _gaps(luck, week.rounds, 90)
     begin = next(gaps, None)
-    kinds = {"single": 8, "healed": 2, "flapping": 2, "cause changes": 2}
+    kinds = {"single": 8, "healed": 2, "flapping": 2, "cause changes": 2, "removed": 1}
     meant = {"one bad look": 2, "stopped on purpose": 3, "update": 3, "silenced": 1}
     while begin is not None:
         kind = luck.choices([*kinds, *meant], [*kinds.values(), *meant.values()])[0]
@@ -209,6 +209,11 @@ def _lonely(week: Week, luck: random.Random, name: str) -> None:
             end = truth.end = max(end, middle + 4)
             part.put(begin, middle, name, "exit")
             part.put(middle, end, name, "loop")
+        elif kind == "removed":
+            part.put(begin, end, name, state)
+            gone = end + luck.randint(HOUR // 2, 2 * HOUR)
+            part.put(end, gone, name, "removed")
+            quiet = gone - end
         elif kind == "one bad look":
             end = truth.end = begin + 1
             part.put(begin, end, name, state)
@@ -221,8 +226,7 @@ def _lonely(week: Week, luck: random.Random, name: str) -> None:
         if kind == "silenced":
             week.silences.append((name, begin - 2, end + 6))
         elif kind == "healed":
-            truth.failed_healing = end - begin > 12
-            if truth.failed_healing:
+            if end - begin > 12:
                 week.healings.setdefault(begin + 6, []).append((name, "not_recovered"))
             week.healings.setdefault(end, []).append((name, "recovered"))
         week.truths.append(truth)
@@ -259,6 +263,11 @@ def _absences(week: Week, luck: random.Random, kills: int) -> None:
         week.kills[at] = HOW[number % len(HOW)]
         missed = luck.choices((0, luck.randint(1, 6), luck.randint(20, 2 * HOUR)), (6, 3, 1))[0]
         week.away |= set(range(at + 1, min(at + 1 + missed, week.rounds - HOUR)))
+    for at in sorted(week.kills.keys() & week.away):  # who is not there cannot be killed
+        how = week.kills.pop(at)
+        while at in week.away or at in week.kills:
+            at += 1
+        week.kills[at] = how
     week.deaf = (week.rounds * 6 // 7, week.rounds * 6 // 7 + min(2 * HOUR, week.rounds // 84))
 
 
@@ -272,7 +281,6 @@ def _as_seen(week: Week) -> list[Truth]:
             before.end = truth.end
             before.services = tuple(dict.fromkeys((*before.services, *truth.services)))
             continue
-        truth.failed_healing &= all(number not in week.away for number in range(truth.begin + 6, truth.begin + 12))
         bad = [number for number in range(truth.begin, truth.end) if looked[max(number, 0)]]
         truth.seen = any(later - sooner <= 2 for sooner, later in itertools.pairwise(bad))
         found.append(truth)
@@ -280,12 +288,17 @@ def _as_seen(week: Week) -> list[Truth]:
 
 
 def _as_heard(week: Week) -> dict[int, list[tuple[str, str]]]:
-    """Nobody heals while the watcher is away: what would have come then comes when it looks again."""
+    """Nobody heals while the watcher is away: what would have come then comes when it looks again, if it still fits."""
     heard: dict[int, list[tuple[str, str]]] = {}
     for number, proofs in week.healings.items():
         while number in week.away or number in week.kills:
             number += 1
-        heard.setdefault(number, []).extend(proofs)
+        for service, proof in proofs:
+            about = [each for each in week.truths if each.services[0] == service and each.begin + 5 < number < each.end]
+            if proof == "recovered" or about:
+                heard.setdefault(number, []).append((service, proof))
+            if proof == "not_recovered" and about:
+                about[0].failed_healing = True
     return heard
 
 

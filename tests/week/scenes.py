@@ -118,7 +118,11 @@ def found(part: str, states: tuple[tuple[str, str], ...]) -> list[Record]:
     """The records of a part's services in their states."""
     if part == "shop":
         return [recording(state if state != "well" else "healthy")[service] for service, state in states]
-    return [made(service, state, ("store",) if service.startswith("unit-") else ()) for service, state in states]
+    return [
+        made(service, state, ("store",) if service.startswith("unit-") else ())
+        for service, state in states
+        if state != "removed"
+    ]
 
 
 @functools.cache

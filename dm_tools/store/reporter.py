@@ -1,0 +1,94 @@
+"""What dm-report does with a stream: reports on the disk, round by round, and what it prints of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dm_tools.pipe import clock, exits, say, spool, stream
+from dm_tools.pipe.rounds import Round, rounds
+from dm_tools.store import changes, files, reports
+
+
+@dataclass(frozen=True)
+class Options:
+    """`again`: seconds after which a round that tells nothing new is reported, 0: each is. `fails`: whether what was
+    collected is what --fail-on means. `kept_round`: the file that holds the newest round that had issues."""
+
+    proofs_dir: Path
+    run_path: str | None
+    executed: tuple[Path, ...]
+    on_bad: str
+    again: float
+    pass_on: bool
+    keep: int | None
+    kept_round: Path | None
+    fails: Callable[[reports.Collector], bool]
+    manner: Callable[[], reports.Manner]
+
+
+def run(source: Iterable[stream.Record], options: Options) -> int:
+    """Report all rounds; returns the exit status. Raises exits.Stop: a file cannot be written."""
+    reporter = _Reporter(options)
+    try:
+        for each in rounds(source):
+            with spool.Spool() as waiting:
+                reporter.round(each, reports.Collector(waiting))
+    except files.CannotWrite as failure:
+        raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
+    reporter.writer.write(b"", flush=True)
+    return reporter.status
+
+
+class _Reporter:
+    def __init__(self, options: Options) -> None:
+        self.options, self.writer, self.status = options, stream.Writer(), exits.DONE
+        self.watched = changes.Watched(options.again)
+        self.marked = False
+        self.newest: dict[str, Any] = {}
+
+    def round(self, each: Round, collector: reports.Collector) -> None:
+        """One round: its report, if it is worth one, and its marker."""
+        seen = self._collect(each, collector)
+        if seen and self.marked and each.marker is None:
+            say.note("the stream ended within a round: its records are in no report")
+        elif seen and self.watched.worth_it(collector, clock.now()):
+            self._report(collector)
+        if seen and self.options.fails(collector):
+            self.status = exits.worst(self.status, exits.MATCHED)
+        if each.marker:
+            self.marked = True
+            marker = each.marker | reports.in_short(collector) | self.newest
+            self.writer.write(stream.dumps(marker), flush=True)
+
+    def _collect(self, each: Round, collector: reports.Collector) -> bool:
+        """Take the records in; whether there were any."""
+        kept: list[bytes] = []
+        seen = False
+        for record in each:
+            seen = True
+            if "service" in record:
+                record = stream.attempt(collector.add, record, "report")
+            else:
+                collector.add_bad_line(record)
+            self.status = exits.worst(self.status, stream.status_of(record, "report"))
+            if self.options.pass_on or self.options.kept_round:
+                line = stream.dumps(record)
+                kept.append(line)
+                self.writer.write(line if self.options.pass_on else b"", flush=False)
+        collector.add_bad_line(each.marker or {})
+        for line_done in stream.of_files(self.options.executed, self.options.on_bad) if seen else ():
+            collector.add_done(line_done)
+        if self.options.kept_round and each.marker and collector.issues:
+            files.replace(self.options.kept_round, kept)
+        return seen
+
+    def _report(self, collector: reports.Collector) -> None:
+        options = self.options
+        written = reports.write(collector, options.proofs_dir, clock.now(), options.run_path, options.manner())
+        self.newest = {"report_path": written["report_path"], "html_path": written["html_path"]}
+        if not options.pass_on:
+            self.writer.write(stream.dumps(written), flush=True)
+        changes.remove_old(options.proofs_dir, options.keep)
