@@ -165,7 +165,7 @@ def test_what_a_manifest_names_on_a_dead_host_is_one_incident() -> None:
 def two(_engine_up: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
     """Two engines at NETWORK.2 and NETWORK.3, and their folders."""
     folder = tmp_path_factory.mktemp("two")
-    with engines.bridge(), engines.engine(folder / "1", 2) as first, engines.engine(folder / "2", 3) as second:
+    with engines.several(folder, 2, 3) as (first, second):
         say = f"connection to server at {engines.NETWORK}.3, port 15432 failed: Connection refused"
         environment = [f"DATABASE_URL=postgres://shop@{engines.NETWORK}.3:15432/shop"]
         first.containers.run(
@@ -196,7 +196,7 @@ def test_two_engines(run: Run, two: list[Any]) -> None:
 
 def test_a_host_that_dies_is_one_incident_and_the_others_go_on(run: Run, two: list[Any]) -> None:
     """The last test of the two: the engine of the second is killed."""
-    os.killpg(int((two[2] / "2/pid").read_text()), signal.SIGKILL)
+    os.killpg(int((two[2] / "3/pid").read_text()), signal.SIGKILL)
     (Path(two[2]) / "hosts.toml").write_text(
         "".join(
             f'[host.{name}]\ndocker_host = "tcp://{engines.NETWORK}.{at}:2375"\n' for name, at in (("a", 2), ("b", 3))

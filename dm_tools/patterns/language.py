@@ -36,6 +36,7 @@ _LISTS = (
 _COMPUTED = (
     *(
         "answers",
+        "disarmed",
         "down",
         "events_forgotten",
         "looping",
