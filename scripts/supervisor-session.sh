@@ -81,13 +81,15 @@ help_of() { # help_of SESSION: how one is called; all of them are in usage
         call='[--discover] [SERVICE]...'
         text='Probe and inspect the stack, or just these services, and keep a report.
 
-  --discover    ask Docker for its containers instead of reading the services manifest'
+  --discover    ask Docker for its containers instead of reading the services manifest
+  --host=HOST, --context=NAME    ask these engines; may be repeated (docs/hosts.md)'
         ;;
     diagnose-enhanced)
         call='[--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...'
         text='As diagnose, with logs, stats, screenshots, root causes and fixes, and an HTML page.
 
   --discover         ask Docker for its containers instead of reading the services manifest
+  --host=HOST        ask this engine, too; may be repeated, as --context=NAME (docs/hosts.md)
   --engine=ENGINE    who judges: auto, rules, hybrid or llm
   --agent            let a model look further, with read-only tools
   --no-screenshots   start no browser'
@@ -331,11 +333,12 @@ begin() { # a new run's folder; of the old ones the newest 100 stay, so that cro
 }
 
 sources() { # dm-services with the right source: dm-services ARGUMENT...
-    local argument arguments=() discover=
+    local argument arguments=() discover='' hosts=()
     analyze_options=() blind=
     for argument; do
         case $argument in
         --discover) discover=1 ;;
+        --host=* | --context=*) hosts+=("$argument") discover=1 ;;
         --agent) analyze_options+=(--agent) ;;
         --engine=*) analyze_options+=(--engine "${argument#--engine=}") ;;
         --no-screenshots) blind=1 ;;
@@ -350,7 +353,7 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
         say "[supervisor] No manifest at $SERVICES_MANIFEST_PATH: asking Docker"
         discover=1
     fi
-    source_command=(dm-services ${discover:+--discover} -- ${arguments[@]+"${arguments[@]}"})
+    source_command=(dm-services ${discover:+--discover} ${hosts[@]+"${hosts[@]}"} -- ${arguments[@]+"${arguments[@]}"})
 }
 
 arrivals() { # the file of what arrived in the end

@@ -11,13 +11,16 @@ import io
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import docker
+import docker.errors
 
 IMAGE = "dmtest-tiny:1"
 PROGRAMS = ("/bin/sh", "/bin/sleep", "/bin/cat")
@@ -107,16 +110,34 @@ def engine(folder: Path, number: int | None = None) -> Iterator[docker.DockerCli
         yield client
 
 
+@contextlib.contextmanager
+def several(folder: Path, *numbers: int) -> Iterator[list[docker.DockerClient]]:
+    """Engines of these numbers on one bridge, started at the same time; each in folder/NUMBER."""
+    with bridge(), contextlib.ExitStack() as running, ThreadPoolExecutor(len(numbers)) as pool:
+        yield list(pool.map(lambda each: running.enter_context(engine(folder / str(each), each)), numbers))
+
+
 def _answering(client: docker.DockerClient, process: subprocess.Popen[bytes], folder: Path) -> None:
     end = time.monotonic() + 40
     while time.monotonic() < end:
-        with contextlib.suppress(Exception):
-            if client.ping():
+        if _listens(folder / "docker.sock"):
+            with contextlib.suppress(docker.errors.APIError):
+                client.ping()
                 return
         if process.poll() is not None:
             break
         time.sleep(0.1)
     raise RuntimeError((folder / "log").read_text()[-2000:])
+
+
+def _listens(path: Path) -> bool:
+    """Docker's own client leaves a socket open that is refused (findings/docker-py-leaves-a-socket.sh)."""
+    with socket.socket(socket.AF_UNIX) as door:
+        try:
+            door.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def _ended(process: subprocess.Popen[bytes], folder: Path) -> None:

@@ -41,6 +41,26 @@ def inspect(name: str, **changes: Any) -> Record:
     } | changes
 
 
+def swarm(*errors: str, **changes: Any) -> Record:
+    """A record of a Swarm service, one task of which is wanted and none runs: why, by tasks that were rejected, if the
+    word does not begin with `pending: ` or `failed: `."""
+    tasks = []
+    for error in errors:
+        state = next((each for each in ("pending", "failed") if error.startswith(f"{each}: ")), "rejected")
+        said = error.removeprefix(f"{state}: ")
+        task = {"name": "x.1", "state": state, "current": state == "pending", "error": said, "exit_code": None}
+        tasks.append(task | {"node": "vm", "at": "2026-01-01T00:09:50Z"})
+    found = {"observed_at": OBSERVED, "mode": "replicated", "desired": 1, "running": 0, "completed": 0}
+    found |= {"restart": "any", "tasks": tasks} | changes
+    return {"v": 1, "service": "x", "container": None, "swarm": found}
+
+
+def node(**changes: Any) -> Record:
+    """A record of a Swarm node that is well."""
+    found = {"observed_at": OBSERVED, "state": "ready", "availability": "active", "role": "manager"}
+    return {"v": 1, "service": "node/x", "container": None, "node": found | changes}
+
+
 def check(error: str | None = None, number: int = 0, **changes: Any) -> Record:
     """One check of section `probe`; with an error it has failed."""
     return {

@@ -14,7 +14,7 @@ from dm_tools.evidence.view import View
 from dm_tools.patterns import matching as patterns
 from dm_tools.patterns import reading as reader
 from tests.conftest import Run
-from tests.making import Record, check, service
+from tests.making import Record, check, node, service, swarm
 from tests.samples import samples
 
 LIBRARY = reader.read(None)
@@ -67,6 +67,7 @@ def health(output: str, exit_code: int = -1, **changes: Any) -> Record:
     return container(health="unhealthy", has_healthcheck=True, health_log=runs, **changes)
 
 
+NO_NODE = "pending: no suitable node"
 FORGOTTEN = {"finished_at": "2026-01-01T00:05:00Z", "events_since": "2026-01-01T00:05:00.001Z"}
 KILLED = [{"ts": "2026-01-01T00:09:00Z", "action": "kill", "signal": 9, "exit_code": None}]
 OOM = [{"ts": "2026-01-01T00:09:00Z", "action": "oom", "signal": None, "exit_code": None}]
@@ -232,6 +233,14 @@ STATES: dict[str, tuple[Record, Record]] = {
         container(state="exited", restart_policy="no", events=[KILLED[0] | {"action": "stop"}]),
         container(state="exited", restart_policy="no"),
     ),
+    "container.disarmed": (
+        container(state="exited", exit_code=1, events=[KILLED[0] | {"signal": 1}]),
+        container(state="exited", exit_code=137, events=KILLED),
+    ),
+    "container.disarmed_now": (
+        container(events=[KILLED[0] | {"signal": 1}]),
+        container(events=[KILLED[0] | {"signal": 1}], restart_policy="no"),
+    ),
     "container.ended": (
         container(state="exited", restart_policy="no", has_healthcheck=True),
         container(state="exited", restart_policy="always"),
@@ -308,6 +317,36 @@ STATES: dict[str, tuple[Record, Record]] = {
     "page.refused": (shown("not_rendered", "refused", probed=False), shown("not_rendered", "refused")),
     "page.dns": (shown("not_rendered", "dns", probed=False), shown("not_rendered", "dns")),
     "page.timeout": (shown("not_rendered", "timeout", probed=False), shown("not_rendered", "timeout")),
+    "swarm.resources": (swarm(f"{NO_NODE} (insufficient resources on 1 node)"), swarm(NO_NODE)),
+    "swarm.constraints": (swarm(f"{NO_NODE} (scheduling constraints not satisfied on 1 node)"), swarm(NO_NODE)),
+    "swarm.port": (swarm(f"{NO_NODE} (host-mode port already in use on 1 node)"), swarm(NO_NODE)),
+    "swarm.per_node": (swarm(f"{NO_NODE} (max replicas per node limit exceed)"), swarm(NO_NODE)),
+    "swarm.platform": (swarm(f"{NO_NODE} (unsupported platform on 1 node)"), swarm(NO_NODE)),
+    "swarm.no_node": (swarm(f"{NO_NODE} (1 node not available for new tasks)"), swarm(NO_NODE, desired=0)),
+    "swarm.image": (swarm("No such image: shop:2"), swarm("No such image: shop:2", running=1)),
+    "swarm.bind_missing": (
+        swarm('invalid mount config for type "bind": bind source path does not exist: /x'),
+        swarm("network shop not found"),
+    ),
+    "swarm.command": (
+        swarm(f"failed: starting container failed: {NOT_FOUND}"),
+        swarm("failed: task: non-zero exit (1)"),
+    ),
+    "swarm.rejected": (swarm("network shop not found"), swarm("failed: task: non-zero exit (1)")),
+    "swarm.unhealthy": (
+        swarm("failed: task: non-zero exit (137): dockerexec: unhealthy container"),
+        swarm("failed: task: non-zero exit (137)"),
+    ),
+    "swarm.ending": (swarm("failed: task: non-zero exit (1)"), swarm("No such image: shop:2")),
+    "swarm.short": (swarm(), swarm(running=1)),
+    "swarm.update_paused": (swarm(update="paused"), swarm(update="completed")),
+    "swarm.node_down": (node(state="down"), node(availability="drain")),
+    "swarm.manager_unreachable": (node(reachability="unreachable"), node(reachability="reachable")),
+    "swarm.leaderless": (node(state="leaderless"), node(state="unknown")),
+    "host.unreachable": (
+        {"v": 1, "service": "far", "host": {"name": "far", "unreachable": "no route to host"}},
+        {"v": 1, "service": "far/app", "host": {"name": "far", "unreachable": None}},
+    ),
     "system.memory_pressure": (with_stats(memory_percent=99), with_stats(memory_percent=60)),
     "system.cpu_saturated": (with_stats(throttled_percent=95), with_stats(throttled_percent=10)),
 }

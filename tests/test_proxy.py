@@ -40,6 +40,9 @@ LOOKED_AT = {
     "/images/json",
     "/images/{name}/json",
     "/networks",
+    "/nodes",
+    "/services",
+    "/tasks",
 }
 LOOKS = {(method, path) for method in ("GET", "HEAD") for path in LOOKED_AT}
 ACTS = {

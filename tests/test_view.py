@@ -190,3 +190,28 @@ def test_what_a_failing_check_prints_is_heard_as_a_log_is() -> None:
     assert "disk_full" not in causes("No space left on device", health="healthy")
     asked = causes("Error 111 connecting to localhost:8000. Connection refused.")
     assert asked["connection_refused"] == ["inspect:state", "inspect:health", "inspect:health.0", "inspect:health.1"]
+
+
+START = {"ts": "2026-01-01T00:00:00Z", "action": "start", "exit_code": None, "signal": None}
+HUP, KILL = (START | {"action": "kill", "signal": number} for number in (1, 9))
+DIE = START | {"action": "die", "exit_code": 1}
+
+
+@pytest.mark.parametrize(
+    ("policy", "state", "events", "disarmed"),
+    [
+        ("always", "running", [START, HUP], ["event:1"]),
+        ("always", "exited", [START, HUP, DIE], ["event:1"]),
+        ("on-failure", "exited", [HUP, DIE], ["event:0"]),
+        ("always", "running", [START, HUP, DIE, START], []),  # a start arms it again
+        ("no", "exited", [START, HUP, DIE], []),  # there is nothing to disarm
+        ("always", "exited", [START, KILL, DIE], []),  # it was meant to end
+        ("always", "exited", [START, HUP, KILL, DIE], []),
+    ],
+)
+def test_a_signal_that_is_sent_disarms_the_restart_policy(
+    policy: str, state: str, events: list[dict[str, Any]], disarmed: list[str]
+) -> None:
+    """Seen on Docker 20.10.24: `docker kill -s HUP` is heeded by the program, and nothing starts it again."""
+    found = view(state=state, restart_policy=policy, exit_code=1, events=events)
+    assert found.disarmed == disarmed

@@ -21,6 +21,7 @@ from dm_tools import records, redact
 from dm_tools.collect.services import Known, ManifestError, NothingFoundError, discover
 from dm_tools.engine import address, finding, reading
 from dm_tools.engine.connection import Engine
+from dm_tools.pipe.several import Hosts
 from dm_tools.records import Host
 
 Record = dict[str, Any]
@@ -91,26 +92,21 @@ def _resolved(name: str) -> Iterator[str]:
         yield from {str(each[4][0]) for each in socket.getaddrinfo(name, None)}
 
 
-def chosen(
-    hosts: Iterable[str], contexts: Iterable[str], file: Path | None, engine: str | None, timeout: float
-) -> list[Machine]:
-    """The machines that are named, by `--host` and `--context`, or if none is all of the file (None: DEFAULT, if it is
-    there). `engine`: the only one. If nothing at all is named, the one that the `docker` command would use.
-
-    Raises ManifestError.
-    """
-    if engine:
-        return [Machine(LOCAL, engine, timeout)]
-    path = file or DEFAULT
-    entries = _read(path, needed=file is not None)
+def chosen(wanted: Hosts, timeout: float) -> list[Machine]:
+    """The machines that are named, or if none is all of the hosts file, or else the one whose engine the `docker`
+    command would use. Raises ManifestError."""
+    if wanted.only:
+        return [Machine(LOCAL, wanted.only, timeout)]
+    path = wanted.file or DEFAULT
+    entries = _read(path, needed=wanted.file is not None)
     named: list[tuple[str, str, list[str]]] = []
-    for word in hosts:
+    for word in wanted.hosts:
         known = entries.get(word)
         if known is None and "://" not in word:
             there = f"; in {path} are: {', '.join(entries)}" if entries else ""
             raise ManifestError(f"no host {word!r}: give unix://, tcp:// or ssh://, or a name of {path}{there}")
         named.append((word, _address(known), known.also) if known else (_called(word), word, []))
-    for word in contexts:
+    for word in wanted.contexts:
         of = address.contexts() if word == ALL else [word]
         named += [(LOCAL if each == "default" else each, _context(each), []) for each in of]
     if not named:

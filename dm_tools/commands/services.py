@@ -8,6 +8,8 @@ import click
 
 from dm_tools import records
 from dm_tools.pipe import command, configs, exits, stream
+from dm_tools.pipe.several import Hosts
+from dm_tools.pipe.several import options as hosts_options
 
 
 @command.define("dm-services", unreachable=True)
@@ -22,12 +24,7 @@ from dm_tools.pipe import command, configs, exits, stream
     help="The services manifest, a JSON file.",
 )
 @click.option("--discover", is_flag=True, help="Ask Docker for its containers instead of reading a manifest.")
-@click.option(
-    "--docker-host", help="With --discover: the engine to ask, instead of the one of $DOCKER_HOST or your context."
-)
-@click.option("--host", "hosts", multiple=True, help="Discover there, too: an address, or a name of the hosts file.")
-@click.option("--context", "contexts", multiple=True, help="Discover in this Docker context, too; all: in each.")
-@click.option("--hosts-file", type=click.Path(path_type=Path), envvar="DM_HOSTS", help="The hosts: see docs/hosts.md.")
+@hosts_options
 @click.option(
     "-t",
     "--timeout",
@@ -46,10 +43,7 @@ def cli(
     names: tuple[str, ...],
     manifest: Path,
     discover: bool,
-    docker_host: str | None,
-    hosts: tuple[str, ...],
-    contexts: tuple[str, ...],
-    hosts_file: Path | None,
+    several: Hosts,
     timeout: float,
     every: float | None,
     through: Path | None,
@@ -82,19 +76,18 @@ def cli(
       dm-services --host ssh://me@one --host ssh://me@two | dm-probe | dm-inspect | dm-analyze
       dm-services --every 2s web | dm-probe | head -n 4
     """
-    from dm_tools.collect import hosts as machines
-    from dm_tools.collect import resident, services
+    from dm_tools.collect import hosts, resident, services
 
-    discover |= bool(hosts or contexts)
+    discover |= several.named
 
     def look() -> list[stream.Record]:
-        found = machines.look(several) if discover else services.read_manifest(manifest)
+        found = hosts.look(machines) if discover else services.read_manifest(manifest)
         return [record for record in found if not every or not names or record["service"] in names]
 
     try:
-        several = machines.chosen(hosts, contexts, hosts_file, docker_host, timeout) if discover else []
+        machines = hosts.chosen(several, timeout) if discover else []
         if every:
-            asked = [each.engine.host for each in several]
+            asked = [each.engine.host for each in machines]
             return stream.write(resident.rounds(look, every, through, asked), "services")
         found = look()
     except services.ManifestError as wrong:

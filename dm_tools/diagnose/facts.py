@@ -83,6 +83,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     ids = {
         *CONTEXT,
         *alarms,
+        *(f"swarm:tasks.{at}" for at in range(len(view.swarm.tasks) if view.swarm else 0)),
         *(each for hit in hits for each in hit.evidence),
         *(each for hit in hits for each in hit.oldest),
         *(each for kind in failing for each in (*kind.lines, *([kind.words.id] if kind.words else []))),

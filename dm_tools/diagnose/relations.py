@@ -423,12 +423,12 @@ def _on_a_lost_node(service: str, facts: Facts, stack: dict[str, Facts], topolog
     """A Swarm service that lacks tasks which ran on a node that is down, and for which there is no other."""
     if facts.status not in (Status.FAILED, Status.DEGRADED):
         return
-    for name in sorted(topology.nodes[service].tasks_on):
+    for name, evidence in topology.nodes[service].tasks_on.items():
         node = f"node/{name}"
         if node in stack and stack[node].status == Status.FAILED:
             words = f"{service} ran on {node}, which is down, and no other node takes its tasks"
             hidden = frozenset(each.pattern.id for each in facts.hits if each.pattern.id.startswith("swarm."))
-            lost = _finding("node_lost", Cause.DEPENDENCY_DOWN, words, ["swarm:tasks.0"], node)
+            lost = _finding("node_lost", Cause.DEPENDENCY_DOWN, words, [evidence], node)
             yield Related(service, lost, SUFFERS, replaces=hidden)
             return
 

@@ -4,12 +4,10 @@ networks, Compose projects and the peers that logs name.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from dm_tools.evidence.requests import Request
 from dm_tools.evidence.view import View
@@ -59,7 +57,7 @@ class Node:
     exposed: frozenset[str] = frozenset()  # the ports of the container that it exposes itself
     technologies: set[str] = field(default_factory=set)
     serves: frozenset[str] = frozenset()  # of these, those whose server says in its log that it started
-    tasks_on: frozenset[str] = frozenset()  # nodes of a swarm that it had tasks on which it lacks now
+    tasks_on: dict[str, str] = field(default_factory=dict)  # node that is away -> evidence of its task there
     hosts: frozenset[str] = frozenset()  # names and addresses of its machine, as others reach what it publishes
     away: bool = False  # its engine does not answer
     stands_for_host: bool = False  # it is the record of a machine, and of no service
@@ -73,7 +71,7 @@ def node(
     networks = inspect.networks if inspect else []
     ports = inspect.ports if inspect else []
     swarm = view.swarm
-    lost = [each for each in swarm.tasks if each.state == "lost"] if swarm else []
+    lost = [(at, each) for at, each in enumerate(swarm.tasks if swarm else []) if each.state == "lost"]
     published = {port.host_port for port in ports} | set(swarm.published if swarm else [])
     declared = [each for each in record.get("depends_on") or [] if isinstance(each, str)]
     hosts = {record.get("container")} | {alias for network in networks for alias in network.aliases}
@@ -112,18 +110,21 @@ def node(
         clients=frozenset(each.client for each in asked if each.client),
         technologies=technologies,
         serves=frozenset(each for each in technologies if log.has(library.technologies[each].signature)),
-        tasks_on=frozenset(each.node for each in lost if each.node),
+        tasks_on={each.node: f"swarm:tasks.{at}" for at, each in lost if each.node},
         hosts=frozenset(view.host.addresses) if view.host else frozenset(_machine(record.get("docker_host"))),
         stands_for_host=bool(view.host and view.host.unreachable),
         away=bool(view.host and view.host.unreachable) or "docker_unreachable" in view.error_codes,
     )
 
 
+_FAR = re.compile(r"(?:tcp|ssh|https?)://(?:[^@/]*@)?\[?([^\]:/]+|[0-9A-Fa-f:]+)\]?(?::\d+)?/?$")
+
+
 def _machine(docker_host: Any) -> Iterable[str]:
     """The name of the machine in the address of another machine's engine."""
-    with contextlib.suppress(ValueError):
-        if isinstance(docker_host, str) and (name := urlsplit(docker_host).hostname) and name not in LOOPBACK:
-            yield name
+    found = _FAR.match(docker_host) if isinstance(docker_host, str) else None
+    if found and found[1] not in LOOPBACK:
+        yield found[1]
 
 
 def _named(hits: list[Hit]) -> list[str]:

@@ -28,8 +28,8 @@ def beginning(swarm: Swarm) -> bool:
     """Whether the tasks that it lacks are on their way, with no trouble so far."""
     if not swarm.lacking or not swarm.tasks:
         return False
-    return all(
-        each.error is None and each.state != "complete" and _age(swarm, each) < _allowed(each) for each in swarm.tasks
+    return not any(
+        each.error or each.state in ("complete", "lost") or _age(swarm, each) >= _allowed(each) for each in swarm.tasks
     )
 
 

@@ -234,6 +234,20 @@ class View:
         return [(id, event) for id, event in self.last_run if meant_to_end(event)]
 
     @property
+    def disarmed(self) -> list[str]:
+        """The events by which somebody disarmed its restart policy: Docker heeds that no more once `docker kill` has
+        sent a signal, whatever the signal means to the program, until somebody starts the container anew."""
+        found = self.inspect
+        if found is None or self.swarm is not None or found.restart_policy == "no" or self.stopped_by:
+            return []
+        if found.state == "running":
+            begun = [at for at, event in enumerate(found.events) if event.action == "start"]
+            run = list(enumerate(found.events))[begun[-1] + 1 if begun else 0 :]
+        else:
+            run = [(int(id.partition(":")[2]), event) for id, event in self.last_run] if self.down else []
+        return [f"event:{at}" for at, event in run if event.action == "kill" and not meant_to_end(event)]
+
+    @property
     def main_process(self) -> int | None:
         """The place of the process that is the service: the first that does not only wait for others."""
         processes = self.inspect.processes if self.inspect else []

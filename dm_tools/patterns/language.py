@@ -37,6 +37,7 @@ _LISTS = (
 _COMPUTED = (
     *(
         "answers",
+        "disarmed",
         "down",
         "events_forgotten",
         "looping",

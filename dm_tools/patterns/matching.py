@@ -334,6 +334,8 @@ class Places:
             for index, event in enumerate(events):
                 heard = event.action == "kill" and not meant_to_end(event)
                 yield f"event:{index}", "signal" if heard else event.action
+        elif where == "disarmed":
+            yield from ((id, True) for id in self.view.disarmed)
         elif where == "host.unreachable":
             yield from [("host:unreachable", self.view.host.unreachable)] if self.view.host else []
         elif where.startswith(("swarm.", "node.")):

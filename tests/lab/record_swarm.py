@@ -111,17 +111,14 @@ def one_node(folder: Path) -> dict[str, Any]:
 
 def node_down(folder: Path) -> dict[str, Any]:
     """Two nodes, one of which is lost while a service may run nowhere else."""
-    with contextlib.ExitStack() as running_engines:
-        running_engines.enter_context(engines.bridge())
-        first = running_engines.enter_context(engines.engine(folder / "1", 2))
-        second = running_engines.enter_context(engines.engine(folder / "2", 3))
+    with engines.several(folder, 2, 3) as (first, second):
         init(first, f"{engines.NETWORK}.2")
         join(first, second, "Worker")
         worker = next(each for each in first.nodes.list() if each.attrs["Spec"]["Role"] == "worker")
         worker.update(worker.attrs["Spec"] | {"Labels": {"disk": "ssd"}})
         create(first, ("nowhere", "web"))
         until(lambda: running(first, "nowhere", 1) and running(first, "web", 2))
-        os.killpg(int((folder / "2/pid").read_text()), signal.SIGKILL)
+        os.killpg(int((folder / "3/pid").read_text()), signal.SIGKILL)
         until(lambda: any("no suitable node" in each for each in errors(first, "nowhere")), 120)
         until(lambda: len(errors(first, "web")) >= 2)
         time.sleep(5)
@@ -130,15 +127,12 @@ def node_down(folder: Path) -> dict[str, Any]:
 
 def leaderless(folder: Path) -> dict[str, Any]:
     """Two managers, one of which is lost: what the other one says."""
-    with contextlib.ExitStack() as running_engines:
-        running_engines.enter_context(engines.bridge())
-        first = running_engines.enter_context(engines.engine(folder / "1", 2))
-        second = running_engines.enter_context(engines.engine(folder / "2", 3))
+    with engines.several(folder, 2, 3) as (first, second):
         init(first, f"{engines.NETWORK}.2")
         join(first, second, "Manager")
         create(first, ("web",))
         until(lambda: running(first, "web", 2))
-        os.killpg(int((folder / "2/pid").read_text()), signal.SIGKILL)
+        os.killpg(int((folder / "3/pid").read_text()), signal.SIGKILL)
         end = time.monotonic() + 90
         while time.monotonic() < end:
             try:
