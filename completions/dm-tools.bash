@@ -48,7 +48,7 @@ _dm_tools() {
     dm-report:--fail-on) words='unhealthy failed degraded any' ;;
     dm-report:--on-bad) words='report skip fail' ;;
     dm-report:--when) words='always changed' ;;
-    dm-report:*) words='--again --executed --fail-on --help --html --keep --on-bad --pass-on --proofs-dir --run-path --version --when' ;;
+    dm-report:*) words='--again --executed --fail-on --help --html --keep --kept-round --on-bad --pass-on --proofs-dir --run-path --version --when' ;;
     dm-review:*) words='--help --proofs-dir --version' ;;
     dm-schema:*) words='--help --version' ;;
     dm-screenshot:--on-bad) words='report skip fail' ;;
