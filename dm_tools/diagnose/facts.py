@@ -77,7 +77,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     log = _log(view, places)
     failing = [] if view.finished else _failing(log)
     listening = _listening(log) if log.started is not None else []
-    read = any(hit.pattern.rank >= READ_RANK and hit.pattern.telling for hit in hits)
+    read = any(hit.pattern.rank >= READ_RANK for hit in hits)
     words = _last_words(view, places.recent, hits, read)
     alarms = _alarms(view) + ([words.id] if words and not read else [])
     ids = {
