@@ -45,7 +45,6 @@ def test_what_the_seed_asks_for(server: Server) -> None:
 WRITTEN = {
     "curl http://localhost:8081/healthz": '{"ok":true}',
     "curl http://localhost:8081/tools": '"name":"docker_logs"',
-    "curl -X POST http://localhost:8081/start-stack-probe": "cannot reach Docker",
 }
 
 
