@@ -169,7 +169,7 @@ def test_a_signal_in_the_middle_of_requests(tmp_path: Path) -> None:
 
 
 def test_where_somebody_listens_already(hurried: Server, run: Run) -> None:
-    done = run(f"{ROOT}/bin/dm-serve --bind 127.0.0.1:{hurried.port}")
+    done = run(f"dm-serve --bind 127.0.0.1:{hurried.port}")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"dm-serve: cannot listen on 127.0.0.1:{hurried.port}: address already in use\n"
 

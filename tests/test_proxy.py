@@ -13,7 +13,9 @@ import os
 import shlex
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +227,38 @@ def test_the_session_starts_one(run: Run, witness: dockerproxy.Witness, tmp_path
         finally:
             process.kill()
     assert witness.heard == [("GET", "/_ping")] and own.parent.stat().st_mode & 0o777 <= 0o755 and own.is_socket()
+
+
+SLOW = {
+    "says nothing": "",
+    "a head": "GET /_ping HTTP/1.1\r\nHost: docker\r\n",
+    "a body": "POST /containers/x/start HTTP/1.1\r\nHost: docker\r\nContent-Length: 999\r\n\r\n",
+    "a second head": "GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\nGET /_pi",
+}
+
+
+@pytest.mark.slow  # it waits the ten seconds of `timeout http-request`; what else those lines say is tried on each push
+def test_who_takes_his_time_is_not_waited_for(proxy: Proxy, witness: dockerproxy.Witness, tmp_path: Path) -> None:
+    own = proxy(tmp_path / "witness.sock", "haproxy-execute")
+
+    def dripped(head: str) -> float:
+        with socket.socket(socket.AF_UNIX) as end:
+            end.connect(str(own))
+            end.settimeout(0.2)
+            begun = time.monotonic()
+            with contextlib.suppress(OSError):
+                end.sendall(head.encode())
+                while time.monotonic() - begun < 30:
+                    with contextlib.suppress(TimeoutError):
+                        if not end.recv(4096):
+                            break
+                    end.sendall(b"x" if head else b"")
+            return time.monotonic() - begun
+
+    with ThreadPoolExecutor(len(SLOW)) as pool:
+        found = dict(zip(SLOW, pool.map(dripped, SLOW.values()), strict=True))
+    assert not [name for name, seconds in found.items() if seconds > 20], found
+    assert {path for _, path in witness.heard} <= {"/_ping"}
 
 
 @pytest.mark.parametrize("arguments", ["--bind", "--bind nowhere", "--bind ftp", "--elsewhere"])

@@ -60,8 +60,8 @@ def cli(
         host = host.strip("[]")
         if not host or not port.isdigit() or int(port) > 65535:
             raise click.UsageError(f"--bind is HOST:PORT, not {bind!r}")
-        token = _token(token_file)
-        if mcp is None and host not in guard.LOOPBACK and token is None:
+        known = token(token_file)
+        if mcp is None and host not in guard.LOOPBACK and known is None:
             raise exits.Stop(exits.USAGE, f"to listen on {host} a token is needed: --token-file or $DM_SERVE_TOKEN")
         names = guard.LOOPBACK | frozenset(allow_host)
         doors = app.Doors(stack.Stack(stack.known(inventory), tools), runs, runs.proofs_dir)
@@ -69,14 +69,14 @@ def cli(
         if mcp is not None:
             asyncio.run(protocol.over_stdio(server))
         else:
-            application = app.application(doors, token, names, protocol.over_http(server, names))
+            application = app.application(doors, known, names, protocol.over_http(server, names))
             listening.run(application, host, int(port), runs.end)
     except ModuleNotFoundError as missing:
         raise exits.Stop(exits.USAGE, f"{missing.name} is not installed ({configs.install('serve')})") from None
     return exits.DONE
 
 
-def _token(path: Path | None) -> str | None:
+def token(path: Path | None) -> str | None:
     """The token that callers must send. Raises exits.Stop for one that is no good."""
     try:
         text = path.read_text().strip() if path is not None else os.environ.get("DM_SERVE_TOKEN", "").strip()
