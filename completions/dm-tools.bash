@@ -6,11 +6,11 @@ _dm_tools() {
     if [[ $name == dm ]]; then
         if ((COMP_CWORD == 1)); then
             # shellcheck disable=SC2207 # one word each, none has spaces
-            COMPREPLY=($(compgen -W 'diagnose diagnose-enhanced watch status tell incidents silence report review approve policy execute verify rollback proxy history demo test analyze approve brief condense execute history incidents inspect learn llm logs notify probe propose redact report review schema screenshot serve services show stats tool undo verify help' -- "$2"))
+            COMPREPLY=($(compgen -W 'diagnose diagnose-enhanced watch status tell heal incidents silence report review approve policy execute verify rollback proxy history demo test analyze approve brief condense execute history incidents inspect learn llm logs notify probe propose redact report review schema screenshot serve services show stats tool undo verify help' -- "$2"))
             return
         fi
         name=dm-${COMP_WORDS[1]#dm-}
-        [[ ' diagnose diagnose-enhanced watch status tell incidents silence report review approve policy execute verify rollback proxy history demo test ' != *" ${COMP_WORDS[1]} "* ]] || name=supervisor-session.sh
+        [[ ' diagnose diagnose-enhanced watch status tell heal incidents silence report review approve policy execute verify rollback proxy history demo test ' != *" ${COMP_WORDS[1]} "* ]] || name=supervisor-session.sh
     fi
     case $name:${3-} in
     dm-analyze:--engine) words='auto rules hybrid llm' ;;
@@ -37,7 +37,7 @@ _dm_tools() {
     dm-logs:--on-bad) words='report skip fail' ;;
     dm-logs:--when) words='always unhealthy' ;;
     dm-logs:*) words='--every --grep --help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --until --version --when' ;;
-    dm-notify:*) words='--config --dry-run --help --page --proofs-dir --test --version' ;;
+    dm-notify:*) words='--config --dry-run --help --page --pass-on --proofs-dir --test --version' ;;
     dm-probe:--fail-on) words='unhealthy failed degraded any' ;;
     dm-probe:--on-bad) words='report skip fail' ;;
     dm-probe:*) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
@@ -48,7 +48,7 @@ _dm_tools() {
     dm-report:--fail-on) words='unhealthy failed degraded any' ;;
     dm-report:--on-bad) words='report skip fail' ;;
     dm-report:--when) words='always changed' ;;
-    dm-report:*) words='--again --executed --fail-on --help --html --keep --on-bad --proofs-dir --run-path --version --when' ;;
+    dm-report:*) words='--again --executed --fail-on --help --html --keep --kept-round --on-bad --pass-on --proofs-dir --run-path --version --when' ;;
     dm-review:*) words='--help --proofs-dir --version' ;;
     dm-schema:*) words='--help --version' ;;
     dm-screenshot:--on-bad) words='report skip fail' ;;
@@ -66,7 +66,7 @@ _dm_tools() {
     dm-verify:--fail-on) words='not-recovered' ;;
     dm-verify:--on-bad) words='report skip fail' ;;
     dm-verify:*) words='--before --executed --fail-on --help --on-bad --version' ;;
-    supervisor-session.sh:*) words='diagnose diagnose-enhanced watch status tell incidents silence report review approve policy execute verify rollback proxy history demo test help --discover --help' ;;
+    supervisor-session.sh:*) words='diagnose diagnose-enhanced watch status tell heal incidents silence report review approve policy execute verify rollback proxy history demo test help --discover --help' ;;
     esac
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))

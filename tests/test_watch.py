@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from dm_tools import records as contract
-from dm_tools.collect.waking import concerns, told
+from dm_tools.collect.waking import Alarm, Timetable, concerns, told
 from dm_tools.pipe.pace import Pace
 from dm_tools.store import changes
 from dm_tools.text.times import parse_time
@@ -196,6 +197,34 @@ def test_whose_events_begin_a_round(
 
 def test_an_event_in_words() -> None:
     assert told(event("health_status: unhealthy", name="web")) == "web: health_status: unhealthy"
+
+
+@pytest.mark.parametrize("rings", [False, True])
+def test_one_look_more_begins_early_while_it_may_decide_something(tmp_path: Path, rings: bool) -> None:
+    """Whoever waits for an event is not held up by that."""
+    through = tmp_path / "status.json"
+    alarm = Alarm(lambda event: True)
+    table = Timetable(30, alarm, through)
+    table.next(None)
+
+    def took(undecided: bool) -> tuple[float, str | None]:
+        through.write_text(json.dumps({"round": {"at": "now"}, "undecided": undecided}))
+        begun = time.monotonic()
+        _, because = table.next("now")
+        return time.monotonic() - begun, because
+
+    first, because = took(True)
+    assert 0.9 < first < 1.8 and because == "to be sure"
+    second, _ = took(True)
+    assert 1.9 < second < 2.8
+    if rings:
+        alarm.ring("web: die")
+        third, because = took(True)  # it would be four seconds
+        assert third < 2.5 and because == "web: die"
+    else:
+        threading.Timer(1.5, alarm.ring, ["web: die"]).start()
+        third, because = took(False)  # it would be thirty
+        assert third < 3 and because == "web: die"
 
 
 # A slower pace.

@@ -121,7 +121,8 @@ class Timetable:
         self.alarm = alarm
         self.through = through
         self.begun: float | None = None
-        self.gap = LEAST_SECONDS
+        self.gap = LEAST_SECONDS  # to the next one that an event may begin
+        self.pause = LEAST_SECONDS / 2  # to the next one that may decide something
 
     def next(self, before: str | None) -> tuple[float, str | None]:
         """Wait for the next round's time; `before` is the `at` of the round before. Returns how late it is in seconds,
@@ -129,13 +130,15 @@ class Timetable:
         if self.begun is None:
             self.begun = time.monotonic()
             return 0.0, None
-        planned = self.begun + self.every
-        self.alarm.wait(min(self.gap, self.every), ringing=False)
-        undecided = self._come_through(before) and time.monotonic() < planned
-        if early := undecided or self.alarm.wait(planned - time.monotonic()):
+        undecided = self._come_through(before)
+        self.pause = min(self.pause * 2, self.every) if undecided else LEAST_SECONDS / 2
+        soon, planned = self.begun + self.pause, self.begun + self.every
+        planned = min(max(soon, time.monotonic()), planned) if undecided else planned
+        self.alarm.wait(min(self.begun + self.gap, planned) - time.monotonic(), ringing=False)
+        if early := self.alarm.wait(planned - time.monotonic()):
             self.alarm.wait(SETTLE_SECONDS, ringing=False)
             planned = time.monotonic()
-        because = self.alarm.because or ("to be sure" if undecided else None)
+        because = self.alarm.because or ("to be sure" if undecided and self.pause < self.every else None)
         self.alarm.silence()
         self.gap = min(self.gap * 2, self.every) if early else LEAST_SECONDS
         self.begun = time.monotonic()

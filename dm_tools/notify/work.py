@@ -69,6 +69,8 @@ class Teller:
         with self._alone():
             self._catch_up()
         for found in source:
+            if self.pass_on:  # at once: a slow target holds up nobody else
+                self.writer.write(stream.dumps(msgspec.to_builtins(found)), flush=True)
             if isinstance(found, IncidentEvent):
                 with self._alone():
                     self._came(found)
@@ -77,8 +79,6 @@ class Teller:
                 with self._alone():
                     self._catch_up()
                     self.deliver(final=False)
-            if self.pass_on:
-                self.writer.write(stream.dumps(msgspec.to_builtins(found)), flush=True)
         with self._alone():
             self.deliver(final=True)
         return self.status

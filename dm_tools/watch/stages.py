@@ -7,6 +7,7 @@ as a shell would.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import os
 import select
@@ -102,11 +103,12 @@ class Pipe:
         self.ended: list[tuple[str, int]] = []  # in the order in which they were seen
         self._sizes = {name: _size(folder, name) for name in self.names}
         reading = os.open(os.devnull, os.O_RDONLY)
+        watcher = os.getpid()
         for stage in stages:
             after, writing = os.pipe()
             pid = os.fork()
             if pid == 0:
-                _become(stage, reading, writing, folder)
+                _become(stage, reading, writing, folder, watcher)
             os.close(reading)
             os.close(writing)
             self.pids[pid] = stage[0]
@@ -189,9 +191,10 @@ def _size(folder: Path, name: str) -> int:
     return 0
 
 
-def _become(stage: list[str], reading: int, writing: int, folder: Path) -> NoReturn:
+def _become(stage: list[str], reading: int, writing: int, folder: Path, watcher: int) -> NoReturn:
     """Make this forked process the stage, and run it to its end."""
     try:
+        _end_with(watcher)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         saying = os.open(folder / f"{stage[0]}.err", flags, 0o600)
         for number, descriptor in enumerate((reading, writing, saying)):
@@ -213,6 +216,13 @@ def _become(stage: list[str], reading: int, writing: int, folder: Path) -> NoRet
         os._exit(127)
     finally:
         os._exit(70)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is killed: what nobody reads any more need not be looked at."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, which Python has no name for
+    if os.getppid() != parent:
+        os._exit(143)
 
 
 def _standard(number: int) -> TextIO:
