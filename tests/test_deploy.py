@@ -131,7 +131,7 @@ def client(_engine_up: str) -> Iterator[docker.DockerClient]:
         client.images.remove(TAG, force=True)
 
 
-def until(true: Any, seconds: float = 120) -> Any:
+def until(true: Any, seconds: float = 240) -> Any:
     """Wait for it; what it is."""
     begun = time.monotonic()
     while not (found := true()):
