@@ -39,8 +39,8 @@ def test_the_hosts_of_a_file() -> None:
     def named(*words: str, contexts: tuple[str, ...] = ()) -> list[tuple[str, str | None]]:
         return [(each.name, each.engine.host) for each in hosts.chosen(Hosts(words, contexts, path), 1)]
 
-    assert named() == [("shop", "ssh://me@shop.example"), ("db", "context://far")]
-    assert named("db") == [("db", "context://far")]
+    assert named() == [("shop", "ssh://me@shop.example"), ("db", "context://db")]
+    assert named("db") == [("db", "context://db")]
     assert named("shop", TWO) == [("shop", "ssh://me@shop.example"), ("10.9.0.2", TWO)]
     assert named(contexts=("default",)) == [("local", "unix:///var/run/docker.sock")]
     assert named("unix:///run/a/docker.sock", "unix:///run/b/docker.sock")[1][0] == "b"
