@@ -19,7 +19,7 @@ from dm_tools.patterns import reading as library
 from dm_tools.pipe.several import Hosts
 from dm_tools.records import Analysis, Cause, Role
 from tests import engines
-from tests.conftest import Run
+from tests.conftest import ROOT, Run
 from tests.conftest import records as lines_of
 
 PATTERNS = library.read(None)
@@ -33,21 +33,18 @@ def judged(*found: dict[str, Any]) -> dict[str, Analysis]:
 # Which hosts
 
 
-def test_the_hosts_of_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "hosts.toml"
-    path.write_text(
-        '[host.shop]\ndocker_host = "ssh://me@shop.example"\nalso = ["shop.example.com"]\n[host.db]\ncontext = "far"\n'
-    )
+def test_the_hosts_of_a_file() -> None:
+    path = ROOT / "configs/hosts.example.toml"
 
     def named(*words: str, contexts: tuple[str, ...] = ()) -> list[tuple[str, str | None]]:
         return [(each.name, each.engine.host) for each in hosts.chosen(Hosts(words, contexts, path), 1)]
 
-    assert named() == [("shop", "ssh://me@shop.example"), ("db", "context://far")]
-    assert named("db") == [("db", "context://far")]
+    assert named() == [("shop", "ssh://me@shop.example"), ("db", "context://db")]
+    assert named("db") == [("db", "context://db")]
     assert named("shop", TWO) == [("shop", "ssh://me@shop.example"), ("10.9.0.2", TWO)]
     assert named(contexts=("default",)) == [("local", "unix:///var/run/docker.sock")]
     assert named("unix:///run/a/docker.sock", "unix:///run/b/docker.sock")[1][0] == "b"
-    assert hosts.chosen(Hosts(file=path), 1)[0].also == ["shop.example.com"]
+    assert hosts.chosen(Hosts(file=path), 1)[0].also == ["shop.example.com", "10.0.0.7"]
     assert [each.engine.host for each in hosts.chosen(Hosts(("shop",), (), path, "tcp://x:1"), 1)] == ["tcp://x:1"]
 
 

@@ -82,7 +82,7 @@ def test_the_actions_of_the_design_and_the_seed_are_there() -> None:
     assert set(CATALOGUE) == {
         *("check_logs", "check_config", "check_dependencies", "check_credentials", "restart", "start", "unpause"),
         *("reconnect_network", "scale_up", "recreate", "rollback_image", "renew_certificate", "fix_healthcheck"),
-        *("fix_config", "free_disk", "escalate"),
+        *("fix_config", "free_disk", "escalate", "force_update"),
     }
 
 
@@ -92,7 +92,7 @@ def test_every_cause_is_known_and_means_something_of_its_own(cause: Cause) -> No
     assert known.means and [each for each in Cause if causes.of(each).means == known.means] == [cause]
     assert re2.compile(known.words or "")
     assert set(known.shows) <= {"inspect:state", *(f"stats:{name}" for name in Stats.__struct_fields__)}
-    kinds = {"logs", "probe", "event", "stats", "screenshot", "step"}
+    kinds = {"logs", "probe", "event", "stats", "screenshot", "step", "swarm", "node", "host"}
     for each in causes.carriers(cause) - kinds:
         section, _, key = each.partition(":")
         kind = {"inspect": Inspect, "stats": Stats}[section]

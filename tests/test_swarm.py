@@ -93,6 +93,22 @@ def test_old_tasks_are_no_services(monkeypatch: pytest.MonkeyPatch) -> None:
     assert states[found["crash"]["container"]] == "exited"  # its log says why
 
 
+@pytest.mark.parametrize(
+    ("state", "task", "cluster", "told"),
+    [
+        ("running", True, swarming.Cluster([], [], []), True),
+        ("exited", True, swarming.Cluster([], [], []), True),
+        ("running", True, None, False),  # of a worker: nobody else tells of it
+        ("exited", True, None, True),  # another task has taken its place, who knows where
+        ("running", True, swarming.Cluster([], [], [], "no leader"), False),
+        ("exited", False, None, False),
+    ],
+)
+def test_whose_containers_others_tell_of(state: str, task: bool, cluster: swarming.Cluster | None, told: bool) -> None:
+    container = {"Id": "x", "State": state, "Labels": {swarming.TASK: "x"} if task else {}}
+    assert swarming.is_told(container, cluster) is told
+
+
 def test_a_lost_node_is_one_incident(monkeypatch: pytest.MonkeyPatch) -> None:
     found = recorded("node-down", monkeypatch)
     nodes = {each["service"]: each["node"]["state"] for each in found if "node" in each}
