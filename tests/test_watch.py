@@ -349,6 +349,7 @@ def test_two_watchers_of_one_folder_and_systemd_and_a_heartbeat(stack: dict[str,
             second = subprocess.run([SUPERVISOR, "watch"], env=given, capture_output=True, text=True, timeout=20)
             assert (second.returncode, "another watch is at work" in second.stderr) == (2, True)
             until(lambda: [each for each in site.requests if "/beat" in each])
+            until(lambda: status(stack)["rounds"] > 20)  # more than a manager that does not read has room for
 
 
 # A real engine.
