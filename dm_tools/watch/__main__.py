@@ -64,12 +64,20 @@ def _alone(folder: Path):  # type: ignore[no-untyped-def]
     """Two watchers of one folder would each tell of the other's rounds."""
     descriptor = files.open_own(folder / "lock", 0)
     for _ in range(10):  # whoever asks whether a watch is at work holds it for a moment
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-            return
+        if _locked(descriptor):
+            break
         time.sleep(0.1)
-    raise exits.Stop(exits.USAGE, f"another watch is at work in {str(folder)!r}")
+    else:
+        raise exits.Stop(exits.USAGE, f"another watch is at work in {str(folder)!r}")
+    yield
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 class Watcher:

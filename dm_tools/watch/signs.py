@@ -17,6 +17,7 @@ def systemd(text: str) -> None:
     if not address:
         return
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.setblocking(False)  # one that does not read holds up no round
         manager.sendto(text.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
 
 
