@@ -16,7 +16,7 @@ from dm_tools.evidence.view import View, recent
 from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import READ_RANK, Hit, Places, matches
-from dm_tools.records import Check, Inspect, ProbeError, Status, Verdict
+from dm_tools.records import Check, Inspect, LogLine, ProbeError, Status, Verdict
 from dm_tools.text.last_words import Words, last_words, quoted
 from dm_tools.text.shorten import short
 from dm_tools.text.times import parse_time, seconds_between
@@ -109,8 +109,12 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         running=view.inspect is not None and view.inspect.state == "running",
         started=log.started,
         ended=parse_time(view.inspect.finished_at) if view.inspect and view.inspect.state != "running" else None,
-        spoke=next((time for line in reversed(log.lines) if (time := parse_time(line.ts)) is not None), None),
+        spoke=next((time for line in reversed(_lines(view)) if (time := parse_time(line.ts)) is not None), None),
     )
+
+
+def _lines(view: View) -> list[LogLine]:
+    return view.logs.lines if view.logs else []
 
 
 def _port(url: str) -> str | None:
