@@ -168,3 +168,67 @@ def test_who_shares_the_network_of_one_that_keeps_dying_is_no_root_beside_it() -
     dying = {"state": "restarting", "restart_count": 7, "exit_code": 1, "started_at": "2026-01-01T00:09:00Z"}
     verdicts = judged(sidecar(None, container=NEW), database(**dying) | {"probe": None})
     assert [each.service for each in verdicts["db"].symptoms] == ["metrics"]
+
+
+def unasked(name: str, *log: str, **changes: Any) -> Record:
+    """A running service of which only the container's state is known."""
+    probe = {"status": "healthy", "checks": [check(kind="container")]}
+    return service(name, log=log, **changes) | {"probe": probe}
+
+
+TIMEOUTS = tuple(f"order {number}: Net::ReadTimeout" for number in range(3))
+AGES_AGO = {"lines": [{"id": "logs:0", "ts": "2026-01-01T00:00:01Z", "stream": "stdout", "text": "listening on :3000"}]}
+
+
+@pytest.mark.parametrize(("mute", "root"), [(True, "prices"), (False, "shop")])
+def test_who_is_waited_for_and_says_nothing_is_at_fault(mute: bool, root: str) -> None:
+    """Of those that a client asks without saying whom: the only one that shows no sign of life."""
+    prices = unasked("prices", *("price of apple: 3",) * 32)
+    if mute:
+        prices["logs"] = AGES_AGO | {"total_lines": 1, "truncated": False}
+    client = unasked("shop", *("started",) * 30, *TIMEOUTS, env_hosts=["prices:3000", "stock:8000"])
+    verdicts = judged(client, prices, unasked("stock", *("stock of apple: 5",) * 32))
+    assert [name for name, each in verdicts.items() if each.role == Role.ROOT] == [root]
+    if mute:
+        assert verdicts["prices"].cause == Cause.UNRESPONSIVE and actions("prices", verdicts)[0] == ActionName.RESTART
+
+
+def test_tables_are_missing_because_the_database_was_not_ready() -> None:
+    early = ("migrating", "could not connect to db:5432: Connection refused")
+    missing = 'ERROR: relation "orders" does not exist'
+    late = judged(service("shop", "failed", (*early, missing)), service("db"))
+    assert late["shop"].cause == Cause.SCHEMA_MISSING and actions("shop", late)[0] == ActionName.RESTART
+    assert actions("shop", judged(service("shop", "failed", (missing,)), service("db")))[0] != ActionName.RESTART
+
+
+@pytest.mark.parametrize(("name", "told"), [("ledger", True), ("db", False), ("x y;", False)])
+def test_a_dependency_of_which_there_is_no_container_is_named(name: str, told: bool) -> None:
+    failing = unasked("shop", depends_on=[name], health="unhealthy", failing_streak=3)
+    failing["probe"] = {"status": "failed", "checks": [check("unhealthy", kind="container")]}
+    found = judged(failing, service("db"))["shop"]
+    assert (found.cause == Cause.CONTAINER_MISSING) == told
+
+
+LOCKED_OUT = "ERROR cannot open /srv/ring.db: Permission denied"
+
+
+@pytest.mark.parametrize(
+    ("record", "counts"),
+    [
+        (unasked("shop", "started", LOCKED_OUT), True),  # nothing was said since, and it does not get well by itself
+        (unasked("shop", LOCKED_OUT, "order 1 stored"), False),
+        (unasked("shop", "started", LOCKED_OUT, health="healthy", has_healthcheck=True), False),  # it answers, and once
+        (unasked("shop", "started", LOCKED_OUT, LOCKED_OUT, health="healthy", has_healthcheck=True), True),
+        (unasked("shop", "started", "cannot connect to ledger:5432: Connection refused"), False),  # that may get well
+    ],
+)
+def test_what_does_not_get_well_by_itself_counts_when_it_was_the_last_word(record: Record, counts: bool) -> None:
+    assert (judged(record)["shop"].role == Role.ROOT) == counts
+
+
+def test_what_a_server_says_of_the_question_of_its_client_is_no_trouble_of_its_own() -> None:
+    lines = ('FATAL:  database "shopp" does not exist',) * 2
+    postgres = service("db", log=("ready to accept connections", *lines), health="healthy")
+    refusal = f"psycopg.OperationalError: connection failed: {lines[0]}"
+    client = service("shop", "failed", (refusal,), env_hosts=["db:5432"])
+    assert [name for name, each in judged(client, postgres).items() if each.role == Role.ROOT] == ["shop"]

@@ -49,10 +49,11 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
     for relation in related(stack, topology):
         _take(judged[relation.service], relation)
     guests = _guests(judged, topology)
-    for each in judged.values():
+    for service, each in judged.items():
         _shown_by_a_guest(each, judged, guests)
         _outlived(each, judged)
         _agree(each, judged)
+        _asked_wrongly(each, [judged[peer] for peer in topology.peers(service)])
     for service, each in judged.items():
         if each.broken or each.suspect:
             _accuse(service, each, judged)
@@ -139,9 +140,14 @@ def _agree(each: Judged, stack: dict[str, Judged]) -> None:
                 )
                 or _refused_for_long(claim, stack[peer].facts)
             )
-            for other in stack[peer].own if claim in each.own else ():
-                # The server's own word for what its client asks wrongly.
-                other.serving = other.serving or other.finding.cause == claim.finding.cause
+
+
+def _asked_wrongly(each: Judged, peers: list[Judged]) -> None:
+    """What a server says of a question of its client, which says the same, is no trouble of the server's own."""
+    said = [claim.finding for claim in each.own]
+    asked = {(finding.cause, finding.captures["path"]) for finding in said if "path" in finding.captures}
+    for claim in (claim for peer in peers if asked for claim in peer.own):
+        claim.serving = claim.serving or (claim.finding.cause, claim.finding.captures.get("path")) in asked
 
 
 def _refused_for_long(claim: Claim, peer: Facts) -> bool:

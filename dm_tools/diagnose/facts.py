@@ -112,8 +112,12 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         running=view.inspect is not None and view.inspect.state == "running",
         started=log.started,
         ended=parse_time(view.inspect.finished_at) if view.inspect and view.inspect.state != "running" else None,
-        spoke=next((time for line in reversed(log.lines) if (time := parse_time(line.ts)) is not None), None),
+        spoke=next((time for line in reversed(_lines(view)) if (time := parse_time(line.ts)) is not None), None),
     )
+
+
+def _lines(view: View) -> list[LogLine]:
+    return view.logs.lines if view.logs else []
 
 
 def _port(url: str) -> str | None:
