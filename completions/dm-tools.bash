@@ -56,7 +56,7 @@ _dm_tools() {
     dm-screenshot:*) words='--dom --every --full-page --header-file --help --jobs --keep-order --ocr --on-bad --proofs-dir --timeout --version --viewport --wait --when' ;;
     dm-serve:--mcp) words='stdio' ;;
     dm-serve:*) words='--allow-host --bind --help --inventory --mcp --proofs-dir --token-file --tools --version' ;;
-    dm-services:*) words='--discover --docker-host --every --help --manifest --through --timeout --version' ;;
+    dm-services:*) words='--discover --docker-host --every --file --filter --help --manifest --project --through --timeout --version' ;;
     dm-show:*) words='--cost --help --overview --proofs-dir --version --why' ;;
     dm-stats:--on-bad) words='report skip fail' ;;
     dm-stats:--when) words='always unhealthy' ;;

@@ -349,6 +349,7 @@ def test_names_ids_and_compose_labels(run: Run, box: Box, shop: dict[str, str]) 
     assert [record["inspect"]["name"] for record in same] == ["dmtest-one-db-1"] * 5
     box("two-db-1", "sleep", "100", labels=labels("dmtest-two"))
     assert found("dmtest-db") == ["inspect:ambiguous_container"]
+    assert found("dmtest-two/dmtest-db") == "dmtest-two-db-1"
     assert found("dmtest-db", shop | {"COMPOSE_PROJECT_NAME": "dmtest-two"}) == "dmtest-two-db-1"
     assert found("dmtest-db", shop | {"COMPOSE_PROJECT_NAME": "dmtest-none"}) == ["inspect:container_not_found"]
     assert found("dmtest-nobody") == ["inspect:container_not_found"]
@@ -380,7 +381,7 @@ def test_discover_names_services_and_skips_one_off_containers(run: Run, box: Box
         "dmtest-twice-1": "dmtest-twice-1",
         "dmtest-twice-2": "dmtest-twice-2",
         "dmtest-plain": "dmtest-plain",
-        "dmtest-clash-1": "dmtest-clash-1",
+        "dmtest/dmtest-plain": "dmtest-clash-1",
     }
     assert [each["addresses"][1].rpartition(":")[2] for each in found["dmtest-shop"]["discovered"]] == ["80", "81"]
     published = [each["addresses"][0].rpartition(":")[2] for each in found["dmtest-shop"]["discovered"]]
@@ -389,6 +390,11 @@ def test_discover_names_services_and_skips_one_off_containers(run: Run, box: Box
     limited = shop | {"COMPOSE_PROJECT_NAME": "dmtest"}
     done = run("dm-services --discover", **limited)
     assert {record["container"] for record in records(done.stdout)} == set(mine.values()) - {"dmtest-plain"}
+    for choice in ("-p dmtest", "--filter label=com.docker.compose.project=dmtest --filter status=running"):
+        chosen = run(f"dm-services {choice}", **shop | {"COMPOSE_PROJECT_NAME": ""})
+        assert {record["container"] for record in records(chosen.stdout)} == set(mine.values()) - {"dmtest-plain"}
+    wrong = run("dm-services --filter no=such", **limited)
+    assert wrong.returncode == 5 and wrong.stderr.count("\n") == 1 and "invalid filter" in wrong.stderr
     piped = run("dm-services --discover dmtest-shop | dm-inspect | dm-stats | dm-logs", **limited)
     assert codes(one(piped)) == []
 

@@ -329,7 +329,7 @@ def test_a_line_without_end_is_reported_and_not_held(run: Run) -> None:
 
 
 def test_flag_before_environment_before_env_file_before_default(run: Run, tmp_path: Path) -> None:
-    """Shown on the folder of the reports, which every stage of the order can set; its default is in test_settings.py."""
+    """Shown on the folder of the reports, which every stage of the order can set (test_settings.py has the default)."""
     (tmp_path / "own.env").write_text("PROOFS_DIR=from-file\n")
     record = '{"service": "x"}\n'
 

@@ -156,8 +156,17 @@ def known(engine: Engine) -> list[Record]:
     return read_manifest(path) if path.is_file() else discover(engine)
 
 
+def project_of_file(engine: Engine, file: Path) -> str:
+    """The project that Compose has started from a file. Raises NothingFoundError, records.Problem."""
+    if (project := finding.of_file(reading.containers(engine), file)) is None:
+        raise NothingFoundError(f"nothing to look at: Docker at {engine.name} has no container of {str(file)!r}")
+    return project
+
+
 def discover(engine: Engine, known: Known | None = None) -> list[Record]:
     """A record per container of the engine: Compose services by their service's name, others by their own.
+
+    Where services of several projects have one name, those of the current folder's project keep it.
 
     Published ports become checks: someone meant them to be reached. Of exposed ones that are not published only those
     for HTTP do, where nobody else asks, and only if somebody answers: images expose ports that nobody listens on.
@@ -172,18 +181,16 @@ def discover(engine: Engine, known: Known | None = None) -> list[Record]:
         if not finding.is_one_off(each) and not finding.is_kept(each)
     ]
     listing = [each for each in everything if project in (None, "", finding.project_of(each))]
+    if known.filters:
+        passed = reading.matching(engine, known.filters)
+        listing = [each for each in listing if each["Id"] in passed]
     if not listing:
         others = sorted({name for each in everything if (name := finding.project_of(each))})
         of = f" of the project {project!r} (COMPOSE_PROJECT_NAME)" if project else ""
+        of += " that passes --filter" if known.filters else ""
         there = f"; there are: {', '.join(others)}" if others else ""
         raise NothingFoundError(f"nothing to look at: Docker at {engine.name} has no container{of}{there}")
-    services = [finding.compose_service(each) for each in listing]
-    taken = [name for each in listing for name in finding.names(each)] + services
-    named = []
-    for container, service in zip(listing, services, strict=True):
-        own = (finding.names(container) or [container["Id"][:12]])[0]
-        named.append((service if service and taken.count(service) == 1 else own, own, container))
-    named.sort(key=lambda each: each[0])
+    named = finding.told_apart(listing, finding.of_folder(listing))
     inspected = {container["Id"]: known.inspected(engine, container) for _, _, container in named}
     known.forget_others(inspected)
     routes = [
@@ -204,9 +211,13 @@ def discover(engine: Engine, known: Known | None = None) -> list[Record]:
 
 
 class Known:
-    """What the engine said of running containers, kept while its list says the same of them."""
+    """What the engine said of running containers, kept while its list says the same of them.
 
-    def __init__(self) -> None:
+    `filters` as the engine's: only what passes them is discovered.
+    """
+
+    def __init__(self, filters: dict[str, list[str]] | None = None) -> None:
+        self.filters = filters or {}
         self._answers: dict[str, tuple[Container, dict[str, Any]]] = {}
 
     def inspected(self, engine: Engine, container: Container) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from dm_tools import records
-from dm_tools.pipe import command, configs, exits, stream
+from dm_tools.pipe import choosing, command, configs, exits, stream
 
 
 @command.define("dm-services", unreachable=True)
@@ -22,6 +23,7 @@ from dm_tools.pipe import command, configs, exits, stream
     help="The services manifest, a JSON file.",
 )
 @click.option("--discover", is_flag=True, help="Ask Docker for its containers instead of reading a manifest.")
+@choosing.options
 @click.option(
     "--docker-host", help="With --discover: the engine to ask, instead of the one of $DOCKER_HOST or your context."
 )
@@ -43,6 +45,9 @@ def cli(
     names: tuple[str, ...],
     manifest: Path,
     discover: bool,
+    project: str | None,
+    file: Path | None,
+    filters: tuple[tuple[str, str], ...],
     docker_host: str | None,
     timeout: float,
     every: float | None,
@@ -52,11 +57,11 @@ def cli(
 
     In the manifest's texts ${NAME} and ${NAME:-default} are replaced from the environment and the .env file here; a
     variable that is not set is an error, and so is a key that is not known, unless it begins with x-: that passes
-    through. With --discover, Compose services are named as in the Compose file, other
-    containers by their own name, and published TCP ports become checks, at most 8 a container, of what is spoken
-    there: as the healthcheck, the labels of Traefik and caddy-docker-proxy, VIRTUAL_HOST and the port's number tell,
-    or else as dm-probe finds out. A database's port is only connected to. The record's `discovered` says why each was
-    chosen.
+    through. With --discover, Compose services are named as in the Compose file (of two projects that have the name,
+    that of the current folder; the other is PROJECT/SERVICE), other containers by their own name, and published TCP
+    ports become checks, at most 8 a container, of what is spoken there: as the healthcheck, the labels of Traefik and
+    caddy-docker-proxy, VIRTUAL_HOST and the port's number tell, or else as dm-probe finds out. A database's port is
+    only connected to. The record's `discovered` says why each was chosen.
 
     With --every the pipe stays: the list is read again each time, and a marker ends each round, a line with the key
     `round` and no `service`, which all filters pass on behind the round's records. Events of the containers (start,
@@ -69,18 +74,22 @@ def cli(
       dm-services | dm-probe | dm-show
       dm-services app web | dm-logs
       dm-services --discover | jq -r .service
+      dm-services -f compose.yaml | dm-inspect
       dm-services --every 2s web | dm-probe | head -n 4
     """
     from dm_tools.collect import resident, services
     from dm_tools.engine.connection import Engine
 
-    engine, asked = Engine(docker_host, timeout), services.Known()
+    engine, asked = Engine(docker_host, timeout), services.Known(choosing.wanted(filters))
+    discover |= choosing.given()
 
     def look() -> list[stream.Record]:
         found = services.discover(engine, asked) if discover else services.read_manifest(manifest)
         return [record for record in found if not names or record["service"] in names]
 
     try:
+        if project or file:  # it counts for whatever is looked up by name
+            os.environ["COMPOSE_PROJECT_NAME"] = project or services.project_of_file(engine, file or Path())
         if every:
             return stream.write(resident.rounds(look, every, through, discover), "services")
         found = services.discover(engine) if discover else services.read_manifest(manifest)

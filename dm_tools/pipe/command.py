@@ -268,7 +268,7 @@ def _meaning(word: str) -> Meaning:
     if not stream.URL.match(word):
         if (file := _file(word)) is not None:
             return file
-        record = None if word.endswith(SUFFIXES) or "/" in word[1:] else stream.from_word(word)
+        record = None if word.endswith(SUFFIXES) else stream.from_word(word)
     else:
         record = stream.from_word(word)
     if record is not None:
