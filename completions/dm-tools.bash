@@ -40,7 +40,8 @@ _dm_tools() {
     dm-notify:*) words='--config --dry-run --help --page --proofs-dir --test --version' ;;
     dm-probe:--fail-on) words='unhealthy failed degraded any' ;;
     dm-probe:--on-bad) words='report skip fail' ;;
-    dm-probe:*) words='--fail-on --help --jobs --keep-order --on-bad --timeout --version' ;;
+    dm-probe:-X|dm-probe:--request) words='GET HEAD OPTIONS' ;;
+    dm-probe:*) words='--expect --fail-on --header --help --insecure --jobs --keep-order --on-bad --request --retries --timeout --version' ;;
     dm-propose:--on-bad) words='report skip fail' ;;
     dm-propose:*) words='--help --history --on-bad --version' ;;
     dm-redact:--on-bad) words='report skip fail' ;;

@@ -100,13 +100,14 @@ class Target:
 class Manner:
     """How a target is asked. `verify` false: any certificate will do. `handshake_seconds`: what connecting may take of
     the whole time. `greeting_seconds`: how long a server that is only connected to may take to speak first. `headers`:
-    sent beside our own, which they may replace.
+    sent beside our own, which they may replace. `method`: one that only looks.
     """
 
     verify: bool = True
     handshake_seconds: float | None = None
     greeting_seconds: float = 0.2
     headers: tuple[tuple[str, str], ...] = ()
+    method: str = "GET"
 
 
 @functools.cache
@@ -279,7 +280,7 @@ async def _get(
         auth = None
     started = time.monotonic()
     extensions = {"trace": trace, "sni_hostname": parts.hostname}
-    async with client.stream("GET", address, headers=headers, auth=auth, extensions=extensions) as answer:
+    async with client.stream(manner.method, address, headers=headers, auth=auth, extensions=extensions) as answer:
         check.status_code = answer.status_code
         check.first_byte_ms = _ms(started)
         stream = answer.extensions["network_stream"]

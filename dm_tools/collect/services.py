@@ -7,13 +7,14 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import orjson
 
 from dm_tools import records, redact
 from dm_tools.collect import discover as discovering
+from dm_tools.collect import expecting
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Container, Engine
 from dm_tools.pipe import configs, settings
@@ -39,7 +40,7 @@ class _Entry(msgspec.Struct):
     name: str
     internal: list[str] = []
     external: list[str] = []
-    container: str | None = None
+    container: str | Literal[False] | None = None
     docker_host: str | None = None
 
 
@@ -115,6 +116,7 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
         where = f"services[{index}]"
         try:
             _check_keys(entry, _KEYS)
+            entry, wanted = _with_plain_urls(entry, environment)
             entry = expanded(entry, environment)
             known = msgspec.convert(entry, _Entry)
         except ManifestError as wrong:
@@ -123,7 +125,7 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
             raise ManifestError(f"{where}: nested too deeply") from None
         except KeyError as unset:
             raise ManifestError(f"{where}: the variable {unset.args[0]} is not set") from None
-        except msgspec.ValidationError as wrong:
+        except (msgspec.ValidationError, ValueError) as wrong:
             raise ManifestError(f"{where}: {wrong}") from None
         if not known.name or not known.name.isprintable():
             raise ManifestError(f"{where}: the name is empty or not printable")
@@ -133,9 +135,38 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
             raise ManifestError(f"{where}: a second service is named {known.name!r}")
         extra = {key: value for key, value in entry.items() if key == "depends_on" or key.startswith("x-")}
         extra = redact.Redactor().value(extra)
+        if known.container is False:
+            extra["outside"], known.container = True, None
         fields = {key: value for key, value in msgspec.to_builtins(known).items() if key != "name"}
         found[known.name] = records.new(known.name, **(extra | fields))
+        if wanted:
+            found[known.name] = records.with_section(found[known.name], "wanted", wanted)
     return list(found.values())
+
+
+def _with_plain_urls(entry: Any, environment: Mapping[str, str]) -> tuple[Any, list[records.Wanted]]:
+    """An entry whose URLs are texts, and what it wants of those that it says more of. Raises as `parse_manifest`."""
+    wanted = []
+    for scope in ("internal", "external"):
+        urls = entry.get(scope) if isinstance(entry, dict) else None
+        for index, each in enumerate(urls if isinstance(urls, list) else ()):
+            if not isinstance(each, dict):
+                continue
+            _check_keys(each, expecting.KEYS)
+            # A header's variables are dm-probe's to fill in: they are secrets, as a rule.
+            filled = {key: value if key == "headers" else expanded(value, environment) for key, value in each.items()}
+            try:
+                given = msgspec.convert(filled, expecting.Url)
+                interval = settings.seconds(given.interval) if given.interval else None
+                if given.interval and not interval:
+                    raise ValueError(f"{given.interval!r} is no time (30s, 5m, 2h)")
+                wanted.append(expecting.wanted(given, interval))
+            except ValueError as wrong:
+                raise ManifestError(f"{scope}[{index}]: {wrong}") from None
+            urls = [*urls[:index], each.get("url"), *urls[index + 1 :]]  # type: ignore[index]
+        if urls is not None:
+            entry = entry | {scope: urls}
+    return entry, wanted
 
 
 def read_manifest(path: Path) -> list[Record]:

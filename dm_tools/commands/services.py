@@ -57,9 +57,11 @@ def cli(
 
     In the manifest's texts ${NAME} and ${NAME:-default} are replaced from the environment and the .env file here; a
     variable that is not set is an error, and so is a key that is not known, unless it begins with x-: that passes
-    through. With --discover, Compose services are named as in the Compose file (of two projects that have the name,
-    that of the current folder; the other is PROJECT/SERVICE), other containers by their own name, and published TCP
-    ports become checks, at most 8 a container, of what is spoken there: as the healthcheck, the labels of Traefik and
+    through. `dm docs manifest` has the keys: what is wanted of a URL, too.
+
+    With --discover, Compose services are named as in the Compose file (of two projects that have the name, that of the
+    current folder; the other is PROJECT/SERVICE), other containers by their own name, and published TCP ports become
+    checks, at most 8 a container, of what is spoken there: as the healthcheck, the labels of Traefik and
     caddy-docker-proxy, VIRTUAL_HOST and the port's number tell, or else as dm-probe finds out. A database's port is
     only connected to. The record's `discovered` says why each was chosen.
 
@@ -92,7 +94,7 @@ def cli(
             os.environ["COMPOSE_PROJECT_NAME"] = project or services.project_of_file(engine, file or Path())
         if every:
             return stream.write(resident.rounds(look, every, through, discover), "services")
-        found = services.discover(engine) if discover else services.read_manifest(manifest)
+        found = services.discover(engine, asked) if discover else services.read_manifest(manifest)
     except services.ManifestError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
     except services.NothingFoundError as nothing:

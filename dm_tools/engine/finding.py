@@ -25,14 +25,20 @@ def find(engine: Engine, record: dict[str, Any], fresh: bool = False) -> Contain
     """A record's container; of several projects that of $COMPOSE_PROJECT_NAME counts, or else of the current folder.
 
     The list that it is looked up in may be a second old, with `fresh` it is new. Raises Problem container_not_found,
-    ambiguous_container, and those of the connection.
+    ambiguous_container, NO_CONTAINER (it need not be one), and those of the connection.
     """
     service, container = record["service"], record.get("container")
     project = os.environ.get("COMPOSE_PROJECT_NAME")
+    if record.get("outside"):
+        raise records.Problem(records.NO_CONTAINER, f"{service!r} is no container: the manifest says so")
     listing = reading.containers(engine, fresh)
     found = of_service(listing, service, container, project, of_folder(listing))
     if found is None:
-        raise records.Problem("container_not_found", f"no container {container or service!r} at {engine.name}")
+        alone = bool(record.get("external")) and not record.get("internal") and container is None
+        if alone and (record.get("probe") or {}).get("status") in ("healthy", "degraded"):
+            raise records.Problem(records.NO_CONTAINER, f"{service!r} answers, and is no container of {engine.name}")
+        hint = '; of what is none, the manifest says "container": false' if alone else ""
+        raise records.Problem("container_not_found", f"no container {container or service!r} at {engine.name}{hint}")
     return found
 
 

@@ -134,6 +134,8 @@ def attempt(work: Callable[[Record], Record], record: Record, stage: str) -> Rec
     try:
         return work(record)
     except records.Problem as problem:
+        if problem.code == records.NO_CONTAINER:
+            return record  # nothing is missing
         return records.with_error(record, stage, problem.code, problem.message)
     except Exception as bug:
         if os.environ.get("DM_DEBUG"):

@@ -8,15 +8,20 @@ import msgspec
 
 from dm_tools.records.action import Proposal
 from dm_tools.records.base import Section
-from dm_tools.records.evidence import Discovered, Error, Inspect, Logs, Probe, Screenshot, Stats
+from dm_tools.records.evidence import Discovered, Error, Inspect, Logs, Probe, Screenshot, Stats, Wanted
 from dm_tools.records.round import Marker
 from dm_tools.records.verdict import Analysis
 
 VERSION = 1
+NO_CONTAINER = "no_container"
+"""The code of a Problem that is none: the service is no container, and need not be one."""
 
 
 class Service(Section, kw_only=True):
-    """A whole record. Sections are null until their command has run; unknown keys are passed on untouched."""
+    """A whole record. Sections are null until their command has run; unknown keys are passed on untouched.
+
+    `outside`: it is no container, so nothing is missing that Docker would know.
+    """
 
     v: int = VERSION
     service: str
@@ -24,6 +29,8 @@ class Service(Section, kw_only=True):
     docker_host: str | None = None
     internal: list[str] = msgspec.field(default_factory=list)
     external: list[str] = msgspec.field(default_factory=list)
+    outside: bool = False
+    wanted: list[Wanted] | None = None
     discovered: list[Discovered] | None = None
     probe: Probe | None = None
     inspect: Inspect | None = None
