@@ -36,7 +36,7 @@ _dm_tools() {
     dm-llm:*) words='--context --help --model --parallel --port --template --version' ;;
     dm-logs:--on-bad) words='report skip fail' ;;
     dm-logs:--when) words='always unhealthy' ;;
-    dm-logs:*) words='--every --grep --help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --until --version --when' ;;
+    dm-logs:*) words='--every --follow --grep --help --jobs --keep-order --max-bytes --on-bad --since --tail --timeout --until --version --when' ;;
     dm-notify:*) words='--config --dry-run --help --page --proofs-dir --test --version' ;;
     dm-probe:--fail-on) words='unhealthy failed degraded any' ;;
     dm-probe:--on-bad) words='report skip fail' ;;
@@ -69,6 +69,10 @@ _dm_tools() {
     dm-verify:*) words='--before --executed --fail-on --help --on-bad --version' ;;
     supervisor-session.sh:*) words='diagnose diagnose-enhanced watch status tell incidents silence report review approve policy execute verify rollback proxy history demo test help --discover --help' ;;
     esac
+    if [[ $name == @(dm-inspect|dm-logs|dm-probe|dm-screenshot|dm-services|dm-stats) || ($name == supervisor-session.sh && ${COMP_WORDS[1]} == @(diagnose|diagnose-enhanced|history|silence|tell|watch)) ]] &&
+        [[ $2 != -* && ${3-} != -* ]]; then
+        words=$(dm completion services 2>/dev/null)
+    fi
     # shellcheck disable=SC2207 # one word each, none has spaces
     COMPREPLY=($(compgen -W "$words" -- "$2"))
 }

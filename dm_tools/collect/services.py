@@ -187,6 +187,15 @@ def known(engine: Engine) -> list[Record]:
     return read_manifest(path) if path.is_file() else discover(engine)
 
 
+def names(engine: Engine) -> list[str]:
+    """What the services of `known` are called, with one question at most. Raises ManifestError, records.Problem."""
+    path = Path(os.environ.get("SERVICES_MANIFEST_PATH") or configs.manifest())
+    if path.is_file():
+        return [record["service"] for record in read_manifest(path)]
+    listing = [each for each in reading.containers(engine) if not finding.is_one_off(each)]
+    return [name for name, _, _ in finding.told_apart(listing, finding.of_folder(listing))]
+
+
 def project_of_file(engine: Engine, file: Path) -> str:
     """The project that Compose has started from a file. Raises NothingFoundError, records.Problem."""
     if (project := finding.of_file(reading.containers(engine), file)) is None:

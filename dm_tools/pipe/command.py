@@ -53,12 +53,29 @@ def input_options(function: Function) -> Function:
     return click.argument("services", nargs=-1, metavar="[SERVICE|URL|FILE|-]...")(function)
 
 
+_OLD_KEEP_ORDER = "dm_tools.k"
+
+
+def _renamed(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """-k until the next release: curl's -k is something else."""
+    if value:
+        context.meta[_OLD_KEEP_ORDER] = True
+        say.note("-k is -K now (--keep-order); the next release does not know it any more")
+
+
 def stream_options(jobs: int = 8, timeout: float = 10, envvar: str | None = None) -> Callable[[Function], Function]:
     """The options of a filter that works on several records at once."""
 
     def decorate(function: Function) -> Function:
         function = click.option(
-            "-k", "--keep-order", is_flag=True, help="Write the records in the order in which they came."
+            "-k", "old_keep_order", is_flag=True, hidden=True, is_eager=True, expose_value=False, callback=_renamed
+        )(function)
+        function = click.option(
+            "-K",
+            "--keep-order",
+            is_flag=True,
+            callback=lambda context, parameter, value: value or context.meta.get(_OLD_KEEP_ORDER, False),
+            help="Write the records in the order in which they came.",
         )(function)
         function = click.option(
             "-t",
