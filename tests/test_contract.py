@@ -352,7 +352,7 @@ def test_the_old_letter_of_keep_order_works_and_warns(run: Run) -> None:
     assert old.stdout == new.stdout and [each["service"] for each in records(new.stdout)][-1] == "s19"
     assert (
         old.stderr.replace(new.stderr, "").startswith("dm-stats: -k is -K now")
-        and "-k" not in run("dm-stats -h").stdout
+        and " -k" not in run("dm-stats -h").stdout
     )
 
 

@@ -101,7 +101,7 @@ def test_services_are_offered_by_name(run: Run, tmp_path: Path) -> None:
     nothing = run("dm completion services", SERVICES_MANIFEST_PATH="none.json", **COLD)
     assert (nothing.returncode, nothing.stdout, nothing.stderr) == (0, "", "")
     script = f"source {ROOT}/completions/dm-tools.bash; COMP_WORDS=(dm logs w) COMP_CWORD=2; _dm_tools dm w logs; "
-    assert run(script + "echo ${COMPREPLY[@]}", **manifest).stdout == "web worker\n"
+    assert run(script + "echo ${COMPREPLY[@]}", **manifest, **COLD).stdout == "web worker\n"
     script = script.replace("dm logs w) COMP_CWORD=2", "dm-logs --tail w) COMP_CWORD=2").replace(
         "dm w logs", "dm-logs w --tail"
     )

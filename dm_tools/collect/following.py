@@ -57,7 +57,7 @@ class Follower:
             raise
         self._failed.pop(service, None)
         lines = found["logs"]["lines"]
-        new = [each for each in lines if not _known(each, last, texts)]
+        new = [_grown(each, last, texts) for each in lines if not _known(each, last, texts)]
         if new:
             newest = max(each["ts"] or "" for each in new)
             self._last[service] = newest, [each["text"] for each in new if (each["ts"] or "") == newest]
@@ -76,6 +76,14 @@ def _known(item: dict[str, Any], last: str, texts: list[str]) -> bool:
     if at is None or at < (parse_time(last) or 0.0):
         return True
     return item["text"] in texts if item["ts"] == last else any("\n" in each and item["text"] in each for each in texts)
+
+
+def _grown(item: dict[str, Any], last: str, texts: list[str]) -> dict[str, Any]:
+    """Of an item that has become longer meanwhile, what is new."""
+    for before in texts if item["ts"] == last else ():
+        if item["text"].startswith(before + "\n"):
+            return item | {"text": item["text"][len(before) + 1 :]}
+    return item
 
 
 def _now() -> str:
