@@ -15,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from dm_tools import __version__, records, redact
-from dm_tools.pipe import configs, exits, say, settings, stream
+from dm_tools.pipe import configs, exits, output, say, settings, stream
 from dm_tools.pipe.pace import Pace
 from dm_tools.pipe.parameters import Duration as Duration
 from dm_tools.pipe.parameters import Size as Size
@@ -32,6 +32,23 @@ def define(
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         function = click.version_option(__version__, "-V", "--version", prog_name=name)(function)
+        function = click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=lambda context, parameter, value: say.be_quiet(value),
+            help="No messages: the exit status tells.",
+        )(function)
+        function = click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path, dir_okay=False),
+            expose_value=False,
+            callback=lambda context, parameter, value: output.into(value) if value else None,
+            help="Write to this file, in full or not at all, instead of standard output.",
+        )(function)
         return click.command(
             name,
             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -441,6 +458,7 @@ def finish(status: int) -> NoReturn:
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
+        output.end(status)
     except BrokenPipeError:
         status = status or exits.BROKEN_PIPE
     except (OSError, ValueError) as failure:
