@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import COMMANDS, ROOT, Run
 
+NEVER = {"learn": {4}, "review": {4}, "schema": {3, 4, 5, 10}, "serve": {4, 5, 10}, "show": {4}, "verify": {5}}
 LINE = '{"service": "x"}\n'
 
 
@@ -31,6 +34,19 @@ def test_output_of_what_is_matched_or_unreachable_is_there(run: Run, tmp_path: P
     done = run("dm-probe -q --fail-on any -o found http://127.0.0.1:1/")
     assert (done.returncode, done.stderr) == (10, "")
     assert '"refused"' in (tmp_path / "found").read_text()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_table_has_the_statuses_that_a_command_may_have(name: str) -> None:
+    """What it writes as records may carry errors; what it looks for may be found; what it asks may be away."""
+    source = (ROOT / f"dm_tools/commands/{name}.py").read_text()
+    shown = importlib.import_module(f"dm_tools.commands.{name}").cli.epilog
+    table = {int(status) for status in re.findall(r"^ +(\d+)  ", shown, re.MULTILINE)}
+    assert {0, 1, 2, 6, 130, 141, 143} <= table and not NEVER.get(name, set()) & table
+    assert ("fail_on" in source) == (10 in table)
+    if re.search(r"stream\.write\(|stream\.status_of|exits\.ERRORS", source) and name != "schema":
+        assert 4 in table
+    assert 3 in table or "BAD_INPUT" not in source
 
 
 def test_quiet_says_nothing_and_ends_as_ever(run: Run) -> None:

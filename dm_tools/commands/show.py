@@ -15,7 +15,7 @@ from dm_tools.records import Before
 from dm_tools.show import terminal, views
 
 
-@command.define("dm-show")
+@command.define("dm-show", errors=False)
 @click.option(
     "--why",
     "view",

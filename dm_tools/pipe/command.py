@@ -24,11 +24,16 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def define(
-    name: str, *, unreachable: bool = False, fail_on: bool = False
+    name: str, *, unreachable: bool = False, fail_on: bool = False, reads: bool = True, errors: bool = True
 ) -> Callable[[Callable[..., Any]], click.Command]:
-    """The click command of one of our programs: help on -h, the version, the table of exit statuses."""
+    """The click command of one of our programs: help on -h, the version, the table of exit statuses that it may have.
+
+    `reads`: an input of it may be unusable. `errors`: it may be done, and something was missing.
+    """
     leave_out = [] if unreachable else [exits.UNREACHABLE]
     leave_out += [] if fail_on else [exits.MATCHED]
+    leave_out += [] if reads else [exits.BAD_INPUT]
+    leave_out += [] if errors else [exits.ERRORS]
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         function = click.version_option(__version__, "-V", "--version", prog_name=name)(function)
