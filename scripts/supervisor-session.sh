@@ -528,7 +528,7 @@ report() {
         file=${stack[-1]}
         [[ ${enhanced[-1]##*_} < ${stack[-1]##*_} ]] || file=${enhanced[-1]}
         [[ -e $file ]] || {
-            complain "no report in '$PROOFS_DIR'; run diagnose-enhanced first"
+            complain "no report in '$PROOFS_DIR'; run $called diagnose-enhanced first"
             exit 3
         }
     fi
@@ -559,7 +559,7 @@ newest_report() { # the newest enhanced report, or the one that is named
     local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json) # the names end in seconds since 1970, all of one length
     report=${1:-${all[-1]}}
     [[ -e $report ]] || {
-        complain "no report in '$PROOFS_DIR'; run diagnose-enhanced first"
+        complain "no report in '$PROOFS_DIR'; run $called diagnose-enhanced first"
         exit 3
     }
 }
@@ -745,7 +745,7 @@ execute() {
         local all=("$PROOFS_DIR"/approved_fixes_*.json) # the names hold the time
         file=${all[-1]}
         [[ -e $file ]] || {
-            complain "nothing is approved in '$PROOFS_DIR'; run review first"
+            complain "nothing is approved in '$PROOFS_DIR'; run $called review first"
             exit 3
         }
     fi
