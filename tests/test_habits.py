@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from dm_tools import records
+from dm_tools.records import described
 from tests.conftest import COMMANDS, ROOT, Run
 
 NEVER = {"learn": {4}, "review": {4}, "schema": {3, 4, 5, 10}, "serve": {4, 5, 10}, "show": {4}, "verify": {5}}
@@ -47,6 +49,15 @@ def test_the_table_has_the_statuses_that_a_command_may_have(name: str) -> None:
     if re.search(r"stream\.write\(|stream\.status_of|exits\.ERRORS", source) and name != "schema":
         assert 4 in table
     assert 3 in table or "BAD_INPUT" not in source
+
+
+def test_each_key_of_a_record_is_described_and_nothing_else() -> None:
+    found = {name: set(each.get("properties") or {}) for name, each in records.schema()["$defs"].items()}
+    assert {name: set(keys) for name, keys in described.keys().items()} == {
+        name: keys for name, keys in found.items() if keys
+    }
+    texts = [text for keys in described.keys().values() for text in keys.values()]
+    assert all(text and text[0] not in " :" and not re.search(r"[^.]\.$", text) for text in texts)
 
 
 def test_quiet_says_nothing_and_ends_as_ever(run: Run) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from dm_tools.records.action import Proposal
 from dm_tools.records.base import Section
+from dm_tools.records.described import describe
 from dm_tools.records.evidence import Discovered, Error, Inspect, Logs, Probe, Screenshot, Stats, Wanted
 from dm_tools.records.round import Marker
 from dm_tools.records.verdict import Analysis
@@ -137,6 +138,7 @@ def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a service record; among its `$defs` is Marker, the line that ends a round."""
     found = msgspec.json.schema(Service)
     found["$defs"] |= msgspec.json.schema(Marker)["$defs"]
+    describe(found["$defs"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "dm-tools service record",
