@@ -102,7 +102,7 @@ Inspect
   conditions: what Compose waits for, by the service that is depended on
   processes: what runs in it
   network_owner: the container whose network it shares
-  labels: its labels that begin with dm-tools.
+  labels: its labels whose names begin with "dm-tools."
 HealthLog
   exit_code: 0: healthy; -1: it could not run, or took too long
   output: what it printed
@@ -288,7 +288,7 @@ Proposal
   action: what to do, from the catalogue
   confidence: how sure it is that it helps
   risk: read_only, reversible, disruptive or manual
-  automatic: whether dm-execute can carry it out
+  automatic: it may need no person, once it is confident enough
   reasoning: why it should help
   parameters: what the action needs to know
   evidence: the ids of what calls for it
