@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 PACKAGE = Path(__file__).resolve().parent
+COMPLETION_SECONDS = 2.0
 USAGE = 2  # as in the table of exit statuses
 
 SESSIONS = {
@@ -105,6 +106,8 @@ def _help(wanted: str, arguments: list[str]) -> NoReturn:
     """`dm docs [NAME]` and `dm completion SHELL`."""
     from dm_tools.pipe import configs
 
+    if arguments == ["services"] and wanted == "completion":
+        _print("".join(f"{name}\n" for name in _services()))
     if wanted == "completion":
         if len(arguments) != 1 or arguments[0] not in COMPLETIONS:
             _stop(f"give one of {', '.join(COMPLETIONS)}: dm completion bash")
@@ -123,6 +126,20 @@ def _help(wanted: str, arguments: list[str]) -> NoReturn:
         pydoc.pager(text)
         sys.exit(0)
     _print(text)
+
+
+def _services() -> list[str]:
+    """The names that may follow a command, for shells: none rather than a word of complaint."""
+    from dm_tools import records
+    from dm_tools.collect import services
+    from dm_tools.engine.connection import Engine
+    from dm_tools.pipe import exits, settings
+
+    try:
+        settings.load()
+        return services.names(Engine(None, COMPLETION_SECONDS))
+    except (services.ManifestError, records.Problem, exits.Stop):
+        return []
 
 
 def _readme() -> str:

@@ -20,7 +20,8 @@ usage() {
 Usage: supervisor-session.sh COMMAND [ARGUMENT]... (or dm COMMAND)
 
 Commands:
-  diagnose [--discover] [SERVICE]...           probe and inspect the stack, or just these services
+  diagnose [--discover] [-p PROJECT] [-f COMPOSE.YAML] [SERVICE]...
+                                               probe and inspect the stack, or just these services
   diagnose-enhanced [--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
   tell [ARGUMENT OF diagnose-enhanced]...      the same for cron: only what is new, worse or over is printed, or told to the
@@ -78,18 +79,22 @@ help_of() { # help_of SESSION: how one is called; all of them are in usage
     local call='' text=''
     case $1 in
     diagnose)
-        call='[--discover] [SERVICE]...'
+        call='[--discover] [-p PROJECT] [-f COMPOSE.YAML] [SERVICE]...'
         text='Probe and inspect the stack, or just these services, and keep a report.
 
-  --discover    ask Docker for its containers instead of reading the services manifest
-  --host=HOST, --context=NAME    ask these engines; may be repeated (docs/hosts.md)'
+  --discover             ask Docker for its containers instead of reading the services manifest
+  -p, --project PROJECT  those of this Compose project only
+  -f, --file FILE        those of the project that Compose has started from this file
+  --filter KEY=VALUE     those that pass it, as in docker ps
+  --host HOST, --context NAME    ask these engines; may be repeated (dm docs hosts)'
         ;;
     diagnose-enhanced)
         call='[--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...'
         text='As diagnose, with logs, stats, screenshots, root causes and fixes, and an HTML page.
 
-  --discover         ask Docker for its containers instead of reading the services manifest
-  --host=HOST        ask this engine, too; may be repeated, as --context=NAME (docs/hosts.md)
+  --discover         ask Docker for its containers instead of reading the services manifest; -p PROJECT, -f FILE,
+                     --filter KEY=VALUE: only some of them (as for diagnose)
+  --host HOST        ask this engine, too; may be repeated, as --context NAME (dm docs hosts)
   --engine=ENGINE    who judges: auto, rules, hybrid or llm
   --agent            let a model look further, with read-only tools
   --no-screenshots   start no browser'
@@ -333,12 +338,14 @@ begin() { # a new run's folder; of the old ones the newest 100 stay, so that cro
 }
 
 sources() { # dm-services with the right source: dm-services ARGUMENT...
-    local argument arguments=() discover='' hosts=()
+    local argument arguments=() discover='' chosen=() value=''
     analyze_options=() blind=
     for argument; do
+        [[ -z $value ]] || { chosen+=("$argument") value='' && continue; }
         case $argument in
         --discover) discover=1 ;;
-        --host=* | --context=*) hosts+=("$argument") discover=1 ;;
+        -p | -f | --project | --file | --filter | --host | --context) discover=1 chosen+=("$argument") value=1 ;;
+        --project=* | --file=* | --filter=* | --host=* | --context=*) discover=1 chosen+=("$argument") ;;
         --agent) analyze_options+=(--agent) ;;
         --engine=*) analyze_options+=(--engine "${argument#--engine=}") ;;
         --no-screenshots) blind=1 ;;
@@ -349,11 +356,12 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
         *) arguments+=("$argument") ;;
         esac
     done
+    [[ -z $value ]] || { complain "'${chosen[-1]}' wants a value" && exit 2; }
     if [[ -z $discover && ! -e $SERVICES_MANIFEST_PATH ]]; then
         say "[supervisor] No manifest at $SERVICES_MANIFEST_PATH: asking Docker"
         discover=1
     fi
-    source_command=(dm-services ${discover:+--discover} ${hosts[@]+"${hosts[@]}"} -- ${arguments[@]+"${arguments[@]}"})
+    source_command=(dm-services ${discover:+--discover} ${chosen[@]+"${chosen[@]}"} -- ${arguments[@]+"${arguments[@]}"})
 }
 
 arrivals() { # the file of what arrived in the end
@@ -591,7 +599,7 @@ report() {
         file=${stack[-1]}
         [[ ${enhanced[-1]##*_} < ${stack[-1]##*_} ]] || file=${enhanced[-1]}
         [[ -e $file ]] || {
-            complain "no report in '$PROOFS_DIR'; run diagnose-enhanced first"
+            complain "no report in '$PROOFS_DIR'; run $called diagnose-enhanced first"
             exit 3
         }
     fi
@@ -622,7 +630,7 @@ newest_report() { # the newest enhanced report, or the one that is named
     local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json) # the names end in seconds since 1970, all of one length
     report=${1:-${all[-1]}}
     [[ -e $report ]] || {
-        complain "no report in '$PROOFS_DIR'; run diagnose-enhanced first"
+        complain "no report in '$PROOFS_DIR'; run $called diagnose-enhanced first"
         exit 3
     }
 }
@@ -814,7 +822,7 @@ execute() {
         local all=("$PROOFS_DIR"/approved_fixes_*.json) # the names hold the time
         file=${all[-1]}
         [[ -e $file ]] || {
-            complain "nothing is approved in '$PROOFS_DIR'; run review first"
+            complain "nothing is approved in '$PROOFS_DIR'; run $called review first"
             exit 3
         }
     fi

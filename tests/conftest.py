@@ -47,7 +47,8 @@ SEALED = {
     "DOCKER_HOST": "unix:///nonexistent/docker.sock",
     "DM_CHROMIUM": "/nonexistent/chromium",
     "DM_ENV_FILE": "/dev/null",
-    "PROOFS_DIR": "volumes/proofs",  # of the test's own folder
+    "PROOFS_DIR": "volumes/proofs",  # of the test's own folder, as the manifest
+    "SERVICES_MANIFEST_PATH": "configs/probe-orchestrator/services_manifest.json",
 }
 BROWSER = {"DM_CHROMIUM": ""}  # what a test gives that asks for one: whichever the machine has
 # What a test gives that is about the process itself: signals, memory, limits. See tests/warm.py.

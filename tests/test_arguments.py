@@ -33,7 +33,7 @@ def test_every_command_that_reads_records_reads_a_file(run: Run, incident: Path,
 
 
 @pytest.mark.parametrize("name", READERS)
-@pytest.mark.parametrize("word", ["missing.jsonl", "missing.json", "missing.json.gz", "none/incident", "./incident"])
+@pytest.mark.parametrize("word", ["missing.jsonl", "missing.json", "missing.json.gz", "none/of/them", "./incident"])
 def test_a_file_that_is_not_there_is_said_and_nothing_is_written(
     run: Run, tmp_path: Path, name: str, word: str
 ) -> None:
@@ -51,7 +51,7 @@ def test_what_an_argument_stands_for(run: Run, incident: Path, tmp_path: Path) -
     (tmp_path / "kept").write_bytes(incident.read_bytes())
     (tmp_path / "names.txt").write_text("mail\nqueue\n")
     assert services("web") == ["web"]
-    assert services("/web") == ["web"]
+    assert services("/web shop/web") == ["web", "shop/web"]
     assert services("kept") == ["app", "db"]
     assert services("names.txt") == ["mail", "queue"]
     assert services("<(cat kept)") == ["app", "db"]

@@ -72,6 +72,21 @@ def test_since_leaves_older_lines_out(run: Run, box: Box, shop: dict[str, str]) 
     assert [line["text"] for line in one(run(line, END=end, **shop))["logs"]["lines"]] == ["new"]
 
 
+def test_follow_goes_on_with_what_is_new(run: Run, box: Box, shop: dict[str, str]) -> None:
+    script = "echo first; sleep 2; echo second; echo 'Traceback (most recent call last):'; echo '  File \"a.py\"'; "
+    box("talks", "sh", "-c", script + "sleep 2; echo third; sleep 60")
+    time.sleep(0.5)  # the first line is there
+    done = run("timeout --preserve-status 7 dm-logs -f dmtest-talks dmtest-nobody", **shop)
+    assert done.returncode == 143 and done.stderr == ""
+    every = records(done.stdout)
+    items = [line["text"] for each in every if each["service"] == "dmtest-talks" for line in each["logs"]["lines"]]
+    # what was read while it was written comes in two parts
+    expected = ["first", "second", "Traceback (most recent call last):", '  File "a.py"', "third"]
+    assert "\n".join(items).split("\n") == expected
+    assert [codes(each) for each in every if each["service"] == "dmtest-nobody"] == [["logs:container_not_found"]]
+    assert run("dm-logs -f --until 5m dmtest-talks", **shop).returncode == 2
+
+
 def test_until_all_and_grep_choose_lines(run: Run, box: Box, shop: dict[str, str]) -> None:
     lines = "for i in $(seq 9); do echo old $i; done; sleep 5; for i in $(seq 900); do echo new $i; done"
     box("log", "sh", "-c", lines).wait()
@@ -349,6 +364,7 @@ def test_names_ids_and_compose_labels(run: Run, box: Box, shop: dict[str, str]) 
     assert [record["inspect"]["name"] for record in same] == ["dmtest-one-db-1"] * 5
     box("two-db-1", "sleep", "100", labels=labels("dmtest-two"))
     assert found("dmtest-db") == ["inspect:ambiguous_container"]
+    assert found("dmtest-two/dmtest-db") == "dmtest-two-db-1"
     assert found("dmtest-db", shop | {"COMPOSE_PROJECT_NAME": "dmtest-two"}) == "dmtest-two-db-1"
     assert found("dmtest-db", shop | {"COMPOSE_PROJECT_NAME": "dmtest-none"}) == ["inspect:container_not_found"]
     assert found("dmtest-nobody") == ["inspect:container_not_found"]
@@ -380,7 +396,7 @@ def test_discover_names_services_and_skips_one_off_containers(run: Run, box: Box
         "dmtest-twice-1": "dmtest-twice-1",
         "dmtest-twice-2": "dmtest-twice-2",
         "dmtest-plain": "dmtest-plain",
-        "dmtest-clash-1": "dmtest-clash-1",
+        "dmtest/dmtest-plain": "dmtest-clash-1",
     }
     assert [each["addresses"][1].rpartition(":")[2] for each in found["dmtest-shop"]["discovered"]] == ["80", "81"]
     published = [each["addresses"][0].rpartition(":")[2] for each in found["dmtest-shop"]["discovered"]]
@@ -389,6 +405,11 @@ def test_discover_names_services_and_skips_one_off_containers(run: Run, box: Box
     limited = shop | {"COMPOSE_PROJECT_NAME": "dmtest"}
     done = run("dm-services --discover", **limited)
     assert {record["container"] for record in records(done.stdout)} == set(mine.values()) - {"dmtest-plain"}
+    for choice in ("-p dmtest", "--filter label=com.docker.compose.project=dmtest --filter status=running"):
+        chosen = run(f"dm-services {choice}", **shop | {"COMPOSE_PROJECT_NAME": ""})
+        assert {record["container"] for record in records(chosen.stdout)} == set(mine.values()) - {"dmtest-plain"}
+    wrong = run("dm-services --filter no=such", **limited)
+    assert wrong.returncode == 5 and wrong.stderr.count("\n") == 1 and "invalid filter" in wrong.stderr.lower()
     piped = run("dm-services --discover dmtest-shop | dm-inspect | dm-stats | dm-logs", **limited)
     assert codes(one(piped)) == []
 
@@ -405,7 +426,7 @@ def test_discovered_ports_are_asked_in_what_they_speak(
     redis = box("redis", "redis-server", "--port", "7000", "--protected-mode", "no", **one_port)
     known = box("known", "redis-server", "--protected-mode", "no", ports={"6379/tcp": None}, labels=labels, ready=6379)
     box("hollow", "sleep", "100", ports={"80/tcp": ("127.0.0.1", None)}, labels=labels)
-    done = run("dm-services --discover | dm-probe -k", **shop | {"COMPOSE_PROJECT_NAME": "dmtest"})
+    done = run("dm-services --discover | dm-probe -K", **shop | {"COMPOSE_PROJECT_NAME": "dmtest"})
     assert (done.returncode, done.stderr) == (0, "")
     seen = {
         record["service"]: [
@@ -554,7 +575,7 @@ def test_every_record_may_have_an_engine_of_its_own(run: Run, box: Box, forward:
     lines = [{"service": "dmtest-a", "docker_host": url} for url in forward().urls]
     lines.append({"service": "dmtest-a", "docker_host": "tcp://127.0.0.1:1"})
     lines.append({"service": "dmtest-a"})  # the sealed environment's, which does not exist
-    done = run("dm-inspect -k | dm-logs -k | dm-stats -k", "\n".join(map(json.dumps, lines)))
+    done = run("dm-inspect -K | dm-logs -K | dm-stats -K", "\n".join(map(json.dumps, lines)))
     found = records(done.stdout)
     assert [record["docker_host"] for record in found[:3]] == [line["docker_host"] for line in lines[:3]]
     assert [("inspect" in record, "logs" in record, "stats" in record) for record in found] == [

@@ -24,7 +24,7 @@ FILTERS = ["probe", "inspect", "logs", "condense", "stats", "screenshot", "analy
 READERS = [*FILTERS, "report", "show", "brief", "execute", "incidents", "approve", "learn"]
 STREAMING = ["probe", "inspect", "logs", "condense", "stats", "screenshot", "propose", "redact", "show"]
 NEEDS_DOCKER = ["probe", "inspect", "logs", "stats"]
-CONCURRENT = [*NEEDS_DOCKER, "screenshot"]  # several records at once: the order is lost without -k
+CONCURRENT = [*NEEDS_DOCKER, "screenshot"]  # several records at once: the order is lost without -K
 GOOD = '{"service": "x", "internal": ["tcp://127.0.0.1:1"], "more": {"kept": [1, 2.5, null]}}\n'
 
 
@@ -214,7 +214,7 @@ def test_when_unhealthy_leaves_healthy_records_alone(run: Run, name: str) -> Non
         '{"service":"c","probe":{"status":"healthy","checks":[]},"inspect":{"state":"exited","health":null}}',
         '{"service":"d"}',
     ]
-    done = run(f"dm-{name} --when unhealthy -k", stdin="\n".join([healthy, *sick]) + "\n")
+    done = run(f"dm-{name} --when unhealthy -K", stdin="\n".join([healthy, *sick]) + "\n")
     new = name if name == "screenshot" else "errors"  # what shows that a record was worked on
     asked = {record["service"]: bool(record.get(new)) for record in records(done.stdout)}
     assert asked == {"a": False, "b": True, "c": True, "d": True}
@@ -334,6 +334,16 @@ def test_flag_before_environment_before_env_file_before_default(run: Run, tmp_pa
     missing = run("dm-report", stdin=record, DM_ENV_FILE="nowhere.env")
     assert missing.returncode == 2
     assert "nowhere.env" in missing.stderr
+
+
+def test_the_old_letter_of_keep_order_works_and_warns(run: Run) -> None:
+    lines = "".join(f'{{"service": "s{number}"}}\n' for number in range(20))
+    old, new = run("dm-stats -k", lines), run("dm-stats -K", lines)
+    assert old.stdout == new.stdout and [each["service"] for each in records(new.stdout)][-1] == "s19"
+    assert (
+        old.stderr.replace(new.stderr, "").startswith("dm-stats: -k is -K now")
+        and " -k" not in run("dm-stats -h").stdout
+    )
 
 
 def test_two_records_of_one_name_are_not_mixed_up(run: Run) -> None:

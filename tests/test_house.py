@@ -51,7 +51,7 @@ LAZY = set(AT_HOME) - {"ahocorasick_rs", "re2", "subprocess"}  # imported only i
 FOUNDATION = {"pipe", "records", "redact", "text"}
 JUDGEMENT = {"diagnose", "evidence", "patterns"}
 MAY_IMPORT = {
-    "": {"pipe"},
+    "": {"collect", "engine", "pipe", "records"},
     "watch": {"notify", "patterns", "show", "store"} | FOUNDATION,
     "commands": {"act", "ask", "collect", "engine", "incidents", "llm", "notify", "serve", "show", "store", "tools"}
     | JUDGEMENT

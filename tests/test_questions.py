@@ -341,7 +341,7 @@ def test_without_the_extra_everything_but_questions_works(run: Run, tmp_path: Pa
     assert run("dm-history show", PYTHONPATH=here).stdout == "Nothing is recorded.\n"
     done = run("dm-history query 'SELECT 1'", PYTHONPATH=here)
     assert done.returncode == 5
-    assert done.stderr.startswith("dm-history: this needs ClickHouse: install the extra 'history'")
+    assert done.stderr.startswith("dm-history: this needs ClickHouse (")
 
 
 def test_recording_does_not_load_clickhouse() -> None:

@@ -169,7 +169,7 @@ def test_the_manifests_path_comes_from_flag_then_environment_then_env_file(run: 
     assert chosen("dm-services") == "default"
     (tmp_path / "own.env").write_text("SERVICES_MANIFEST_PATH=file.json\n")
     own = {"DM_ENV_FILE": "own.env"}
-    assert chosen("dm-services", **own) == "file"
+    assert chosen("dm-services", SERVICES_MANIFEST_PATH="", **own) == "file"
     assert chosen("dm-services", **environment, **own) == "environment"
     assert chosen("dm-services --manifest flag.json", **environment, **own) == "flag"
 

@@ -325,7 +325,7 @@ def test_what_is_made_of_it(serve: Serve, run: Run, authority: Authority) -> Non
     for name, port in ports.items():
         entry = {"url": f"https://localhost:{port}/", "chosen": "published", "guessed": True}
         lines.append(json.dumps({"service": name, "external": [entry["url"]], "discovered": [entry]}))
-    done = run("dm-probe -k -t 3 | dm-analyze", stdin="\n".join(lines))
+    done = run("dm-probe -K -t 3 | dm-analyze", stdin="\n".join(lines))
     judged = {each["service"]: each["analysis"] for each in records(done.stdout)}
     assert {name: (each["status"], each["cause"]) for name, each in judged.items()} == {
         "expired": ("failed", "tls_expired"),

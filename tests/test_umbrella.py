@@ -93,6 +93,27 @@ def test_bash_and_fish_offer(typed: str, offered: set[str]) -> None:
     assert {line.split("\t")[0] for line in _said("fish", "--no-config", "-c", script)} >= offered
 
 
+def test_services_are_offered_by_name(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    path.write_text('{"services": [{"name": "web"}, {"name": "worker"}]}')
+    manifest = {"SERVICES_MANIFEST_PATH": str(path)}
+    assert run("dm completion services", **manifest, **COLD).stdout == "web\nworker\n"
+    nothing = run("dm completion services", SERVICES_MANIFEST_PATH="none.json", **COLD)
+    assert (nothing.returncode, nothing.stdout, nothing.stderr) == (0, "", "")
+    script = f"source {ROOT}/completions/dm-tools.bash; COMP_WORDS=(dm logs w) COMP_CWORD=2; _dm_tools dm w logs; "
+    assert run(script + "echo ${COMPREPLY[@]}", **manifest, **COLD).stdout == "web worker\n"
+    script = script.replace("dm logs w) COMP_CWORD=2", "dm-logs --tail w) COMP_CWORD=2").replace(
+        "dm w logs", "dm-logs w --tail"
+    )
+    assert run(script + "echo ${COMPREPLY[@]}", **manifest).stdout == "\n"
+
+
+def test_the_manual_has_each_session() -> None:
+    page = (ROOT / "man/dm.1").read_text()
+    for session in umbrella.SESSIONS:
+        assert f"\n.SS dm {session}" in page.replace("\\-", "-")
+
+
 def _said(*command: str) -> list[str]:
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=SEALED | {"HOME": "/tmp"})
     assert done.stderr == ""

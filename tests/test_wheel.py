@@ -25,6 +25,7 @@ from tests.conftest import COMMANDS, ROOT, SEALED
 from tests.servers import answer, status
 
 WANTED = ("MANIFEST.in", "bin", "completions", "configs", "dm_tools", "docs", "man", "pyproject.toml", "scripts")
+OURS = ("DM_ENV_FILE", "PROOFS_DIR", "SERVICES_MANIFEST_PATH")  # their defaults are asked for
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, 'build_' + sys.argv[1])(sys.argv[2])"
 
 
@@ -76,7 +77,7 @@ def installed(environment: Path, tmp_path: Path) -> Installed:
     linked.mkdir(parents=True)
     for path in environment.glob("bin/dm*"):
         (linked / path.name).symlink_to(path)
-    sealed = {name: value for name, value in SEALED.items() if name not in ("DM_ENV_FILE", "PROOFS_DIR")}
+    sealed = {name: value for name, value in SEALED.items() if name not in OURS}
     system = os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if str(ROOT) not in each)
 
     def execute(line: str, folder: str = "/", **variables: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import contextlib
 import socket
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,13 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 class Machine:
     """One of several machines, with the way to its engine and what is known of it from the look before."""
 
-    def __init__(self, name: str, host: str | None, timeout: float, also: Iterable[str] = ()) -> None:
+    def __init__(
+        self, name: str, host: str | None, timeout: float, filters: Mapping[str, list[str]], also: Iterable[str] = ()
+    ) -> None:
         self.name = name
         self.engine = Engine(host, timeout)
         self.also = list(also)
-        self.known = Known()
+        self.known = Known(dict(filters))
 
     def look(self, others: Iterable[Machine]) -> list[Record]:
         """The records of its services, or the one that says why it does not answer."""
@@ -92,11 +94,11 @@ def _resolved(name: str) -> Iterator[str]:
         yield from {str(each[4][0]) for each in socket.getaddrinfo(name, None)}
 
 
-def chosen(wanted: Hosts, timeout: float) -> list[Machine]:
+def chosen(wanted: Hosts, timeout: float, filters: Mapping[str, list[str]]) -> list[Machine]:
     """The machines that are named, or if none is all of the hosts file, or else the one whose engine the `docker`
-    command would use. Raises ManifestError."""
+    command would use. `filters` as an engine's: only what passes them is discovered. Raises ManifestError."""
     if wanted.only:
-        return [Machine(LOCAL, wanted.only, timeout)]
+        return [Machine(LOCAL, wanted.only, timeout, filters)]
     path = wanted.file or DEFAULT
     entries = _read(path, needed=wanted.file is not None)
     named: list[tuple[str, str, list[str]]] = []
@@ -116,7 +118,8 @@ def chosen(wanted: Hosts, timeout: float) -> list[Machine]:
         raise ManifestError(f"two hosts are called {double[0]!r}: give them names in {path}")
     if any(redact.has_password(host) for _, host, _ in named):
         raise ManifestError(redact.NO_DOCKER_PASSWORD)
-    return [Machine(name, host, timeout, also) for name, host, also in named] or [Machine(LOCAL, None, timeout)]
+    found = [Machine(name, host, timeout, filters, also) for name, host, also in named]
+    return found or [Machine(LOCAL, None, timeout, filters)]
 
 
 def look(machines: list[Machine]) -> list[Record]:

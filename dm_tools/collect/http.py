@@ -106,13 +106,14 @@ class Target:
 class Manner:
     """How a target is asked. `verify` false: any certificate will do. `handshake_seconds`: what connecting may take of
     the whole time. `greeting_seconds`: how long a server that is only connected to may take to speak first. `headers`:
-    sent beside our own, which they may replace.
+    sent beside our own, which they may replace. `method`: one that only looks.
     """
 
     verify: bool = True
     handshake_seconds: float | None = None
     greeting_seconds: float = 0.2
     headers: tuple[tuple[str, str], ...] = ()
+    method: str = "GET"
 
 
 @functools.cache
@@ -256,7 +257,7 @@ async def _get(
         if tls is not None:
             shown = tls.getpeercert(True)
         exchange = _Exchange(reader)
-        writer.write(exchange.request(_path(parts), _headers(parts, manner)))
+        writer.write(exchange.request(manner.method, _path(parts), _headers(parts, manner)))
         answer = await exchange.answer()
         check.status_code = answer.status_code
         check.first_byte_ms = _ms(begun)
@@ -298,8 +299,8 @@ async def _connected(
                 writer.transport.abort()
                 raise
             check.tls_ms = _ms(started)
-    except TimeoutError as late:
-        raise _LateError("no connection in time") from late
+    except TimeoutError as failure:
+        raise _LateError("no connection in time") from failure
     return reader, writer
 
 
@@ -316,11 +317,11 @@ class _Exchange:
         self._reader = reader
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
 
-    def request(self, path: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """The bytes of a GET."""
+    def request(self, method: str, path: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The bytes of a request without a body."""
         import h11
 
-        sent = self._connection.send(h11.Request(method=b"GET", target=path, headers=headers))
+        sent = self._connection.send(h11.Request(method=method, target=path, headers=headers))
         return (sent or b"") + (self._connection.send(h11.EndOfMessage()) or b"")
 
     async def answer(self) -> h11.Response | h11.InformationalResponse:

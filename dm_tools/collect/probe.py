@@ -2,47 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from dm_tools import records, redact, text
-from dm_tools.collect import http, spoken, targets
+from dm_tools.collect import expecting, http, spoken, targets
 from dm_tools.engine import finding
 from dm_tools.engine.connection import Engines
 from dm_tools.evidence.ids import parse
-from dm_tools.records import Check, Discovered, Probe, ProbeError, Status
+from dm_tools.records import Check, Discovered, Probe, ProbeError, Status, Wanted
 
 EXCERPT_CHARACTERS = 400
+RETRY_SECONDS = 1.0
 
 Record = dict[str, Any]
+Ask = Callable[[], Coroutine[Any, Any, Check | None]]
 
 
-def probe(record: Record, engines: Engines, timeout: float, manner: http.Manner | None = None) -> Record:
-    """The record with its `probe` section; a URL that cannot be asked from here becomes an entry in `errors`.
-    `manner`: how the URLs that were configured are asked."""
+@dataclass
+class Way:
+    """How the URLs that were configured are asked, where the manifest says nothing else of one.
+
+    `wanted`: what of all of them, whatever its URL. `retries`: how often one that fails is asked again, a second later.
+    """
+
+    manner: http.Manner | None = None
+    wanted: Wanted | None = None
+    retries: int = 0
+    kept: dict[tuple[str, str], tuple[float, Check]] = field(default_factory=dict)  # of URLs with an interval
+
+
+def probe(record: Record, engines: Engines, timeout: float, way: Way | None = None) -> Record:
+    """The record with its `probe` section; a URL that cannot be asked from here becomes an entry in `errors`."""
+    way = way or Way()
     urls = targets.urls(record)
     if not urls:
         return _container(record, engines)
-    asked: list[Coroutine[Any, Any, Check | None]] = []
-    known = targets.discovered(record)
+    asked: dict[str, Ask] = {}
+    checks: list[Check] = []
+    wishes: dict[str, Wanted] = {}
+    known, said = targets.discovered(record), {each.url: each for each in records.sections(record, "wanted", Wanted)}
     redactor = redact.Redactor(redact.following(record), targets.secrets(record))
     for index, (url, scope) in enumerate(urls):
+        own, check_id = said.get(url), f"probe:{index}"
+        if before := _still_counts(way, record, own):
+            checks.append(msgspec.structs.replace(before, id=check_id))
+            continue
         try:
-            target = targets.target(record, f"probe:{index}", targets.with_secrets(url), scope, engines)
+            target = targets.target(record, check_id, targets.with_secrets(url), scope, engines)
+            manner = _manner(own) if own else way.manner
         except records.Problem as problem:
             record = records.with_error(record, "probe", problem.code, problem.message)
+            continue
+        if found := known.get(url):
+            asked[check_id] = partial(spoken.ask, target, found, timeout)
         else:
-            found = known.get(url)
-            asked.append(spoken.ask(target, found, timeout) if found else http.check(target, timeout, manner))
+            asked[check_id] = partial(http.check, target, timeout, manner)
+            if wish := own or way.wanted:
+                wishes[check_id] = wish
     record = targets.without_secrets(record, redactor)
-    checks = http.run(asked)
+    made = _answers(asked, wishes, way.retries)
     if known:
-        record = _corrected(record, checks, known)
-        if not checks and not targets.urls(record):
+        record = _corrected(record, made, known)
+        if not made and not checks and not targets.urls(record):
             return _container(record, engines)
-    for check in checks:
+    for check in made:
         check.url = redactor.url(check.url)
         if check.message is not None:  # it may quote what the server sent
             check.message = redactor.redact(check.message)
@@ -50,7 +79,40 @@ def probe(record: Record, engines: Engines, timeout: float, manner: http.Manner 
             check.note = redactor.redact(check.note)
         if check.body_excerpt is not None:
             check.body_excerpt = redactor.redact(text.clean(check.body_excerpt))[:EXCERPT_CHARACTERS]
+        if (wish := wishes.get(check.id)) and wish.interval_s:
+            way.kept[record["service"], wish.url] = time.monotonic(), check
+    checks = sorted(checks + made, key=lambda check: parse(check.id).number or 0)
     return records.with_section(record, "probe", Probe(status=status(checks), checks=checks))
+
+
+def _answers(asked: dict[str, Ask], wishes: dict[str, Wanted], retries: int) -> list[Check]:
+    """The checks, judged by what is wanted of them; those that fail are made again."""
+    found: dict[str, Check] = {}
+    for attempt in range(retries + 1):
+        if attempt:
+            time.sleep(RETRY_SECONDS)
+        failing = [ask for check_id, ask in asked.items() if check_id not in found or not found[check_id].ok]
+        for check in http.run([ask() for ask in failing]):
+            if check.id in wishes:
+                expecting.judge(check, wishes[check.id])
+            found[check.id] = check
+        if all(check.ok for check in found.values()):
+            break
+    return list(found.values())
+
+
+def _manner(wanted: Wanted) -> http.Manner:
+    """How a URL is asked of which the manifest says more. Raises Problem unset_variable."""
+    headers = tuple((name, targets.filled(value)) for name, value in wanted.headers.items())
+    return http.Manner(verify=not wanted.insecure, headers=headers, method=wanted.method)
+
+
+def _still_counts(way: Way, record: Record, wanted: Wanted | None) -> Check | None:
+    """The check of an earlier round, if the URL's interval is not over."""
+    if wanted is None or not wanted.interval_s:
+        return None
+    at, check = way.kept.get((record["service"], wanted.url), (0.0, None))
+    return check if check is not None and time.monotonic() - at < wanted.interval_s else None
 
 
 def _corrected(record: Record, checks: list[Check], known: dict[str, Discovered]) -> Record:
@@ -70,13 +132,16 @@ def _corrected(record: Record, checks: list[Check], known: dict[str, Discovered]
     return records.with_section(record, "discovered", kept)
 
 
+_ANSWERS = (ProbeError.HTTP_4XX, ProbeError.UNEXPECTED_ANSWER, ProbeError.TLS_EXPIRES_SOON)
+
+
 def status(checks: list[Check]) -> Status:
-    """Healthy: all is well. Failed: nothing answers as it should. Degraded: some does, or the answer is a 4xx."""
+    """Healthy: all is well. Failed: nothing answers as it should. Degraded: some does, or it answers amiss."""
     if not checks:
         return Status.UNKNOWN
     if all(check.ok for check in checks):
         return Status.HEALTHY
-    if any(check.ok or check.error == ProbeError.HTTP_4XX for check in checks):
+    if any(check.ok or check.error in _ANSWERS for check in checks):
         return Status.DEGRADED
     return Status.FAILED
 

@@ -7,14 +7,14 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import orjson
 
 from dm_tools import records, redact
 from dm_tools.collect import discover as discovering
-from dm_tools.collect import swarm
+from dm_tools.collect import expecting, swarm
 from dm_tools.engine import finding, reading, swarming
 from dm_tools.engine.connection import Container, Engine
 from dm_tools.pipe import configs, settings
@@ -41,7 +41,7 @@ class _Entry(msgspec.Struct):
     name: str
     internal: list[str] = []
     external: list[str] = []
-    container: str | None = None
+    container: str | Literal[False] | None = None
     docker_host: str | None = None
 
 
@@ -117,6 +117,7 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
         where = f"services[{index}]"
         try:
             _check_keys(entry, _KEYS)
+            entry, wanted = _with_plain_urls(entry, environment)
             entry = expanded(entry, environment)
             known = msgspec.convert(entry, _Entry)
         except ManifestError as wrong:
@@ -125,7 +126,7 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
             raise ManifestError(f"{where}: nested too deeply") from None
         except KeyError as unset:
             raise ManifestError(f"{where}: the variable {unset.args[0]} is not set") from None
-        except msgspec.ValidationError as wrong:
+        except (msgspec.ValidationError, ValueError) as wrong:
             raise ManifestError(f"{where}: {wrong}") from None
         if not known.name or not known.name.isprintable():
             raise ManifestError(f"{where}: the name is empty or not printable")
@@ -135,9 +136,38 @@ def parse_manifest(data: bytes, environment: Mapping[str, str]) -> list[Record]:
             raise ManifestError(f"{where}: a second service is named {known.name!r}")
         extra = {key: value for key, value in entry.items() if key == "depends_on" or key.startswith("x-")}
         extra = redact.Redactor().value(extra)
+        if known.container is False:
+            extra["outside"], known.container = True, None
         fields = {key: value for key, value in msgspec.to_builtins(known).items() if key != "name"}
         found[known.name] = records.new(known.name, **(extra | fields))
+        if wanted:
+            found[known.name] = records.with_section(found[known.name], "wanted", wanted)
     return list(found.values())
+
+
+def _with_plain_urls(entry: Any, environment: Mapping[str, str]) -> tuple[Any, list[records.Wanted]]:
+    """An entry whose URLs are texts, and what it wants of those that it says more of. Raises as `parse_manifest`."""
+    wanted = []
+    for scope in ("internal", "external"):
+        urls = entry.get(scope) if isinstance(entry, dict) else None
+        for index, each in enumerate(urls if isinstance(urls, list) else ()):
+            if not isinstance(each, dict):
+                continue
+            _check_keys(each, expecting.KEYS)
+            # A header's variables are dm-probe's to fill in: they are secrets, as a rule.
+            filled = {key: value if key == "headers" else expanded(value, environment) for key, value in each.items()}
+            try:
+                given = msgspec.convert(filled, expecting.Url)
+                interval = settings.seconds(given.interval) if given.interval else None
+                if given.interval and not interval:
+                    raise ValueError(f"{given.interval!r} is no time (30s, 5m, 2h)")
+                wanted.append(expecting.wanted(given, interval))
+            except ValueError as wrong:
+                raise ManifestError(f"{scope}[{index}]: {wrong}") from None
+            urls = [*urls[:index], each.get("url"), *urls[index + 1 :]]  # type: ignore[index]
+        if urls is not None:
+            entry = entry | {scope: urls}
+    return entry, wanted
 
 
 def read_manifest(path: Path) -> list[Record]:
@@ -158,8 +188,26 @@ def known(engine: Engine) -> list[Record]:
     return read_manifest(path) if path.is_file() else discover(engine)
 
 
+def names(engine: Engine) -> list[str]:
+    """What the services of `known` are called, with one question at most. Raises ManifestError, records.Problem."""
+    path = Path(os.environ.get("SERVICES_MANIFEST_PATH") or configs.manifest())
+    if path.is_file():
+        return [record["service"] for record in read_manifest(path)]
+    listing = [each for each in reading.containers(engine) if not finding.is_one_off(each)]
+    return [name for name, _, _ in finding.told_apart(listing, finding.of_folder(listing))]
+
+
+def project_of_file(engine: Engine, file: Path) -> str:
+    """The project that Compose has started from a file. Raises NothingFoundError, records.Problem."""
+    if (project := finding.of_file(reading.containers(engine), file)) is None:
+        raise NothingFoundError(f"nothing to look at: Docker at {engine.name} has no container of {str(file)!r}")
+    return project
+
+
 def discover(engine: Engine, known: Known | None = None) -> list[Record]:
     """A record per container of the engine: Compose services by their service's name, others by their own.
+
+    Where services of several projects have one name, those of the current folder's project keep it.
 
     Published ports become checks: someone meant them to be reached. Of exposed ones that are not published only those
     for HTTP do, where nobody else asks, and only if somebody answers: images expose ports that nobody listens on.
@@ -178,19 +226,18 @@ def discover(engine: Engine, known: Known | None = None) -> list[Record]:
         if not finding.is_one_off(each) and not finding.is_kept(each) and not swarming.is_told(each, cluster)
     ]
     listing = [each for each in everything if project in (None, "", finding.project_of(each))]
-    tasks = swarm.found(engine, cluster, whole, project) if cluster else []
+    if known.filters:
+        passed = reading.matching(engine, known.filters)
+        listing = [each for each in listing if each["Id"] in passed]
+    # A filter is about containers, of which a swarm's service is none.
+    tasks = swarm.found(engine, cluster, whole, project) if cluster and not known.filters else []
     if not listing and not tasks:
         others = sorted({name for each in everything if (name := finding.project_of(each))})
         of = f" of the project {project!r} (COMPOSE_PROJECT_NAME)" if project else ""
+        of += " that passes --filter" if known.filters else ""
         there = f"; there are: {', '.join(others)}" if others else ""
         raise NothingFoundError(f"nothing to look at: Docker at {engine.name} has no container{of}{there}")
-    services = [finding.compose_service(each) for each in listing]
-    taken = [name for each in listing for name in finding.names(each)] + services
-    named = []
-    for container, service in zip(listing, services, strict=True):
-        own = (finding.names(container) or [container["Id"][:12]])[0]
-        named.append((service if service and taken.count(service) == 1 else own, own, container))
-    named.sort(key=lambda each: each[0])
+    named = finding.told_apart(listing, finding.of_folder(listing))
     inspected = {container["Id"]: known.inspected(engine, container) for _, _, container in named}
     known.forget_others(inspected)
     routes = [
@@ -211,9 +258,13 @@ def discover(engine: Engine, known: Known | None = None) -> list[Record]:
 
 
 class Known:
-    """What the engine said of running containers, kept while its list says the same of them."""
+    """What the engine said of running containers, kept while its list says the same of them.
 
-    def __init__(self) -> None:
+    `filters` as the engine's: only what passes them is discovered.
+    """
+
+    def __init__(self, filters: dict[str, list[str]] | None = None) -> None:
+        self.filters = filters or {}
         self._answers: dict[str, tuple[Container, dict[str, Any]]] = {}
 
     def inspected(self, engine: Engine, container: Container) -> dict[str, Any]:

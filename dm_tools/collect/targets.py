@@ -15,7 +15,7 @@ from dm_tools.collect.socks import Place, Way
 from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Container, Engine, Engines
 from dm_tools.pipe import settings
-from dm_tools.records import Discovered, ProbeError
+from dm_tools.records import Discovered, ProbeError, Wanted
 
 Record = dict[str, Any]
 
@@ -130,9 +130,10 @@ def stack(record: Record, named: frozenset[reach.Place], engines: Engines) -> re
 
 
 def secrets(record: Record) -> list[str]:
-    """The values of the variables that the record's URLs are filled in with: a page may repeat them."""
-    urls = (record.get("internal") or []) + (record.get("external") or [])
-    names = {match[1] for url in urls for match in redact.VARIABLE.finditer(url)}
+    """The values of the variables that the record's URLs and headers are filled in with: a page may repeat them."""
+    texts = (record.get("internal") or []) + (record.get("external") or [])
+    texts += [value for each in records.sections(record, "wanted", Wanted) for value in each.headers.values()]
+    names = {match[1] for text in texts for match in redact.VARIABLE.finditer(text)}
     return [settings.variable(name) for name in sorted(names)]
 
 
@@ -149,6 +150,17 @@ def with_secrets(url: str) -> str:
         return quote(found, safe="")
 
     return redact.VARIABLE.sub(value, url)
+
+
+def filled(value: str) -> str:
+    """The value of a header with its variables filled in. Raises Problem unset_variable."""
+
+    def variable(match: re.Match[str]) -> str:
+        if found := settings.variable(match[1]):
+            return found
+        raise records.Problem("unset_variable", f"the variable {match[1]} of a header is not set")
+
+    return redact.VARIABLE.sub(variable, value)
 
 
 def home_of(record: Record, engine: Engine) -> Container | None:

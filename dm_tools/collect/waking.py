@@ -37,7 +37,8 @@ def concerns(event: Event, found: Iterable[stream.Record], project: str | None, 
         return False
     if discovering:
         return True
-    names = {told.get("name"), told.get("com.docker.compose.service")}
+    service = told.get("com.docker.compose.service")
+    names = {told.get("name"), service, f"{told.get('com.docker.compose.project')}/{service}"}
     return any((record.get("container") or record["service"]) in names for record in found)
 
 

@@ -30,7 +30,8 @@ def cli(
 
     It is a digest. Of the environment it keeps the *names*, and the hosts and ports that the values point to; the
     values themselves may be secrets and never leave the process. A service is found by its container's name or id,
-    or else by its Compose service label (COMPOSE_PROJECT_NAME chooses among projects).
+    or else by its Compose service label: of several projects PROJECT/SERVICE says which, or COMPOSE_PROJECT_NAME, or
+    the current folder, if Compose has started one from it.
 
     Network: the Docker Engine ($DOCKER_HOST or the Docker context, or the record's docker_host), reading only.
 

@@ -9,7 +9,7 @@ import click
 from dm_tools.pipe import command, exits, stream
 
 
-@command.define("dm-learn")
+@command.define("dm-learn", errors=False)
 @command.proofs_dir_option
 @command.patterns_option
 @click.option("--accept", metavar="ID", help="Move a draft, as it is now, into the folder of your own patterns.")

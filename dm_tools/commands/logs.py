@@ -30,6 +30,9 @@ class Lines(click.ParamType):  # type: ignore[type-arg] # generic only in the ne
 )
 @click.option("--since", type=command.Duration(1), help="Only lines of that last time: seconds, or as 10m, 2h.")
 @click.option("--until", type=command.Duration(1), help="Without the lines of that last time, as 10m.")
+@click.option(
+    "-f", "--follow", is_flag=True, help="Go on: a record with what is new, as it comes (looked for every second)."
+)
 @click.option("--grep", metavar="TEXT", default="", help="Of the lines that were read, only items that hold this text.")
 @click.option(
     "--max-bytes",
@@ -49,6 +52,7 @@ def cli(
     when: str,
     every: float | None,
     tail: int | None,
+    follow: bool,
     since: float | None,
     until: float | None,
     grep: str,
@@ -65,6 +69,7 @@ def cli(
     \b
     Examples:
       dm-logs app | jq -r '.logs.lines[].text'
+      timeout 3 dm-logs -f app web | jq -r '.service as $name | .logs.lines[] | [$name, .text] | @tsv'
       dm-logs --since 2h --until 1h --tail all --grep timeout app
       docker ps --format '{{.Names}}' | dm-logs --since 10m | dm-analyze | dm-show
     """
@@ -73,6 +78,18 @@ def cli(
 
     engines = Engines(timeout)
     source = command.source(services, on_bad)
+    if follow:
+        if until or every:
+            raise click.UsageError("--follow goes on: it fits neither --until nor --every")
+        from dm_tools.collect import following
+
+        def newest(record: stream.Record, seconds: float | None) -> stream.Record:
+            lines, back = (tail, since) if seconds is None else (None, seconds)
+            return section.logs(record, engines, lines, back, max_bytes, grep=grep)
+
+        follower = following.Follower(newest)
+        coming = stream.pmap(follower.newer, follower.rounds(source), "logs", jobs, keep_order)
+        return stream.write(following.something(coming), "logs")
     work = command.when(when, lambda record: section.logs(record, engines, tail, since, max_bytes, until, grep))
     work, between = command.paced("logs", every, work, engines.forget)
     return stream.write(stream.pmap(work, source, "logs", jobs, keep_order, between), "logs")

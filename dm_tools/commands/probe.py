@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from dm_tools.collect import asking
 from dm_tools.pipe import command, stream
 
 
 @command.define("dm-probe", unreachable=True, fail_on=True)
+@asking.options
 @command.fail_on_option
 @command.stream_options(jobs=16, timeout=5, envvar="HTTP_TIMEOUT")
 def cli(
@@ -15,6 +19,11 @@ def cli(
     keep_order: bool,
     on_bad: str,
     fail_on: str | None,
+    headers: tuple[list[tuple[str, str]], ...],
+    method: str,
+    insecure: bool,
+    expect: tuple[dict[str, Any], ...],
+    retries: int,
 ) -> int:
     """Add `probe`: a check per URL (http, https, tcp, tls), and the status healthy, degraded, failed or unknown.
 
@@ -26,22 +35,27 @@ def cli(
     is asked in the protocol that its port speaks: a server that speaks first is not spoken to, a certificate must be in
     date, and for the name that a proxy's label gave, a status below 500 is fine.
 
+    What the manifest wants of a URL (`wanted`: status, text, JSON, days of the certificate) is held against the answer;
+    -H, -X, --insecure and --expect say the same for all URLs of which it says nothing. HOST:PORT is tcp://HOST:PORT.
+
     Network: the given URLs; for internal names and containers the Docker Engine.
 
     \b
     Examples:
       dm-probe https://example.org/health
+      dm-probe --expect text=Example --insecure https://example.org/
       dm-services | dm-probe -j 32 | jq -c 'select(.probe.status != "healthy")'
-      dm-probe --fail-on unhealthy tcp://127.0.0.1:5432 || echo "the database is down"
+      dm-probe --fail-on unhealthy 127.0.0.1:5432 || echo "the database is down"
     """
     from dm_tools.collect import http, probe
     from dm_tools.engine.connection import Engines
 
     http.warm_up()
     engines = Engines(timeout)
-    source = command.source(services, on_bad)
+    way = asking.way(headers, method, insecure, expect, retries)
+    source = command.source(map(asking.as_url, services), on_bad)
     results = stream.pmap(
-        lambda record: probe.probe(record, engines, timeout), source, "probe", jobs, keep_order, engines.forget
+        lambda record: probe.probe(record, engines, timeout, way), source, "probe", jobs, keep_order, engines.forget
     )
     return stream.write(results, "probe", command.matched(fail_on, "probe"))
 

@@ -12,7 +12,7 @@ from dm_tools.records import ApprovedAction
 from dm_tools.show import terminal
 
 
-@command.define("dm-review")
+@command.define("dm-review", errors=False)
 @click.argument("report", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @command.proofs_dir_option
 def cli(report: Path | None, proofs_dir: Path) -> int:

@@ -8,7 +8,7 @@ from dm_tools import records
 from dm_tools.pipe import command, exits, stream
 
 
-@command.define("dm-schema")
+@command.define("dm-schema", reads=False, errors=False)
 def cli() -> int:
     """Print the JSON Schema (2020-12) of a service record: every section, key, type and closed list.
 

@@ -12,7 +12,7 @@ from dm_tools.pipe import command, configs, exits, say
 from dm_tools.tools.options import tool_options
 
 
-@command.define("dm-serve", unreachable=True)
+@command.define("dm-serve", errors=False)
 @command.proofs_dir_option
 @click.option("--bind", default="127.0.0.1:8081", show_default=True, metavar="HOST:PORT", help="Where to listen.")
 @click.option(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from dm_tools import records
-from dm_tools.pipe import command, configs, exits, stream
+from dm_tools.pipe import choosing, command, configs, exits, stream
 from dm_tools.pipe.several import Hosts
 from dm_tools.pipe.several import options as hosts_options
 
@@ -24,6 +25,7 @@ from dm_tools.pipe.several import options as hosts_options
     help="The services manifest, a JSON file.",
 )
 @click.option("--discover", is_flag=True, help="Ask Docker for its containers instead of reading a manifest.")
+@choosing.options
 @hosts_options
 @click.option(
     "-t",
@@ -43,6 +45,9 @@ def cli(
     names: tuple[str, ...],
     manifest: Path,
     discover: bool,
+    project: str | None,
+    file: Path | None,
+    filters: tuple[tuple[str, str], ...],
     several: Hosts,
     timeout: float,
     every: float | None,
@@ -51,12 +56,12 @@ def cli(
     """Write one record per service, in the manifest's order; with SERVICE arguments only those.
 
     In the manifest's texts ${NAME} and ${NAME:-default} are replaced from the environment and the .env file here; a
-    variable that is not set is an error, and so is a key that is not known, unless it begins with x-: that passes
-    through. With --discover, Compose services are named as in the Compose file, other
-    containers by their own name, and published TCP ports become checks, at most 8 a container, of what is spoken
-    there: as the healthcheck, the labels of Traefik and caddy-docker-proxy, VIRTUAL_HOST and the port's number tell,
-    or else as dm-probe finds out. A database's port is only connected to. The record's `discovered` says why each was
-    chosen.
+    variable that is not set is an error. `dm docs manifest` has the keys: what is wanted of a URL, too.
+
+    With --discover, Compose services are named as in the Compose file (of two projects that have the name, that of the
+    current folder; the other is PROJECT/SERVICE), other containers by their own name, and published TCP ports become
+    checks, at most 8 a container, of what is spoken there: as the healthcheck, the labels of Traefik and
+    caddy-docker-proxy, VIRTUAL_HOST and the port's number tell, or else as dm-probe finds out. `discovered` says why.
 
     Of a Swarm manager the services are discovered as the swarm knows them: `swarm` says how many tasks are wanted and
     run, and why not. Old tasks are history. With several hosts each record says its `host`, and its name begins with it
@@ -71,21 +76,24 @@ def cli(
     \b
     Examples:
       dm-services | dm-probe | dm-show
-      dm-services app web | dm-logs
       dm-services --discover | jq -r .service
       dm-services --host ssh://me@one --host ssh://me@two | dm-probe | dm-inspect | dm-analyze
+      dm-services -f compose.yaml | dm-inspect
       dm-services --every 2s web | dm-probe | head -n 4
     """
     from dm_tools.collect import hosts, resident, services
 
-    discover |= several.named
+    discover |= several.named or choosing.given()
 
     def look() -> list[stream.Record]:
         found = hosts.look(machines) if discover else services.read_manifest(manifest)
         return [record for record in found if not every or not names or record["service"] in names]
 
     try:
-        machines = hosts.chosen(several, timeout) if discover else []
+        machines = hosts.chosen(several, timeout, choosing.wanted(filters)) if discover else []
+        if machines and (project or file):  # it counts for whatever is looked up by name
+            of_file = project or services.project_of_file(machines[0].engine, file or Path())
+            os.environ["COMPOSE_PROJECT_NAME"] = of_file
         if every:
             asked = [each.engine.host for each in machines]
             return stream.write(resident.rounds(look, every, through, asked), "services")

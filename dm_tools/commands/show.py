@@ -10,12 +10,12 @@ from typing import Any, BinaryIO
 import click
 import orjson
 
-from dm_tools.pipe import command, exits, stream
+from dm_tools.pipe import command, exits, say, stream
 from dm_tools.records import Before
 from dm_tools.show import terminal, views
 
 
-@command.define("dm-show")
+@command.define("dm-show", errors=False)
 @click.option(
     "--why",
     "view",
@@ -30,11 +30,21 @@ from dm_tools.show import terminal, views
 )
 @click.option("--cost", "view", flag_value="cost", help="Show what a report cost in tokens, and what it saves.")
 @command.proofs_dir_option
+@click.option(
+    "--color",
+    "--colour",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    expose_value=False,
+    callback=lambda context, parameter, value: say.be_coloured(value),
+    help="Colours: auto is on a terminal, unless NO_COLOR is set.",
+)
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 def cli(file: Path | None, view: str | None, proofs_dir: Path) -> int:
     """Show FILE, or standard input: records (one line per service), a report, or approved fixes.
 
-    Colour only on a terminal, and never with NO_COLOR. On a terminal, lines are cut to its width; in a pipe they are
+    On a terminal, lines are cut to its width; in a pipe they are
     whole. Control characters are escaped: a log line cannot drive your terminal. Records are shown as they come;
     --overview reads them all first, to put causes before what they cause. --why also tells what the history knows of
     the same trouble from before: of a report what it holds, of records what lies in the folder of the reports.

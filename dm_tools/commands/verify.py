@@ -9,7 +9,7 @@ import click
 from dm_tools.pipe import command, exits, stream
 
 
-@command.define("dm-verify")
+@command.define("dm-verify", fail_on=True)
 @click.option(
     "--before",
     type=click.Path(path_type=Path, dir_okay=False),

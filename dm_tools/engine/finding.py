@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,29 +16,43 @@ from dm_tools.text.late import late
 RUNNING = ("running", "paused", "restarting")
 _DEFAULT_NETWORKS = frozenset(("bridge", "host", "none", "podman"))
 # A container that was made anew is kept beside the new one until that is proved: stopped, with all its labels.
+_WORKING_FOLDER = "com.docker.compose.project.working_dir"
+_CONFIG_FILES = "com.docker.compose.project.config_files"
 _KEPT = late(r".+\.before-[0-9a-f]{8}\Z")
 
 
 def find(engine: Engine, record: dict[str, Any], fresh: bool = False) -> Container:
-    """A record's container; $COMPOSE_PROJECT_NAME chooses among projects.
+    """A record's container; of several projects that of $COMPOSE_PROJECT_NAME counts, or else of the current folder.
 
     The list that it is looked up in may be a second old, with `fresh` it is new. Raises Problem container_not_found,
-    ambiguous_container, and those of the connection.
+    ambiguous_container, NO_CONTAINER (it need not be one), and those of the connection.
     """
     service, container = record["service"], record.get("container")
     project = os.environ.get("COMPOSE_PROJECT_NAME")
-    found = of_service(reading.containers(engine, fresh), service, container, project)
+    if record.get("outside"):
+        raise records.Problem(records.NO_CONTAINER, f"{service!r} is no container: the manifest says so")
+    listing = reading.containers(engine, fresh)
+    found = of_service(listing, service, container, project, of_folder(listing))
     if found is None:
-        raise records.Problem("container_not_found", f"no container {container or service!r} at {engine.name}")
+        alone = bool(record.get("external")) and not record.get("internal") and container is None
+        if alone and (record.get("probe") or {}).get("status") in ("healthy", "degraded"):
+            raise records.Problem(records.NO_CONTAINER, f"{service!r} answers, and is no container of {engine.name}")
+        hint = '; of what is none, the manifest says "container": false' if alone else ""
+        raise records.Problem("container_not_found", f"no container {container or service!r} at {engine.name}{hint}")
     return found
 
 
 def of_service(
-    listing: list[Container], service: str, container: str | None = None, project: str | None = None
+    listing: list[Container],
+    service: str,
+    container: str | None = None,
+    project: str | None = None,
+    near: str | None = None,
 ) -> Container | None:
     """The container of a service: by its own name or id, or else by its Compose service label, a running one first.
 
-    `project` is the Compose project that counts; without one, raises Problem ambiguous_container if several have it.
+    `service` may be PROJECT/SERVICE. `project` is the Compose project that counts; without one the project `near`, if
+    it has the service. Raises Problem ambiguous_container if it is not known which of several is meant.
     """
     wanted = container or service
     for candidate in listing:
@@ -45,19 +60,65 @@ def of_service(
             return candidate
     if container is not None:
         return None
+    whose, _, name = service.rpartition("/")
+    project = whose.rpartition("/")[2] or project
     found = [
         each
         for each in listing
-        if compose_service(each) == service and project in (None, "", project_of(each)) and not is_kept(each)
+        if compose_service(each) == name and project in (None, "", project_of(each)) and not is_kept(each)
     ]
-    projects = {project_of(each) for each in found}
-    if len(projects) > 1:
-        listed = ", ".join(sorted(str(name) for name in projects))
+    found = [each for each in found if near is not None and project_of(each) == near] or found
+    if len({project_of(each) for each in found}) > 1:
+        listed = " or ".join(sorted({f"{project_of(each)}/{name}" for each in found}))
         raise records.Problem(
             "ambiguous_container",
-            f"service {service!r} is in several Compose projects ({listed}): set COMPOSE_PROJECT_NAME",
+            f"service {name!r} is in several Compose projects: say {listed}, or set COMPOSE_PROJECT_NAME",
         )
     return min(found, key=lambda each: (each.get("State") != "running", names(each)), default=None)
+
+
+def told_apart(listing: list[Container], near: str | None = None) -> list[tuple[str, str, Container]]:
+    """Containers, each with what its service is called and its own name, in the order of the first.
+
+    A Compose service is called as in its file, and PROJECT/SERVICE where that is another's name, too; those of the
+    project `near` keep theirs before other projects' do. Replicas, and what is of no project, have their own names.
+    """
+    own = {each["Id"]: (names(each) or [each["Id"][:12]])[0] for each in listing}
+    services = [(project_of(each), compose_service(each)) for each in listing]
+    found = []
+    for each, (project, service) in zip(listing, services, strict=True):
+        name = own[each["Id"]]
+        if service and services.count((project, service)) == 1:
+            others = {called for one in listing if one is not each for called in names(one)}
+            if near is None or project != near:
+                others |= {other for whose, other in services if other and whose != project}
+            name = f"{project}/{service}" if service in others else service
+        found.append((name, own[each["Id"]], each))
+    return sorted(found, key=lambda one: one[0])
+
+
+def of_folder(listing: list[Container], folder: Path | None = None) -> str | None:
+    """The project that Compose has started from a folder (the current one) or the nearest above; None if there is none,
+    or several were."""
+    try:
+        folder = folder or Path.cwd()
+    except OSError:  # it was removed
+        return None
+    for each in (folder, *folder.parents):
+        found = {project_of(one) for one in listing if labels(one).get(_WORKING_FOLDER) == str(each)}
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None
+
+
+def of_file(listing: list[Container], file: Path) -> str | None:
+    """The project that Compose has started from a file; None if there is none. Raises Problem: there are several."""
+    wanted = str(file.absolute())
+    found = {project_of(each) for each in listing if wanted in labels(each).get(_CONFIG_FILES, "").split(",")}
+    if len(found) > 1:
+        listed = ", ".join(sorted(map(str, found)))
+        raise records.Problem("ambiguous_container", f"several projects are of {wanted!r} ({listed}): give --project")
+    return found.pop() if found else None
 
 
 def named(listing: list[Container], name: str, home: Container | None) -> Container | None:

@@ -29,6 +29,12 @@ def containers(engine: Engine, fresh: bool = False) -> list[Container]:
     )
 
 
+def matching(engine: Engine, filters: dict[str, list[str]]) -> set[str]:
+    """The ids of the containers that pass the engine's own filters, those of `docker ps`. Raises Problem."""
+    asked = engine.ask("list of containers", lambda client: client.containers(all=True, filters=filters))
+    return {each["Id"] for each in asked}
+
+
 def inspect(engine: Engine, container_id: str) -> dict[str, Any]:
     """Everything the engine knows of a container. Holds secrets: only a digest may leave this process."""
     return engine.ask(container_id[:12], lambda client: _object(client.inspect_container(container_id)))

@@ -15,7 +15,7 @@ import click
 from click.core import ParameterSource
 
 from dm_tools import __version__, records, redact
-from dm_tools.pipe import configs, exits, say, settings, stream
+from dm_tools.pipe import configs, exits, output, say, settings, stream
 from dm_tools.pipe.pace import Pace
 from dm_tools.pipe.parameters import Duration as Duration
 from dm_tools.pipe.parameters import Size as Size
@@ -24,14 +24,36 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def define(
-    name: str, *, unreachable: bool = False, fail_on: bool = False
+    name: str, *, unreachable: bool = False, fail_on: bool = False, reads: bool = True, errors: bool = True
 ) -> Callable[[Callable[..., Any]], click.Command]:
-    """The click command of one of our programs: help on -h, the version, the table of exit statuses."""
+    """The click command of one of our programs: help on -h, the version, the table of exit statuses that it may have.
+
+    `reads`: an input of it may be unusable. `errors`: it may be done, and something was missing.
+    """
     leave_out = [] if unreachable else [exits.UNREACHABLE]
     leave_out += [] if fail_on else [exits.MATCHED]
+    leave_out += [] if reads else [exits.BAD_INPUT]
+    leave_out += [] if errors else [exits.ERRORS]
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         function = click.version_option(__version__, "-V", "--version", prog_name=name)(function)
+        function = click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=lambda context, parameter, value: say.be_quiet(value),
+            help="No messages: the exit status tells.",
+        )(function)
+        function = click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path, dir_okay=False),
+            expose_value=False,
+            callback=lambda context, parameter, value: output.into(value) if value else None,
+            help="Write to this file, in full or not at all, instead of standard output.",
+        )(function)
         return click.command(
             name,
             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -53,12 +75,29 @@ def input_options(function: Function) -> Function:
     return click.argument("services", nargs=-1, metavar="[SERVICE|URL|FILE|-]...")(function)
 
 
+_OLD_KEEP_ORDER = "dm_tools.k"
+
+
+def _renamed(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """-k until the next release: curl's -k is something else."""
+    if value:
+        context.meta[_OLD_KEEP_ORDER] = True
+        say.note("-k is -K now (--keep-order); the next release does not know it any more")
+
+
 def stream_options(jobs: int = 8, timeout: float = 10, envvar: str | None = None) -> Callable[[Function], Function]:
     """The options of a filter that works on several records at once."""
 
     def decorate(function: Function) -> Function:
         function = click.option(
-            "-k", "--keep-order", is_flag=True, help="Write the records in the order in which they came."
+            "-k", "old_keep_order", is_flag=True, hidden=True, is_eager=True, expose_value=False, callback=_renamed
+        )(function)
+        function = click.option(
+            "-K",
+            "--keep-order",
+            is_flag=True,
+            callback=lambda context, parameter, value: value or context.meta.get(_OLD_KEEP_ORDER, False),
+            help="Write the records in the order in which they came.",
         )(function)
         function = click.option(
             "-t",
@@ -268,7 +307,7 @@ def _meaning(word: str) -> Meaning:
     if not stream.URL.match(word):
         if (file := _file(word)) is not None:
             return file
-        record = None if word.endswith(SUFFIXES) or "/" in word[1:] else stream.from_word(word)
+        record = None if word.endswith(SUFFIXES) else stream.from_word(word)
     else:
         record = stream.from_word(word)
     if record is not None:
@@ -424,6 +463,7 @@ def finish(status: int) -> NoReturn:
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
+        output.end(status)
     except BrokenPipeError:
         status = status or exits.BROKEN_PIPE
     except (OSError, ValueError) as failure:

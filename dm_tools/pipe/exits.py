@@ -25,7 +25,7 @@ MEANING = {
     ERRORS: "done, but some records carry an entry in 'errors', or there was nothing to look at",
     UNREACHABLE: "Docker or the model could not be reached, or there is no browser; the records say so in 'errors'",
     CANNOT_WRITE: "standard output or a file could not be written",
-    MATCHED: "--fail-on matched: some service is degraded or failed",
+    MATCHED: "--fail-on matched: some service is degraded or failed (dm-verify: has not recovered)",
     INTERRUPTED: "interrupted (Ctrl-C)",
     BROKEN_PIPE: "the reader of standard output had enough",
     TERMINATED: "terminated",

@@ -26,6 +26,21 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # generic only in the
         return found
 
 
+class Filter(click.ParamType):  # type: ignore[type-arg]
+    """What an engine's list is filtered by, written as `label=tier=web`: a key and a value."""
+
+    name = "filter"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> tuple[str, str]:
+        """Both as texts."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, wanted = value.partition("=")
+        if not key or not equals or not wanted:
+            self.fail("give KEY=VALUE, as in label=tier=web, name=shop, status=running", parameter, context)
+        return key, wanted
+
+
 class Size(click.ParamType):  # type: ignore[type-arg]
     """Width and height in pixels, written as `1280x720`."""
 

@@ -8,13 +8,29 @@ import os
 import sys
 
 program = "dm-tools"
+quiet = False
+coloured: bool | None = None  # what --color says; None: as the stream is
 
 
 def note(text: str) -> None:
     """One line for people. Control characters are shown, never obeyed: the text may quote hostile data."""
+    if quiet:
+        return
     line = f"{program}: {text}".replace("\n", " ")
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(printable(line) + "\n")
+
+
+def be_quiet(wanted: bool) -> None:
+    """Say nothing any more, if it is wanted."""
+    global quiet
+    quiet = wanted
+
+
+def be_coloured(when: str) -> None:
+    """Colour always, never, or (auto) on a terminal."""
+    global coloured
+    coloured = {"always": True, "never": False}.get(when)
 
 
 @functools.cache
@@ -29,6 +45,8 @@ def printable(text: str) -> str:
 
 
 def colour(stream: object) -> bool:
-    """Whether people want colour on this stream (no-color.org)."""
+    """Whether people want colour on this stream: as --color says, or else on a terminal (no-color.org)."""
+    if coloured is not None:
+        return coloured
     isatty = getattr(stream, "isatty", lambda: False)
     return bool(isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

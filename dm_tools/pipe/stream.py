@@ -30,7 +30,8 @@ Record = dict[str, Any]
 MAX_LINE_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 200  # the JSON library reads deeper nesting than it writes
 URL = re.compile(r"^[a-z][a-z0-9+.-]*://\S+$", re.IGNORECASE)
-NAME = re.compile(r"^/?[A-Za-z0-9][A-Za-z0-9_.-]*$")
+# A container's or a service's name, or PROJECT/SERVICE
+NAME = re.compile(r"^(?:/?|[a-z0-9][a-z0-9_-]*/)[A-Za-z0-9][A-Za-z0-9_.-]*$")
 UNREACHABLE_CODES = frozenset({"docker_unreachable", "browser_unavailable", "model_unreachable"})
 
 
@@ -133,6 +134,8 @@ def attempt(work: Callable[[Record], Record], record: Record, stage: str) -> Rec
     try:
         return work(record)
     except records.Problem as problem:
+        if problem.code == records.NO_CONTAINER:
+            return record  # nothing is missing
         return records.with_error(record, stage, problem.code, problem.message)
     except Exception as bug:
         if os.environ.get("DM_DEBUG"):

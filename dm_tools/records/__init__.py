@@ -35,6 +35,7 @@ from dm_tools.records.evidence import (
     Template,
     Timing,
     Verdict,
+    Wanted,
     container_fine,
 )
 from dm_tools.records.execution import (
@@ -47,6 +48,7 @@ from dm_tools.records.execution import (
     Verification,
 )
 from dm_tools.records.handling import (
+    NO_CONTAINER,
     VERSION,
     Problem,
     Service,
@@ -105,6 +107,7 @@ from dm_tools.records.verdict import (
 
 __all__ = [
     "ENDS",
+    "NO_CONTAINER",
     "REPORT_VERSION",
     "VERSION",
     "Acceptance",
@@ -201,6 +204,7 @@ __all__ = [
     "ToolCall",
     "Verdict",
     "Verification",
+    "Wanted",
     "container_fine",
     "error",
     "is_marker",

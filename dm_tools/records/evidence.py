@@ -30,6 +30,8 @@ class ProbeError(StrEnum):
     TOO_MANY_REDIRECTS = "too_many_redirects"
     HTTP_4XX = "http_4xx"
     HTTP_5XX = "http_5xx"
+    UNEXPECTED_ANSWER = "unexpected_answer"  # it answers, and not as the manifest wants it
+    TLS_EXPIRES_SOON = "tls_expires_soon"
     NOT_RUNNING = "not_running"
     UNHEALTHY = "unhealthy"
     NOT_ALLOWED = "not_allowed"  # nobody meant it to be asked: a page leads there
@@ -78,6 +80,23 @@ class Discovered(Section):
     named: bool = False
     optional: bool = False
     addresses: list[str] = msgspec.field(default_factory=list)
+
+
+class Wanted(Section):
+    """What the manifest wants of a URL. `status`: any of these. `text`: the answer holds it. `json`: values by their
+    paths (`db.status`). `certificate_days`: that many more it must be valid. `insecure`: any certificate will do.
+    `headers`: `${NAME}` in them is filled in by dm-probe. `interval_s`: asked again no sooner.
+    """
+
+    url: str
+    status: list[int] = msgspec.field(default_factory=list)
+    text: str | None = None
+    json: dict[str, str | int | float | bool | None] = msgspec.field(default_factory=dict)
+    certificate_days: int | None = None
+    method: str = "GET"
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    insecure: bool = False
+    interval_s: float | None = None
 
 
 class Certificate(Section):

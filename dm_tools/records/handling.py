@@ -8,16 +8,22 @@ import msgspec
 
 from dm_tools.records.action import Proposal
 from dm_tools.records.base import Section
-from dm_tools.records.evidence import Discovered, Error, Inspect, Logs, Probe, Screenshot, Stats
+from dm_tools.records.described import describe
+from dm_tools.records.evidence import Discovered, Error, Inspect, Logs, Probe, Screenshot, Stats, Wanted
 from dm_tools.records.round import Marker
 from dm_tools.records.swarm import Host, Swarm, SwarmNode
 from dm_tools.records.verdict import Analysis
 
 VERSION = 1
+NO_CONTAINER = "no_container"
+"""The code of a Problem that is none: the service is no container, and need not be one."""
 
 
 class Service(Section, kw_only=True):
-    """A whole record. Sections are null until their command has run; unknown keys are passed on untouched."""
+    """A whole record. Sections are null until their command has run; unknown keys are passed on untouched.
+
+    `outside`: it is no container, so nothing is missing that Docker would know.
+    """
 
     v: int = VERSION
     service: str
@@ -25,6 +31,8 @@ class Service(Section, kw_only=True):
     docker_host: str | None = None
     internal: list[str] = msgspec.field(default_factory=list)
     external: list[str] = msgspec.field(default_factory=list)
+    outside: bool = False
+    wanted: list[Wanted] | None = None
     discovered: list[Discovered] | None = None
     swarm: Swarm | None = None
     node: SwarmNode | None = None
@@ -142,6 +150,7 @@ def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a service record; among its `$defs` is Marker, the line that ends a round."""
     found = msgspec.json.schema(Service)
     found["$defs"] |= msgspec.json.schema(Marker)["$defs"]
+    describe(found["$defs"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "dm-tools service record",

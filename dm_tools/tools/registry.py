@@ -194,7 +194,7 @@ def _http_get(box: Toolbox, arguments: Arguments) -> Any:
             raise Problem("bad_arguments", f"the header {redact.redact(name[:40])!r} may not be set here")
     owner = box.owner(url) | {"internal": [url], "external": []}
     manner = http.Manner(headers=tuple(headers.items()))
-    found = section(probe.probe(owner, box.engines, TIMEOUT, manner), "probe", Probe)
+    found = section(probe.probe(owner, box.engines, TIMEOUT, probe.Way(manner)), "probe", Probe)
     if not found or not found.checks:
         raise Problem("no_answer", "the URL cannot be asked from here")
     check = found.checks[0]
