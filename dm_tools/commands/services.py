@@ -65,7 +65,7 @@ def cli(
 
     Of a Swarm manager the services are discovered as the swarm knows them: `swarm` says how many tasks are wanted and
     run, and why not. Old tasks are history. With several hosts each record says its `host`, and its name begins with it
-    (HOST/SERVICE); one that does not answer is a record of its own, and the others go on.
+    (HOST/SERVICE); one that does not answer is a record of its own.
 
     With --every the pipe stays: the list is read again each time, and a marker ends each round, a line with the key
     `round` and no `service`, which all filters pass on behind the round's records. Events of the containers (start,
@@ -79,7 +79,6 @@ def cli(
       dm-services --discover | jq -r .service
       dm-services --host ssh://me@one --host ssh://me@two | dm-probe | dm-inspect | dm-analyze
       dm-services -f compose.yaml | dm-inspect
-      dm-services --every 2s web | dm-probe | head -n 4
     """
     from dm_tools.collect import hosts, resident, services
 
