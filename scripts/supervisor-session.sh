@@ -567,7 +567,7 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
             # Proved is what was acted on; the report of now says what else is wrong.
             ((status != 0)) || ! jq -e '.issues != []' "$run/report.jsonl" >/dev/null || status=10
         elif ((status == 10)); then
-            say "[supervisor] Nothing of it is approved by the policy; why: $root/scripts/supervisor-session.sh policy explain"
+            say "[supervisor] Nothing of it is approved by the policy; why: $called policy explain"
         fi
     fi
     if [[ $run == "$first" ]]; then told_of "$run"; else told_of "$first" "$run"; fi

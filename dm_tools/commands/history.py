@@ -56,7 +56,7 @@ def cli(
 
     patterns: how often each pattern fired at a root, and how often what was done on its word helped, as proved.
 
-    compact: merge the files of past days, and remove what is older than [keep] of the policy (docs/policy.md) or --keep
+    compact: merge the files of past days, and remove what is older than [keep] of the policy (dm docs policy) or --keep
     says: by default reports of a year, screenshots and runs of 90 days, and no history. What was reviewed stays.
 
     Network: query and push: the server of CLICKHOUSE_URL, if it is set.

@@ -20,9 +20,45 @@ Service
   logs: the newest lines of the container's log
   stats: what the container uses
   screenshot: pages as a browser shows them
+  swarm: a Swarm service as its manager sees it
+  node: a node of a swarm as a manager sees it
+  host: the machine that the record is of, where several are looked at
   analysis: the verdict: root or symptom, the cause and its evidence
   proposals: what may be done about it
   errors: what could not be measured, and why
+Swarm
+  observed_at: when its manager was asked
+  mode: replicated, global, replicated-job or global-job
+  desired: tasks that are wanted
+  running: tasks that run
+  completed: of a job, tasks that are done
+  restart: when a task is replaced: any, on-failure or none
+  update: the state of its newest update or rollback
+  update_message: what the swarm says of that
+  stack: the stack that it was deployed with
+  aliases: the names by which others reach it
+  published: the ports that it publishes
+  tasks: those that do not run now, and those that ended by themselves within half an hour, the newest first
+SwarmTask
+  name: the task's name
+  state: the swarm's word: pending, rejected, failed, ...; or lost: the node where it ran is away
+  current: it is wanted now; else it has ended, and another one has taken its place
+  error: why it does not run, in the swarm's words
+  exit_code: what its program ended with
+  node: the host name of the node that it was given to
+  at: when it came into its state
+SwarmNode
+  observed_at: when its manager was asked
+  state: ready, down, disconnected, unknown; or leaderless: a manager that lost the majority of the others
+  availability: active, or pause or drain, which somebody chose
+  role: manager or worker
+  message: what the swarm says of its state
+  address: where the others reach it
+  reachability: of a manager by the others; null of a worker
+Host
+  name: what it is called
+  addresses: the names and addresses by which others reach what it publishes
+  unreachable: why its engine gave no answer: the record stands for the machine then
 Wanted
   url: the URL, as in internal or external
   status: statuses of which any will do; empty: below 400, or 401
