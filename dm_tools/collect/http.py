@@ -1,4 +1,4 @@
-"""HTTP, TLS and TCP checks: the one module that imports `h11`. It sends GET requests and opens connections.
+"""HTTP, TLS and TCP checks: it sends requests that only look, and opens connections.
 
 A check that fails because another protocol is spoken than was asked for says which one it is.
 
@@ -9,45 +9,33 @@ went wrong is its `error`, from the closed list `records.ProbeError`.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import functools
-import os
-import socket
 import ssl
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
-from dm_tools import __version__
 from dm_tools.collect import reach
-from dm_tools.pipe import clock
+from dm_tools.collect.certificates import certificate, judge_dates
+from dm_tools.collect.exchange import USER_AGENT, Exchange, header, headers_of, host_header, path_of
+from dm_tools.collect.failures import ALERT, CLIENT_CERTIFICATE, NO_TLS, classify
 from dm_tools.records import Certificate, Check, ProbeError
 from dm_tools.text.late import late
 
 if TYPE_CHECKING:
-    import h11
+    pass
 
-_USER_AGENT = f"dm-probe/{__version__}"
 MAX_BODY_BYTES = 8 * 1024
-MAX_HEAD_BYTES = 100 * 1024  # of what comes before a body
 BODY_SECONDS = 1.0  # an event stream never ends: what has come by then must do
 MAX_REDIRECTS = 5
 EYEBALLS_SECONDS = 0.25  # until the next of several addresses of a name is tried beside (RFC 8305)
-MAX_NAMES = 20  # of those that a certificate is for
 DEFAULT_PORTS = {"http": 80, "https": 443}
 HTTP2_ONLY = "it speaks HTTP/2 only"
-REFUSES = "the server refuses the TLS handshake"
-_NO_TLS = "the server does not speak TLS on this port"
-_CLIENT_CERTIFICATE = "the server wants a certificate of its client"
-
-# OpenSSL's X509_V_ERR_* (man 3 X509_STORE_CTX_get_error)
-NOT_YET_VALID, EXPIRED = 9, 10
-HOSTNAME = (62, 64)  # host name mismatch, address mismatch
 
 TLS_ERRORS = (
     *(ProbeError.TLS_EXPIRED, ProbeError.TLS_NOT_YET_VALID, ProbeError.TLS_UNTRUSTED, ProbeError.TLS_HOSTNAME),
@@ -58,10 +46,7 @@ _NOT_UNDERSTOOD = (ProbeError.TLS_ERROR, ProbeError.RESET, ProbeError.BAD_RESPON
 _WANTS_TLS = late(
     r"(?i)plain HTTP request was sent to HTTPS|HTTP request to an HTTPS|requires TLS|plain HTTP to an SSL"
 )
-_ALERT = late(r"(?:SSLV3|TLSV1|TLSV13)_")  # how OpenSSL's reasons begin that came from the other side
-_SEVERAL = late(r"Multiple exceptions: \[Errno (\d+)\]")  # how asyncio says that no address of a name answered
 _ADDRESS = late(r"[\d.]+|.*:.*")
-_HOST_NAME = late(r"[A-Za-z0-9.*_-]{1,253}")
 _MEDIA_TYPE = late(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,80}")
 _WANTS_CERTIFICATE = late(r"(?i)No required SSL certificate was sent")
 
@@ -141,8 +126,7 @@ def _trusting(verify: bool, http2: bool = False) -> ssl.SSLContext:
 
 def warm_up() -> None:
     """Load the library and the trust store before the first record is here: a check's times must not hold them."""
-    import h11  # noqa: F401
-
+    Exchange.load()
     _trusting(True)
     _loop()
 
@@ -256,8 +240,8 @@ async def _get(
         tls = writer.get_extra_info("ssl_object")
         if tls is not None:
             shown = tls.getpeercert(True)
-        exchange = _Exchange(reader)
-        writer.write(exchange.request(manner.method, _path(parts), _headers(parts, manner)))
+        exchange = Exchange(reader)
+        writer.write(exchange.request(manner.method, path_of(parts), headers_of(parts, manner.headers)))
         answer = await exchange.answer()
         check.status_code = answer.status_code
         check.first_byte_ms = _ms(begun)
@@ -269,9 +253,9 @@ async def _get(
                 while len(body) < MAX_BODY_BYTES and (chunk := await exchange.body()):
                     body += chunk
         check.body_excerpt = body[:MAX_BODY_BYTES].decode("utf-8", "replace")
-        kind = _header(answer, b"content-type").partition(";")[0].strip().lower()
+        kind = header(answer, b"content-type").partition(";")[0].strip().lower()
         check.content_type = kind if _MEDIA_TYPE.fullmatch(kind) else None
-        location = _header(answer, b"location") if 300 <= answer.status_code < 400 else ""
+        location = header(answer, b"location") if 300 <= answer.status_code < 400 else ""
         return location or None, writer.get_extra_info("peername")[:2]
     finally:
         writer.close()
@@ -308,113 +292,6 @@ class _LateError(Exception):
     """A connection was not there in the time that it has for itself."""
 
 
-class _Exchange:
-    """One request and its answer on a connection, as h11 reads it. Raises h11.RemoteProtocolError."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        import h11
-
-        self._reader = reader
-        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD_BYTES)
-
-    def request(self, method: str, path: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """The bytes of a request without a body."""
-        import h11
-
-        sent = self._connection.send(h11.Request(method=method, target=path, headers=headers))
-        return (sent or b"") + (self._connection.send(h11.EndOfMessage()) or b"")
-
-    async def answer(self) -> h11.Response | h11.InformationalResponse:
-        """Status and headers."""
-        import h11
-
-        while True:
-            event = await self._event()
-            if isinstance(event, h11.Response) or (
-                isinstance(event, h11.InformationalResponse) and event.status_code == 101
-            ):
-                return event
-
-    async def body(self) -> bytes:
-        """The next piece of the body; empty at its end."""
-        import h11
-
-        event = await self._event()
-        return bytes(event.data) if isinstance(event, h11.Data) else b""
-
-    async def _event(self) -> Any:
-        import h11
-
-        while (event := self._connection.next_event()) is h11.NEED_DATA:
-            data = await self._reader.read(MAX_HEAD_BYTES)
-            if not data and self._connection.their_state is h11.SEND_RESPONSE:
-                raise h11.RemoteProtocolError("server disconnected without an answer")
-            self._connection.receive_data(data)
-        return event
-
-
-def _path(parts: SplitResult) -> bytes:
-    path = parts._replace(scheme="", netloc="", fragment="").geturl()
-    return quote(path if path.startswith("/") else f"/{path}", safe="%/:?#[]@!$&'()*+,;=~").encode()
-
-
-def _headers(parts: SplitResult, manner: Manner) -> list[tuple[bytes, bytes]]:
-    ours = {"Host": _host_header(parts), "User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
-    ours |= {"Connection": "close"}
-    given = dict(manner.headers)
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        given = {name: value for name, value in given.items() if name.lower() != "authorization"}
-        given["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-    replaced = {name.lower() for name in given}
-    headers = {name: value for name, value in ours.items() if name.lower() not in replaced} | given
-    return [(name.encode(), value.encode()) for name, value in headers.items()]
-
-
-def _header(answer: h11.Response | h11.InformationalResponse, name: bytes) -> str:
-    value = b", ".join(value for key, value in answer.headers if key == name)
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
-
-
-def _host_header(parts: SplitResult) -> str:
-    host = parts.netloc.rpartition("@")[2]
-    return host if host.isascii() else host.encode("idna").decode()
-
-
-def certificate(der: bytes | None) -> Certificate | None:
-    """What a certificate says of itself."""
-    if not der:
-        return None
-    from cryptography import x509
-
-    found = x509.load_der_x509_certificate(der)
-    names: list[str] = []
-    with contextlib.suppress(x509.ExtensionNotFound, ValueError):
-        alternative = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        names = [each for each in alternative.get_values_for_type(x509.DNSName) if _HOST_NAME.fullmatch(each)]
-    return Certificate(
-        not_before=found.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        not_after=found.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        expires_in_days=round((found.not_valid_after_utc.timestamp() - time.time()) / 86400, 1),
-        subject=found.subject.rfc4514_string(),
-        issuer=found.issuer.rfc4514_string(),
-        names=names[:MAX_NAMES],
-    )
-
-
-def judge_dates(check: Check) -> None:
-    """A certificate out of its time is an error of its check, whoever signed it."""
-    if check.certificate is not None and check.certificate.not_after < clock.rfc3339(time.time()):
-        check.error = ProbeError.TLS_EXPIRED
-        check.message = f"the certificate expired on {check.certificate.not_after}"
-    elif check.certificate is not None and check.certificate.not_before > clock.rfc3339(time.time()):
-        check.error = ProbeError.TLS_NOT_YET_VALID
-        check.message = f"the certificate is not valid before {check.certificate.not_before}"
-
-
 async def _handshake(target: Target, verify: bool, http2: bool = True) -> tuple[Certificate | None, str | None]:
     """A TLS handshake and nothing more: the certificate (None: it is nonsense), and what may be spoken then."""
     host, port = target.connect_to
@@ -437,7 +314,7 @@ async def _look_closer(target: Target, check: Check, manner: Manner) -> None:
     if encrypted and (check.error in TLS_ERRORS or check.error in _NOT_UNDERSTOOD):
         await _look_at_tls(target, check, manner.verify)
     elif encrypted and _WANTS_CERTIFICATE.search(check.body_excerpt or ""):
-        check.error, check.message = ProbeError.TLS_CLIENT_CERTIFICATE, _CLIENT_CERTIFICATE
+        check.error, check.message = ProbeError.TLS_CLIENT_CERTIFICATE, CLIENT_CERTIFICATE
     elif encrypted or check.error not in (ProbeError.RESET, ProbeError.BAD_RESPONSE, ProbeError.HTTP_4XX):
         return
     elif check.error == ProbeError.HTTP_4XX:
@@ -452,14 +329,14 @@ async def _look_closer(target: Target, check: Check, manner: Manner) -> None:
         try:
             check.certificate, _ = await _handshake(target, verify=False)
         except ssl.SSLError as failure:
-            if not _ALERT.match(failure.reason or ""):
+            if not ALERT.match(failure.reason or ""):
                 return
         check.error, check.message = ProbeError.SPEAKS_TLS, "it speaks TLS on this port, and was asked in plain HTTP"
 
 
 async def _look_at_tls(target: Target, check: Check, verify: bool) -> None:
     protocol = None
-    if check.message != _NO_TLS:
+    if check.message != NO_TLS:
         with contextlib.suppress(OSError, ValueError):
             check.certificate, protocol = await _handshake(target, verify=False)
     if protocol is None and check.certificate is None and check.error in _NOT_UNDERSTOOD:
@@ -485,7 +362,7 @@ async def _first_bytes(target: Target) -> bytes:
     host, port = target.connect_to
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        head = {"Host": _host_header(target.parts), "User-Agent": _USER_AGENT, "Connection": "close"}
+        head = {"Host": host_header(target.parts), "User-Agent": USER_AGENT, "Connection": "close"}
         writer.write("".join(["GET / HTTP/1.1\r\n", *(f"{key}: {head[key]}\r\n" for key in head), "\r\n"]).encode())
         return await reader.read(64)
     except ConnectionError:
@@ -507,63 +384,3 @@ async def trusts(address: tuple[str, int], name: str, timeout: float) -> bool:
             writer.transport.abort()
             return True
     return False
-
-
-def _causes(failure: BaseException) -> Iterator[BaseException]:
-    """The exception and everything it was raised from."""
-    pending, seen = [failure], set()
-    while pending:
-        current = pending.pop(0)
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        pending += [each for each in (current.__cause__, current.__context__) if each is not None]
-        if isinstance(current, OSError) and (number := _SEVERAL.match(str(current))):
-            pending.append(OSError(int(number[1]), os.strerror(int(number[1]))))
-
-
-def _refused_handshake(reason: str) -> tuple[ProbeError, str]:
-    """What OpenSSL's reason means. An alert is what the server says; it may want a certificate of us (we have none)."""
-    if _ALERT.match(reason) and ("CERTIFICATE_REQUIRED" in reason or "BAD_CERTIFICATE" in reason):
-        return ProbeError.TLS_CLIENT_CERTIFICATE, _CLIENT_CERTIFICATE
-    said = reason.lower().replace("_", " ")
-    if _ALERT.match(reason):
-        return ProbeError.TLS_ERROR, f"{REFUSES}: {said}"
-    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"):
-        return ProbeError.TLS_ERROR, _NO_TLS
-    return ProbeError.TLS_ERROR, said
-
-
-def classify(failure: BaseException) -> tuple[ProbeError, str]:
-    """The error class and a message for people, from the exception chain of a failed check."""
-    for each in _causes(failure):
-        if isinstance(each, ssl.SSLCertVerificationError):
-            message = each.verify_message or str(each)
-            if each.verify_code == EXPIRED:
-                return ProbeError.TLS_EXPIRED, message
-            if each.verify_code == NOT_YET_VALID:
-                return ProbeError.TLS_NOT_YET_VALID, message
-            if each.verify_code in HOSTNAME:
-                return ProbeError.TLS_HOSTNAME, message
-            return ProbeError.TLS_UNTRUSTED, message
-        if isinstance(each, ssl.SSLEOFError):
-            return ProbeError.RESET, "connection closed during the TLS handshake"
-        if isinstance(each, ssl.SSLError):
-            return _refused_handshake(each.reason or str(each))
-        if isinstance(each, socket.gaierror):
-            return ProbeError.DNS, each.strerror or "name not found"
-        if isinstance(each, ConnectionRefusedError):
-            return ProbeError.REFUSED, "connection refused"
-        if isinstance(each, ConnectionResetError | BrokenPipeError):
-            return ProbeError.RESET, "connection reset"
-        if isinstance(each, UnicodeError):
-            return ProbeError.DNS, "not a valid host name"
-        if isinstance(each, TimeoutError):
-            return ProbeError.TIMEOUT, "no answer"
-        if isinstance(each, OSError) and each.errno:  # what it says itself may be asyncio's words
-            return ProbeError.UNREACHABLE, os.strerror(each.errno).lower()
-    names = {type(each).__name__ for each in _causes(failure)}
-    if "RemoteProtocolError" in names and "disconnected" in str(failure):
-        return ProbeError.RESET, "connection closed without an answer"
-    return ProbeError.BAD_RESPONSE, f"{type(failure).__name__}: {failure}"[:200]

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dm_tools import records
-from dm_tools.collect import http, reach
+from dm_tools.collect import failures, reach
 from dm_tools.records import ProbeError
 
 MAX_BYTES = 16 * 1024 * 1024  # what one page may load
@@ -213,4 +213,4 @@ def _why(failure: Exception) -> Refusal:
     if isinstance(failure, records.Problem):
         known = set(ProbeError)
         return ProbeError(failure.code) if failure.code in known else ProbeError.UNREACHABLE, failure.message
-    return http.classify(failure)
+    return failures.classify(failure)

@@ -10,7 +10,7 @@ import ipaddress
 import time
 from dataclasses import replace
 
-from dm_tools.collect import http
+from dm_tools.collect import certificates, failures, http
 from dm_tools.collect.targets import address
 from dm_tools.records import Check, Discovered, ProbeError
 
@@ -75,7 +75,7 @@ def _settled(check: Check) -> bool:
     """Whether it shows what is spoken. 400 may be what a server says that wants TLS, each in its own words."""
     if check.error == ProbeError.SPEAKS_TLS or (check.status_code == 400 and check.url.startswith("http:")):
         return False
-    if check.error == ProbeError.TLS_ERROR and (check.message or "").startswith(http.REFUSES):
+    if check.error == ProbeError.TLS_ERROR and (check.message or "").startswith(failures.REFUSES):
         return True
     if check.error == ProbeError.TIMEOUT:  # a server that wants plain HTTP may wait for the rest of a handshake
         return check.url.startswith("http:") or check.tls_ms is not None
@@ -99,7 +99,7 @@ async def _judged(target: http.Target, named: bool, end: float, handshake: float
     if check.error == ProbeError.TLS_CLIENT_CERTIFICATE:
         check.url, check.kind = target.spoken_to("tls").url, "tls"
         _note(check, "it wants a certificate of its client")
-    elif check.error == ProbeError.TLS_ERROR and words.startswith(http.REFUSES) and not named:
+    elif check.error == ProbeError.TLS_ERROR and words.startswith(failures.REFUSES) and not named:
         check.url, check.kind = target.spoken_to("tls").url, "tls"
         _note(check, f"{words}, asked as {name}")
     elif check.error == ProbeError.HTTP_4XX:  # which path there is nobody said
@@ -111,7 +111,7 @@ def _note(check: Check, words: str) -> None:
     """It is no failure, and worth a remark."""
     check.note = f"{check.note}; {words}" if check.note else words
     check.ok, check.error, check.message = True, None, None
-    http.judge_dates(check)
+    certificates.judge_dates(check)
     check.ok = check.error is None
 
 
@@ -125,7 +125,7 @@ def _judge_certificate(check: Check, name: str | None) -> None:
         check.error, check.message = ProbeError.TLS_HOSTNAME, f"the certificate is for {', '.join(shown.names[:3])}"
     if own:
         check.note = "its certificate is self-signed"
-    http.judge_dates(check)
+    certificates.judge_dates(check)
     check.ok = check.error is None
 
 

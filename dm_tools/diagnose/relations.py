@@ -8,43 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
-from dm_tools.diagnose.currency import Course
 from dm_tools.diagnose.facts import Facts
+from dm_tools.diagnose.namespaces import served_by_a_sharer, stranded
+from dm_tools.diagnose.related import FACT, LIKELY, RUNS, SUFFERS, Related, finding_of, remedy
 from dm_tools.diagnose.topology import Node, Topology
 from dm_tools.patterns.language import Level
-from dm_tools.records import ActionName, Cause, Confidence, Finding, Fix, Severity, Status
+from dm_tools.records import ActionName, Cause, Status
 
-FACT = Level.FACT.rank  # what the engine says of both containers
-LIKELY = Level.EFFECT.rank  # what follows from what is not there: a container that no record is of
-SUFFERS = Level.SYMPTOM.rank  # that it waits for another one: no second witness of what is wrong with that one
-RUNS = ("running", "paused", "restarting")
 NOT_FOUND = (Cause.CONNECTION_REFUSED, Cause.DEPENDENCY_DOWN, Cause.DNS_FAILURE, Cause.UPSTREAM_TIMEOUT)
 
 COMPLETED, HEALTHY = "service_completed_successfully", "service_healthy"  # conditions of Compose
 
 
-@dataclass
-class Related:
-    """A finding about one service that others prove. `rank` is as a pattern's."""
-
-    service: str
-    finding: Finding
-    rank: int
-    fixes: list[Fix] = field(default_factory=list)
-    status: Status | None = None  # what the service is because of it, where its own record does not show it
-    replaces: frozenset[str] = frozenset()  # patterns whose findings say the same, and less
-    course: Course = field(default_factory=Course)
-    accuses: bool = False  # the one that it points to counts as broken even if it shows nothing itself
-
-
 def related(stack: dict[str, Facts], topology: Topology) -> list[Related]:
     """All that the services of a stack show together."""
-    stranded = {service: each for service in stack if (each := _stranded(service, stack, topology))}
-    found = list(stranded.values())
+    left = {service: each for service in stack if (each := stranded(service, stack, topology))}
+    found = list(left.values())
     for service, facts in stack.items():
-        found += _served_by_a_sharer(service, facts, stranded, topology)
+        found += served_by_a_sharer(service, facts, left, topology)
         found += _behind_a_gate(service, stack, topology)
         found += _port_held(service, facts, topology)
         found += _outer_port(service, topology)
@@ -56,122 +38,6 @@ def related(stack: dict[str, Facts], topology: Topology) -> list[Related]:
         found += _set_up_too_early(service, facts)
     found += _on_a_dead_host(stack, topology)
     return found + list(_needed_after_all(stack, topology))
-
-
-def _finding(
-    name: str, cause: Cause, explanation: str, evidence: list[str], points_to: str | None = None, **captures: str
-) -> Finding:
-    return Finding(
-        pattern=f"relation.{name}",
-        cause=cause,
-        severity=Severity.CRITICAL,
-        explanation=explanation,
-        evidence=evidence,
-        captures=captures,
-        points_to=points_to,
-    )
-
-
-def _fix(action: ActionName, reasoning: str, **parameters: str) -> Fix:
-    return Fix(action, Confidence.HIGH, reasoning, parameters)
-
-
-# A network that is shared: https://docs.docker.com/engine/network/#container-networks
-
-
-def _stranded(service: str, stack: dict[str, Facts], topology: Topology) -> Related | None:
-    """Who shares the network of a container that is gone, was started anew or does not run."""
-    own = topology.nodes[service]
-    if own.network_of is None:
-        return None
-    owner, known = topology.owner(service), own.network_owner
-    replaces = frozenset(("container.network_of_gone", "container.start_failed"))
-    evidence = ["inspect:network_mode", "inspect:network_owner"] if known else ["inspect:network_mode"]
-    if owner is None and known is None:
-        return _of_nobody(own, topology)
-    if owner is None and known is not None and known.name is None:
-        successor = _successor(own, topology)
-        of = f" of {successor.service}, which was made anew since" if successor else ""
-        words = (
-            f"{service} shares the network of a container{of or ' that is gone'} ({own.network_of[:12]} is no more): "
-            "nobody reaches it and it reaches nobody until it is made anew, too"
-        )
-        return Related(service, _gone(words, evidence, successor), FACT, [_anew(successor)], Status.FAILED, replaces)
-    name = owner.service if owner else str(known.name if known else "")
-    state = owner.state if owner else known.state if known else None
-    started = owner.started_at if owner else known.started_at if known else None
-    fails = owner is not None and stack[owner.service].status == Status.FAILED and own.state == "running"
-    if state not in RUNS or (fails and started and own.started_at and started > own.started_at):
-        how = "which does not run" if state not in RUNS else "which does not stay up"
-        words = f"{service} shares the network of {name}, {how} ({state}): without it, it has none"
-        down = _finding("network_owner_down", Cause.DEPENDENCY_DOWN, words, evidence, owner.service if owner else None)
-        return Related(service, down, SUFFERS, status=Status.FAILED, replaces=replaces)
-    if own.state == "running" and started and own.started_at and started > own.started_at:
-        words = (
-            f"{service} sits in a network that {name} left behind: {name}, whose network it shares, was started anew "
-            f"after it ({started[:19]}Z), and {service} must be restarted, too"
-        )
-        fix = _fix(ActionName.RESTART, f"started after {name}, it shares the network that {name} has now")
-        left = _finding("network_left", Cause.NETWORK_DETACHED, words, [*evidence, "inspect:started_at"], owner=name)
-        return Related(service, left, FACT, [fix], Status.FAILED)
-    if own.state in ("exited", "created") and own.failed_to_start:
-        words = f"{service} could not be started while {name}, whose network it shares, did not run; {name} runs now"
-        fix = _fix(ActionName.START, f"{name} runs again: now the start succeeds")
-        late = _finding("network_owner_back", Cause.STOPPED, words, ["inspect:state", *evidence], owner=name)
-        return Related(service, late, FACT, [fix], Status.FAILED, replaces)
-    return None
-
-
-def _of_nobody(own: Node, topology: Topology) -> Related | None:
-    """No record is of the container whose network it shares: that one is gone if another one has taken its place."""
-    successor = _successor(own, topology)
-    if successor is None:
-        return None
-    words = (
-        f"{own.service} shares the network of a container that is in no record (id {str(own.network_of)[:12]}), and "
-        f"{successor.service} publishes its port: {successor.service} was made anew, and {own.service} must be, too"
-    )
-    replaces = frozenset(("container.network_of_gone", "container.start_failed"))
-    gone = _gone(words, ["inspect:network_mode"], successor)
-    return Related(own.service, gone, LIKELY, [_anew(successor)], Status.FAILED, replaces)
-
-
-def _gone(words: str, evidence: list[str], successor: Node | None) -> Finding:
-    captures = {"owner": successor.service} if successor else {}
-    return _finding("network_gone", Cause.NETWORK_DETACHED, words, evidence, **captures)
-
-
-def _anew(successor: Node | None) -> Fix:
-    of = f" of {successor.service}" if successor else ""
-    words = "it holds the id of a container that is gone; made anew (compose up --force-recreate) it shares the network"
-    return _fix(ActionName.RECREATE, f"{words}{of} that there is now, which no start or restart does")
-
-
-def _successor(own: Node, topology: Topology) -> Node | None:
-    """Who publishes or exposes a port of the sharer beside its own: the owner's new container."""
-    for each in topology.nodes.values():
-        same = (each.project, each.engine) == (own.project, own.engine) and each.service != own.service
-        if same and each.network_of is None and each.state in RUNS and each.exposed & own.exposed:
-            return each
-    return None
-
-
-def _served_by_a_sharer(
-    service: str, facts: Facts, stranded: dict[str, Related], topology: Topology
-) -> Iterator[Related]:
-    """A port of the owner where a stranded sharer should answer: the owner itself is well."""
-    for other, relation in stranded.items():
-        if relation.finding.captures.get("owner") != service:
-            continue
-        served = sorted(set(facts.unanswered) & topology.nodes[other].exposed)
-        if served:
-            words = f"at port {', '.join(served)} of {service} {other} answers, which shares its network"
-            finding = _finding(
-                "port_of_sharer", Cause.DEPENDENCY_DOWN, words, [facts.unanswered[port] for port in served], other
-            )
-            all_served = set(facts.unanswered) <= set(served)
-            hidden = frozenset(("network.refused", "network.timeout", "container.unresponsive"))
-            yield Related(service, finding, FACT, replaces=hidden if all_served else frozenset())
 
 
 # What Compose waits for before it starts a container: https://docs.docker.com/compose/how-tos/startup-order/
@@ -189,7 +55,7 @@ def _behind_a_gate(service: str, stack: dict[str, Facts], topology: Topology) ->
         if reason is None:
             continue
         words = f"{service} was never started: Compose waits with it until {reason}"
-        finding = _finding("gate", Cause.DEPENDENCY_DOWN, words, ["inspect:state", "inspect:depends_on"], name)
+        finding = finding_of("gate", Cause.DEPENDENCY_DOWN, words, ["inspect:state", "inspect:depends_on"], name)
         replaces = frozenset(("container.never_started",))
         if stack[name].status in (Status.FAILED, Status.DEGRADED):
             yield Related(service, finding, SUFFERS, replaces=replaces)
@@ -222,11 +88,11 @@ def _needed_after_all(stack: dict[str, Facts], topology: Topology) -> Iterator[R
         if sharers or askers:
             who = ", ".join((sharers or askers)[:5])
             words = f"{service} ended with exit code 0 and nothing starts it again, and {who} cannot do without it"
-            ended = _finding("ended_and_needed", Cause.EXITED, words, ["inspect:state", "inspect:exit_code"])
-            keeps = _fix(
+            ended = finding_of("ended_and_needed", Cause.EXITED, words, ["inspect:state", "inspect:exit_code"])
+            keeps = remedy(
                 ActionName.FIX_CONFIG, "with unless-stopped it is started again however it ends", setting="restart"
             )
-            fixes = [_fix(ActionName.START, "it ended and nothing starts it again"), keeps]
+            fixes = [remedy(ActionName.START, "it ended and nothing starts it again"), keeps]
             yield Related(service, ended, FACT, fixes, Status.FAILED)
 
 
@@ -253,11 +119,11 @@ def _ended_while_away(service: str, facts: Facts, stack: dict[str, Facts], topol
             f"runs again since {str(topology.nodes[peer].started_at)[:19]}Z: nothing restarts {service}"
         )
         evidence = ["inspect:state", "inspect:exit_code", *complaints[0].evidence[-1:]]
-        start = _fix(ActionName.START, f"{peer} is back: now it can work")
-        keeps = _fix(
+        start = remedy(ActionName.START, f"{peer} is back: now it can work")
+        keeps = remedy(
             ActionName.FIX_CONFIG, "with unless-stopped it is started again after such an end", setting="restart"
         )
-        finding = _finding("ended_while_away", Cause.EXITED, words, evidence, dependency=peer)
+        finding = finding_of("ended_while_away", Cause.EXITED, words, evidence, dependency=peer)
         yield Related(service, finding, AWAY, [start, keeps])
         return
 
@@ -281,8 +147,8 @@ def _nobody_of_that_name(service: str, facts: Facts, topology: Topology) -> Iter
                 f"{service} reaches nobody at {absent[0].rstrip(':')}: there is no container of the name {host} among "
                 "these services (it was removed, was never started, or has another name)"
             )
-            finding = _finding("nobody_of_that_name", Cause.CONTAINER_MISSING, words, hit.evidence)
-            fix = _fix(ActionName.FIX_CONFIG, f"start {host}, or name the host that there is", host=host)
+            finding = finding_of("nobody_of_that_name", Cause.CONTAINER_MISSING, words, hit.evidence)
+            fix = remedy(ActionName.FIX_CONFIG, f"start {host}, or name the host that there is", host=host)
             yield Related(service, finding, LIKELY, [fix], course=course)
             return
 
@@ -298,8 +164,8 @@ def _depends_on_nobody(service: str, facts: Facts, topology: Topology) -> Iterat
                 f"{service} does not work, and there is no container of {name}, on which it depends, among these "
                 "services (it was removed or never started)"
             )
-            gone = _finding("depends_on_nobody", Cause.CONTAINER_MISSING, words, ["inspect:depends_on"])
-            fix = _fix(ActionName.FIX_CONFIG, f"start {name}, or name the host that there is", host=name)
+            gone = finding_of("depends_on_nobody", Cause.CONTAINER_MISSING, words, ["inspect:depends_on"])
+            fix = remedy(ActionName.FIX_CONFIG, f"start {name}, or name the host that there is", host=name)
             yield Related(service, gone, SUFFERS, [fix])
             return
 
@@ -319,10 +185,10 @@ def _set_up_too_early(service: str, facts: Facts) -> Iterator[Related]:
         "database when they were to (it was not ready yet)"
     )
     evidence = [*missing.evidence, *before[0].evidence[-1:]]
-    finding = _finding("set_up_too_early", Cause.SCHEMA_MISSING, words, evidence, **missing.captures)
+    finding = finding_of("set_up_too_early", Cause.SCHEMA_MISSING, words, evidence, **missing.captures)
     fixes = [
-        _fix(ActionName.RESTART, "once the database is ready, its start runs the migrations again"),
-        _fix(ActionName.CHECK_CONFIG, "let it wait for the database (depends_on with condition: service_healthy)"),
+        remedy(ActionName.RESTART, "once the database is ready, its start runs the migrations again"),
+        remedy(ActionName.CHECK_CONFIG, "let it wait for the database (depends_on with condition: service_healthy)"),
     ]
     course = facts.courses[facts.hits.index(missing)]
     yield Related(service, finding, AWAY, fixes, replaces=frozenset((missing.pattern.id,)), course=course)
@@ -346,7 +212,7 @@ def _silent_while_waited_for(service: str, stack: dict[str, Facts], topology: To
                 "busy to answer"
             )
             evidence = [*hit.evidence, "inspect:env_hosts"]
-            finding = _finding("silent_while_waited_for", Cause.UNRESPONSIVE, words, evidence, peer)
+            finding = finding_of("silent_while_waited_for", Cause.UNRESPONSIVE, words, evidence, peer)
             yield Related(service, finding, SUFFERS, course=course, accuses=True)
         return
 
@@ -387,11 +253,11 @@ def _port_held(service: str, facts: Facts, topology: Topology) -> Iterator[Relat
     )
     words = f"{service} cannot start: port {port} of the machine, which it publishes, is taken: {who}"
     captures = {"port": port} | ({"dependency": holder} if holder else {})
-    taken = _finding("port_held", Cause.PORT_CONFLICT, words, list(hit.evidence), **captures)
+    taken = finding_of("port_held", Cause.PORT_CONFLICT, words, list(hit.evidence), **captures)
     taken.pattern = hit.pattern.id  # the same finding in better words
     free = "free the port on the machine (ss -ltnp tells who has it), or publish another one"
     reasoning = f"stop {holder}, or publish another port" if holder else free
-    fix = _fix(ActionName.FIX_CONFIG, reasoning, port=port, setting="ports")
+    fix = remedy(ActionName.FIX_CONFIG, reasoning, port=port, setting="ports")
     yield Related(service, taken, hit.pattern.rank, [fix], replaces=frozenset((hit.pattern.id,)))
 
 
@@ -410,8 +276,8 @@ def _outer_port(service: str, topology: Topology) -> Iterator[Related]:
             f"{service} asks {peer} at port {port}: inside the network the port of {peer} is {inner}; "
             f"{port} is its port on the machine"
         )
-        finding = _finding("outer_port", Cause.WRONG_PORT, words, ["inspect:env_hosts"], dependency=peer, port=inner)
-        fix = _fix(ActionName.FIX_CONFIG, f"ask {peer} at port {inner}", host=peer, port=inner)
+        finding = finding_of("outer_port", Cause.WRONG_PORT, words, ["inspect:env_hosts"], dependency=peer, port=inner)
+        fix = remedy(ActionName.FIX_CONFIG, f"ask {peer} at port {inner}", host=peer, port=inner)
         yield Related(service, finding, Level.CAUSE.rank, [fix])
         return
 
@@ -428,7 +294,7 @@ def _on_a_lost_node(service: str, facts: Facts, stack: dict[str, Facts], topolog
         if node in stack and stack[node].status == Status.FAILED:
             words = f"{service} ran on {node}, which is down, and no other node takes its tasks"
             hidden = frozenset(each.pattern.id for each in facts.hits if each.pattern.id.startswith("swarm."))
-            lost = _finding("node_lost", Cause.DEPENDENCY_DOWN, words, [evidence], node)
+            lost = finding_of("node_lost", Cause.DEPENDENCY_DOWN, words, [evidence], node)
             yield Related(service, lost, SUFFERS, replaces=hidden)
             return
 
@@ -445,9 +311,9 @@ def _on_a_dead_host(stack: dict[str, Facts], topology: Topology) -> Iterator[Rel
         first, *others = sorted(services)
         together = ", ".join(services[:5])
         words = f"the engine {engine} does not answer, and {together} fail there together: the machine is down"
-        down = _finding("host_down", Cause.HOST_DOWN, words, stack[first].alarms[:1])
+        down = finding_of("host_down", Cause.HOST_DOWN, words, stack[first].alarms[:1])
         yield Related(first, down, FACT)
         for other in others:
             evidence = stack[other].alarms[:1]
-            fails = _finding("on_dead_host", Cause.HOST_DOWN, f"{other} fails with its machine", evidence, first)
+            fails = finding_of("on_dead_host", Cause.HOST_DOWN, f"{other} fails with its machine", evidence, first)
             yield Related(other, fails, SUFFERS)
