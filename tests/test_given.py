@@ -122,9 +122,11 @@ def test_a_set_is_seen_for_the_first_time_once(tmp_path: Any) -> None:
     for path in (given.FOLDER / "newcomer").glob("*.jsonl*"):
         (folder / path.name).write_bytes(path.read_bytes())
     kept.write_text(first_sight.KEPT.read_text())
-    row = first_sight.measure(folder, library(), "abc1234", datetime.date(2026, 12, 1), kept)
-    assert (row.n, row.healthy) == (3, 0)
-    assert first_sight.rows(kept) == [*first_sight.rows(), row]
+    (folder / f"{next(truth.looks(folder)).truth.name}.log").write_text("2026-12-01T00:00:00Z it does not tell why\n")
+    whole, log = first_sight.measure(folder, library(), "abc1234", datetime.date(2026, 12, 1), kept)
+    assert (whole.n, whole.healthy, log.n, log.silent) == (3, 0, 1, 1)
+    assert log.set == f"{whole.set}, the log alone"
+    assert first_sight.rows(kept) == [*first_sight.rows(), whole, log]
     with pytest.raises(first_sight.Refused, match="once"):
         first_sight.measure(folder, library(), "abc1234", datetime.date(2026, 12, 2), kept)
 

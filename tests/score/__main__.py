@@ -35,12 +35,12 @@ def main() -> int:
         return 0
     if chosen.first_sight:
         try:
-            row = first_sight.measure(
+            seen_first = first_sight.measure(
                 chosen.first_sight, reader.read(None), first_sight.commit(), datetime.date.today()
             )
         except (first_sight.Refused, OSError) as failure:
             parser.error(str(failure))
-        sys.stdout.write("\n".join(first_sight.page([row])) + "\n")
+        sys.stdout.write("\n".join(first_sight.page(seen_first)) + "\n")
         return 0
     if chosen.secrets:
         try:

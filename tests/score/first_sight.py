@@ -44,16 +44,29 @@ def rows(kept: Path = KEPT) -> list[Row]:
     return [Row(**row) for row in tomllib.loads(kept.read_text(encoding="utf-8"))["row"]]
 
 
-def measure(folder: Path, library: Library, commit: str, today: datetime.date, kept: Path = KEPT) -> Row:
-    """Measure a set and keep its row. What was missed is not told: to look is what ends a first sight.
+def measure(folder: Path, library: Library, commit: str, today: datetime.date, kept: Path = KEPT) -> list[Row]:
+    """Measure a set and keep its row, and one of what a service's log alone tells, if it has such looks.
 
-    Refused: the set has a row.
+    What was missed is not told: to look is what ends a first sight. Refused: the set has a row.
     """
     title = truth.title(folder)
     if any(row.set == title for row in rows(kept)):
         raise Refused(f"{title!r} has a row in {kept.name}: a set is seen for the first time once")
-    found = truth.row([truth.judge(look, library) for look in truth.looks(folder)])
-    row = Row(
+    outcomes = [truth.judge(look, library) for look in truth.looks(folder)]
+    parts = {
+        title: [each for each in outcomes if not each.name.endswith(".log")],
+        f"{title}, the log alone": [each for each in outcomes if each.name.endswith(".log")],
+    }
+    made = [_row(name, truth.row(part), commit, today) for name, part in parts.items() if part]
+    with kept.open("a", encoding="utf-8") as file:
+        for row in made:
+            lines = (f"{each.name} = {_toml(getattr(row, each.name))}\n" for each in fields(Row))
+            file.write("\n[[row]]\n" + "".join(lines))
+    return made
+
+
+def _row(title: str, found: truth.Row, commit: str, today: datetime.date) -> Row:
+    return Row(
         date=today,
         commit=commit,
         set=title,
@@ -66,9 +79,6 @@ def measure(folder: Path, library: Library, commit: str, today: datetime.date, k
         healthy=found.quiet,
         false=found.false,
     )
-    with kept.open("a", encoding="utf-8") as file:
-        file.write("\n[[row]]\n" + "".join(f"{each.name} = {_toml(getattr(row, each.name))}\n" for each in fields(Row)))
-    return row
 
 
 def _toml(value: str | int | datetime.date) -> str:
