@@ -115,6 +115,17 @@ def test_a_key_that_means_nothing_is_refused(tmp_path: Any) -> None:
         list(truth.looks(tmp_path))
 
 
+LOG_ALONE = """
+[[case]]
+name = "alone"
+roots = ["frob"]
+cause = "nobody knows"
+causes = ["exited"]
+words = ["nobody knows"]
+actions = ["check_logs"]
+"""
+
+
 def test_a_set_is_seen_for_the_first_time_once(tmp_path: Any) -> None:
     folder, kept = tmp_path / "made", tmp_path / "rows.toml"
     folder.mkdir()
@@ -122,9 +133,12 @@ def test_a_set_is_seen_for_the_first_time_once(tmp_path: Any) -> None:
     for path in (given.FOLDER / "newcomer").glob("*.jsonl*"):
         (folder / path.name).write_bytes(path.read_bytes())
     kept.write_text(first_sight.KEPT.read_text())
-    (folder / f"{next(truth.looks(folder)).truth.name}.log").write_text("2026-12-01T00:00:00Z it does not tell why\n")
+    expected = (given.FOLDER / "newcomer" / "expected.toml").read_text() + LOG_ALONE
+    (folder / "expected.toml").write_text(expected)
+    (folder / "alone.jsonl").write_bytes((folder / "frob.jsonl").read_bytes())
+    (folder / "alone.log").write_text("2026-12-01T00:00:00Z it does not tell why\n")
     whole, log = first_sight.measure(folder, library(), "abc1234", datetime.date(2026, 12, 1), kept)
-    assert (whole.n, whole.healthy, log.n, log.silent) == (3, 0, 1, 1)
+    assert (whole.n, whole.healthy, log.n, log.silent) == (4, 0, 1, 1)
     assert log.set == f"{whole.set}, the log alone"
     assert first_sight.rows(kept) == [*first_sight.rows(), whole, log]
     with pytest.raises(first_sight.Refused, match="once"):
