@@ -1,4 +1,4 @@
-"""The cases that have been looked at: those that were given to us, and the orchard after its first sight."""
+"""The cases that have been looked at: those that were given to us, the orchard and the blind reports after first sight."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.score.truth import Outcome
 
 FOLDER = ROOT / "tests" / "data" / "given"
 SETS = {name: FOLDER / name for name in ("stack", "reports", "newcomer")} | {
-    name: FOLDER.parent / name for name in ("foreign", "foreign-fresh")
+    name: FOLDER.parent / name for name in ("foreign", "foreign-fresh", "blind-reports")
 }
 OPEN = FOLDER / "open.txt"
 HEADING = "## Given cases"
