@@ -150,6 +150,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "_engine_up" in (needs := getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.lab)
+            if any(item.iter_markers("xdist_group")):  # of two groups is a third one, which ends the shop of the others
+                raise pytest.UsageError(f"{item.nodeid}: put it in a file without a group of its own")
             own = item.path.stem in ("test_execute", "test_compose") and not {"shop", "_lab_up", "box"} & set(needs)
             item.add_marker(pytest.mark.xdist_group("bench" if own else "shop"), append=False)
 

@@ -23,7 +23,7 @@ from tests.conftest import ROOT
 
 DOCKERFILE = ROOT / "configs/deploy/Dockerfile"
 PROGRAMS = ("/bin/bash", "/usr/bin/jq", "/usr/sbin/haproxy")
-PARTS = ("bin", "configs", "dm_tools", "scripts")
+PARTS = ("bin", "configs", "dm_tools", "scripts", "pyproject.toml")
 
 
 def last_stage() -> str:

@@ -20,7 +20,7 @@ import pytest
 
 from tests import lab as fault_lab
 from tests import warm
-from tests.conftest import BROWSER, ROOT, SEALED, records
+from tests.conftest import BROWSER, ROOT, SEALED, Run, records
 
 FAULTS = {fault.name: fault for fault in fault_lab.faults() if fault.name != "healthy"}
 EACH_TIME = {fault.name for fault in fault_lab.one_per_way(list(FAULTS.values()))}
@@ -216,3 +216,12 @@ def test_the_right_roots_causes_symptoms_and_first_actions(diagnoses: dict[str, 
     assert {role for service, role in roles.items() if service not in involved} <= {"healthy"}
     codes = {error["code"] for record in found.judged for error in record.get("errors") or ()}
     assert codes <= {"container_not_found"}, "all evidence could be collected"
+
+
+def test_the_page_of_a_container_by_its_internal_name(run: Run, shop: dict[str, str]) -> None:
+    done = run("dm-services | dm-screenshot -t 20", **BROWSER, **shop)
+    found = {record["service"]: record for record in records(done.stdout)}
+    assert done.returncode == 0, done.stderr
+    pages = [page for record in found.values() for page in record["screenshot"]["pages"]]
+    assert {page["verdict"] for page in pages} == {"ok"}, [page["reasons"] for page in pages]
+    assert any(page["scope"] == "internal" for page in pages)

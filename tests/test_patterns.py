@@ -295,6 +295,8 @@ STATES: dict[str, tuple[Record, Record]] = {
         health("curl: (7) Failed to connect to localhost port 443: Connection refused", 1),
     ),
     "network.tls_expired": (probed("tls_expired"), probed("tls_untrusted")),
+    "network.tls_expires_soon": (probed("tls_expires_soon"), probed("tls_expired")),
+    "network.unexpected_answer": (probed("unexpected_answer"), probed("http_5xx")),
     "network.tls_not_yet_valid": (probed("tls_not_yet_valid"), probed("tls_expired")),
     "network.tls_hostname": (probed("tls_hostname"), probed("tls_untrusted")),
     "network.tls_untrusted": (probed("tls_untrusted"), probed("tls_expired")),

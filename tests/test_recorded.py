@@ -246,7 +246,7 @@ def labelled(name: str, project: str, state: str = "running", **more: Any) -> di
 def test_several_with_one_name() -> None:
     stopped, first, second = labelled("a", "one", "exited"), labelled("b", "one"), labelled("c", "two")
     assert finding.of_service([stopped, first], "db") is first
-    with pytest.raises(Problem, match=r"several Compose projects \(one, two\)"):
+    with pytest.raises(Problem, match=r"several Compose projects: say one/db or two/db"):
         finding.of_service([first, second], "db")
     assert finding.of_service([first, second], "db", None, "two") is second
     assert finding.named([stopped, first, second], "db", None) is first

@@ -529,15 +529,6 @@ def test_http_200_and_a_blank_page_is_an_issue(run: Run, site: Site) -> None:
     assert "/missing/app." in found["spa-no-script"]["hypothesis"]
 
 
-def test_the_page_of_a_container_by_its_internal_name(run: Run, shop: dict[str, str]) -> None:
-    done = run("dm-services | dm-screenshot -t 20", **BROWSER, **shop)
-    found = {record["service"]: record for record in records(done.stdout)}
-    assert done.returncode == 0, done.stderr
-    pages = [page for record in found.values() for page in record["screenshot"]["pages"]]
-    assert {page["verdict"] for page in pages} == {"ok"}, [page["reasons"] for page in pages]
-    assert any(page["scope"] == "internal" for page in pages)
-
-
 # The text in a picture
 
 

@@ -374,7 +374,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
         'echo "{\\"report_path\\": \\"$PROOFS_DIR/report.json\\"}" >"$folder/report.jsonl"\n'
     )
     script.chmod(0o700)
-    monkeypatch.setattr(configs, "checkout", lambda: tmp_path)
+    monkeypatch.setattr(configs, "session", lambda: script)
     return Runs(tmp_path)
 
 

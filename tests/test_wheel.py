@@ -149,7 +149,8 @@ def test_the_watch_runs(installed: Installed, tmp_path: Path, serve: Any) -> Non
     (settings / "services_manifest.json").write_text(json.dumps({"services": [listed]}))
     line = (
         "dm watch --every 1s > ~/said & watch=$!; "
-        "for i in {1..200}; do [[ ! -e ~/.local/state/dm-tools/watch/status.json ]] || break; sleep 0.1; done; "
+        "seen=~/.local/state/dm-tools/watch/status.json; "
+        "until grep -q shop $seen 2>/dev/null || ((SECONDS > 90)); do sleep 0.1; done; "
         "kill $watch; wait; dm status"
     )
     done = installed(line)

@@ -57,10 +57,12 @@ class Follower:
             raise
         self._failed.pop(service, None)
         lines = found["logs"]["lines"]
-        new = [_grown(each, last, texts) for each in lines if not _known(each, last, texts)]
+        unknown = [each for each in lines if not _known(each, last, texts)]
+        new = [_grown(each, last, texts) for each in unknown]
         if new:
-            newest = max(each["ts"] or "" for each in new)
-            self._last[service] = newest, [each["text"] for each in new if (each["ts"] or "") == newest]
+            newest = max(each["ts"] or "" for each in unknown)
+            whole = [each["text"] for each in unknown if (each["ts"] or "") == newest]
+            self._last[service] = newest, whole + (texts if newest == last else [])
         elif last:
             return {}
         else:

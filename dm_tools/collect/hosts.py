@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from dm_tools.pipe.several import Hosts
 from dm_tools.records import Host
 
 Record = dict[str, Any]
+Filters = Mapping[str, list[str]]
 
 DEFAULT = Path("configs/hosts.toml")
 AT_ONCE = 16  # machines that are asked at the same time
@@ -47,9 +49,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 class Machine:
     """One of several machines, with the way to its engine and what is known of it from the look before."""
 
-    def __init__(
-        self, name: str, host: str | None, timeout: float, filters: Mapping[str, list[str]], also: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, name: str, host: str | None, timeout: float, filters: Filters, also: Iterable[str] = ()) -> None:
         self.name = name
         self.engine = Engine(host, timeout)
         self.also = list(also)
@@ -94,7 +94,7 @@ def _resolved(name: str) -> Iterator[str]:
         yield from {str(each[4][0]) for each in socket.getaddrinfo(name, None)}
 
 
-def chosen(wanted: Hosts, timeout: float, filters: Mapping[str, list[str]]) -> list[Machine]:
+def chosen(wanted: Hosts, timeout: float, filters: Filters = MappingProxyType({})) -> list[Machine]:
     """The machines that are named, or if none is all of the hosts file, or else the one whose engine the `docker`
     command would use. `filters` as an engine's: only what passes them is discovered. Raises ManifestError."""
     if wanted.only:

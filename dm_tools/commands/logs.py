@@ -69,7 +69,7 @@ def cli(
     \b
     Examples:
       dm-logs app | jq -r '.logs.lines[].text'
-      timeout 3 dm-logs -f app web | jq -r '.service as $name | .logs.lines[] | [$name, .text] | @tsv'
+      dm-logs -f app web | head -n 4
       dm-logs --since 2h --until 1h --tail all --grep timeout app
       docker ps --format '{{.Names}}' | dm-logs --since 10m | dm-analyze | dm-show
     """

@@ -78,7 +78,7 @@ def cli(
       dm-services | dm-probe | dm-show
       dm-services --discover | jq -r .service
       dm-services --host ssh://me@one --host ssh://me@two | dm-probe | dm-inspect | dm-analyze
-      dm-services -f compose.yaml | dm-inspect
+      dm-services --filter status=running | dm-inspect
     """
     from dm_tools.collect import hosts, resident, services
 

@@ -1,4 +1,4 @@
-"""The cases that have been looked at: those that were given to us, the orchard and the blind reports after first sight."""
+"""The cases that have been looked at: given to us, or after first sight (the orchard, the blind reports)."""
 
 from __future__ import annotations
 

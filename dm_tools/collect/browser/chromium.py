@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dm_tools import records
 from dm_tools.pipe import configs
-from dm_tools.text.late import late
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, CDPSession, Playwright
@@ -51,7 +51,7 @@ SECURE_NAMES = frozenset(
     {"app", "bank", "channel", "dev", "foo", "google", "how", "ing", "meet", "meme", "new", "nexus", "office", "page"}
     | {"play", "search", "zip"}
 )
-SECURE = late(rf"^http://({'|'.join(sorted(SECURE_NAMES))})(:\d+)?/")
+SECURE = re.compile(rf"^http://({'|'.join(sorted(SECURE_NAMES))})(:\d+)?/")
 # What its error codes mean: ours, and words.
 CERTIFICATE = {
     "ERR_CERT_DATE_INVALID": ("tls_expired", "the certificate has expired, or is not valid yet"),
