@@ -237,6 +237,8 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         occasions=course.occasions,
         over=course.over,
     )
+    if finding.points_to is None and finding.cause in LASTING:
+        finding.explanation += facts.said.get(hit.pattern.id, "")  # what is to be changed stands there
     # An address that nobody has (any more) tells that a peer is gone, but not which one.
     nameless = hit.pattern.blames == "peer" and not blamed and _is_address(hit.captures.get("upstream", ""))
     known = len(topology.nodes) > 1
