@@ -53,6 +53,12 @@ class Claim:
     serving: bool = False  # it is the one that refuses log-ins: that is no trouble of its own
     fixes: list[Fix] = field(default_factory=list)
 
+    @property
+    def of_a_stranger(self) -> bool:
+        """A server turned somebody away: by its log-in, or because it was asked in another protocol than its own."""
+        warned = self.finding.severity != Severity.CRITICAL
+        return self.serving or (warned and self.finding.cause == Cause.WRONG_PORT)
+
 
 @dataclass
 class Judged:
@@ -128,7 +134,11 @@ class Judged:
         So it does where the log of the service that it complains of says the same.
         """
         if self.facts.status == Status.UNKNOWN:
-            return any(each.rank >= SPECIFIC_RANK for each in self.own + self.blaming)
+            # What a server says once of one stranger is no trouble of anybody's.
+            return any(
+                each.rank >= SPECIFIC_RANK and (each.course.repeated or not each.of_a_stranger)
+                for each in self.own + self.blaming
+            )
         troubles = self.troubles
         told = any(each.agreed or self._stays(each) for each in troubles) if self.asked else bool(troubles)
         return self.measured or self.unserved or told or self.keeps_failing
@@ -220,7 +230,10 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
     values = facts.values | captures
     runner = blamed or (f"its {technology}" if technology else "its peer")
     named = values.get("upstream") or runner
-    values["upstream"] = f"{blamed} ({named})" if blamed and _is_address(named) else named
+    if _is_address(named):
+        at = f"{named}:{captures['port']}" if "port" in captures and "{port}" not in hit.pattern.explanation else named
+        named = f"{blamed} ({at})" if blamed else at
+    values["upstream"] = named
     values["peer"] = upstream or values["upstream"]
     values["technology_service"] = runner
     if upstream:

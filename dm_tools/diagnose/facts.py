@@ -271,7 +271,7 @@ def _of_page(view: View) -> str:
 
 
 def _said(hit: Hit, lines: list[LogLine]) -> str:
-    """What a pattern read in the log, to be quoted where its sentence captures nothing; empty if it does, or is broad."""
+    """What a pattern read in the log, to be quoted where its sentence names nothing of it."""
     if hit.pattern.rank < READ_RANK or hit.pattern.mentions or "{last_words}" in hit.pattern.explanation:
         return ""
     words = last_words([line for line in lines if line.id in hit.evidence], ended=True)
