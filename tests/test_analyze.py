@@ -394,7 +394,7 @@ def test_an_address_that_nobody_bears_is_told_with_its_port() -> None:
     assert "172.27.0.3:6397" in str(verdict.hypothesis)
 
 
-@pytest.mark.parametrize(("times", "role"), [(1, "unknown"), (2, "root")])
+@pytest.mark.parametrize(("times", "role"), [(1, "healthy"), (2, "root")])
 def test_that_a_server_turns_a_stranger_away_once_is_no_trouble(times: int, role: str) -> None:
     said = "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis."
     record = service("cache", log=(said,) * times)
