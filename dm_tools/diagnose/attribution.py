@@ -24,7 +24,7 @@ from dm_tools.diagnose.related import Related
 from dm_tools.diagnose.relations import related
 from dm_tools.diagnose.together import of_the_same_requests, stopped_together
 from dm_tools.diagnose.topology import LOOPBACK, Topology
-from dm_tools.evidence.ids import cites_own_log
+from dm_tools.evidence.ids import parse
 from dm_tools.patterns.language import Level, Library
 from dm_tools.records import ActionName, Cause, Confidence, Fix, Status
 
@@ -337,8 +337,8 @@ def _ends_by_its_own(judged: Judged) -> bool:
 
 def _place(claim: Claim) -> int:
     """The newest place in the service's own log where a claim was made; -1 if it was made elsewhere."""
-    places = [id.partition(":")[2] for id in claim.finding.evidence if cites_own_log([id])]
-    return max((int(place) for place in places if place.isdigit()), default=-1)
+    ids = map(parse, claim.finding.evidence)
+    return max((each.number for each in ids if each.of_own_log and each.number is not None), default=-1)
 
 
 MAX_NEEDS = 4  # steps from need to need
