@@ -262,3 +262,29 @@ def test_a_job_that_ended_before_whom_it_asked_was_ready_is_only_to_be_started(s
     verdicts = judged(job, service("db", started_at=started))
     assert told in str(verdicts["job"].hypothesis)
     assert actions("job", verdicts)[0] == ActionName.START
+
+
+TOO_LARGE = "model requires more system memory (39.4 GiB) than is available (14.2 GiB)"
+
+
+@pytest.mark.parametrize(("client", "counts"), [(f"error: {TOO_LARGE}", True), ("listening", False)])
+def test_what_a_client_was_told_and_its_peer_says_of_itself_counts_though_it_was_said_once(
+    client: str, counts: bool
+) -> None:
+    models = unasked("models", "started", f'level=INFO msg="load failed" error="{TOO_LARGE}"')
+    shop = service("shop", log=("started", client), health="healthy", env_hosts=["models:11434"])
+    assert (judged(shop, models)["models"].role == Role.ROOT) == counts
+
+
+FLOOD = (
+    "[WARN ][o.e.c.r.a.DiskThresholdMonitor] [a] flood stage disk watermark [95%] exceeded on [b][a][/data] free: 1gb"
+)
+
+
+@pytest.mark.parametrize(
+    ("later", "counts"),
+    [("[INFO ] gc", True), ("[INFO ] low disk watermark [85%] no longer exceeded on [b][a][/data]", False)],
+)
+def test_a_green_healthcheck_does_not_tell_that_a_full_disk_is_well(later: str, counts: bool) -> None:
+    search = service("search", log=("[o.e.n.Node ] started", FLOOD, later), health="healthy", has_healthcheck=True)
+    assert (judged(search)["search"].role == Role.ROOT) == counts

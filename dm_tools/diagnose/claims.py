@@ -19,6 +19,7 @@ from dm_tools.text.shorten import short
 FACT_RANK = Level.FACT.rank  # what the engine itself states of a container
 SPECIFIC_RANK = Level.BROAD.rank  # a cause by name; below it, "it fails" in other words
 GENERIC_RANK = Level.FAILING.rank
+EXACT_RANK = Level.EXACT.rank
 
 REQUESTS_RANK = Level.FAILING.rank  # requests fail: true, and not why
 REQUESTS = "requests.failing"  # in the place of a pattern's id
@@ -35,6 +36,10 @@ LASTING = frozenset(
         *(Cause.PERMISSION_DENIED, Cause.READ_ONLY_FILESYSTEM, Cause.RESOURCE_MISSING, Cause.SCHEMA_MISSING),
         *(Cause.STORE_READ_ONLY, Cause.VERSION_MISMATCH),
     )
+)
+# What keeps a service that answers from working for anybody, whatever its clients complain of.
+CRIPPLING = frozenset(
+    (Cause.DATA_CORRUPTION, Cause.DISK_FULL, Cause.IO_ERROR, Cause.READ_ONLY_FILESYSTEM, Cause.STORE_READ_ONLY)
 )
 SETTINGS = frozenset((Cause.CONFIG_ERROR, Cause.MISSING_ENV))  # read at the start, and as they are until the next one
 
@@ -111,6 +116,7 @@ class Judged:
                 or (each.login and each.course.newest and self.facts.unasked)
                 or (each.nobody and each.course.newest and self.facts.unasked)
                 or each.course.soured
+                or (each.agreed and each.course.newest)
                 or (each.course.due and self.facts.unasked)
                 or self._stays(each)
             )
@@ -171,6 +177,8 @@ class Judged:
         Of one that answers whoever asks: only what is said again, or with a trace at its start, and was its last word.
         """
         course, cause = claim.course, claim.finding.cause
+        if course.state and cause in CRIPPLING and claim.rank >= EXACT_RANK:
+            return True
         if cause not in LASTING:
             return False
         if course.newest:

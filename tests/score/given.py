@@ -1,4 +1,4 @@
-"""The cases that have been looked at: those that were given to us, the orchard, and reports after first sight."""
+"""The cases that have been looked at: those given to us, the orchard and the blind reports after first sight."""
 
 from __future__ import annotations
 
