@@ -11,7 +11,6 @@ from dm_tools.diagnose.both_sides import asked_wrongly, said_by_both, turned_awa
 from dm_tools.diagnose.claims import (
     CRIPPLING,
     FACT_RANK,
-    LASTING,
     OFTEN,
     SPECIFIC_RANK,
     Claim,
@@ -26,11 +25,9 @@ from dm_tools.diagnose.related import Related
 from dm_tools.diagnose.relations import related
 from dm_tools.diagnose.together import of_the_same_requests, stopped_together
 from dm_tools.diagnose.topology import LOOPBACK, Topology
-from dm_tools.evidence.ids import parse
 from dm_tools.patterns.language import Level, Library
 from dm_tools.records import ActionName, Cause, Confidence, Fix, Status
 
-OWN_WORDS = Level.EXACT.rank  # nothing else brings these about
 SHARED_RANK = Level.GENERAL.rank  # several services say the same of one that shows nothing itself
 WAITING = (Cause.UNRESPONSIVE, Cause.UPSTREAM_TIMEOUT, Cause.SLOW_RESPONSE)  # what who waits for another shows, too
 
@@ -291,7 +288,7 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
     whom it waits for.
     """
     waits = bool(judged.own) and judged.own[0].finding.cause in WAITING
-    if (judged.best_rank >= FACT_RANK and not waits) or _ends_by_its_own(judged):
+    if (judged.best_rank >= FACT_RANK and not waits) or judged.ends_by_its_own:
         return None
     blaming = sorted(judged.blaming, key=lambda claim: (claim.course.over, claim.finding.since or "9999"))
     if not judged.measured:
@@ -323,23 +320,6 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
             if getattr(stack[peer], trouble):
                 return peer
     return None
-
-
-def _ends_by_its_own(judged: Judged) -> bool:
-    """Whether one that does not stay up says last, in words of its own, what somebody must change: of that it ends.
-
-    That a peer refuses it, too, it said before, and would have waited.
-    """
-    if judged.facts.started is not None:
-        return False  # it runs on
-    said = [claim for claim in judged.own if claim.rank >= OWN_WORDS and claim.finding.cause in LASTING]
-    return any(not claim.course.over and _place(claim) > max(map(_place, judged.blaming), default=-1) for claim in said)
-
-
-def _place(claim: Claim) -> int:
-    """The newest place in the service's own log where a claim was made; -1 if it was made elsewhere."""
-    ids = map(parse, claim.finding.evidence)
-    return max((each.number for each in ids if each.of_own_log and each.number is not None), default=-1)
 
 
 MAX_NEEDS = 4  # steps from need to need

@@ -59,6 +59,12 @@ class Claim:
     fixes: list[Fix] = field(default_factory=list)
 
     @property
+    def place(self) -> int:
+        """The newest place in the service's own log where it was made; -1 if it was made elsewhere."""
+        ids = map(parse, self.finding.evidence)
+        return max((each.number for each in ids if each.of_own_log and each.number is not None), default=-1)
+
+    @property
     def of_a_stranger(self) -> bool:
         """A server turned somebody away: by its log-in, or because it was asked in another protocol than its own."""
         warned = self.finding.severity != Severity.CRITICAL
@@ -184,6 +190,18 @@ class Judged:
         if course.newest:
             return course.repeated or (course.dying and course.at_start) or self.facts.unasked
         return self.facts.unasked and course.at_start and cause in SETTINGS
+
+    @property
+    def ends_by_its_own(self) -> bool:
+        """It does not stay up, and says last, in words that nothing else brings about, what somebody must change.
+
+        That a peer refuses it, too, it said before, and would have waited.
+        """
+        if self.facts.started is not None:
+            return False  # it runs on
+        blamed = max((each.place for each in self.blaming), default=-1)
+        said = [each for each in self.own if each.rank >= EXACT_RANK and each.finding.cause in LASTING]
+        return any(not each.course.over and each.place > blamed for each in said)
 
     @property
     def at_fault(self) -> bool:
