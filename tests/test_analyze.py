@@ -381,3 +381,22 @@ def test_what_stands_in_a_log_is_no_fact_of_the_engine_whatever_its_patterns_lev
     found = judge(service("postgres", "failed", (words,)))
     assert {each.level for each in LIBRARY.patterns if each.id == found["postgres"].pattern} == {Level.FACT}
     assert (found["postgres"].cause, found["postgres"].confidence) == ("disk_full", "medium")
+
+
+def test_what_somebody_has_to_change_is_quoted_where_the_sentence_does_not_name_it() -> None:
+    line = "doveconf: Fatal: Error in configuration file /etc/dovecot.conf line 12: ssl_cert: Can't open file x.pem"
+    verdict = judge(service("mail", "failed", (line,)))["mail"]
+    assert str(verdict.hypothesis).endswith(f': "{line}"')
+
+
+def test_an_address_that_nobody_bears_is_told_with_its_port() -> None:
+    verdict = judge(service("wiki", "failed", ("Error: connect ECONNREFUSED 172.27.0.3:6397",)))["wiki"]
+    assert "172.27.0.3:6397" in str(verdict.hypothesis)
+
+
+@pytest.mark.parametrize(("times", "role"), [(1, "healthy"), (2, "root")])
+def test_that_a_server_turns_a_stranger_away_once_is_no_trouble(times: int, role: str) -> None:
+    said = "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis."
+    record = service("cache", log=(said,) * times)
+    alone = {key: record[key] for key in ("v", "service", "container", "logs")}
+    assert judge(alone)["cache"].role == role

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dm_tools.evidence.view import View
+from dm_tools.evidence.view import LAST_LINES, View
 from dm_tools.patterns import matching as patterns
 from dm_tools.patterns import reading as reader
 from tests.conftest import Run
@@ -403,13 +403,17 @@ def test_harmless_lines_fire_nothing(line: str) -> None:
 
 
 def test_old_lines_are_history() -> None:
-    broken = service("x", "failed", log=("a", SAMPLES["system.disk_full"].matches[0], "b"))
+    broken = service("x", "failed", log=("a", SAMPLES["system.disk_full"].matches[0], *["b"] * LAST_LINES))
     assert "system.disk_full" in fired(broken)
-    broken["logs"]["lines"][2]["ts"] = broken["inspect"]["observed_at"] = "2026-01-01T01:00:00Z"
+    broken["inspect"]["observed_at"] = "2026-01-01T01:00:00Z"
+    for line in broken["logs"]["lines"][2:]:
+        line["ts"] = "2026-01-01T01:00:00Z"
     assert "system.disk_full" not in fired(broken), "it has said other things for long since"
     healthy = service("x", log=(SAMPLES["system.disk_full"].matches[0],))
     assert "system.disk_full" in fired(healthy)
     healthy["inspect"]["observed_at"] = "2026-01-01T01:00:00Z"
+    assert "system.disk_full" in fired(healthy), "a healthcheck that passes tells nothing of its last words"
+    healthy["inspect"]["observed_at"] = "2026-01-03T01:00:00Z"
     assert "system.disk_full" not in fired(healthy), "it has been silent and healthy for long since"
 
 

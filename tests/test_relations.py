@@ -232,3 +232,59 @@ def test_what_a_server_says_of_the_question_of_its_client_is_no_trouble_of_its_o
     refusal = f"psycopg.OperationalError: connection failed: {lines[0]}"
     client = service("shop", "failed", (refusal,), env_hosts=["db:5432"])
     assert [name for name, each in judged(client, postgres).items() if each.role == Role.ROOT] == ["shop"]
+
+
+ASKS_IN_VAIN = "dial tcp: lookup ok; dial tcp db:3306: connect: connection refused"
+OWN_FAULT = (
+    "Error: permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"
+)
+
+
+@pytest.mark.parametrize(
+    ("log", "role"),
+    [((ASKS_IN_VAIN, OWN_FAULT), Role.ROOT), ((OWN_FAULT, ASKS_IN_VAIN), Role.SYMPTOM)],
+)
+def test_one_that_ends_by_what_it_says_last_is_a_root_beside_whom_it_complains_of(
+    log: tuple[str, ...], role: Role
+) -> None:
+    down = {"state": "restarting", "restart_count": 7, "exit_code": 1}
+    runner = service("runner", "failed", log, depends_on=["db"], env_hosts=["db:3306"], **down)
+    verdicts = judged(runner, service("db", "failed", state="exited", exit_code=1))
+    assert (verdicts["runner"].role, verdicts["db"].role) == (role, Role.ROOT)
+
+
+@pytest.mark.parametrize(
+    ("started", "told"), [("2026-01-01T00:00:00Z", "was not ready yet"), ("2026-01-01T00:00:30Z", "was away and runs")]
+)
+def test_a_job_that_ended_before_whom_it_asked_was_ready_is_only_to_be_started(started: str, told: str) -> None:
+    ended = {"state": "exited", "exit_code": 1, "restart_policy": "no", "finished_at": "2026-01-01T00:00:12Z"}
+    job = service("job", "failed", (ASKS_IN_VAIN,), depends_on=["db"], env_hosts=["db:3306"], **ended)
+    verdicts = judged(job, service("db", started_at=started))
+    assert told in str(verdicts["job"].hypothesis)
+    assert actions("job", verdicts)[0] == ActionName.START
+
+
+TOO_LARGE = "model requires more system memory (39.4 GiB) than is available (14.2 GiB)"
+
+
+@pytest.mark.parametrize(("client", "counts"), [(f"error: {TOO_LARGE}", True), ("listening", False)])
+def test_what_a_client_was_told_and_its_peer_says_of_itself_counts_though_it_was_said_once(
+    client: str, counts: bool
+) -> None:
+    models = unasked("models", "started", f'level=INFO msg="load failed" error="{TOO_LARGE}"')
+    shop = service("shop", log=("started", client), health="healthy", env_hosts=["models:11434"])
+    assert (judged(shop, models)["models"].role == Role.ROOT) == counts
+
+
+FLOOD = (
+    "[WARN ][o.e.c.r.a.DiskThresholdMonitor] [a] flood stage disk watermark [95%] exceeded on [b][a][/data] free: 1gb"
+)
+
+
+@pytest.mark.parametrize(
+    ("later", "counts"),
+    [("[INFO ] gc", True), ("[INFO ] low disk watermark [85%] no longer exceeded on [b][a][/data]", False)],
+)
+def test_a_green_healthcheck_does_not_tell_that_a_full_disk_is_well(later: str, counts: bool) -> None:
+    search = service("search", log=("[o.e.n.Node ] started", FLOOD, later), health="healthy", has_healthcheck=True)
+    assert (judged(search)["search"].role == Role.ROOT) == counts

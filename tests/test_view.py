@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dm_tools.evidence.view import View, recent
+from dm_tools.evidence.view import LAST_LINES, View, recent
 from dm_tools.records import Status
 from tests import making
 
@@ -59,9 +59,9 @@ OLD, EDGE, NEW = "2026-01-01T00:00:00Z", "2026-01-01T00:03:00Z", "2026-01-01T00:
     ("status", "stamps", "kept"),
     [
         ("failed", (OLD, EDGE, NEW), "12"),  # five minutes before its newest line
-        ("healthy", (OLD, EDGE, NEW), "2"),  # five minutes before it was looked at
+        ("healthy", (OLD, EDGE, NEW), "12"),  # a green healthcheck does not tell that what it said last is past
         ("failed", (OLD,), "0"),  # it said why, and fell silent
-        ("healthy", (OLD,), ""),
+        ("healthy", (OLD,), "0"),
         ("failed", (OLD, None, NEW), "12"),  # nobody knows when: it counts
         ("failed", (None, None), "01"),
         ("failed", (OLD, "2026-01-01T09:00:00Z"), "1"),  # a clock that is ahead
@@ -70,8 +70,21 @@ OLD, EDGE, NEW = "2026-01-01T00:00:00Z", "2026-01-01T00:03:00Z", "2026-01-01T00:
     ],
 )
 def test_which_lines_tell_of_the_present(status: str, stamps: tuple[str | None, ...], kept: str) -> None:
-    record = making.service("x", status) | {"logs": stamped(*stamps)}
-    assert "".join(line.text for line in recent(View.of(record))) == kept
+    logs = stamped(*stamps, *[stamps[-1]] * LAST_LINES)
+    record = making.service("x", status) | {"logs": logs}
+    shown = [line.text for line in recent(View.of(record)) if int(line.text) < len(stamps)]
+    assert "".join(shown) == kept
+
+
+def test_what_a_healthy_one_said_last_days_ago_is_history() -> None:
+    record = making.service("x", "healthy", observed_at="2026-01-03T00:00:00Z") | {"logs": stamped(OLD, NEW)}
+    assert recent(View.of(record)) == []
+
+
+@pytest.mark.parametrize(("followed_by", "kept"), [(LAST_LINES - 1, True), (LAST_LINES, False)])
+def test_what_few_lines_have_followed_is_of_the_present(followed_by: int, kept: bool) -> None:
+    record = making.service("x", "healthy") | {"logs": stamped(OLD, *[NEW] * followed_by)}
+    assert ("0" in [line.text for line in recent(View.of(record))]) == kept
 
 
 def test_where_only_the_log_is_known_all_of_it_counts() -> None:

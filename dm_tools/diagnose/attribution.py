@@ -7,7 +7,9 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
+from dm_tools.diagnose.both_sides import asked_wrongly, said_by_both, turned_away_rightly
 from dm_tools.diagnose.claims import (
+    CRIPPLING,
     FACT_RANK,
     OFTEN,
     SPECIFIC_RANK,
@@ -50,7 +52,10 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
         _shown_by_a_guest(each, judged, guests)
         _outlived(each, judged)
         _agree(each, judged)
-        _asked_wrongly(each, [judged[peer] for peer in topology.peers(service)])
+        peers = [judged[peer] for peer in topology.peers(service)]
+        asked_wrongly(each, peers)
+        said_by_both(each, peers)
+        turned_away_rightly(each, judged)
     for service, each in judged.items():
         if each.broken or each.suspect:
             _accuse(service, each, judged)
@@ -137,14 +142,6 @@ def _agree(each: Judged, stack: dict[str, Judged]) -> None:
                 )
                 or _refused_for_long(claim, stack[peer].facts)
             )
-
-
-def _asked_wrongly(each: Judged, peers: list[Judged]) -> None:
-    """What a server says of a question of its client, which says the same, is no trouble of the server's own."""
-    said = [claim.finding for claim in each.own]
-    asked = {(finding.cause, finding.captures["path"]) for finding in said if "path" in finding.captures}
-    for claim in (claim for peer in peers if asked for claim in peer.own):
-        claim.serving = claim.serving or (claim.finding.cause, claim.finding.captures.get("path")) in asked
 
 
 def _refused_for_long(claim: Claim, peer: Facts) -> bool:
@@ -291,7 +288,7 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
     whom it waits for.
     """
     waits = bool(judged.own) and judged.own[0].finding.cause in WAITING
-    if judged.best_rank >= FACT_RANK and not waits:
+    if (judged.best_rank >= FACT_RANK and not waits) or judged.ends_by_its_own:
         return None
     blaming = sorted(judged.blaming, key=lambda claim: (claim.course.over, claim.finding.since or "9999"))
     if not judged.measured:
@@ -300,7 +297,11 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
     for peer, cause in blamed:
         # One that looks well is at fault, too, if it says the same of itself, or why it answers with errors.
         answers_badly = cause == Cause.HTTP_ERROR and (stack[peer].suspect or stack[peer].murmurs)
-        same = any(claim.finding.cause == cause and not claim.course.over for claim in stack[peer].own)
+        same = any(
+            (claim.finding.cause == cause or (claim.finding.cause in CRIPPLING and claim.rank >= SPECIFIC_RANK))
+            and not claim.course.over
+            for claim in stack[peer].own
+        )
         if stack[peer].at_fault or answers_badly or same:
             return peer
     peers = topology.peers(service)

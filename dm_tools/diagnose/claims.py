@@ -19,6 +19,7 @@ from dm_tools.text.shorten import short
 FACT_RANK = Level.FACT.rank  # what the engine itself states of a container
 SPECIFIC_RANK = Level.BROAD.rank  # a cause by name; below it, "it fails" in other words
 GENERIC_RANK = Level.FAILING.rank
+EXACT_RANK = Level.EXACT.rank
 
 REQUESTS_RANK = Level.FAILING.rank  # requests fail: true, and not why
 REQUESTS = "requests.failing"  # in the place of a pattern's id
@@ -36,6 +37,10 @@ LASTING = frozenset(
         *(Cause.STORE_READ_ONLY, Cause.VERSION_MISMATCH),
     )
 )
+# What keeps a service that answers from working for anybody, whatever its clients complain of.
+CRIPPLING = frozenset(
+    (Cause.DATA_CORRUPTION, Cause.DISK_FULL, Cause.IO_ERROR, Cause.READ_ONLY_FILESYSTEM, Cause.STORE_READ_ONLY)
+)
 SETTINGS = frozenset((Cause.CONFIG_ERROR, Cause.MISSING_ENV))  # read at the start, and as they are until the next one
 
 
@@ -52,6 +57,18 @@ class Claim:
     login: bool = False  # it says that a log-in at its peer was refused
     serving: bool = False  # it is the one that refuses log-ins: that is no trouble of its own
     fixes: list[Fix] = field(default_factory=list)
+
+    @property
+    def place(self) -> int:
+        """The newest place in the service's own log where it was made; -1 if it was made elsewhere."""
+        ids = map(parse, self.finding.evidence)
+        return max((each.number for each in ids if each.of_own_log and each.number is not None), default=-1)
+
+    @property
+    def of_a_stranger(self) -> bool:
+        """A server turned somebody away: by its log-in, or because it was asked in another protocol than its own."""
+        warned = self.finding.severity != Severity.CRITICAL
+        return self.serving or (warned and self.finding.cause == Cause.WRONG_PORT)
 
 
 @dataclass
@@ -105,6 +122,7 @@ class Judged:
                 or (each.login and each.course.newest and self.facts.unasked)
                 or (each.nobody and each.course.newest and self.facts.unasked)
                 or each.course.soured
+                or (each.agreed and each.course.newest)
                 or (each.course.due and self.facts.unasked)
                 or self._stays(each)
             )
@@ -128,7 +146,11 @@ class Judged:
         So it does where the log of the service that it complains of says the same.
         """
         if self.facts.status == Status.UNKNOWN:
-            return any(each.rank >= SPECIFIC_RANK for each in self.own + self.blaming)
+            # What a server says once of one stranger is no trouble of anybody's.
+            return any(
+                each.rank >= SPECIFIC_RANK and (each.course.repeated or not each.of_a_stranger)
+                for each in self.own + self.blaming
+            )
         troubles = self.troubles
         told = any(each.agreed or self._stays(each) for each in troubles) if self.asked else bool(troubles)
         return self.measured or self.unserved or told or self.keeps_failing
@@ -161,11 +183,25 @@ class Judged:
         Of one that answers whoever asks: only what is said again, or with a trace at its start, and was its last word.
         """
         course, cause = claim.course, claim.finding.cause
+        if course.state and cause in CRIPPLING and claim.rank >= EXACT_RANK:
+            return True
         if cause not in LASTING:
             return False
         if course.newest:
             return course.repeated or (course.dying and course.at_start) or self.facts.unasked
         return self.facts.unasked and course.at_start and cause in SETTINGS
+
+    @property
+    def ends_by_its_own(self) -> bool:
+        """It does not stay up, and says last, in words that nothing else brings about, what somebody must change.
+
+        That a peer refuses it, too, it said before, and would have waited.
+        """
+        if self.facts.started is not None:
+            return False  # it runs on
+        blamed = max((each.place for each in self.blaming), default=-1)
+        said = [each for each in self.own if each.rank >= EXACT_RANK and each.finding.cause in LASTING]
+        return any(not each.course.over and each.place > blamed for each in said)
 
     @property
     def at_fault(self) -> bool:
@@ -220,7 +256,10 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
     values = facts.values | captures
     runner = blamed or (f"its {technology}" if technology else "its peer")
     named = values.get("upstream") or runner
-    values["upstream"] = f"{blamed} ({named})" if blamed and _is_address(named) else named
+    if _is_address(named):
+        at = f"{named}:{captures['port']}" if "port" in captures and "{port}" not in hit.pattern.explanation else named
+        named = f"{blamed} ({at})" if blamed else at
+    values["upstream"] = named
     values["peer"] = upstream or values["upstream"]
     values["technology_service"] = runner
     if upstream:
@@ -237,6 +276,8 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         occasions=course.occasions,
         over=course.over,
     )
+    if finding.points_to is None and finding.cause in LASTING:
+        finding.explanation += facts.said.get(hit.pattern.id, "")  # what is to be changed stands there
     # An address that nobody has (any more) tells that a peer is gone, but not which one.
     nameless = hit.pattern.blames == "peer" and not blamed and _is_address(hit.captures.get("upstream", ""))
     known = len(topology.nodes) > 1

@@ -45,6 +45,7 @@ class Course:
     `newest`: nothing has been said since.
     `costly`: each time requests failed, whose kind has not succeeded since. `soured`: all that has been said since are
     warnings and errors. `due`: the program works now and then, its last run ended so, and the next is not due yet.
+    `state`: it is said once, when it begins, and nothing has said since that it ended.
     """
 
     occasions: int = 1
@@ -57,6 +58,7 @@ class Course:
     costly: bool = False
     soured: bool = False
     due: bool = False
+    state: bool = False
 
     @property
     def repeated(self) -> bool:
@@ -101,6 +103,7 @@ class Log:
             costly=len(occasions) >= 2 and cost(self.requests, occasions[-2:]),
             soured=_soured(later, last),
             due=not later and self._due(occasions, last),
+            state=is_state,
         )
 
     def _due(self, occasions: list[float], last: float) -> bool:

@@ -57,6 +57,7 @@ class Facts:
     quotes: dict[str, str]  # the evidence of the hits and alarms, those that stand for something, as short text
     times: dict[str, str]  # when evidence appeared, where that is known: RFC 3339 UTC
     alarms: list[str]  # ids of what shows that the service does not work
+    said: dict[str, str] = field(default_factory=dict)  # by pattern: what its lines of the log tell, as a clause
     lost: bool = False  # what was looked at came to an end half way
     unanswered: dict[str, str] = field(default_factory=dict)  # port that nobody answers at -> the check that asked
     answers: bool = False  # some of its checks are well
@@ -103,6 +104,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         quotes={each: short(quote(value)) for each, value in found.items()},
         times={each: stamp for each, value in found.items() if (stamp := time_of(value) or _ended(view, each))},
         alarms=alarms,
+        said={hit.pattern.id: said for hit in hits if (said := _said(hit, places.lines))},
         lost=view.lost,
         unanswered={port: check.id for check in checks if check.error in UNANSWERED and (port := _port(check.url))},
         answers=any(check.ok for check in checks),
@@ -266,6 +268,14 @@ def _of_page(view: View) -> str:
     well = (Verdict.OK, Verdict.LOGIN)
     bad = next((each for each in view.pages if each.verdict not in well and each.reasons), None)
     return f"{bad.url}: {'; '.join(each.message for each in bad.reasons[:2])}" if bad else ""
+
+
+def _said(hit: Hit, lines: list[LogLine]) -> str:
+    """What a pattern read in the log, to be quoted where its sentence names nothing of it."""
+    if hit.pattern.rank < READ_RANK or hit.pattern.mentions or "{last_words}" in hit.pattern.explanation:
+        return ""
+    words = last_words([line for line in lines if line.id in hit.evidence], ended=True)
+    return f': "{words.text.replace(chr(34), chr(39))}"' if words else ""
 
 
 def _last_words(view: View, log: list[LogLine], hits: list[Hit], read: bool) -> Words | None:

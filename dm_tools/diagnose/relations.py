@@ -114,9 +114,12 @@ def _ended_while_away(service: str, facts: Facts, stack: dict[str, Facts], topol
         if peer not in asked or not back or other.status not in (Status.HEALTHY, Status.UNKNOWN):
             continue
         code = topology.nodes[service].exit_code
+        since = f"{str(topology.nodes[peer].started_at)[:19]}Z"
+        starting = other.started is not None and other.started <= facts.ended
+        state = f"was not ready yet (started at {since})" if starting else f"was away and runs again since {since}"
         words = (
-            f"{service} ended (exit code {code}) because it did not reach {peer}, which was away at that moment and "
-            f"runs again since {str(topology.nodes[peer].started_at)[:19]}Z: nothing restarts {service}"
+            f"{service} ended (exit code {code}) because it did not reach {peer}, which at that moment {state}: "
+            f"nothing restarts {service}"
         )
         evidence = ["inspect:state", "inspect:exit_code", *complaints[0].evidence[-1:]]
         start = remedy(ActionName.START, f"{peer} is back: now it can work")

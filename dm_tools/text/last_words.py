@@ -140,6 +140,10 @@ def _bare(line: str) -> str:
     if line.startswith("{") and len(line) <= MAX_JSON and (said := _of_json(line)):
         return said[:MAX_LINE]
     line = line[:MAX_LINE]
+    if _LOGFMT.match(line) and (fields := dict(_PAIRS.findall(line))):
+        told = [text for key in _MESSAGES if (text := fields.get(key, "").strip('"').replace('\\"', '"'))]
+        if told:
+            return ": ".join(dict.fromkeys(told))
     return _PREFIX.sub("", line) or line
 
 
@@ -161,6 +165,9 @@ def quoted(words: Words | None) -> str:
 
 
 _MESSAGES = ("msg", "message", "@m", "event", "log", "error", "err", "exception", "detail")
+# `ts=... level=error msg="..." err="..."`, as programs in Go write it
+_LOGFMT = late(r"(?:[a-z_.]{1,20}=\S+ ){0,4}(?:level|lvl|severity)=\w+ |(?:ts|time|t)=\S+ ")
+_PAIRS = late(r'\b([a-z_]{2,20})=("(?:[^"\\]|\\.)*"|[^\s"]+)')
 _NUMBERS = late(r"\d+")
 _LETTERS = late(r"[^\W\d_]{3}")
 _USAGE = late(r"(?i)usage(?: of \S+)?\s?:")
