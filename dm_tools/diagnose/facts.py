@@ -208,7 +208,7 @@ def _alarms(view: View) -> list[str]:
 
 def _values(view: View) -> dict[str, str]:
     """What explanations may mention of a service, all of it short and printable."""
-    values = {"service": view.service}
+    values = {"service": view.service, "restart_count": "its log tells of several", "exit_note": ""}
     if view.inspect:
         values |= _container_values(view.inspect, view.last_exit)
     if view.swarm:
@@ -281,7 +281,7 @@ def _said(hit: Hit, lines: list[LogLine]) -> str:
 def _last_words(view: View, log: list[LogLine], hits: list[Hit], read: bool) -> Words | None:
     """What the log of a service in trouble says: the lines that a rule only recognised, or where none did the end."""
     quoting = next((hit for hit in hits if "{last_words}" in hit.pattern.explanation), None)
-    lines = [line for line in log if quoting and line.id in quoting.evidence]
+    lines = [line for line in log if quoting and quoting.pattern.telling and line.id in quoting.evidence]
     if lines or read or view.status not in (Status.FAILED, Status.DEGRADED):
         return last_words(lines, ended=True)
     return last_words(log, ended=view.down)

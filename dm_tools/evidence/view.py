@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ from dm_tools.records import (
     SwarmNode,
 )
 from dm_tools.text.late import late
+from dm_tools.text.runs import dying
 from dm_tools.text.times import TIME, parse_time, seconds_between, utc
 
 # Compose renames a container like this while it puts a new one in its place: `ff201f16580e_shop-app-1`.
@@ -130,12 +132,17 @@ class View:
         return bool(self.probe and self.probe.checks and self.probe.status == Status.HEALTHY)
 
     @property
+    def log_alone(self) -> bool:
+        """Nothing but its log is known."""
+        return self.looked_at == ["logs"]
+
+    @cached_property
     def looping(self) -> bool:
         """The container dies and is restarted again and again."""
         if self.swarm is not None:
             return tasks.looping(self.swarm)  # a policy of the engine restarts none of them
         if self.inspect is None:
-            return False
+            return self.log_alone and dying(self.logs.lines if self.logs else [])
         if self.inspect.state == "restarting":
             return True
         running = self.inspect.state == "running" and self.inspect.restart_count >= 2
@@ -322,7 +329,7 @@ class View:
         if self.swarm is not None:
             return self._of_tasks(self.swarm, probed)
         if self.inspect is None:
-            return self._as_shown(probed)
+            return Status.FAILED if self.looping else self._as_shown(probed)
         if self.inspect.state != "running" or self.looping or self.process_stopped:
             return Status.FAILED
         if probed in (Status.FAILED, Status.DEGRADED):

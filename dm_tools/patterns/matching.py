@@ -300,11 +300,11 @@ class Places:
             yield from ((check.id, probe.status) for check in checks if probe)
         elif where == "looping":
             shown = tasks.ended(self.view.swarm) if self.view.swarm else "inspect:restart_count"
-            yield from [(shown, self.view.looping)] if inspect else []
+            yield from [(shown, self.view.looping)] if inspect else self._log_that_begins_anew()
         elif where == "events_forgotten":
             yield from [("inspect:events_since", self.view.events_forgotten)] if inspect else []
         elif where == "down":
-            yield from [("inspect:state", self.view.down)] if inspect else []
+            yield from [("inspect:state", self.view.down)] if inspect else self._log_that_begins_anew()
         elif where == "health":
             runs = inspect.health_log if inspect else []
             yield from ((f"inspect:health.{index}", run.output) for index, run in enumerate(runs) if run.exit_code)
@@ -351,6 +351,10 @@ class Places:
             if where == "inspect.restart_policy" and self.view.swarm and inspect:
                 value = POLICIES.get(self.view.swarm.restart, value)
             yield from [(f"{section}:{key}", value)] if value is not None else []
+
+    def _log_that_begins_anew(self) -> list[tuple[str, Any]]:
+        """Where nothing but a log is known, its end stands for those of all its runs."""
+        return [(self.lines[-1].id, True)] if self.view.log_alone and self.view.looping else []
 
     def _of_swarm(self, where: str) -> Iterator[tuple[str, Any]]:
         found, node = self.view.swarm, self.view.node

@@ -35,11 +35,11 @@ class Words:
     text: str
 
 
-def last_words(lines: list[LogLine], ended: bool) -> Words | None:
+def last_words(lines: list[LogLine], ended: bool, least: int = TELLING) -> Words | None:
     """The line that tells most of the end of a log, None if there is none.
 
     `ended`: the program does not run any more, so that the last it said is better than nothing; of one that runs on
-    only a line that speaks of a failure is taken.
+    only a line that speaks of a failure is taken, one of the weight `least`.
     """
     best: tuple[int, int, str, str] | None = None  # weight, order (earlier is larger), id, text
     run = list(_last_run(lines))
@@ -56,7 +56,7 @@ def last_words(lines: list[LogLine], ended: bool) -> Words | None:
             weight += 3 * (line.id in before_usage and weight > 0) + 5 * (line.id in after_panic)
             if best is None or (weight, order) > best[:2]:
                 best = (weight, order, line.id, text)
-    if best is None or (best[0] < TELLING and not ended):
+    if best is None or (best[0] < least and not ended):
         return None
     if best[0] < 1:  # nothing speaks of a failure: the very last it said, literally
         best = max((each for each in _plain(run)), default=None)
