@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """The cases that have been looked at: given to us, or after first sight (the orchard, the blind reports)."""
-=======
-"""The cases that have been looked at: those given to us, the orchard and the blind reports after first sight."""
->>>>>>> kinds-b
 
 from __future__ import annotations
 
