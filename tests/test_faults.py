@@ -89,6 +89,15 @@ def test_a_healthy_stack_has_no_issue_in_twenty_diagnoses(shop: dict[str, str], 
         assert list(pool.map(roles, range(20))) == [["healthy"] * 5] * 20
 
 
+def test_the_page_of_a_container_by_its_internal_name(run: Run, shop: dict[str, str]) -> None:
+    done = run("dm-services | dm-screenshot -t 20", **BROWSER, **shop)
+    found = {record["service"]: record for record in records(done.stdout)}
+    assert done.returncode == 0, done.stderr
+    pages = [page for record in found.values() for page in record["screenshot"]["pages"]]
+    assert {page["verdict"] for page in pages} == {"ok"}, [page["reasons"] for page in pages]
+    assert any(page["scope"] == "internal" for page in pages)
+
+
 def test_a_healthy_stack_is_silent_without_a_terminal(shop: dict[str, str], tmp_path: Path) -> None:
     status, report, printed = diagnose(shop, tmp_path)
     assert report["issues"] == [], printed
@@ -216,12 +225,3 @@ def test_the_right_roots_causes_symptoms_and_first_actions(diagnoses: dict[str, 
     assert {role for service, role in roles.items() if service not in involved} <= {"healthy"}
     codes = {error["code"] for record in found.judged for error in record.get("errors") or ()}
     assert codes <= {"container_not_found"}, "all evidence could be collected"
-
-
-def test_the_page_of_a_container_by_its_internal_name(run: Run, shop: dict[str, str]) -> None:
-    done = run("dm-services | dm-screenshot -t 20", **BROWSER, **shop)
-    found = {record["service"]: record for record in records(done.stdout)}
-    assert done.returncode == 0, done.stderr
-    pages = [page for record in found.values() for page in record["screenshot"]["pages"]]
-    assert {page["verdict"] for page in pages} == {"ok"}, [page["reasons"] for page in pages]
-    assert any(page["scope"] == "internal" for page in pages)
