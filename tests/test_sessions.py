@@ -232,7 +232,7 @@ def test_settings_from_the_env_file(tmp_path: Path) -> None:
     manifest(tmp_path, {"name": "gone", "external": ["tcp://127.0.0.1:${PORT}"]})
     (tmp_path / "own.env").write_text("PROOFS_DIR=kept here\nSERVICES_MANIFEST_PATH=manifest.json\n")
     (tmp_path / ".env").write_text("PROOFS_DIR=elsewhere\nPORT=1\n")
-    own = {"DM_ENV_FILE": "own.env", "PROOFS_DIR": ""}
+    own = {"DM_ENV_FILE": "own.env", "PROOFS_DIR": "", "SERVICES_MANIFEST_PATH": ""}
     done = subprocess.run(
         [SUPERVISOR, "diagnose"], env=SEALED | own, cwd=tmp_path, capture_output=True, text=True, timeout=60
     )

@@ -5,8 +5,10 @@ networks, Compose projects and the peers that logs name.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from dm_tools.evidence.requests import Request
@@ -170,6 +172,7 @@ class Topology:
         self._by_container: dict[tuple[str | None, str], Node] = {}  # by engine, and by id and by name
         self._engine_of: dict[str, str | None] = {}  # by a name or address of the machine
         self._away: dict[str | None, str] = {}  # by engine: the record of a machine that does not answer
+        self._families = Counter((each.project, each.engine) for each in nodes)  # how many a project has on an engine
         for each in nodes:
             own = {each.service, each.container, each.compose_service, *each.aliases, *each.addresses}
             for name in own - {None}:
@@ -211,8 +214,8 @@ class Topology:
                 return found_there
         for written in (name, name.partition(".")[0]) if _dotted(name) else (name,):
             found = self._by_name.get((seen_from.project, written)) or self._by_name.get((None, written)) or []
-            here = [each for each in found if each.engine == seen_from.engine or each.service == written]
-            near = [each for each in here[:MAX_CANDIDATES] if not _strangers(seen_from, each)]
+            here = (each for each in found if each.engine == seen_from.engine or each.service == written)
+            near = [each for each in islice(here, MAX_CANDIDATES) if not _strangers(seen_from, each)]
             if near:
                 far = {each.service for each in near if each.engine != seen_from.engine}
                 own = seen_from.networks
@@ -224,8 +227,7 @@ class Topology:
         own = self.nodes[service]
         if own.project is None or not is_name(name) or self.resolve(name, own) is not None:
             return False
-        family = [each for each in self.nodes.values() if (each.project, each.engine) == (own.project, own.engine)]
-        return len(family) >= FAMILY
+        return self._families[own.project, own.engine] >= FAMILY
 
     def needed_at(self, service: str, port: str | None) -> str | None:
         """The only service that this one needs at a port: whom an address means that nobody has any more."""

@@ -191,7 +191,7 @@ def _http_get(box: Toolbox, arguments: Arguments) -> Any:
     url, headers = str(arguments["url"]), arguments.get("headers") or {}
     for name, value in headers.items():
         if name.lower() in _OURS or redact.has_secret(f"{name}: {value}") or redact.is_secret_name(name):
-            raise Problem("bad_arguments", f"the header {redact.redact(name[:40])!r} may not be set here")
+            raise Problem("not_allowed", f"the header {redact.redact(name[:40])!r} may not be set here")
     owner = box.owner(url) | {"internal": [url], "external": []}
     manner = http.Manner(headers=tuple(headers.items()))
     found = section(probe.probe(owner, box.engines, TIMEOUT, probe.Way(manner)), "probe", Probe)
