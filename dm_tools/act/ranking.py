@@ -24,9 +24,7 @@ def doubted(verdict: Analysis, experience: Experience) -> Analysis:
     if known.failures < 2 or known.mean >= 0.5:
         return verdict
     most = Confidence.LOW if known.high < 0.5 else Confidence.MEDIUM
-    words = (
-        f"what helps against that has helped {told(known)}, where {verdict.pattern} had decided: look for another cause"
-    )
+    words = f"look for another cause, too: where {verdict.pattern} had decided, what was done helped {told(known)}"
     confidence = min(verdict.confidence, most, key=lambda each: each.order)
     return msgspec.structs.replace(verdict, confidence=confidence, next=[*verdict.next, words])
 
