@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from dm_tools.collect.following import Follower
 from tests import sshd
 from tests.conftest import COLD, SEALED, Box, Run, records
 from tests.servers import Authority
@@ -70,6 +71,19 @@ def test_since_leaves_older_lines_out(run: Run, box: Box, shop: dict[str, str]) 
     line += "d.datetime.fromisoformat(sys.argv[1]).timestamp() + 1))' $END) dmtest-log"
     end = one(run("dm-logs dmtest-log", **shop))["logs"]["lines"][-1]["ts"][:26] + "+00:00"
     assert [line["text"] for line in one(run(line, END=end, **shop))["logs"]["lines"]] == ["new"]
+
+
+def test_a_trace_that_grows_is_told_once() -> None:
+    """Scripted: on a real engine it needs a look in the right moment."""
+    texts = iter(["Traceback:", "Traceback:\n  File", "Traceback:\n  File", "Traceback:\n  File\nthe end"])
+
+    def look(record: dict[str, Any], _: float | None) -> dict[str, Any]:
+        line = {"ts": "2026-11-30T12:00:00.000000000Z", "text": next(texts), "stream": "stderr"}
+        return record | {"logs": {"lines": [line]}}
+
+    follower = Follower(look)
+    told = [follower.newer({"service": "app"}).get("logs", {"lines": []})["lines"] for _ in range(4)]
+    assert [[each["text"] for each in lines] for lines in told] == [["Traceback:"], ["  File"], [], ["the end"]]
 
 
 def test_follow_goes_on_with_what_is_new(run: Run, box: Box, shop: dict[str, str]) -> None:
