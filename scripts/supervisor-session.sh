@@ -111,7 +111,7 @@ configs/notify.toml if there are any (dm docs notify).'
 could not be healed: on a terminal and in the mail of cron, or to the targets of configs/notify.toml. What made it worse
 is taken back. What a killed session left half done is ended first. $HEAL_SOAK and $HEAL_DEADLINE are as for execute.
 
-The exit status is 0 if all is well in the end, 10 if not.'
+The exit status is 0 if all is well in the end, 10 if not, 4 if what was approved had changed before it was done.'
         ;;
     incidents)
         call='[list | unsilence ID]'
@@ -564,6 +564,8 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
                 carry_out "$run/approve.jsonl" "$run" >>"$run/heal.txt"
             fi
             status=$?
+            # What had changed since it was looked at wants another look, and no waiting.
+            ((status != 10)) || ! jq -se 'any(.execution.status == "stale")' "$run/execute.jsonl" >/dev/null || status=4
             # Proved is what was acted on; the report of now says what else is wrong.
             ((status != 0)) || ! jq -e '.issues != []' "$run/report.jsonl" >/dev/null || status=10
         elif ((status == 10)); then
@@ -732,7 +734,7 @@ prove() { # look until all has recovered or the time is over, and say so; 0: all
     local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60}))
     while :; do
         look "$soak"
-        if healed || ((SECONDS >= until)); then break; fi
+        if healed || idle || ((SECONDS >= until)); then break; fi
     done
     remember "$run"/{execute,verify,propose}.jsonl
     cat "$run"/{verify,propose,history}.err >&2
@@ -745,6 +747,10 @@ prove() { # look until all has recovered or the time is over, and say so; 0: all
         else "\($service): \(.proof | gsub("_"; " ")): \(.reason // "")"
             + ([(.stays[:3][] | "; still: \(.)"), (.new[:3][] | "; new: \(.)")] | join("")) end' "$run/verify.jsonl"
     healed
+}
+
+idle() { # whether nothing was done that could help after a while
+    ! jq -se 'any(.execution.status == ("done", "already_done", "failed"))' "$run/execute.jsonl" >/dev/null
 }
 
 healed() { # whether each root that something was done about has recovered, and there was one
