@@ -712,7 +712,28 @@ agreed() { # agreed FILE: show what would be done, and ask once; false if nothin
     asked "Carry this out?"
 }
 
-look() { # look SECONDS: after so long look again at the services of a run, by the same stages as diagnose-enhanced
+round_of_watch() { # the records of a round that begins now, of the watch that this pass belongs to; false if none comes
+    local watch=$PROOFS_DIR/watch now until=$((SECONDS + 30))
+    [[ -p $watch/bell ]] && watched || return
+    now=$(date -u +%FT%T.%3NZ)
+    printf 'now\n' 1<>"$watch/bell" # opened like this it waits for no reader
+    until jq -e --arg now "$now" '.round.at > $now' "$watch/status.json" >/dev/null; do
+        ((SECONDS < until)) || return
+        sleep 0.2
+    done
+    cp -- "$watch/round.jsonl" "$run/propose.jsonl"
+}
+
+look() { # look SECONDS [cheaply]: after so long look again at the services of a run, by the same stages as diagnose-enhanced
+    if [[ -n ${2:-} ]]; then
+        sleep "$1"
+        if round_of_watch; then
+            stage verify dm-verify --before "$run/before.jsonl" --executed "$run/execute.jsonl" \
+                <"$run/propose.jsonl" >/dev/null
+            return
+        fi
+        set -- 0
+    fi
     { sleep "$1" && cat "$run/services.jsonl"; } | # meanwhile all programs start, and the browser
         stage probe dm-probe |
         stage inspect dm-inspect |
@@ -731,9 +752,11 @@ eyes() { # dm-screenshot where there is a browser, and where there were pages be
 }
 
 prove() { # look until all has recovered or the time is over, and say so; 0: all that was acted on has recovered
-    local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60}))
+    local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60})) looks=0
     while :; do
-        look "$soak"
+        # Rounds of a watch cost nothing; if they cannot tell, since it carries old logs on, a look of our own does.
+        looks=$((looks + 1))
+        if ((looks < 4)); then look "$soak" "${seen:-}"; else look "$soak"; fi
         if healed || idle || ((SECONDS >= until)); then break; fi
     done
     remember "$run"/{execute,verify,propose}.jsonl
