@@ -533,7 +533,7 @@ told_of() { # told_of RUN...: what happened in runs, to the targets or to whoeve
 heal() { # one pass: look, carry out what the policy allows, prove it, and tell what came of it
     local only_news=1 later=1 undo_if_worse=1 status=10 first lock fit=1 seen=''
     [[ ${1:-} != --seen=* ]] || { seen=${1#--seen=} && shift; } # a round of the watch
-    settings
+    [[ -n $seen ]] || settings # the watch has exported them
     (umask 077 && mkdir -p "$PROOFS_DIR") || exit 6
     exec {lock}<"$PROOFS_DIR" # whatever of this session still runs after a kill holds it, too
     flock -n "$lock" || { complain "another heal is at work in '$PROOFS_DIR'" && exit 6; }
@@ -545,7 +545,7 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
         cp -- "$seen" "$run/propose.jsonl" || exit 6
         jq -c 'del(.probe, .inspect, .logs, .stats, .screenshot, .analysis, .proposals, .carried, .errors)' \
             "$run/propose.jsonl" >"$run/services.jsonl"
-        remember "$run/propose.jsonl"
+        remember "$run/propose.jsonl" & # meanwhile it goes on
     else
         diagnose_enhanced "$@"
         status=$?
@@ -572,6 +572,7 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
             say "[supervisor] Nothing of it is approved by the policy; why: $called policy explain"
         fi
     fi
+    wait
     if [[ $run == "$first" ]]; then told_of "$run"; else told_of "$first" "$run"; fi
     cat "$run"/{incidents,notify}.err 2>/dev/null >&2
     return "$status"
@@ -759,6 +760,7 @@ prove() { # look until all has recovered or the time is over, and say so; 0: all
         if ((looks < 4)); then look "$soak" "${seen:-}"; else look "$soak"; fi
         if healed || idle || ((SECONDS >= until)); then break; fi
     done
+    [[ -z ${judging:-} ]] || judged "$run/verify.jsonl" # that it is over is known at once
     remember "$run"/{execute,verify,propose}.jsonl
     cat "$run"/{verify,propose,history}.err >&2
     jq -r '.service as $service | .verification
@@ -782,13 +784,14 @@ healed() { # whether each root that something was done about has recovered, and 
 }
 
 carry_out() { # carry_out FILE RUN: what was approved of that run; a new run holds what was done and seen
-    local file=$1 from=$2 ids=()
+    local file=$1 from=$2 ids=() judging=''
     begin
     cp -- "$from/services.jsonl" "$run/services.jsonl" && cp -- "$from/propose.jsonl" "$run/before.jsonl" || exit 6
     stage execute dm-execute --wait healthy "$file" >/dev/null
     local status=$?
     cat "$run/execute.err" >&2
-    [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || judged "$run/execute.jsonl"
+    [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || judging=1
+    [[ -z $judging ]] || judged "$run/execute.jsonl"
     ((status == 0 || status == 4)) || { remember "$run/execute.jsonl"; return "$status"; }
     jq -r --arg short "$short" '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)
@@ -809,8 +812,8 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     fi
     cat "$run"/{settle,undo}.err 2>/dev/null >&2
     told
-    if [[ -e $PROOFS_DIR/incidents/rounds.jsonl ]]; then
-        judged "$run/verify.jsonl" "$run/undo.jsonl"
+    if [[ -n $judging ]]; then
+        [[ ! -s $run/undo.jsonl ]] || judged "$run/undo.jsonl"
         [[ -n ${later:-} ]] || notified "$run"
     fi
     return $((status == 0 ? 0 : 10))
