@@ -111,7 +111,7 @@ configs/notify.toml if there are any (dm docs notify).'
 could not be healed: on a terminal and in the mail of cron, or to the targets of configs/notify.toml. What made it worse
 is taken back. What a killed session left half done is ended first. $HEAL_SOAK and $HEAL_DEADLINE are as for execute.
 
-The exit status is 0 if all is well in the end, 10 if not.'
+The exit status is 0 if all is well in the end, 10 if not, 4 if what was approved had changed before it was done.'
         ;;
     incidents)
         call='[list | unsilence ID]'
@@ -533,7 +533,7 @@ told_of() { # told_of RUN...: what happened in runs, to the targets or to whoeve
 heal() { # one pass: look, carry out what the policy allows, prove it, and tell what came of it
     local only_news=1 later=1 undo_if_worse=1 status=10 first lock fit=1 seen=''
     [[ ${1:-} != --seen=* ]] || { seen=${1#--seen=} && shift; } # a round of the watch
-    settings
+    [[ -n $seen ]] || settings # the watch has exported them
     (umask 077 && mkdir -p "$PROOFS_DIR") || exit 6
     exec {lock}<"$PROOFS_DIR" # whatever of this session still runs after a kill holds it, too
     flock -n "$lock" || { complain "another heal is at work in '$PROOFS_DIR'" && exit 6; }
@@ -545,7 +545,7 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
         cp -- "$seen" "$run/propose.jsonl" || exit 6
         jq -c 'del(.probe, .inspect, .logs, .stats, .screenshot, .analysis, .proposals, .carried, .errors)' \
             "$run/propose.jsonl" >"$run/services.jsonl"
-        remember "$run/propose.jsonl"
+        remember "$run/propose.jsonl" & # meanwhile it goes on
     else
         diagnose_enhanced "$@"
         status=$?
@@ -564,12 +564,15 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
                 carry_out "$run/approve.jsonl" "$run" >>"$run/heal.txt"
             fi
             status=$?
+            # What had changed since it was looked at wants another look, and no waiting.
+            ((status != 10)) || ! jq -se 'any(.execution.status == "stale")' "$run/execute.jsonl" >/dev/null || status=4
             # Proved is what was acted on; the report of now says what else is wrong.
             ((status != 0)) || ! jq -e '.issues != []' "$run/report.jsonl" >/dev/null || status=10
         elif ((status == 10)); then
             say "[supervisor] Nothing of it is approved by the policy; why: $called policy explain"
         fi
     fi
+    wait
     if [[ $run == "$first" ]]; then told_of "$run"; else told_of "$first" "$run"; fi
     cat "$run"/{incidents,notify}.err 2>/dev/null >&2
     return "$status"
@@ -710,7 +713,28 @@ agreed() { # agreed FILE: show what would be done, and ask once; false if nothin
     asked "Carry this out?"
 }
 
-look() { # look SECONDS: after so long look again at the services of a run, by the same stages as diagnose-enhanced
+round_of_watch() { # the records of a round that begins now, of the watch that this pass belongs to; false if none comes
+    local watch=$PROOFS_DIR/watch now until=$((SECONDS + 30))
+    [[ -p $watch/bell ]] && watched || return
+    now=$(date -u +%FT%T.%3NZ)
+    printf 'now\n' 1<>"$watch/bell" # opened like this it waits for no reader
+    until jq -e --arg now "$now" '.round.at > $now' "$watch/status.json" >/dev/null; do
+        ((SECONDS < until)) || return
+        sleep 0.2
+    done
+    cp -- "$watch/round.jsonl" "$run/propose.jsonl"
+}
+
+look() { # look SECONDS [cheaply]: after so long look again at the services of a run, by the same stages as diagnose-enhanced
+    if [[ -n ${2:-} ]]; then
+        sleep "$1"
+        if round_of_watch; then
+            stage verify dm-verify --before "$run/before.jsonl" --executed "$run/execute.jsonl" \
+                <"$run/propose.jsonl" >/dev/null
+            return
+        fi
+        set -- 0
+    fi
     { sleep "$1" && cat "$run/services.jsonl"; } | # meanwhile all programs start, and the browser
         stage probe dm-probe |
         stage inspect dm-inspect |
@@ -729,11 +753,14 @@ eyes() { # dm-screenshot where there is a browser, and where there were pages be
 }
 
 prove() { # look until all has recovered or the time is over, and say so; 0: all that was acted on has recovered
-    local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60}))
+    local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60})) looks=0
     while :; do
-        look "$soak"
-        if healed || ((SECONDS >= until)); then break; fi
+        # Rounds of a watch cost nothing; if they cannot tell, since it carries old logs on, a look of our own does.
+        looks=$((looks + 1))
+        if ((looks < 4)); then look "$soak" "${seen:-}"; else look "$soak"; fi
+        if healed || idle || ((SECONDS >= until)); then break; fi
     done
+    [[ -z ${judging:-} ]] || judged "$run/verify.jsonl" # that it is over is known at once
     remember "$run"/{execute,verify,propose}.jsonl
     cat "$run"/{verify,propose,history}.err >&2
     jq -r '.service as $service | .verification
@@ -747,19 +774,24 @@ prove() { # look until all has recovered or the time is over, and say so; 0: all
     healed
 }
 
+idle() { # whether nothing was done that could help after a while
+    ! jq -se 'any(.execution.status == ("done", "already_done", "failed"))' "$run/execute.jsonl" >/dev/null
+}
+
 healed() { # whether each root that something was done about has recovered, and there was one
     jq -se 'map(select(.verification.action_ids != []) | .verification.proof == "recovered") | length > 0 and all' \
         "$run/verify.jsonl" >/dev/null
 }
 
 carry_out() { # carry_out FILE RUN: what was approved of that run; a new run holds what was done and seen
-    local file=$1 from=$2 ids=()
+    local file=$1 from=$2 ids=() judging=''
     begin
     cp -- "$from/services.jsonl" "$run/services.jsonl" && cp -- "$from/propose.jsonl" "$run/before.jsonl" || exit 6
     stage execute dm-execute --wait healthy "$file" >/dev/null
     local status=$?
     cat "$run/execute.err" >&2
-    [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || judged "$run/execute.jsonl"
+    [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || judging=1
+    [[ -z $judging ]] || judged "$run/execute.jsonl"
     ((status == 0 || status == 4)) || { remember "$run/execute.jsonl"; return "$status"; }
     jq -r --arg short "$short" '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)
@@ -780,8 +812,8 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     fi
     cat "$run"/{settle,undo}.err 2>/dev/null >&2
     told
-    if [[ -e $PROOFS_DIR/incidents/rounds.jsonl ]]; then
-        judged "$run/verify.jsonl" "$run/undo.jsonl"
+    if [[ -n $judging ]]; then
+        [[ ! -s $run/undo.jsonl ]] || judged "$run/undo.jsonl"
         [[ -n ${later:-} ]] || notified "$run"
     fi
     return $((status == 0 ? 0 : 10))

@@ -227,6 +227,17 @@ def test_one_look_more_begins_early_while_it_may_decide_something(tmp_path: Path
         assert third < 3 and because == "web: die"
 
 
+def test_who_writes_to_the_bell_asks_for_a_round(tmp_path: Path) -> None:
+    alarm = Alarm(lambda event: True, tmp_path / "bell")
+    table = Timetable(300, alarm, None)
+    table.next(None)
+    threading.Timer(0.2, lambda: (tmp_path / "bell").write_text("now\n")).start()
+    begun = time.monotonic()
+    assert table.next(None)[1] == "asked for"
+    assert time.monotonic() - begun < 100
+    assert not alarm.wait(0.1)  # once
+
+
 # A slower pace.
 
 

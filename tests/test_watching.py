@@ -32,6 +32,7 @@ from dm_tools.records import (
     Silence,
     Status,
 )
+from dm_tools.show import incidents as show
 from dm_tools.store import journal
 from dm_tools.store.incidents import Incidents
 from dm_tools.text.times import parse_time
@@ -481,6 +482,14 @@ def test_two_that_judge_into_one_folder_take_turns(run: Run, tmp_path: Path) -> 
     assert ([each.kind for each in resident.waiting()], resident.state().open) == ([Happening.RECOVERED], {})
 
 
+def test_the_newest_verdict_is_known_before_the_change_is_told() -> None:
+    watch = Watch(Rules(bad=2, of=3, recover=3))
+    for cause, proposed in ((Cause.EXITED, "start"), (Cause.EXITED, "start"), (Cause.OOM_KILLED, "scale_up")):
+        watch.round(seen(cause=cause, proposed=(f"{proposed}: so that it runs",)))
+    ((marker,), told) = show.briefly(watch.state)["open"], [each.kind for each in watch.events]
+    assert (marker["cause"], marker["newest"], told) == (Cause.EXITED, "db oom_killed scale_up", [Happening.OPENED])
+
+
 def acting() -> ApprovedAction:
     return ApprovedAction("1", "app", ActionName.RESTART, Confidence.HIGH, "a test", {})
 
@@ -509,6 +518,11 @@ def test_what_we_do_ourselves_raises_no_alarm_and_what_holds_afterwards_does() -
     assert judged(watch.state, [seen(sight=GOOD)], at(1), (), Rules(), own)[1] == []  # a proof is to come
     proved = seen(sight=NOTHING, healing=Healing(("looked again: recovered",), True, ("1",)))
     assert [each.kind for each in judged(watch.state, [proved], at(1), (), Rules(), own)[1]] == [Happening.RECOVERED]
+    state = judged(watch.state, [proved], at(1, at="2026-01-01T00:00:20Z"), (), Rules(), own)[0]
+    again = deeds.silences([intent, done], begun + 21)  # it is proved: what fails now is another occasion
+    assert [each.kind for each in judged(state, [seen()], at(2), (), Rules(), again)[1]] == [Happening.OPENED]
+    again = deeds.silences([intent, done, entry(Phase.UNDOING, 30)], begun + 31)  # and then it was taken back
+    assert judged(state, [seen()], at(2), (), Rules(), again)[1] == []
     undoing = [intent, done, entry(Phase.UNDOING, 100)]
     assert silent(*undoing, after=110) and not silent(*undoing, entry(Phase.UNDONE, 120), after=181)
 

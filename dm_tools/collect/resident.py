@@ -21,12 +21,14 @@ def rounds(look: Look, every: float, through: Path | None, discovering: list[str
     """The records that `look` finds and a marker, every so many seconds, without end; with whether to hand them on now.
 
     A round that cannot be begun has the services of the one before, and says in its marker why. A manifest that is
-    wrong from the start raises ManifestError. `through`: see waking.Timetable. `discovering`: the engines whose
+    wrong from the start raises ManifestError. `through`: see waking.Timetable; a named pipe `bell` beside it asks for a
+    round. `discovering`: the engines whose
     containers are found, none where a manifest says what is looked at.
     """
     found: list[stream.Record] = []
     project = os.environ.get("COMPOSE_PROJECT_NAME")
-    alarm = Alarm(lambda event: concerns(event, found, project, bool(discovering)))
+    bell = through.with_name("bell") if through else None
+    alarm = Alarm(lambda event: concerns(event, found, project, bool(discovering)), bell)
     timetable, number, at = Timetable(every, alarm, through), 0, None
     alarm.listen(discovering)
     while True:

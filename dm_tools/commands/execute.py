@@ -21,7 +21,8 @@ from dm_tools.pipe import clock, command, exits, stream
     type=click.FloatRange(min=1, max=3600),
     default=60.0,
     show_default=True,
-    help="Seconds to wait for a container to run steadily after an action.",
+    help="Seconds to wait for another program that acts on the engine, and for a container to run steadily after an "
+    "action.",
 )
 @click.option(
     "--wait",
@@ -76,8 +77,9 @@ def cli(
             return exits.DONE
         with contextlib.ExitStack() as held:
             if not only_plan:
-                held.enter_context(written.alone())
-            executor = Executor(Engines(ENGINE_SECONDS), written, deadline, wait == "healthy", journal.holder(held))
+                held.enter_context(written.alone(deadline))
+            hold = journal.holder(held, deadline)
+            executor = Executor(Engines(ENGINE_SECONDS), written, deadline, wait == "healthy", hold)
             if settle:
                 found = work.settle(executor, stories(), settle)
             elif resume:

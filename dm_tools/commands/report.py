@@ -38,7 +38,7 @@ from dm_tools.pipe import command
 @click.option(
     "--kept-round",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Keep the records of the newest round that had issues in this file.",
+    help="Keep the records of the newest round that had issues, or came within five minutes after one, in this file.",
 )
 @click.option("--keep", type=click.IntRange(1), help="Remove all but so many of the newest reports in the folder.")
 @command.fail_on_option

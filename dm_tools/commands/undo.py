@@ -38,8 +38,9 @@ def cli(actions: tuple[str, ...], proofs_dir: Path, only_plan: bool) -> int:
     try:
         with contextlib.ExitStack() as held:
             if not only_plan:
-                held.enter_context(written.alone())
-            executor = Executor(Engines(ENGINE_SECONDS), written, DEADLINE_SECONDS, False, journal.holder(held))
+                held.enter_context(written.alone(DEADLINE_SECONDS))
+            hold = journal.holder(held, DEADLINE_SECONDS)
+            executor = Executor(Engines(ENGINE_SECONDS), written, DEADLINE_SECONDS, False, hold)
             for record in work.take_back(executor, past.stories(written.entries()), actions, only_plan):
                 writer.write(stream.dumps(record), flush=True)
                 status = exits.worst(status, work.status(record))

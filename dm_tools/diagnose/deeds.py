@@ -16,7 +16,8 @@ _NOTHING_DONE = (Outcome.PLANNED, Outcome.REFUSED, Outcome.STALE, Outcome.ALREAD
 
 
 def silences(entries: Iterable[JournalEntry], now: float) -> list[Silence]:
-    """Silences that stand at `now` (seconds since 1970) because of what is done or was done a moment ago.
+    """Silences that stand at `now` (seconds since 1970) because of what is done or was done a moment ago. The id is
+    that of the action: `watching` ends it early, by a proof that all is well again.
 
     They are about the whole engine: who suffers from a restart is not always known to. Proofs, and that healing failed,
     are told all the same.

@@ -173,8 +173,8 @@ def _fresh(view: View) -> bool:
     return (seconds_between(found.started_at, found.observed_at) or FRESH_SECONDS) < FRESH_SECONDS
 
 
-_FAILED = (Outcome.FAILED, Outcome.REFUSED, Outcome.STALE)
-_DID = (Outcome.DONE, Outcome.ALREADY_DONE, Outcome.UNDONE)
+_FAILED = (Outcome.FAILED, Outcome.REFUSED)
+_DID = (Outcome.DONE, Outcome.ALREADY_DONE, Outcome.UNDONE, Outcome.STALE)  # what is stale is looked at anew
 
 
 def _healing(record: dict[str, Any]) -> Healing | None:

@@ -28,6 +28,7 @@ MOST_DOUBLINGS = 4  # of the good looks that one wants which comes and goes, and
 AFTERMATH_SECONDS = 600.0  # who suffered from a root and fails on for so long when it is well has a trouble of his own
 FLAPS = 3  # returns after which it is said that it comes and goes
 MOST_DONE = 8  # sentences on what was done
+MOST_PROVED = 32  # actions of whose proof is known
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,13 @@ class Watched(msgspec.Struct):
 class Incident(msgspec.Struct):
     """An open incident, as it was told. `events`: how many there were. `mark`, `held`: the change that is not told yet,
     and for how many rounds it has held; `good`, `stopped`: looks in a row; `away`: seconds since the last look;
-    `suffering`: the symptoms that have not been well since."""
+    `suffering`: the symptoms that have not been well since; `newest`: the verdict of the newest bad look and what it
+    proposes, told or not."""
 
     id: str
     opened: str
     look: Look
+    newest: str = ""
     seconds: float = 0.0
     events: int = 0
     good: int = 0
@@ -98,7 +101,8 @@ class Over(msgspec.Struct):
 
 
 class State(msgspec.Struct):
-    """What is kept between two rounds. `number`: of the newest event; `intervals`: seconds between the last rounds."""
+    """What is kept between two rounds. `number`: of the newest event; `intervals`: seconds between the last rounds;
+    `proved`: since when it is proved of the newest actions that they have helped."""
 
     number: int = 0
     rounds: int = 0
@@ -110,6 +114,7 @@ class State(msgspec.Struct):
     watched: dict[str, Watched] = {}
     open: dict[str, Incident] = {}
     over: dict[str, Over] = {}
+    proved: dict[str, str] = {}
 
     @property
     def undecided(self) -> bool:
@@ -136,8 +141,10 @@ class _Round:
     def __init__(
         self, state: State, moment: Moment, quiet: Sequence[Silence], rules: Rules, own: Sequence[Silence]
     ) -> None:
-        self.state, self.moment, self.rules, self.own = state, moment, rules, own
-        self.quiet = [*quiet, *own]
+        self.state, self.moment, self.rules = state, moment, rules
+        # After a proof that all is well again, what fails is not the aftermath of what was done.
+        self.own = [each for each in own if each.at > state.proved.get(each.id, "")]
+        self.quiet = [*quiet, *self.own]
         self.events: list[IncidentEvent] = []
         self.gap: float | None = None
 
@@ -291,6 +298,7 @@ class _Round:
             id=f"{(look.fingerprint or '')[:12]}-{number}",
             opened=self.moment.at,
             look=look,
+            newest=_verdict(look),
             seconds=seconds,
             flaps=lately.flaps + 1 if lately else 0,
             again=lately.again + 1 if lately else 0,
@@ -309,6 +317,7 @@ class _Round:
                 incident.flaps += 1
             incident.good = incident.stopped = 0
             if look.sight == Sight.BAD:
+                incident.newest = _verdict(look)
                 incident.suffering = sorted({*incident.suffering, *look.symptoms} - {look.service})
                 self._changed(incident, look)
             if incident.flaps == FLAPS and not self._silent(look, incident):
@@ -346,6 +355,9 @@ class _Round:
         self._tell(kind, incident, words)
 
     def _healed(self, look: Look, healing: Healing) -> None:
+        if healing.helped:
+            proved = self.state.proved | dict.fromkeys(healing.ids, self.moment.at)
+            self.state.proved = dict(list(proved.items())[-MOST_PROVED:])
         incident = self.state.open.get(look.key)
         if incident is None:
             return
@@ -454,6 +466,11 @@ def _change(incident: Incident, look: Look) -> tuple[Happening, str, str] | None
     if was.status == Status.FAILED and look.status == Status.DEGRADED:
         return Happening.BETTER, "it gives some service again", mark
     return None
+
+
+def _verdict(look: Look) -> str:
+    """What hangs on a verdict when something is to be done: who, of what, and the actions that are proposed."""
+    return " ".join([look.service, str(look.cause), *(each.partition(":")[0] for each in look.proposed)])
 
 
 def _well(look: Look | None) -> bool:

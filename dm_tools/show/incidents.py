@@ -57,7 +57,8 @@ def briefly(state: State) -> dict[str, Any]:
     """What a marker tells of incidents: those that are open after its round, whether one more look may decide
     something, and the number of the newest event.
 
-    `seconds`: since it was seen first; `done`: what was done about it, in words.
+    `seconds`: since it was seen first; `newest`: the verdict and the actions proposed in the newest bad look, which may
+    be others than those that were told; `done`: what was done about it, in words.
     """
     return {
         "open": [
@@ -68,6 +69,7 @@ def briefly(state: State) -> dict[str, Any]:
                 "severity": each.look.severity,
                 "cause": each.look.cause,
                 "fingerprint": each.look.fingerprint,
+                "newest": each.newest,
                 "text": each.look.text,
                 "symptoms": each.symptoms,
                 "since": each.opened,

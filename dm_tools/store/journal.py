@@ -62,29 +62,33 @@ class Journal:
         files.append(self.path, msgspec.json.encode(entry))
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Nobody else uses this journal meanwhile. Raises Busy, files.CannotWrite."""
+    def alone(self, wait: float) -> Iterator[None]:
+        """Nobody else uses this journal meanwhile; up to `wait` seconds are waited for whoever does.
+
+        Raises Busy, files.CannotWrite.
+        """
         files.make_folder(self.folder)
-        with locked(self.folder / "lock", 0o600):
+        with locked(self.folder / "lock", 0o600, wait):
             yield
 
 
 @contextlib.contextmanager
-def alone_at(engine: str) -> Iterator[None]:
-    """Nobody else on this machine acts on the engine of that name, whatever their journal. Raises Busy, CannotWrite."""
+def alone_at(engine: str, wait: float = 0.0) -> Iterator[None]:
+    """Nobody else on this machine acts on the engine of that name, whatever their journal; up to `wait` seconds are
+    waited for whoever does. Raises Busy, CannotWrite."""
     shared = Path("/run/lock")
     folder = shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
-    with locked(folder / f"dm-tools-{hashlib.sha256(engine.encode()).hexdigest()[:16]}.lock", 0o644):
+    with locked(folder / f"dm-tools-{hashlib.sha256(engine.encode()).hexdigest()[:16]}.lock", 0o644, wait):
         yield
 
 
-def holder(held: contextlib.ExitStack) -> Callable[[str], None]:
-    """What holds engines until `held` is left, each once."""
+def holder(held: contextlib.ExitStack, wait: float) -> Callable[[str], None]:
+    """What holds engines until `held` is left, each once; each is waited for up to `wait` seconds."""
     names: set[str] = set()
 
     def hold(engine: str) -> None:
         if engine not in names:
-            held.enter_context(alone_at(engine))
+            held.enter_context(alone_at(engine, wait))
             names.add(engine)
 
     return hold

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,14 @@ from dm_tools.pipe import clock, exits, say, spool, stream
 from dm_tools.pipe.rounds import Round, rounds
 from dm_tools.store import changes, files, reports
 
+KEPT_SECONDS = 300.0  # what was done is proved by the rounds that follow
+
 
 @dataclass(frozen=True)
 class Options:
     """`again`: seconds after which a round that tells nothing new is reported, 0: each is. `fails`: whether what was
-    collected is what --fail-on means. `kept_round`: the file that holds the newest round that had issues."""
+    collected is what --fail-on means. `kept_round`: the file that holds the newest round that had issues, or came
+    within `KEPT_SECONDS` after one that had."""
 
     proofs_dir: Path
     run_path: str | None
@@ -47,6 +51,7 @@ class _Reporter:
         self.options, self.writer, self.status = options, stream.Writer(), exits.DONE
         self.watched = changes.Watched(options.again)
         self.marked = False
+        self.kept_until = 0.0
         self.newest: dict[str, Any] = {}
 
     def round(self, each: Round, collector: reports.Collector) -> None:
@@ -81,7 +86,9 @@ class _Reporter:
         collector.add_bad_line(each.marker or {})
         for line_done in stream.of_files(self.options.executed, self.options.on_bad) if seen else ():
             collector.add_done(line_done)
-        if self.options.kept_round and each.marker and collector.issues:
+        if collector.issues:
+            self.kept_until = time.monotonic() + KEPT_SECONDS
+        if self.options.kept_round and each.marker and time.monotonic() < self.kept_until:
             files.replace(self.options.kept_round, kept)
         return seen
 

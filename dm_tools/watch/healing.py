@@ -13,7 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-FIRST_PAUSE, MOST_PAUSE = 60.0, 3600.0  # seconds from one pass to the next over the same incidents
+FIRST_PAUSE, MOST_PAUSE = 60.0, 3600.0  # seconds from one pass to the next over the same verdicts
+SOON = 5.0  # seconds to the next pass when one did not come to its end, doubled each time
+CAME_TO_ITS_END = {0: "all is well", 10: "not all is well"}
 END_SECONDS = 10.0
 
 Json = dict[str, Any]
@@ -21,32 +23,38 @@ Json = dict[str, Any]
 
 @dataclass
 class Plan:
-    """When a pass is worth it: at once when an incident opens or its cause is another one; else, while one is open,
-    after a minute, two, four, at most an hour. Pure: times are seconds of a steady clock."""
+    """When a pass is worth it: at once when an incident opens, or when a look says or proposes of an open one what no
+    pass has been over yet: the first look may have been a bad one. Else, while one is open, after a minute, two, four,
+    at most an hour; soon if the last one could not come to its end (somebody else acted on the engine, it was killed,
+    what it was over had changed). Pure: times are seconds of a steady clock."""
 
-    tried: dict[str, str | None] = field(default_factory=dict)  # what was open when the last pass began
+    tried: set[tuple[str, str]] = field(default_factory=set)  # since nothing was open
     pause: float = FIRST_PAUSE
+    soon: float = SOON
     next: float = 0.0
 
     def wanted(self, open: Iterable[Json], now: float) -> bool:
         """Whether a pass is to begin now. `open`: incidents as a marker has them."""
         found = _found(open)
         if not found:
-            self.tried, self.pause = {}, FIRST_PAUSE
+            self.tried, self.pause, self.soon = set(), FIRST_PAUSE, SOON
             return False
-        return now >= self.next or not found.items() <= self.tried.items()
+        return now >= self.next or not found <= self.tried
 
     def began(self, open: Iterable[Json]) -> None:
         """A pass began over these."""
-        self.tried = _found(open)
+        self.tried |= _found(open)
 
-    def ended(self, now: float) -> None:
-        """It ended."""
-        self.next, self.pause = now + self.pause, min(self.pause * 2, MOST_PAUSE)
+    def ended(self, now: float, status: int) -> None:
+        """It ended, with this exit status."""
+        if status in CAME_TO_ITS_END:
+            self.next, self.pause, self.soon = now + self.pause, min(self.pause * 2, MOST_PAUSE), SOON
+        else:
+            self.next, self.soon = now + self.soon, min(self.soon * 2, MOST_PAUSE)
 
 
-def _found(open: Iterable[Json]) -> dict[str, str | None]:
-    return {str(each.get("id")): each.get("fingerprint") for each in open}
+def _found(open: Iterable[Json]) -> set[tuple[str, str]]:
+    return {(str(each.get("id")), str(each.get("newest"))) for each in open}
 
 
 class Healer:
@@ -78,9 +86,9 @@ class Healer:
         if not ended:
             return None
         self._pid, now = None, time.monotonic()
-        self.plan.ended(now)
         code = os.waitstatus_to_exitcode(status)
-        how = {0: "all is well", 10: "not all is well"}.get(code, f"status {code if code >= 0 else 128 - code}")
+        self.plan.ended(now, code)
+        how = CAME_TO_ITS_END.get(code) or f"status {code if code >= 0 else 128 - code}; it is tried again soon"
         return f"ended after {now - self._begun:.0f} s: {how}"
 
     def end(self) -> None:
