@@ -219,9 +219,13 @@ complain() {
 settings() { # the variables that this script itself needs, with those of our settings file
     [[ -x $python ]] || "$root/scripts/setup" || exit
     command -v jq >/dev/null || { complain "jq is not installed (apt-get install jq)" && exit 2; }
-    local values=()
+    local values=() killed=''
     mapfile -d '' values < <(PYTHONPATH=$root "$python" -P -m dm_tools.pipe.settings PROOFS_DIR SERVICES_MANIFEST_PATH)
-    [[ ${#values[@]} == 2 ]] || exit 2
+    [[ ${#values[@]} == 2 ]] || {
+        wait "$!" || killed=$(fate "what reads the settings" "$?")
+        [[ $killed != *signal* ]] || complain "$killed" # else it has said what is wrong
+        exit 2
+    }
     export PROOFS_DIR=${values[0]} SERVICES_MANIFEST_PATH=${values[1]}
     if [[ -z ${DOCKER_HOST:-} && ! -e /var/run/docker.sock ]]; then
         local found # an engine that nobody named is chosen, and told of, once for all stages
@@ -256,7 +260,7 @@ note() { # note STAGE STATUS DEATH: the status file of a stage
     printf '{"stage":"%s","status":%d,"finished_s":%s,"died":%s}\n' "$1" "$2" "$(seconds)" "${death:-null}" >"$run/$1.status"
 }
 
-stage() { # stage NAME COMMAND...: one command of the pipe; keeps its records, messages, status and time
+stage() { # stage NAME COMMAND...: one command; keeps its records, messages, status and time
     local name=$1 status end keeper death
     shift
     { # what bash itself says of a death is nothing for people
@@ -272,16 +276,30 @@ stage() { # stage NAME COMMAND...: one command of the pipe; keeps its records, m
     elif ((keeper != 0 && keeper != 141 && end == 0)); then
         end=6 death="dm-$name's records could not be kept"
     fi
-    # Whoever comes before one that died goes on to the end: what it still finds out belongs into the report.
-    [[ -z $death || $name == services || $end == [236] ]] || cat >/dev/null
+    [[ -z $death || $end == [236] ]] || cat >/dev/null # whoever comes before one that died goes on to the end
     note "$name" "$end" "$death"
     return "$end"
+}
+
+together() { # together NAME COMMAND... | NAME COMMAND...: stages of a pipe, from one Python that has imported what they share
+    { PYTHONPATH=$root "$python" -P -m dm_tools.session "$run" "$began" "$@" 2>&3; } 3>&2 2>/dev/null
+}
+
+reported() { # reported NAME COMMAND... | NAME COMMAND...: the same, and a report of what arrived
+    ended=0
+    together "$@" \; report "${report_command[@]}" \; brief=brief.txt dm-brief \; history=/dev/null dm-history record
+    [[ -e $run/report.status ]] || { # a stage died
+        {
+            arrived | stage report "${report_command[@]}" >/dev/null
+            ended=${PIPESTATUS[0]}
+        } 2>/dev/null
+    }
 }
 
 deaths() { # the stages that died or left no word, one a line: status, then what of
     local name
     for name in "${stages[@]}"; do
-        [[ -s $run/$name.status ]] || note "$name" 255 "dm-$name left no status: its shell was killed"
+        [[ -s $run/$name.status ]] || note "$name" 255 "dm-$name left no status: what started it was killed"
     done
     (cd "$run" && jq -r 'select(.died) | "\(.status) \(.died)"' "${stages[@]/%/.status}")
 }
@@ -318,8 +336,8 @@ conclude() { # conclude TITLE: tell of the report and of the stages
         [[ -n $first ]] || first="$ended the shell before dm-report was killed"
         arrived | stage report "${report_command[@]}" >/dev/null
     fi
-    brief
-    remember "$(arrivals)"
+    [[ -e $run/brief.status ]] || brief
+    if [[ -e $run/history.status ]]; then compact; else remember "$(arrivals)"; fi
     if [[ -n ${only_news:-} ]]; then news; else saved "$1"; fi
     finish "$first"
 }
@@ -378,8 +396,12 @@ remember() { # remember FILE...: into the history; what cannot be written is sai
     local there=() file
     for file; do [[ ! -s $file ]] || there+=("$file"); done
     ((${#there[@]} == 0)) || dm-history record "${there[@]}" >/dev/null 2>"$run/history.err"
+    compact
+}
+
+compact() { # of the history, once a day
     [[ -n $(find "$PROOFS_DIR/history/compacted" -mmin -1440 2>/dev/null) ]] ||
-        dm-history compact >/dev/null 2>>"$run/history.err" # once a day
+        dm-history compact >/dev/null 2>>"$run/history.err"
 }
 
 finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status
@@ -420,14 +442,7 @@ diagnose() {
     say "[supervisor] Triggering diagnostics..."
     stages=(services probe inspect)
     report_command=(dm-report --fail-on unhealthy --run-path "$run")
-    {
-        stage services "${source_command[@]}" |
-            stage probe dm-probe |
-            stage inspect dm-inspect |
-            settled |
-            stage report "${report_command[@]}" >/dev/null
-        ended=${PIPESTATUS[-2]}
-    } 2>/dev/null
+    reported services "${source_command[@]}" \| probe dm-probe \| inspect dm-inspect
     conclude "Diagnostic report saved:"
 }
 
@@ -447,29 +462,14 @@ diagnose_enhanced() {
             eyes=(cat)
         }
     fi
-    {
-        stage services "${source_command[@]}" |
-            stage probe dm-probe |
-            stage inspect dm-inspect |
-            stage logs dm-logs |
-            stage stats dm-stats |
-            stage screenshot "${eyes[@]}" |
-            stage analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} |
-            stage propose dm-propose --history "$PROOFS_DIR" |
-            settled |
-            stage report "${report_command[@]}" >/dev/null
-        ended=${PIPESTATUS[-2]} # of the shell before dm-report
-    } 2>/dev/null
+    reported services "${source_command[@]}" \| probe dm-probe \| inspect dm-inspect \| logs dm-logs \| stats dm-stats \| \
+        screenshot "${eyes[@]}" \| analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} \| \
+        propose dm-propose --history "$PROOFS_DIR"
     if [[ -t 1 || -n ${loud:-} ]]; then
         jq -r 'select((.analysis.status // "healthy") != "healthy") | "Analyzing \(.service) (\(.analysis.status))..."' \
             "$run/propose.jsonl"
     fi
     conclude "Enhanced diagnostic report saved:"
-}
-
-settled() { # between the stages and the report: holds the records back until it is known whether all stages live
-    cat >/dev/null
-    arrived
 }
 
 saved() { # what the report says, in a few lines
