@@ -296,17 +296,17 @@ reported() { # reported NAME COMMAND... | NAME COMMAND...: the same, and a repor
     }
 }
 
-deaths() { # the stages that died or left no word, one a line: status, then what of
+ends() { # ends STAGE...: how each ended, one a line: its status, then what it died of if it did
     local name
-    for name in "${stages[@]}"; do
+    for name; do
         [[ -s $run/$name.status ]] || note "$name" 255 "dm-$name left no status: what started it was killed"
     done
-    (cd "$run" && jq -r 'select(.died) | "\(.status) \(.died)"' "${stages[@]/%/.status}")
+    (cd "$run" && jq -r '"\(.status) \(.died // "")"' "${@/%/.status}" 2>/dev/null)
 }
 
 arrived() { # the records that all stages let through; if one died the newest of each service, judged once more
     local status
-    if [[ -z $(deaths) ]]; then
+    if ! ends "${stages[@]}" | grep ' .' >/dev/null; then
         cat "$run/${stages[-1]}.jsonl"
         return
     fi
@@ -328,18 +328,30 @@ newest() { # what came of each service before a stage died; nothing if nothing c
 }
 
 conclude() { # conclude TITLE: tell of the report and of the stages
-    local first='' status
+    local first='' status said
     [[ -s $run/report.status ]] || note report 255 "dm-report left no status: its shell was killed"
-    status=$(jq .status "$run/report.status")
-    if [[ -s $run/services.jsonl && $status != @(2|6|130) && -z $(jq -r '.report_path // empty' "$run/report.jsonl") ]]; then
-        first=$(jq -r 'select(.died) | "\(.status) \(.died)"' "$run/report.status")
-        [[ -n $first ]] || first="$ended the shell before dm-report was killed"
-        arrived | stage report "${report_command[@]}" >/dev/null
+    summary
+    if [[ -s $run/services.jsonl && -z ${said[0]:-} ]]; then
+        status=$(jq .status "$run/report.status")
+        if [[ $status != @(2|6|130) ]]; then
+            first=$(jq -r 'select(.died) | "\(.status) \(.died)"' "$run/report.status")
+            [[ -n $first ]] || first="$ended the shell before dm-report was killed"
+            arrived | stage report "${report_command[@]}" >/dev/null
+            summary
+        fi
     fi
     [[ -e $run/brief.status ]] || brief
     if [[ -e $run/history.status ]]; then compact; else remember "$(arrivals)"; fi
     if [[ -n ${only_news:-} ]]; then news; else saved "$1"; fi
     finish "$first"
+}
+
+summary() { # into `said`: the paths of the report and of its page, whether all is well, and a line for each issue
+    mapfile -t said < <(jq -r '.report_path // "", .html_path // "", (.incomplete == [] and (.summary | .total <= .healthy)),
+        (.issues[]? | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis)"
+            + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
+            + (if .first_action then "; proposed: \(.first_action)" else "" end)
+            + (if .before then "; \(.before)" else "" end))' "$run/report.jsonl" 2>/dev/null)
 }
 
 begin() { # a new run's folder; of the old ones the newest 100 stay, so that cron does not fill the disk
@@ -405,16 +417,18 @@ compact() { # of the history, once a day
 }
 
 finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status
-    local status death who worst=0 files=("${stages[@]}" report)
+    local status death who worst=0 all=() told=() files=("${stages[@]}" report)
+    mapfile -t told < <(ends "${files[@]}")
     files=("${files[@]/#/$run/}")
     cat "$run"/*.err >&2
-    while read -r status death; do
+    for death in ${1:+"$1"} "${told[@]}"; do
+        status=${death%% *} death=${death#* }
         who=${death%% *}
         # Of an end that is in the table the program itself has told; after Ctrl-C nobody need be told.
-        [[ $status == [1236] && -s $run/${who#dm-}.err ]] ||
-            [[ $status == 130 && $(jq .status "$run/report.status") == 130 ]] || complain "$death"
-    done < <([[ -z $1 ]] || echo "$1"; stages+=(report) && deaths)
-    mapfile -t all < <(jq -r .status "${files[@]/%/.status}" 2>/dev/null)
+        [[ -z $death || ($status == [1236] && -s $run/${who#dm-}.err) ||
+            ($status == 130 && ${told[-1]} == "130 "*) ]] || complain "$death"
+    done
+    all=("${told[@]%% *}")
     ((${#all[@]} == ${#files[@]})) || all+=(6) # not even that could be written
     [[ -z $1 ]] || all+=("${1%% *}")
     for status in 130 143 1 6 3 2 141 10 5 4; do # the first that applies, as in dm-tools(7)
@@ -424,7 +438,7 @@ finish() { # finish DEATH: tell what the stages had to say, and of an earlier DE
         [[ $status == @(0|1|2|3|4|5|6|10|130|141|143) ]] || worst=$status
     done
     ((worst != 141)) || complain "a stage lost its reader"
-    if ((worst == 5 || worst == 10)); then
+    if ((worst == 5 || worst == 10)) && grep -qs docker_unreachable "$run"/*.jsonl; then
         jq -rn 'first(inputs.errors[]? | select(.code == "docker_unreachable") | "supervisor: " + .message)' \
             "$run"/*.jsonl 2>/dev/null | tail -n 1 >&2
     fi
@@ -473,22 +487,17 @@ diagnose_enhanced() {
 }
 
 saved() { # what the report says, in a few lines
-    local path page
-    path=$(jq -r '.report_path // empty' "$run/report.jsonl" 2>/dev/null)
-    page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
+    local path=${said[0]:-} page=${said[1]:-}
     [[ -n $path ]] || return 0
-    if jq -e '.incomplete != [] or (.summary | .total > .healthy)' "$run/report.jsonl" >/dev/null; then
-        jq -r '.issues[]? | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis)"
-            + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
-            + (if .first_action then "; proposed: \(.first_action)" else "" end)
-            + (if .before then "; \(.before)" else "" end)' "$run/report.jsonl"
-        complaints
-        printf '%s %s\n' "$1" "$path"
-        [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
-    else
+    if [[ ${said[2]} == true ]]; then
         complaints
         say "$1 $path"
         [[ -z $page ]] || say "To open in a browser: $page"
+    else
+        ((${#said[@]} == 3)) || printf '%s\n' "${said[@]:3}"
+        complaints
+        printf '%s %s\n' "$1" "$path"
+        [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
     fi
 }
 
