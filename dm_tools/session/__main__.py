@@ -31,7 +31,8 @@ ENGINE = ("dm_tools.engine.connection", "dm_tools.engine.finding", "dm_tools.eng
 JUDGED = ("dm_tools.evidence.view", "dm_tools.evidence.words", "dm_tools.patterns.language", "dm_tools.text.condense")
 KEPT = ("dm_tools.diagnose.remembered", "dm_tools.diagnose.watching", "dm_tools.show.records", "dm_tools.store.history")
 NEEDS = {
-    "probe": ("dm_tools.engine.connection", "dm_tools.engine.finding", "dm_tools.evidence.view"),
+    "services": ("asyncio", "dm_tools.engine.connection"),
+    "probe": ("asyncio", "dm_tools.engine.connection", "dm_tools.engine.finding", "dm_tools.evidence.view"),
     "inspect": ENGINE,
     "logs": ENGINE,
     "stats": ENGINE,
