@@ -396,7 +396,7 @@ def run(command: click.Command) -> NoReturn:
     say.program = command.name or "dm-tools"
     status = exits.BUG
     try:
-        _stand_in()
+        stand_in()
         sys.unraisablehook = _swallowed
         signal.signal(signal.SIGTERM, _on_signal)
         if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a shell's background job ignores Ctrl-C
@@ -440,7 +440,7 @@ def _wrong_use(wrong: click.UsageError) -> str:
     return f"{wrong.format_message()} (try '{say.program} --help')"
 
 
-def _stand_in() -> None:
+def stand_in() -> None:
     """Put /dev/null where a standard stream is closed: else the next file or socket that is opened is in its place.
 
     Standard output and input stay missing (`sys.stdout` is None), so that it can be said; messages are dropped.

@@ -11,19 +11,23 @@ import base64
 import functools
 import hashlib
 import itertools
+import marshal
 import os
 import re
 import shlex
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import orjson
 
 from dm_tools.evidence.words import own_part, size
+from dm_tools.patterns import keeping
 from dm_tools.pipe import clock, say
 from dm_tools.records import EnhancedReport, Head, Issue, PageLine, Proof, Quoted, Role, ServiceLine, Status
 from dm_tools.show.html import graph
@@ -33,7 +37,7 @@ from dm_tools.text.shorten import both_ends
 from dm_tools.text.traces import decisive
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
 LONGEST = 4000  # characters of one text; the JSON report has it whole
 PICTURES = 8 * 1024 * 1024  # bytes of all pictures
@@ -77,7 +81,7 @@ def render(report: Head, services: Iterable[ServiceLine], report_path: str, fold
 @functools.cache
 def _template() -> Template:
     """Made once: most of the time that a page takes is its template's."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     def shown(value: Any) -> Any:
@@ -85,7 +89,6 @@ def _template() -> Template:
         return value if isinstance(value, Markup) else say.printable("" if value is None else str(value))
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=shown,
@@ -103,7 +106,22 @@ def _template() -> Template:
         "way": way,
         "fields": msgspec.structs.asdict,
     }
-    return environment.get_template("report.html")
+    return environment.template_class.from_code(environment, _code(environment), environment.make_globals(None))
+
+
+def _code(environment: Environment) -> CodeType:
+    """The template as Python's bytecode: what is made of the same text by the same modules is kept between runs."""
+    from jinja2 import __version__
+
+    text = (TEMPLATES / "report.html").read_text(encoding="utf-8")
+    made_by = (sys.version, __version__, Path(__file__).read_bytes())
+    name = "page-" + keeping.key([*made_by, text])
+    if kept := keeping.read(name):
+        code: CodeType = marshal.loads(kept)
+    else:
+        code = environment.compile(text, "report.html", "report.html")
+        keeping.write(name, marshal.dumps(code))
+    return code
 
 
 def clip(text: Any) -> str:
