@@ -540,6 +540,50 @@ def test_events_say_how_far_back_the_engine_remembers(
     assert float(fake.parameters["events"]["until"]) == pytest.approx(time.time(), abs=10)
 
 
+NETWORK = {"Type": "network", "Action": "disconnect", "Actor": {"ID": "n1", "Attributes": {"container": ID}}}
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked"),
+    [
+        ({}, 1),  # nothing has happened to it
+        ({"events": [event(3600, "create"), event(-3600, "update")]}, 2),
+        ({"events": [event(3600, "create"), event(-3600, "exec_die", OTHER)]}, 1),
+        ({"events": [event(3600, "create"), json.dumps(NETWORK | {"time": 9e9}).encode() + b"\n"]}, 2),
+        ({"events": [event(-3600, "exec_die", OTHER)]}, 2),  # what happened before that is forgotten
+        ({"events": []}, 2),
+        ({"events": [b"null\n"]}, 2),
+        ({"containers/json": [LISTED[0] | {"State": "exited"}]}, 2),  # its event may come late
+        ({"containers/json": [LISTED[0] | {"Status": "Up 2 minutes (unhealthy)"}]}, 2),
+        ({"containers/json": [LISTED[0] | {"Status": "Up 9 days"}]}, 1),
+    ],
+)
+def test_in_a_round_what_has_not_changed_is_not_asked_for_again(
+    listen: Callable[[Handler], str], answers: dict[str, Any], asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "EVENT_LATE_SECONDS", 0.0)
+    fake = Fake(listen, events=chunked(event(3600, "create")))
+    with contextlib.closing(LocalEngine(fake.url, 5)) as engine:
+        for _ in range(2):
+            raw, as_of = reading.unchanged(engine, reading.containers(engine, True)[0])
+            assert raw == INSPECTED
+            found = {name: whole(each) if name != "events" else chunked(*each) for name, each in answers.items()}
+            fake.answers |= found
+            engine.events.forget()
+            engine.kept.next()
+        assert fake.asked[f"{ID}/json"] == asked
+        assert (as_of is None) == (asked == 2)
+        assert as_of is None or time.time() - as_of < 60
+
+
+class LocalEngine(Engine):
+    """One whose clock is ours, at a TCP address."""
+
+    def __init__(self, host: str, timeout: float) -> None:
+        super().__init__(host, timeout)
+        self.label = "unix:///run/fake.sock"
+
+
 def test_podman_is_asked_for_its_events_in_its_own_way(listen: Callable[[Handler], str]) -> None:
     """An end makes it stop reading, so it is asked not to follow instead; and 4.3 knows `died` only."""
     fake = Fake(listen, **{"containers/json": podman(LISTED), "events": chunked(event(30, "start"), event(20, "die"))})

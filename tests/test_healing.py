@@ -308,5 +308,7 @@ def test_it_heals_proves_and_tells_once_and_the_second_time_it_knows_what_helped
         assert "recovered" in each["done"][-1]
     first, second = events("opened")
     assert first["before"] is None
-    assert "start helped 1 of 1, proved" in second["before"]
+    # On a busy machine the first looks of an occasion may see another cause.
+    again = [each for each in [second, *events("changed")] if each["incident"] == second["incident"]]
+    assert "start helped 1 of 1, proved" in " ".join(each["before"] or "" for each in again)
     assert out.count("HEALING begun") >= 2

@@ -518,6 +518,10 @@ def test_what_we_do_ourselves_raises_no_alarm_and_what_holds_afterwards_does() -
     assert judged(watch.state, [seen(sight=GOOD)], at(1), (), Rules(), own)[1] == []  # a proof is to come
     proved = seen(sight=NOTHING, healing=Healing(("looked again: recovered",), True, ("1",)))
     assert [each.kind for each in judged(watch.state, [proved], at(1), (), Rules(), own)[1]] == [Happening.RECOVERED]
+    hurt = Watch(Rules())  # who suffered has yet to find it again, and is at fault himself for a look
+    hurt.round(seen(symptoms=("app",)), seen("app", SYMPTOM, root="db"))
+    hurt.state = judged(hurt.state, [seen(sight=GOOD), seen("app")], at(1), (), Rules(), own)[0]
+    assert [each.kind for each in judged(hurt.state, [proved], at(1), (), Rules(), own)[1]] == [Happening.RECOVERED]
     state = judged(watch.state, [proved], at(1, at="2026-01-01T00:00:20Z"), (), Rules(), own)[0]
     again = deeds.silences([intent, done], begun + 21)  # it is proved: what fails now is another occasion
     assert [each.kind for each in judged(state, [seen()], at(2), (), Rules(), again)[1]] == [Happening.OPENED]

@@ -30,8 +30,8 @@ def inspect(record: Record, engines: Engines, window_seconds: float) -> Record:
         return record
     engine = engines.of(record)
     container = finding.find(engine, record)
-    raw = reading.inspect(engine, container["Id"])
-    observed_at = clock.rfc3339(clock.now())
+    raw, as_of = reading.unchanged(engine, container)
+    observed_at = clock.rfc3339(clock.now() if as_of is None else as_of)
     try:
         raw_events, events_since = reading.events(engine, container["Id"], window_seconds, _changed(raw["State"]))
     except records.Problem as problem:
@@ -41,10 +41,21 @@ def inspect(record: Record, engines: Engines, window_seconds: float) -> Record:
     redactor = redact.Redactor(redact.following(record), secrets(raw))
     found = digest(raw, raw_events, observed_at, redactor, events_since)
     if found.state == "running":
-        found.processes = processes(_or_nothing(lambda: reading.processes(engine, container["Id"])), redactor)
+        found.processes = _processes(engine, record, found, redactor)
     if found.network_mode.startswith(SHARED):
         found.network_owner = _network_owner(engine, found.network_mode.removeprefix(SHARED))
     return records.with_section(record, "inspect", found)
+
+
+def _processes(engine: Engine, record: Record, found: Inspect, redactor: redact.Redactor) -> list[Process]:
+    """The processes; in a resident pipe those of the round before, if the service answers: then they do not stand."""
+    checks = [each for each in (record.get("probe") or {}).get("checks") or [] if each.get("kind") != "container"]
+    answers = bool(checks) and all(each.get("ok") for each in checks)
+    before = engine.answering.get(found.id) if answers else None
+    if before is None or before[0] != found.started_at:
+        before = found.started_at, processes(_or_nothing(lambda: reading.processes(engine, found.id)), redactor)
+    engine.answering.put(found.id, before)
+    return list(before[1])
 
 
 def _changed(state: dict[str, Any]) -> float | None:

@@ -49,14 +49,15 @@ def cli(
       dm-analyze < incident.jsonl | jq -c 'select(.analysis.role == "root") | .analysis.hypothesis'
     """
     from dm_tools.diagnose import analyze as judge
-    from dm_tools.diagnose.facts import Facts, facts
+    from dm_tools.diagnose.again import Again
+    from dm_tools.diagnose.facts import Facts
     from dm_tools.evidence.view import steps
     from dm_tools.llm import consult as asked
     from dm_tools.patterns import reading as reader
     from dm_tools.patterns.language import PatternError
     from dm_tools.records import Problem, with_error, with_section
 
-    model = asked.model(engine, agent, max_steps)
+    model, again = asked.model(engine, agent, max_steps), Again()
     try:
         library = reader.read(patterns)
     except PatternError as wrong:
@@ -70,7 +71,7 @@ def cli(
             about.append(False)
             if record["service"] in stack:
                 raise Problem("duplicate_service", "a record of this name came before; only that one is judged")
-            stack[record["service"]] = facts(record, library)
+            stack[record["service"]] = again.facts(record, library)
             about[-1] = True
             return record
 
@@ -99,6 +100,7 @@ def cli(
             if each.marker:
                 yield each.marker
                 library.searcher.rest()
+                again.next()
 
     return stream.write(stream.one_by_one(everything()), "analyze", command.matched(fail_on, "analysis"))
 

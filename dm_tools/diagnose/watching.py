@@ -255,6 +255,8 @@ class _Round:
                     self.state.open[to] = self.state.open.pop(name)
                     self.state.watched.pop(to, None)
             elif look.sight == Sight.GOOD and (heir := self._heir(self.state.open[name], found)):
+                if self._silent(look, self.state.open[name], self.own):
+                    continue  # whoever needs it has yet to find it again: a proof is to come
                 self.state.open[heir] = self.state.open.pop(name)
                 self.state.watched.pop(heir, None)
 

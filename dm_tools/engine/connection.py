@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import socket
 import threading
 import time
@@ -58,6 +59,47 @@ class Shared(Generic[Answer]):
             self._answer = None
 
 
+class Kept:
+    """What was asked of each container in the round before this one; what a round does not ask for is forgotten."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, Any] = {}
+        self._now: dict[str, Any] = {}
+
+    def get(self, key: str) -> Any:
+        """What `put` was given in the round before; None in the first one."""
+        return self._before.get(key)
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep it for the next round."""
+        self._now[key] = value
+
+    def next(self) -> None:
+        """A round has ended."""
+        self._before, self._now = self._now, {}
+
+
+class _Helper:
+    """A thread that waits for answers in place of one that asks: to start one for each question takes longer."""
+
+    def __init__(self) -> None:
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        threading.Thread(target=_helping, args=(self._tasks,), daemon=True).start()
+
+    def do(self, task: Callable[[], None]) -> None:
+        """Do it, after what was given before."""
+        self._tasks.put(task)
+
+    def __del__(self) -> None:
+        self._tasks.put(None)
+
+
+def _helping(tasks: queue.SimpleQueue[Callable[[], None] | None]) -> None:
+    while (task := tasks.get()) is not None:
+        task()
+        del task  # it may hold what is not needed any more
+
+
 class Engine:
     """One Docker Engine as one command sees it; for several threads.
 
@@ -77,7 +119,8 @@ class Engine:
         self.label = redact.redact(self._address.url)
         self.name = self.label + (f" (context {self._address.context})" if self._address.context else "")
         self.listing: Shared[list[Container]] = Shared(LISTING_SECONDS)
-        self.events: Shared[list[dict[str, Any]]] = Shared(LISTING_SECONDS)
+        self.events: Shared[Any] = Shared(LISTING_SECONDS)  # see reading
+        self.kept, self.answering = Kept(), Kept()  # inspected containers, and processes: see reading
         self.endpoints: dict[tuple[str, ...], dict[str, Any]] = {}  # networks of inspected containers, see finding
         self.podman = False  # known once it has answered
         self._own = threading.local()  # a requests session must not be shared between threads
@@ -190,12 +233,15 @@ class Engine:
                 outcome.set_exception(failure)
 
         with self._logins if self.label.startswith("ssh://") else contextlib.nullcontext():
-            threading.Thread(target=wait, daemon=True).start()
+            if not hasattr(self._own, "helper"):
+                self._own.helper = _Helper()
+            self._own.helper.do(wait)
             try:
                 return outcome.result(seconds)
             except TimeoutError:
-                with contextlib.suppress(AttributeError):
-                    del self._own.client  # that connection is still waiting for its answer
+                for each in ("client", "helper"):  # they are still waiting for the answer
+                    with contextlib.suppress(AttributeError):
+                        delattr(self._own, each)
                 raise
 
     def _problem(self, subject: str, failure: Exception, whole_engine: bool) -> records.Problem:
@@ -258,6 +304,8 @@ class Engines:
             for engine in self._engines.values():
                 engine.listing.forget()
                 engine.events.forget()
+                engine.kept.next()
+                engine.answering.next()
 
 
 def _said(code: str, subject: str, words: str) -> records.Problem:

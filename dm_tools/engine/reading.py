@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from dm_tools import records, redact
 from dm_tools.engine.connection import Container, Engine
@@ -38,6 +42,48 @@ def matching(engine: Engine, filters: dict[str, list[str]]) -> set[str]:
 def inspect(engine: Engine, container_id: str) -> dict[str, Any]:
     """Everything the engine knows of a container. Holds secrets: only a digest may leave this process."""
     return engine.ask(container_id[:12], lambda client: _object(client.inspect_container(container_id)))
+
+
+def unchanged(engine: Engine, container: Container) -> tuple[dict[str, Any], float | None]:
+    """What the engine knows of a listed container, as `inspect` has it, and as of when (seconds since 1970; None: now).
+
+    In a resident pipe it is what was asked in the round before, if the list shows the same, and the engine's events
+    reach back so far and tell of nothing that happened to it since: then the engine knows nothing else of it when its
+    events are asked. Each run of a healthcheck is an event.
+    """
+    container_id, mark = container["Id"], _mark(container)
+    last: _Seen | None = engine.kept.get(container_id)
+    if last is not None and last.mark == mark and not engine.podman and engine.label.startswith("unix://"):
+        try:
+            told: _Told = engine.events.get(lambda: _events_of_docker(engine))
+        except records.Problem:
+            told = _Told([])
+        begin = last.at - EVENT_LATE_SECONDS
+        if told.since < begin and not any(moment(each) >= begin for each in told.about.get(container_id, ())):
+            engine.kept.put(container_id, _Seen(mark, engine.events.asked_at, last.raw))
+            return last.raw, engine.events.asked_at
+    at = time.time()
+    raw = inspect(engine, container_id)
+    engine.kept.put(container_id, _Seen(mark, at, raw))
+    return raw, None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """An inspected container: its mark, when it was asked for, the engine's answer."""
+
+    mark: Any
+    at: float
+    raw: dict[str, Any]
+
+
+def _mark(container: Container) -> Any:
+    """What the list shows of a container's state: its status tells health and exit code beside times."""
+    networks = (container.get("NetworkSettings") or {}).get("Networks") or {}
+    status = str(container.get("Status"))
+    told = [word for word in ("(healthy)", "(unhealthy)", "(health: starting)", "(Paused)") if word in status]
+    ends = sorted((name, each.get("EndpointID"), each.get("IPAddress")) for name, each in networks.items() if each)
+    return container.get("State"), container.get("Names"), container.get("Image"), told, ends, container.get("Ports")
 
 
 def stats(engine: Engine, container_id: str) -> dict[str, Any]:
@@ -99,8 +145,8 @@ def events(
             or not engine.label.startswith("unix://")
             or changed > engine.events.asked_at - EVENT_LATE_SECONDS
         )
-        held = engine.events.get(lambda: _events_of_docker(engine), fresh)
-        since = max(begin, min(map(moment, held), default=time.time()))
+        told: _Told = engine.events.get(lambda: _events_of_docker(engine), fresh)
+        held, since = told.about.get(container_id, []), max(begin, min(told.since, time.time()))
     found = [
         event
         for event in held
@@ -116,11 +162,25 @@ def moment(event: dict[str, Any]) -> float:
     return float(event["timeNano"]) / 1e9 if event.get("timeNano") else float(event.get("time") or 0)
 
 
-def _events_of_docker(engine: Engine) -> list[dict[str, Any]]:
+class _Told:
+    """What an engine has told of all that happened: of each container, and since when it knows (seconds since 1970)."""
+
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self.since = min(map(moment, events), default=math.inf)
+        self.about: dict[str, list[dict[str, Any]]] = {}
+        for event in events:
+            actor = event.get("Actor") or {}
+            whose = actor.get("ID"), (actor.get("Attributes") or {}).get("container")  # a network's names who joins it
+            for each in whose:
+                if isinstance(each, str):
+                    self.about.setdefault(each, []).append(event)
+
+
+def _events_of_docker(engine: Engine) -> _Told:
     """Without an end the answer would go on forever, and with one that is yet to come until then: on this machine the
     end is now, elsewhere the clocks may differ."""
     until = time.time() + (0 if engine.label.startswith("unix://") else 1)
-    return _events(engine, "events", {"since": 0, "until": f"{until:.9f}"})
+    return _Told(_events(engine, "events", {"since": 0, "until": f"{until:.9f}"}))
 
 
 def _events_of_podman(engine: Engine, container_id: str, begin: float) -> list[dict[str, Any]]:
@@ -137,9 +197,9 @@ def _events(engine: Engine, subject: str, parameters: dict[str, Any]) -> list[di
     def read(client: Any) -> list[dict[str, Any]]:
         found = []
         with opened(client, "/events", parameters, engine.timeout) as answer:
-            for line in answer.iter_lines():
+            for line in answer.iter_lines(chunk_size=65536):
                 if line:
-                    found.append(_object(json.loads(line)))
+                    found.append(_object(orjson.loads(line)))
                 if time.monotonic() > deadline:
                     raise TimeoutError
         return found

@@ -100,8 +100,8 @@ def _rules(options: dict[str, Any], resident: bool) -> Rules:
 
 
 def _with_history(proofs_dir: Path, event: IncidentEvent) -> IncidentEvent:
-    """One that opens an incident says what happened at the earlier occasions, if there were any."""
-    if event.kind != Happening.OPENED or event.fingerprint is None:
+    """One that opens an incident or names another cause says what happened at earlier occasions, if there were any."""
+    if event.kind not in (Happening.OPENED, Happening.CHANGED) or event.fingerprint is None:
         return event
     before = History(proofs_dir).memory().before(event.fingerprint, event.at)
     if before is None or not before.times:

@@ -69,9 +69,28 @@ def parse(number: int, line: bytes) -> Record:
     problem = records.problem(record)
     if not problem and redact.has_password(record.get("docker_host") or ""):
         problem = redact.NO_DOCKER_PASSWORD
-    if line.count(b"[") + line.count(b"{") > MAX_DEPTH and _depth(record, MAX_DEPTH) >= MAX_DEPTH:
+    if (
+        line.count(b"[") + line.count(b"{") > MAX_DEPTH
+        and _may_be_deep(record)
+        and _depth(record, MAX_DEPTH) >= MAX_DEPTH
+    ):
         problem = f"nested more than {MAX_DEPTH} deep"
     return BadLine(number, line, problem) if problem else record
+
+
+DEEPEST_WRITTEN = 254  # levels that the JSON library writes
+
+
+def _may_be_deep(record: Record) -> bool:
+    """Whether it is nested about as deep as is too deep: then the JSON library refuses it within so many lists."""
+    wrapped: Any = record
+    for _ in range(DEEPEST_WRITTEN - MAX_DEPTH + 1):
+        wrapped = [wrapped]
+    try:
+        orjson.dumps(wrapped)
+    except TypeError:
+        return True
+    return False
 
 
 def _depth(value: Any, enough: int) -> int:
