@@ -426,7 +426,13 @@ def run(command: click.Command) -> NoReturn:
             import traceback
 
             traceback.print_exc()
-        say.note(f"internal error: {type(bug).__name__}: {bug} (DM_DEBUG=1 shows where)")
+        culprit = _no_text() if isinstance(bug, UnicodeEncodeError) else None
+        status = exits.USAGE if culprit else exits.BUG
+        say.note(
+            f"{culprit} is no text in UTF-8"
+            if culprit
+            else f"internal error: {type(bug).__name__}: {bug} (DM_DEBUG=1 shows where)"
+        )
     finish(status)
 
 
@@ -438,6 +444,23 @@ def _wrong_use(wrong: click.UsageError) -> str:
         if source == ParameterSource.ENVIRONMENT and isinstance(variable, str):
             return f"{settings.origin(variable)}: {wrong.message}"
     return f"{wrong.format_message()} (try '{say.program} --help')"
+
+
+def _no_text() -> str | None:
+    """The first argument or variable that is no UTF-8, in words; None if all are. Such a word can name a file, and can
+    stand in nothing that we write."""
+    for word in sys.argv[1:]:
+        if not _is_text(word):
+            return f"the argument {redact.redact(word)!r}"
+    return next((f"${name}" for name, value in os.environ.items() if not _is_text(value)), None)
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def stand_in() -> None:
