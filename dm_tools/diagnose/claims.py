@@ -320,7 +320,10 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         agreed=nobody or course.costly,
         nobody=nobody,
         login=hit.pattern.blames == "credentials",
-        serving=hit.pattern.blames == "credentials" and technology in topology.nodes[service].serves,
+        # Who names the server that refused it is not that server, be it one of the same kind (a relay, a replica).
+        serving=hit.pattern.blames == "credentials"
+        and technology in topology.nodes[service].serves
+        and captures.get("upstream") is None,
         fixes=[*hit.pattern.fixes, _ask_outside(captures["upstream"])] if outside else hit.pattern.fixes,
     )
 
