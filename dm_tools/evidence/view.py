@@ -388,8 +388,7 @@ class View:
 
     @property
     def answers_urls(self) -> bool:
-        """Some URL was asked, and all is well with those that were, whatever its healthcheck (the container's own) says
-        of it."""
+        """Some URL was asked, and all is well with each, whatever its healthcheck (the container's own check) says."""
         asked = [check.ok for check in (self.probe.checks if self.probe else []) if check.kind != "container"]
         return bool(asked) and all(asked)
 
