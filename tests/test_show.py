@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import shlex
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 
 from dm_tools.pipe import clock
 from dm_tools.show import columns as wide
-from dm_tools.show import records
+from dm_tools.show import copied, records
 from tests.conftest import ROOT, SEALED, Run
 
 DATA = ROOT / "tests" / "data"
@@ -77,6 +78,22 @@ def test_an_enhanced_report(run: Run, reports: dict[str, Path]) -> None:
     assert "  also fails because of it: postgres → app → web" in lines
     assert any(line.startswith("  do: start [high, reversible]: ") for line in lines)
     assert '  [inspect:state] state = "exited"' in lines
+    commands = [line.split("$ ")[1] for line in lines if line.startswith("      $ ")]
+    options, path = shlex.split(commands[0])[2:4], shlex.split(commands[0])[-1]
+    assert (commands[0].split()[:2], options, len(commands)) == (
+        ["dm", "review"],
+        ["--approve", "postgres:1"],
+        2,
+    )  # one is manual
+    approved = run(f"dm-review {' '.join(options)} {reports['enhanced'].parent / path.rpartition('/')[2]}").stdout
+    assert json.loads(approved)["action"] == "start"
+
+
+@pytest.mark.parametrize("service", ["a b", "$(touch x)", "x;y", "-v", "a'b"])
+def test_a_command_to_copy_names_one_thing_whatever_it_is_called(service: str) -> None:
+    line = copied.of_fix(service, 2, "reversible", "/proofs dir/r.json")
+    assert shlex.split(str(line)) == ["dm", "review", "--approve", f"{service}:2", "/proofs dir/r.json"]
+    assert copied.of_fix(service, 2, "manual", "r.json") is None
 
 
 def test_a_stack_report(run: Run, reports: dict[str, Path]) -> None:

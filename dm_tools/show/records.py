@@ -8,7 +8,7 @@ from typing import Any
 
 from dm_tools.pipe import clock, say
 from dm_tools.records import container_fine, is_marker
-from dm_tools.show import incidents
+from dm_tools.show import copied, incidents
 from dm_tools.show.columns import padded
 from dm_tools.text.times import lasting
 from dm_tools.text.traces import decisive
@@ -37,8 +37,9 @@ def paragraph(text: str, colour: str | None = None, bold: bool = False) -> Line:
     return Line(text, colour, bold, wraps=True)
 
 
-def lines(value: Any, narrow: bool = False) -> Iterator[Line]:
-    """Any JSON value that our commands write, as lines. `narrow`: a service's row has its words below it."""
+def lines(value: Any, narrow: bool = False, commands: bool = False) -> Iterator[Line]:
+    """Any JSON value that our commands write, as lines. `narrow`: a service's row has its words below it. `commands`: a
+    fix of a report has the command that begins it."""
     if not isinstance(value, dict):
         yield Line(f"? not a record: {value!r}")
     elif is_marker(value):
@@ -50,7 +51,7 @@ def lines(value: Any, narrow: bool = False) -> Iterator[Line]:
     elif "report_path" in value and "services" in value:
         yield from _stack_report(value, narrow)
     elif "issues" in value:
-        yield from _report(value)
+        yield from _report(value, commands)
     elif "report_path" in value:
         yield Line(_summary(value))
         yield Line(f"Report: {value['report_path']}")
@@ -245,8 +246,9 @@ def _summary(report: Json) -> str:
     return f"{report.get('report_id')}: {counts.get('total')} services: " + ", ".join(parts or ["none"])
 
 
-def _report(report: Json) -> Iterator[Line]:
+def _report(report: Json, commands: bool) -> Iterator[Line]:
     yield paragraph(_summary(report), bold=True)
+    own_path = copied.path_of(report) if commands else ""
     for issue in as_list(report.get("issues")):
         issue = as_dict(issue)
         colour = "red" if issue.get("severity") == "critical" else "yellow"
@@ -259,8 +261,10 @@ def _report(report: Json) -> Iterator[Line]:
         for symptom in as_list(issue.get("symptoms")):
             path = as_list(as_dict(symptom).get("path")) or [symptom]
             yield paragraph(f"  also fails because of it: {way(path)}")
-        for fix in as_list(issue.get("proposed_fixes")):
-            yield paragraph(f"  do: {_action(as_dict(fix))}")
+        for number, fix in enumerate(map(as_dict, as_list(issue.get("proposed_fixes"))), 1):
+            yield paragraph(f"  do: {_action(fix)}")
+            if command := copied.of_fix(str(issue.get("service")), number, fix.get("risk"), own_path):
+                yield paragraph(f"      $ {command}")
         for each in as_list(issue.get("evidence_detail")):
             yield _quoted(as_dict(each))
         for each in as_list(issue.get("notes")):

@@ -45,7 +45,7 @@ def _tables(found: Iterable[Any], narrow: bool) -> Iterator[show.Line]:
         if show.is_record(value) and not in_table and not narrow:
             yield show.Line(show.HEADER, bold=True)
         in_table = show.is_record(value)
-        shown = show.lines(value, narrow)
+        shown = show.lines(value, narrow, commands=True)
         yield from itertools.islice(shown, 1)
         if made := "report_id" in show.as_dict(value) and show.made(value, clock.now()):
             yield made
