@@ -50,7 +50,7 @@ _dm_tools() {
     dm-report:--on-bad) words='report skip fail' ;;
     dm-report:--when) words='always changed' ;;
     dm-report:*) words='--again --executed --fail-on --help --html --keep --kept-round --on-bad --output --pass-on --proofs-dir --quiet --run-path --version --when' ;;
-    dm-review:*) words='--help --output --proofs-dir --quiet --version' ;;
+    dm-review:*) words='--approve --help --output --proofs-dir --quiet --undo --version' ;;
     dm-schema:*) words='--help --output --quiet --version' ;;
     dm-screenshot:--on-bad) words='report skip fail' ;;
     dm-screenshot:--when) words='always unhealthy' ;;

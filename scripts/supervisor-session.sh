@@ -29,8 +29,9 @@ Commands:
   heal [ARGUMENT OF diagnose-enhanced]...      the same, and what your policy allows is carried out, proved, and told
   incidents [list | unsilence ID]              what is open, what is silenced
   silence SERVICE --for 2h --why TEXT          raise no alarm of it meanwhile; dm-incidents --help has more
-  report [FILE]                                show the newest report, or FILE
-  review [FILE]                                approve fixes of the newest report, or of FILE
+  report [FILE]                                show the newest report (latest), or FILE
+  review [--approve SERVICE:NUMBER | --undo] [FILE]
+                                               approve fixes of the newest report (latest), or of FILE
   approve [FILE]                               approve by your policy what needs no person, of the newest report or of FILE
   policy [explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]
                                                what your policy says of the newest report, and which rule; what it would
@@ -137,11 +138,14 @@ open, 4 if rounds are late or not everything could be seen.'
         ;;
     report)
         call='[FILE]'
-        text='Show the newest report, or FILE.'
+        text='Show the newest report (latest), or FILE.'
         ;;
     review)
-        call='[FILE]'
-        text='Approve fixes of the newest report, or of FILE; on a terminal they may be carried out at once.'
+        call='[--approve SERVICE:NUMBER | --undo] [FILE]'
+        text='Approve fixes of the newest report (latest), or of FILE; on a terminal they may be carried out at once.
+
+  --approve SERVICE:NUMBER    ask about no other fix than this one of that service
+  --undo                      take the last decision back first'
         ;;
     approve)
         call='[FILE]'
@@ -255,6 +259,11 @@ fate() { # fate WHO STATUS: what a program died of, in words; nothing if it came
     esac
 }
 
+progress() { # progress STAGE DEATH: to whoever waits at a terminal, what is done
+    [[ -n ${waiting:-} ]] || return 0
+    printf '[supervisor] %6s s  %s: %s\n' "$(seconds)" "$1" "${2:-$(wc -l <"$run/$1.jsonl") records}" >&"$waiting"
+}
+
 note() { # note STAGE STATUS DEATH: the status file of a stage
     local death=${3:+\"$3\"}
     printf '{"stage":"%s","status":%d,"finished_s":%s,"died":%s}\n' "$1" "$2" "$(seconds)" "${death:-null}" >"$run/$1.status"
@@ -278,11 +287,12 @@ stage() { # stage NAME COMMAND...: one command; keeps its records, messages, sta
     fi
     [[ -z $death || $end == [236] ]] || cat >/dev/null # whoever comes before one that died goes on to the end
     note "$name" "$end" "$death"
+    progress "$name" "$death"
     return "$end"
 }
 
 together() { # together NAME COMMAND... | NAME COMMAND...: stages of a pipe, from one Python that has imported what they share
-    { PYTHONPATH=$root "$python" -P -m dm_tools.session "$run" "$began" "$@" 2>&3; } 3>&2 2>/dev/null
+    { PYTHONPATH=$root "$python" -P -m dm_tools.session "$run" "$began" "${waiting:-}" "$@" 2>&3; } 3>&2 2>/dev/null
 }
 
 reported() { # reported NAME COMMAND... | NAME COMMAND...: the same, and a report of what arrived
@@ -442,7 +452,7 @@ finish() { # finish DEATH: tell what the stages had to say, and of an earlier DE
         jq -rn 'first(inputs.errors[]? | select(.code == "docker_unreachable") | "supervisor: " + .message)' \
             "$run"/*.jsonl 2>/dev/null | tail -n 1 >&2
     fi
-    if [[ -t 1 || -n ${loud:-} ]]; then
+    if [[ -n ${loud:-} && -z ${waiting:-} ]]; then # at a terminal each stage has told
         jq -jn '"[supervisor] Seconds until each stage was done:", (inputs | "  \(.stage) \(.finished_s)"), "\n"' \
             "${files[@]/%/.status}"
     fi
@@ -453,6 +463,8 @@ diagnose() {
     settings
     sources "$@"
     begin
+    local waiting=''
+    [[ ! -t 1 ]] || exec {waiting}>&1
     say "[supervisor] Triggering diagnostics..."
     stages=(services probe inspect)
     report_command=(dm-report --fail-on unhealthy --run-path "$run")
@@ -464,6 +476,8 @@ diagnose_enhanced() {
     settings
     sources "$@"
     begin
+    local waiting=''
+    [[ ! -t 1 ]] || exec {waiting}>&1
     say "[supervisor] Triggering ENHANCED diagnostics..."
     stages=(services probe inspect logs stats screenshot analyze propose)
     report_command=(dm-report --html --fail-on unhealthy --run-path "$run")
@@ -604,8 +618,8 @@ complaints() { # what healthy services say that made no issue; in cron it is no 
 
 report() {
     settings
-    local file=${1:-}
-    if [[ -z $file ]]; then
+    local file=${1:-latest}
+    if [[ $file == latest && ! -e latest ]]; then
         # The names end in seconds since 1970, all of one length: the last one is the newest.
         local enhanced=("$PROOFS_DIR"/enhanced_diagnostics_*.json) stack=("$PROOFS_DIR"/stack_diagnostics_*.json)
         file=${stack[-1]}
@@ -624,9 +638,10 @@ review() {
         dm-review "$@"
         return
     }
-    local loud=1 undo_if_worse='' report=${1:-} approved from
+    local loud=1 undo_if_worse='' report='' approved from
     local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json)
-    [[ -n $report ]] || report=${all[-1]}
+    (($# == 0)) || report=${!#} # behind the options of dm-review
+    [[ $report == *.json ]] || report=${all[-1]}
     approved=$(dm-review "$@") || return # the approval file has the actions; here a person reads
     [[ -n $approved ]] || return 0
     from=$(jq -r '.run_path // empty' "$report" 2>/dev/null)
@@ -640,7 +655,8 @@ review() {
 
 newest_report() { # the newest enhanced report, or the one that is named
     local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json) # the names end in seconds since 1970, all of one length
-    report=${1:-${all[-1]}}
+    report=${1:-latest}
+    [[ $report != latest ]] || report=${all[-1]}
     [[ -e $report ]] || {
         complain "no report in '$PROOFS_DIR'; run $called diagnose-enhanced first"
         exit 3
@@ -763,6 +779,7 @@ eyes() { # dm-screenshot where there is a browser, and where there were pages be
 
 prove() { # look until all has recovered or the time is over, and say so; 0: all that was acted on has recovered
     local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60})) looks=0
+    [[ ! -t 1 ]] || say "[supervisor] Looking whether it helped, for at most ${HEAL_DEADLINE:-60} seconds..."
     while :; do
         # Rounds of a watch cost nothing; if they cannot tell, since it carries old logs on, a look of our own does.
         looks=$((looks + 1))

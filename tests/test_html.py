@@ -138,6 +138,10 @@ def test_a_recorded_fault_opens_in_chromium_and_shows_its_card(run: Run, tmp_pat
         assert all(word in facts for word in ("failed", "high", "2026-11-22 20:20:58 UTC", "rules", "container.ended"))
         fixes = card.locator(".fixes > li").all_inner_texts()
         assert ["start" in fixes[0], "reversible" in fixes[0], "To undo: stop it again" in fixes[0]] == [True] * 3
+        copied = [each.inner_text() for each in card.locator(".fixes .copy code").all()]
+        assert [line.split()[:4] for line in copied] == [
+            ["dm", "review", "--approve", f"postgres:{number}"] for number in (1, 3)
+        ]
         assert ["fix config" in fixes[1], "For a person to do" in fixes[1]] == [True] * 2
         assert ["check logs" in fixes[2], "Changes nothing" in fixes[2]] == [True] * 2
         assert card.locator("svg[role=img] text").all_text_contents() == ["postgres", "app", "web", "worker"]

@@ -190,11 +190,13 @@ class Cost(Section):
 
 
 class Head(Section, kw_only=True):
-    """What every report says of itself. `generated_at` in milliseconds since 1970; `summary` counts services."""
+    """What every report says of itself. `generated_at` in milliseconds since 1970; `summary` counts services; `host`:
+    the machine that it was made on."""
 
     generated_at: int = 0
     report_id: str
     version: int = REPORT_VERSION
+    host: str | None = None
     summary: dict[str, int]
     run_path: str | None = None
     input_errors: list[dict[str, Any]] = msgspec.field(default_factory=list)

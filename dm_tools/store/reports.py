@@ -6,6 +6,7 @@ One issue is one incident: the root with its evidence and fixes; the services th
 
 from __future__ import annotations
 
+import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -360,6 +361,7 @@ def _head(collector: Collector, stamp: int, now: float, run_path: str | None) ->
     return Head(
         generated_at=int(now * 1000),
         report_id=f"stack-{stamp}",
+        host=platform.node() or None,
         summary={"total": sum(counts.values())} | counts,
         run_path=files.text(run_path) if run_path else None,
         input_errors=collector.input_errors,
@@ -391,6 +393,7 @@ def _enhanced(collector: Collector, head: Head, stamp: int, base: Path, manner: 
     report = EnhancedReport(
         generated_at=head.generated_at,
         report_id=f"enhanced-{stamp}",
+        host=head.host,
         summary=head.summary | {"issues": len(issues), "safe_actions": len(safe), "needs_review": len(review)},
         run_path=head.run_path,
         input_errors=head.input_errors,

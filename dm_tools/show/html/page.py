@@ -30,6 +30,7 @@ from dm_tools.evidence.words import own_part, size
 from dm_tools.patterns import keeping
 from dm_tools.pipe import clock, say
 from dm_tools.records import EnhancedReport, Head, Issue, PageLine, Proof, Quoted, Role, ServiceLine, Status
+from dm_tools.show import copied
 from dm_tools.show.html import graph
 from dm_tools.show.records import MARKS, way
 from dm_tools.store import screenshots
@@ -73,6 +74,7 @@ def render(report: Head, services: Iterable[ServiceLine], report_path: str, fold
         stages=stages(report.run_path),
         commands=commands(report, report_path, folder),
         json_name=os.path.basename(report_path),
+        report_path=os.path.abspath(report_path),
     )
     for part in parts:
         yield part.encode("utf-8")
@@ -104,6 +106,7 @@ def _template() -> Template:
         "folded": folded,
         "breakable": breakable,
         "way": way,
+        "command": copied.of_fix,
         "fields": msgspec.structs.asdict,
     }
     return environment.template_class.from_code(environment, _code(environment), environment.make_globals(None))
