@@ -59,7 +59,10 @@ def probe(record: Record, engines: Engines, timeout: float, way: Way | None = No
         except records.Problem as problem:
             record = records.with_error(record, "probe", problem.code, problem.message)
             continue
-        if found := known.get(url):
+        found = known.get(url)
+        if found or target.parts.scheme in ("https", "tls"):
+            http.trust()
+        if found:
             asked[check_id] = partial(spoken.ask, target, found, timeout)
         else:
             asked[check_id] = partial(http.check, target, timeout, manner)

@@ -282,10 +282,12 @@ class Engines:
     """The engines that one command asks: each record may name its own. For several threads.
 
     Made before the first record is here, it loads the library: in a pipe all commands start at once, and all wait.
+    `load` false: not before an engine is asked, which may never be.
     """
 
-    def __init__(self, timeout: float) -> None:
-        transport.load()
+    def __init__(self, timeout: float, load: bool = True) -> None:
+        if load:
+            transport.load()
         self.timeout = timeout
         self._lock = threading.Lock()
         self._engines: dict[str | None, Engine] = {}

@@ -29,7 +29,12 @@ from dm_tools.session import forking
 
 # Imported before the first fork: what more than one of these commands needs, and imports late.
 ENGINE = ("dm_tools.engine.connection", "dm_tools.engine.finding", "dm_tools.engine.reading", "requests", "urllib3")
-JUDGED = ("dm_tools.evidence.view", "dm_tools.evidence.words", "dm_tools.patterns.language", "dm_tools.text.condense")
+JUDGED = (
+    "dm_tools.diagnose.topology",
+    "dm_tools.evidence.telling",
+    "dm_tools.evidence.words",
+    "dm_tools.text.condense",
+)
 KEPT = ("dm_tools.diagnose.remembered", "dm_tools.diagnose.watching", "dm_tools.show.records", "dm_tools.store.history")
 NEEDS = {
     "services": ("asyncio", "dm_tools.engine.connection"),
