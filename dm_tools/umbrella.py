@@ -15,7 +15,7 @@ from typing import NoReturn
 
 PACKAGE = Path(__file__).resolve().parent
 COMPLETION_SECONDS = 2.0
-USAGE = 2  # as in the table of exit statuses
+USAGE, CANNOT_WRITE, BROKEN_PIPE = 2, 6, 141  # as in the table of exit statuses
 
 SESSIONS = {
     "diagnose": "probe and inspect the stack, or some services",
@@ -120,7 +120,7 @@ def _help(wanted: str, arguments: list[str]) -> NoReturn:
     if name != "readme" and name not in known:
         _stop(f"no document {arguments[0][:100]!r}; there are: {', '.join(['readme', *known])}")
     text = _readme() if name == "readme" else known[name].read_text("utf-8")
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         import pydoc
 
         pydoc.pager(text)
@@ -151,17 +151,23 @@ def _readme() -> str:
 
 
 def _print(text: str) -> NoReturn:
+    if sys.stdout is None:
+        _stop("standard output is closed", CANNOT_WRITE)
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        os._exit(141)
+        os._exit(BROKEN_PIPE)
+    except OSError as failure:
+        _stop(f"cannot write to standard output: {failure}", CANNOT_WRITE)
     sys.exit(0)
 
 
-def _stop(message: str) -> NoReturn:
-    sys.stderr.write("".join(c if c.isprintable() else "?" for c in f"dm: {message}") + "\n")
-    sys.exit(USAGE)
+def _stop(message: str, status: int = USAGE) -> NoReturn:
+    if sys.stderr is not None:
+        sys.stderr.write("".join(c if c.isprintable() else "?" for c in f"dm: {message}") + "\n")
+        sys.stderr.flush()
+    os._exit(status)  # what standard output could not take is not tried once more
 
 
 if __name__ == "__main__":

@@ -219,9 +219,13 @@ complain() {
 settings() { # the variables that this script itself needs, with those of our settings file
     [[ -x $python ]] || "$root/scripts/setup" || exit
     command -v jq >/dev/null || { complain "jq is not installed (apt-get install jq)" && exit 2; }
-    local values=()
+    local values=() killed=''
     mapfile -d '' values < <(PYTHONPATH=$root "$python" -P -m dm_tools.pipe.settings PROOFS_DIR SERVICES_MANIFEST_PATH)
-    [[ ${#values[@]} == 2 ]] || exit 2
+    [[ ${#values[@]} == 2 ]] || {
+        wait "$!" || killed=$(fate "what reads the settings" "$?")
+        [[ $killed != *signal* ]] || complain "$killed" # else it has said what is wrong
+        exit 2
+    }
     export PROOFS_DIR=${values[0]} SERVICES_MANIFEST_PATH=${values[1]}
     if [[ -z ${DOCKER_HOST:-} && ! -e /var/run/docker.sock ]]; then
         local found # an engine that nobody named is chosen, and told of, once for all stages
@@ -256,7 +260,7 @@ note() { # note STAGE STATUS DEATH: the status file of a stage
     printf '{"stage":"%s","status":%d,"finished_s":%s,"died":%s}\n' "$1" "$2" "$(seconds)" "${death:-null}" >"$run/$1.status"
 }
 
-stage() { # stage NAME COMMAND...: one command of the pipe; keeps its records, messages, status and time
+stage() { # stage NAME COMMAND...: one command; keeps its records, messages, status and time
     local name=$1 status end keeper death
     shift
     { # what bash itself says of a death is nothing for people
@@ -272,23 +276,37 @@ stage() { # stage NAME COMMAND...: one command of the pipe; keeps its records, m
     elif ((keeper != 0 && keeper != 141 && end == 0)); then
         end=6 death="dm-$name's records could not be kept"
     fi
-    # Whoever comes before one that died goes on to the end: what it still finds out belongs into the report.
-    [[ -z $death || $name == services || $end == [236] ]] || cat >/dev/null
+    [[ -z $death || $end == [236] ]] || cat >/dev/null # whoever comes before one that died goes on to the end
     note "$name" "$end" "$death"
     return "$end"
 }
 
-deaths() { # the stages that died or left no word, one a line: status, then what of
+together() { # together NAME COMMAND... | NAME COMMAND...: stages of a pipe, from one Python that has imported what they share
+    { PYTHONPATH=$root "$python" -P -m dm_tools.session "$run" "$began" "$@" 2>&3; } 3>&2 2>/dev/null
+}
+
+reported() { # reported NAME COMMAND... | NAME COMMAND...: the same, and a report of what arrived
+    ended=0
+    together "$@" \; report "${report_command[@]}" \; brief=brief.txt dm-brief \; history=/dev/null dm-history record
+    [[ -e $run/report.status ]] || { # a stage died
+        {
+            arrived | stage report "${report_command[@]}" >/dev/null
+            ended=${PIPESTATUS[0]}
+        } 2>/dev/null
+    }
+}
+
+ends() { # ends STAGE...: how each ended, one a line: its status, then what it died of if it did
     local name
-    for name in "${stages[@]}"; do
-        [[ -s $run/$name.status ]] || note "$name" 255 "dm-$name left no status: its shell was killed"
+    for name; do
+        [[ -s $run/$name.status ]] || note "$name" 255 "dm-$name left no status: what started it was killed"
     done
-    (cd "$run" && jq -r 'select(.died) | "\(.status) \(.died)"' "${stages[@]/%/.status}")
+    (cd "$run" && jq -r '"\(.status) \(.died // "")"' "${@/%/.status}" 2>/dev/null)
 }
 
 arrived() { # the records that all stages let through; if one died the newest of each service, judged once more
     local status
-    if [[ -z $(deaths) ]]; then
+    if ! ends "${stages[@]}" | grep ' .' >/dev/null; then
         cat "$run/${stages[-1]}.jsonl"
         return
     fi
@@ -310,18 +328,30 @@ newest() { # what came of each service before a stage died; nothing if nothing c
 }
 
 conclude() { # conclude TITLE: tell of the report and of the stages
-    local first='' status
+    local first='' status said
     [[ -s $run/report.status ]] || note report 255 "dm-report left no status: its shell was killed"
-    status=$(jq .status "$run/report.status")
-    if [[ -s $run/services.jsonl && $status != @(2|6|130) && -z $(jq -r '.report_path // empty' "$run/report.jsonl") ]]; then
-        first=$(jq -r 'select(.died) | "\(.status) \(.died)"' "$run/report.status")
-        [[ -n $first ]] || first="$ended the shell before dm-report was killed"
-        arrived | stage report "${report_command[@]}" >/dev/null
+    summary
+    if [[ -s $run/services.jsonl && -z ${said[0]:-} ]]; then
+        status=$(jq .status "$run/report.status")
+        if [[ $status != @(2|6|130) ]]; then
+            first=$(jq -r 'select(.died) | "\(.status) \(.died)"' "$run/report.status")
+            [[ -n $first ]] || first="$ended the shell before dm-report was killed"
+            arrived | stage report "${report_command[@]}" >/dev/null
+            summary
+        fi
     fi
-    brief
-    remember "$(arrivals)"
+    [[ -e $run/brief.status ]] || brief
+    if [[ -e $run/history.status ]]; then compact; else remember "$(arrivals)"; fi
     if [[ -n ${only_news:-} ]]; then news; else saved "$1"; fi
     finish "$first"
+}
+
+summary() { # into `said`: the paths of the report and of its page, whether all is well, and a line for each issue
+    mapfile -t said < <(jq -r '.report_path // "", .html_path // "", (.incomplete == [] and (.summary | .total <= .healthy)),
+        (.issues[]? | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis)"
+            + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
+            + (if .first_action then "; proposed: \(.first_action)" else "" end)
+            + (if .before then "; \(.before)" else "" end))' "$run/report.jsonl" 2>/dev/null)
 }
 
 begin() { # a new run's folder; of the old ones the newest 100 stay, so that cron does not fill the disk
@@ -378,21 +408,27 @@ remember() { # remember FILE...: into the history; what cannot be written is sai
     local there=() file
     for file; do [[ ! -s $file ]] || there+=("$file"); done
     ((${#there[@]} == 0)) || dm-history record "${there[@]}" >/dev/null 2>"$run/history.err"
+    compact
+}
+
+compact() { # of the history, once a day
     [[ -n $(find "$PROOFS_DIR/history/compacted" -mmin -1440 2>/dev/null) ]] ||
-        dm-history compact >/dev/null 2>>"$run/history.err" # once a day
+        dm-history compact >/dev/null 2>>"$run/history.err"
 }
 
 finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status
-    local status death who worst=0 files=("${stages[@]}" report)
+    local status death who worst=0 all=() told=() files=("${stages[@]}" report)
+    mapfile -t told < <(ends "${files[@]}")
     files=("${files[@]/#/$run/}")
     cat "$run"/*.err >&2
-    while read -r status death; do
+    for death in ${1:+"$1"} "${told[@]}"; do
+        status=${death%% *} death=${death#* }
         who=${death%% *}
         # Of an end that is in the table the program itself has told; after Ctrl-C nobody need be told.
-        [[ $status == [1236] && -s $run/${who#dm-}.err ]] ||
-            [[ $status == 130 && $(jq .status "$run/report.status") == 130 ]] || complain "$death"
-    done < <([[ -z $1 ]] || echo "$1"; stages+=(report) && deaths)
-    mapfile -t all < <(jq -r .status "${files[@]/%/.status}" 2>/dev/null)
+        [[ -z $death || ($status == [1236] && -s $run/${who#dm-}.err) ||
+            ($status == 130 && ${told[-1]} == "130 "*) ]] || complain "$death"
+    done
+    all=("${told[@]%% *}")
     ((${#all[@]} == ${#files[@]})) || all+=(6) # not even that could be written
     [[ -z $1 ]] || all+=("${1%% *}")
     for status in 130 143 1 6 3 2 141 10 5 4; do # the first that applies, as in dm-tools(7)
@@ -402,7 +438,7 @@ finish() { # finish DEATH: tell what the stages had to say, and of an earlier DE
         [[ $status == @(0|1|2|3|4|5|6|10|130|141|143) ]] || worst=$status
     done
     ((worst != 141)) || complain "a stage lost its reader"
-    if ((worst == 5 || worst == 10)); then
+    if ((worst == 5 || worst == 10)) && grep -qs docker_unreachable "$run"/*.jsonl; then
         jq -rn 'first(inputs.errors[]? | select(.code == "docker_unreachable") | "supervisor: " + .message)' \
             "$run"/*.jsonl 2>/dev/null | tail -n 1 >&2
     fi
@@ -420,14 +456,7 @@ diagnose() {
     say "[supervisor] Triggering diagnostics..."
     stages=(services probe inspect)
     report_command=(dm-report --fail-on unhealthy --run-path "$run")
-    {
-        stage services "${source_command[@]}" |
-            stage probe dm-probe |
-            stage inspect dm-inspect |
-            settled |
-            stage report "${report_command[@]}" >/dev/null
-        ended=${PIPESTATUS[-2]}
-    } 2>/dev/null
+    reported services "${source_command[@]}" \| probe dm-probe \| inspect dm-inspect
     conclude "Diagnostic report saved:"
 }
 
@@ -447,19 +476,9 @@ diagnose_enhanced() {
             eyes=(cat)
         }
     fi
-    {
-        stage services "${source_command[@]}" |
-            stage probe dm-probe |
-            stage inspect dm-inspect |
-            stage logs dm-logs |
-            stage stats dm-stats |
-            stage screenshot "${eyes[@]}" |
-            stage analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} |
-            stage propose dm-propose --history "$PROOFS_DIR" |
-            settled |
-            stage report "${report_command[@]}" >/dev/null
-        ended=${PIPESTATUS[-2]} # of the shell before dm-report
-    } 2>/dev/null
+    reported services "${source_command[@]}" \| probe dm-probe \| inspect dm-inspect \| logs dm-logs \| stats dm-stats \| \
+        screenshot "${eyes[@]}" \| analyze dm-analyze ${analyze_options[@]+"${analyze_options[@]}"} \| \
+        propose dm-propose --history "$PROOFS_DIR"
     if [[ -t 1 || -n ${loud:-} ]]; then
         jq -r 'select((.analysis.status // "healthy") != "healthy") | "Analyzing \(.service) (\(.analysis.status))..."' \
             "$run/propose.jsonl"
@@ -467,28 +486,18 @@ diagnose_enhanced() {
     conclude "Enhanced diagnostic report saved:"
 }
 
-settled() { # between the stages and the report: holds the records back until it is known whether all stages live
-    cat >/dev/null
-    arrived
-}
-
 saved() { # what the report says, in a few lines
-    local path page
-    path=$(jq -r '.report_path // empty' "$run/report.jsonl" 2>/dev/null)
-    page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
+    local path=${said[0]:-} page=${said[1]:-}
     [[ -n $path ]] || return 0
-    if jq -e '.incomplete != [] or (.summary | .total > .healthy)' "$run/report.jsonl" >/dev/null; then
-        jq -r '.issues[]? | "\(.severity | ascii_upcase) \(.service): \(.root_cause_hypothesis)"
-            + (if .symptoms == [] then "" else " (also failing: \(.symptoms | join(", ")))" end)
-            + (if .first_action then "; proposed: \(.first_action)" else "" end)
-            + (if .before then "; \(.before)" else "" end)' "$run/report.jsonl"
-        complaints
-        printf '%s %s\n' "$1" "$path"
-        [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
-    else
+    if [[ ${said[2]} == true ]]; then
         complaints
         say "$1 $path"
         [[ -z $page ]] || say "To open in a browser: $page"
+    else
+        ((${#said[@]} == 3)) || printf '%s\n' "${said[@]:3}"
+        complaints
+        printf '%s %s\n' "$1" "$path"
+        [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
     fi
 }
 

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -121,11 +121,25 @@ def _lab_up(_engine_up: str) -> Iterator[dict[str, str]]:
     fault_lab.down()
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """For fixtures that clean up: whether a test failed."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
 @pytest.fixture
-def shop(_lab_up: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The healthy shop on a real engine: the variables that lead to it. A fault that a test injects is cleared."""
+def shop(_lab_up: dict[str, str], request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The healthy shop on a real engine: the variables that lead to it.
+
+    A fault that a test injects is cleared, and so is whatever a failed test may have left: it fails alone.
+    """
     yield _lab_up
-    if fault_lab.injected():
+    if fault_lab.injected() or request.node.stash.get(FAILED, False):
         fault_lab.clear()
 
 

@@ -132,6 +132,30 @@ def test_of_a_worker_that_nobody_asks_its_last_words_count(
     assert found["worker"].status == ("degraded" if accused else "healthy")
 
 
+SKEWED = "RequestTimeTooSkewed"
+
+
+@pytest.mark.parametrize(
+    ("said", "accused"),
+    [
+        (((2, SKEWED), (40, SKEWED)), False),  # a retry
+        (((2, SKEWED), (40, SKEWED), (50, SKEWED)), True),
+        (((2, SKEWED), (400, SKEWED)), True),  # again, much later, and nothing else
+        (((2, SKEWED), (400, SKEWED), (410, "snapshot stored")), False),
+        (((400, SKEWED),), False),
+        (((2, refused("db")), (400, refused("db"))), False),  # it may be there the next time
+        (((2, refused("db")), (400, refused("db")), (500, refused("db"))), True),
+    ],
+)
+def test_a_green_healthcheck_does_not_outweigh_what_was_said_again_and_last(
+    said: tuple[tuple[int, str], ...], accused: bool
+) -> None:
+    record = service("app", log=tuple(text for _, text in said), health="healthy", depends_on=["db"])
+    for line, (second, _) in zip(record["logs"]["lines"], said, strict=True):
+        line["ts"] = f"2026-01-01T00:{second // 60:02d}:{second % 60:02d}Z"
+    assert bool(roots(judge(record, service("db")))) is accused
+
+
 def test_a_peer_that_such_a_worker_complains_of_is_found() -> None:
     complaints = (refused("db"), refused("db"))
     found = judge(worker(complaints, depends_on=["db"]), service("db", "failed", state="exited", exit_code=0))

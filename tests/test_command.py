@@ -18,7 +18,7 @@ import pexpect
 import pytest
 
 from dm_tools.pipe import command
-from tests.conftest import COLD, SEALED
+from tests.conftest import COLD, SEALED, Run
 from tests.test_contract import await_handlers
 
 WELL = {"probe": {"status": "healthy"}, "inspect": {"state": "running", "health": "healthy"}}
@@ -214,3 +214,36 @@ def test_under_a_limit_of_file_sizes_nothing_is_written_and_the_status_says_so(t
     assert (tmp_path / "out").read_bytes() == (tmp_path / "err").read_bytes() == b""
     written = {path.name for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size}
     assert written == {"m.json", "in"}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (
+            "dm-incidents silence a --for 2h --why $'new \\xff disk'",
+            "the argument 'new \\udcff disk' is no text in UTF-8",
+        ),
+        ("env LOGNAME=$'\\xff' dm-incidents silence a --for 2h --why x", "$LOGNAME is no text in UTF-8"),
+        ("dm-services --host $'tcp://a\\xff:1'", "no address of an engine: 'tcp://a\\udcff:1'"),
+    ],
+)
+def test_a_word_that_is_no_text_is_named(run: Run, line: str, says: str) -> None:
+    done = run(line, **COLD)
+    assert done.returncode in (2, 3) and done.stdout == ""
+    assert says in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "dm-notify --config deep",
+        "dm-approve --policy deep",
+        "dm-analyze --patterns .",
+        "dm-services --discover --hosts-file deep",
+    ],
+)
+def test_a_file_that_is_nested_without_end_is_no_bug_of_ours(run: Run, tmp_path: Path, line: str) -> None:
+    for name in ("deep", "deep.toml"):
+        (tmp_path / name).write_text("a = " + "[" * 5000)
+    done = run(f"{line} < /dev/null", **COLD)
+    assert done.returncode in (2, 3) and "nested too deeply" in done.stderr and done.stderr.count("\n") == 1

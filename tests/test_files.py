@@ -170,3 +170,14 @@ def test_a_folder_of_ours_is_no_link_of_somebody_elses(tmp_path: Path) -> None:
     files.make_folder(tmp_path / "own")
     with pytest.raises(files.CannotWrite, match="a symbolic link of somebody else's"):
         files.make_folder(tmp_path / "foreign")
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_only_a_file_is_read(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "real").write_bytes(b"a\nb\n")
+    path = tmp_path / "kept"
+    assert files.lines(path) == []
+    {"link": lambda: path.symlink_to("real"), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
+    with pytest.raises(OSError, match=r"it is no file|symbolic links"):
+        files.lines(path)
+    assert files.lines(tmp_path / "real") == [b"a", b"b"]

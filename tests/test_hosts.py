@@ -58,6 +58,14 @@ def test_the_hosts_of_a_file() -> None:
         ('[host.a]\ndocker = "x"\n', [], "unknown field `docker`"),
         ("[host", [], "hosts.toml: "),
         ("", ["tcp://me:made-up@far:1"], "password"),
+        ("", ["tcp://[::1", TWO], "no address of an engine: 'tcp://[::1'"),
+        ("", ["tcp://a:99999", TWO], "no address of an engine"),
+        ("", ["tcp://a..b:2375", TWO], "no address of an engine"),
+        ("", ["tcp://a\udcff:2375", TWO], "no address of an engine"),
+        ("", ["ftp://a", TWO], "no address of an engine: 'ftp://a' (unix://, tcp:// or ssh://)"),
+        ("[host.a]\ndocker_host = 'tcp://[::1'", [], "no address of an engine"),
+        ("[host.a]\ndocker_host = ''\n", [], "host 'a': give docker_host or context"),
+        ("a = " + "[" * 5000, [], "nested too deeply"),
     ],
 )
 def test_hosts_that_are_none(tmp_path: Path, text: str, words: list[str], says: str) -> None:

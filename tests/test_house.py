@@ -52,7 +52,8 @@ FOUNDATION = {"pipe", "records", "redact", "text"}
 JUDGEMENT = {"diagnose", "evidence", "patterns"}
 MAY_IMPORT = {
     "": {"collect", "engine", "pipe", "records"},
-    "watch": {"notify", "patterns", "show", "store"} | FOUNDATION,
+    "session": FOUNDATION,
+    "watch": {"notify", "patterns", "session", "show", "store"} | FOUNDATION,
     "commands": {"act", "ask", "collect", "engine", "incidents", "llm", "notify", "serve", "show", "store", "tools"}
     | JUDGEMENT
     | FOUNDATION,

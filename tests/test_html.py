@@ -111,6 +111,7 @@ def run_folder(tmp_path: Path) -> Path:
         (folder / f"{name}.err").touch()
     (folder / "report.err").touch()
     (folder / "stats.jsonl").touch()
+    (folder / "screenshot.jsonl").touch()
     return folder
 
 
@@ -143,9 +144,9 @@ def test_a_recorded_fault_opens_in_chromium_and_shows_its_card(run: Run, tmp_pat
         assert card.locator("svg[role=img] .arrow").count() == 3
         symptoms = card.locator(".symptoms li").all_inner_texts()
         assert [each.split("\n")[0].split(" ", 1)[1] for each in symptoms] == [
-            "app app → postgres",
-            "web web → app → postgres",
-            "worker worker → postgres",
+            "app postgres → app",
+            "web postgres → app → web",
+            "worker postgres → worker",
         ]
         assert "not killed for lack of memory" in card.locator("details .checks").text_content()
         assert shown.locator(".counts li").all_inner_texts() == ["✗ 3 failed", "! 1 degraded", "✓ 1 healthy"]
@@ -207,6 +208,9 @@ def test_screenshots_are_in_the_page_with_what_the_console_said(run: Run, tmp_pa
     with opened(browser, whole(tmp_path, run)) as (shown, _):
         image = shown.locator(".card .shot img")
         assert image.evaluate("e => [e.complete, e.naturalWidth]") == [True, 1]
+        small = image.evaluate("e => e.clientWidth")
+        image.click()  # the full picture is in the page, too
+        assert image.evaluate("e => e.clientWidth") > 2 * small
         assert image.get_attribute("alt") == "Screenshot of http://web/, a page of web; verdict: error page"
         told = shown.locator(".card .shot figcaption").inner_text()
         for words in ("error page", "502 Bad Gateway", "nginx says 502", "TypeError: x is null", "net::ERR_ABORTED"):
@@ -239,8 +243,13 @@ def test_the_time_of_each_stage_and_the_way_to_replay(run: Run, tmp_path: Path, 
     review, why, replay = commands
     assert run(why, timeout=30).stdout.startswith("\nCRITICAL postgres: exited")
     assert review.startswith(f"dm-review {tmp_path}/proofs/enhanced_diagnostics_")
-    (tmp_path / "runs" / "it's one" / "stats.jsonl").write_text(incident("database-down"))
+    kept = (tmp_path / "proofs" / "screenshots" / "web.png").parent
+    text = with_screenshots(incident("database-down"), tmp_path / "other").replace(
+        str(tmp_path / "other" / "proofs" / "screenshots"), str(kept)
+    )
+    (tmp_path / "runs" / "it's one" / "screenshot.jsonl").write_text(text)
     again = json.loads(run(replay, PROOFS_DIR=str(tmp_path / "again")).stdout)
+    assert "data:image/png" in Path(again["html_path"]).read_text()
     assert [issue["service"] for issue in again["issues"]] == ["postgres"]
     assert Path(again["html_path"]).exists()
 
@@ -606,6 +615,17 @@ def test_dark_is_dark_and_paper_is_white_and_has_it_all(run: Run, tmp_path: Path
         assert pdf.read_bytes().startswith(b"%PDF")
 
 
+def test_paper_has_no_page_that_is_nearly_empty(run: Run, tmp_path: Path, browser: Browser) -> None:
+    """The more a card holds, the sooner it would be moved to the next page in one piece."""
+    with opened(browser, whole(tmp_path, run), color_scheme="light") as (shown, _):
+        shown.emulate_media(media="print")
+        shown.set_viewport_size({"width": 718, "height": 900})
+        height = shown.evaluate("document.documentElement.scrollHeight")
+        pdf = shown.pdf(width="718px", height="1000px", margin=dict.fromkeys(("top", "bottom", "left", "right"), "0"))
+    pages = len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf))
+    assert height / 1000 <= pages <= height / 1000 * 1.15 + 1
+
+
 # What it is made of
 
 
@@ -735,7 +755,21 @@ def test_a_long_name_is_shortened(name: str) -> None:
     ],
 )
 def test_the_telling_line_of_a_trace(text: str, telling: str) -> None:
-    parts = page.folded(text)
-    assert [part for kind, part in parts if kind == "telling"] == [telling]
-    assert "\n".join(part for _, part in parts) == text.rstrip("\n")
-    assert any(kind == "folded" for kind, _ in parts) == (text.count("\n") > 9)
+    (kind, first), *others = page.folded(text)
+    assert (kind, first) == ("telling", telling)
+    lines = text.rstrip("\n").split("\n")
+    lines.remove(telling)
+    assert "\n".join(part for _, part in others) == "\n".join(lines)
+    assert [kind for kind, _ in others] == (["folded"] if text.count("\n") > 9 else ["plain"] if lines else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("/srv/proofs/report_17.json", ["/srv/", "proofs/", "report_", "17.", "json"]),
+        ("<b>/\x00\u202ex", ["&lt;b&gt;/\\x00\\u202ex"]),
+        ("", [""]),
+    ],
+)
+def test_a_path_breaks_at_its_joints_only(text: str, parts: list[str]) -> None:
+    assert page.breakable(text).split("<wbr>") == parts

@@ -149,3 +149,28 @@ def test_where_a_rule_reads_the_log_nothing_is_quoted() -> None:
     text = "Error: listen EADDRINUSE: address already in use :::3000"
     found = facts(service("web", "failed", (text,), state="restarting", exit_code=1), LIBRARY)
     assert found.values["last_words"] == ""
+
+
+GUESSED = {
+    "Impossible write into the DATA_PATH folder: grant write access to it": "permission_denied",
+    "Error: shop daemon is running. please stop it to run this command": "lock_contention",
+    "ERROR failed to open the vault: invalid repository password": "auth_failure",
+    "ValueError: Model type plum4 not supported.": "version_mismatch",
+    "** (RuntimeError) SHOP_NAME not available": "missing_env",
+    "TypeError: unsupported operand type(s) for +: 'int' and 'NoneType'": "crash_loop",  # of no kind: the code's own
+}
+DYING = {"state": "restarting", "restart_count": 3, "exit_code": 1}
+
+
+@pytest.mark.parametrize("words", GUESSED)
+def test_the_kind_of_last_words_that_no_rule_knows_is_guessed_and_never_sure(words: str) -> None:
+    found = analyze({"x": facts(service("x", "failed", ("starting", words), **DYING), LIBRARY)}, LIBRARY)["x"]
+    assert found.cause == GUESSED[words]
+    assert found.confidence == "low"
+    assert found.hypothesis is not None and words[:40].replace('"', "'") in found.hypothesis
+
+
+def test_nothing_is_guessed_where_a_rule_knows_or_where_all_is_well() -> None:
+    refused = ("FATAL lock of plum", "cannot connect to redis://cart-db:6379: Connection refused")
+    for record in (service("x", "failed", refused, **DYING), service("x", log=tuple(GUESSED))):
+        assert not any(hit.pattern.guesses for hit in facts(record, LIBRARY).hits)

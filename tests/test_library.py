@@ -34,7 +34,7 @@ MOUNTED = {"mount.file": "/etc/app/app.conf", "mount.system": "/etc"}
 def record(name: str, text: str) -> dict[str, object]:
     """A failed service whose log is the sample; a pattern that needs a stopped container or a mount gets one."""
     clauses = PATTERNS[name].match
-    down = any(clause.where in ("down", "looping") for clause in clauses)
+    down = any(clause.where in ("down", "looping", "last_words") for clause in clauses)
     changes: dict[str, Any] = {"state": "restarting", "restart_count": 3, "exit_code": 1} if down else {}
     for clause in clauses:
         if clause.where.startswith("inspect.") and clause.one_of:
@@ -55,7 +55,8 @@ def judged(name: str, text: str) -> tuple[frozenset[str], Analysis]:
 
 
 def test_every_pattern_that_looks_at_logs_says_what_they_hold() -> None:
-    looking_at_logs = {each.id for each in LIBRARY.patterns if any(clause.where == "log" for clause in each.match)}
+    said = ("log", language.LAST_WORDS)
+    looking_at_logs = {each.id for each in LIBRARY.patterns if any(clause.where in said for clause in each.match)}
     assert set(SAMPLES) == looking_at_logs
     assert all(each.matches and each.near_misses for each in SAMPLES.values())
 

@@ -29,7 +29,7 @@ async def never(arguments: dict[str, Any]) -> str:
 TOOLS, _ = plugins.tools(None, reports.tools(Path("/nonexistent"), never))
 DOCUMENT = api.document(TOOLS.values())
 described = schemathesis.openapi.from_dict(DOCUMENT)
-SLOW = list(hypothesis.HealthCheck)  # of making examples, on a machine that does much beside
+ANY_PACE = list(hypothesis.HealthCheck)  # of making examples, on a machine that does much beside
 quick, long = described.exclude(path_regex=SESSIONS), described.include(path_regex=SESSIONS)
 
 
@@ -45,17 +45,13 @@ def held(case: Any, server: Server) -> None:
 
 
 @quick.parametrize()
-@hypothesis.settings(
-    max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
-)
+@hypothesis.settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=ANY_PACE)
 def test_every_answer_is_as_described(case: Any, server: Server) -> None:
     held(case, server)
 
 
 @pytest.mark.slow  # tests/test_hostile.py has what a session must refuse
 @long.parametrize()
-@hypothesis.settings(
-    max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck)
-)
+@hypothesis.settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=ANY_PACE)
 def test_a_session_is_as_described(case: Any, server: Server) -> None:
     held(case, server)

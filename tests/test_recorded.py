@@ -13,6 +13,8 @@ import msgspec
 import pytest
 
 from dm_tools import redact
+from dm_tools.act import state
+from dm_tools.act.world import PODMANS_OWN, known_networks
 from dm_tools.collect import inspect, logs
 from dm_tools.collect.environment import env_hosts
 from dm_tools.collect.stats import figures
@@ -160,6 +162,32 @@ def test_what_compose_waits_for() -> None:
     found = inspect.digest(answers["inspect"], [], "2026-11-30T00:00:00Z", redact.Redactor())
     assert found.depends_on == ["cache", "db", "migrate"]
     assert found.conditions == {"db": "service_healthy", "migrate": "service_completed_successfully"}
+
+
+@every_engine
+def test_a_network_that_is_there_hinders_no_start(version: str) -> None:
+    """Podman 4.3 gives a container's NetworkID as the network's name."""
+    raw = recorded(version, "networked")["inspect"]
+    numbered = [
+        {"Name": name, "Id": each["NetworkID"] if each["NetworkID"] != name else "4f1c0de"}
+        for name, each in raw["NetworkSettings"]["Networks"].items()
+    ]
+    assert state.start_obstacle(raw, [], known_networks(numbered)) is None
+    assert "was removed" in str(state.start_obstacle(raw, [], known_networks(numbered[:1])))
+    own = recorded("podman-4.3.1", "healthy")["inspect"]  # `podman`, which the list of networks calls `bridge`
+    assert state.start_obstacle(own, [], known_networks([{"Name": "bridge", "Id": PODMANS_OWN}])) is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "told"),
+    [("no", 1, "exited"), ("always", 0, "restarting"), ("on-failure", 0, "exited"), ("on-failure", 1, "restarting")],
+)
+def test_between_two_runs_podman_says_stopped(policy: str, code: int, told: str) -> None:
+    """Seen of a crash loop for a moment, before it is started once more: no recording could hit it."""
+    raw = recorded(PODMAN[0], "exited")["inspect"]
+    raw["State"] |= {"Status": "stopped", "ExitCode": code}
+    raw["HostConfig"]["RestartPolicy"] = {"Name": policy, "MaximumRetryCount": 0}
+    assert inspect.digest(raw, [], "2026-11-30T00:00:00Z", redact.Redactor()).state == told
 
 
 @every_engine

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -288,3 +289,72 @@ def test_a_record_leads_to_no_other_engine(tmp_path: Path, command: str) -> None
         other.settimeout(0.1)
         with pytest.raises(TimeoutError):
             other.accept()
+
+
+def wrapped(tmp_path: Path, command: bytes, **options: object) -> subprocess.CompletedProcess[str]:
+    words = [WRAPPER, "--act", "--proofs-dir", tmp_path / "proofs", "--docker-host", f"unix://{tmp_path}/none.sock"]
+    environment = {**{key.encode(): value.encode() for key, value in SEALED.items()}, b"SSH_ORIGINAL_COMMAND": command}
+    given: dict[str, object] = {"input": "", "stdout": subprocess.PIPE} | options
+    return subprocess.run(words, env=environment, stderr=subprocess.PIPE, text=True, timeout=60, **given)  # type: ignore[call-overload,no-any-return]
+
+
+def test_bytes_that_are_no_text_are_refused_and_in_the_journal(tmp_path: Path) -> None:
+    done = wrapped(tmp_path, b"dm-logs \xff")
+    assert (done.returncode, done.stderr) == (126, "stackops: a command is one line of plain ASCII\n")
+    assert [call["asked"] for call in calls(tmp_path / "proofs")] == ["dm-logs ?"]
+
+
+def test_what_was_never_begun_may_be_asked_for_again_with_the_same_key(tmp_path: Path) -> None:
+    empty = tmp_path / f"stackops-{os.getuid()}"
+    script = (
+        f"import tempfile; tempfile.tempdir = {str(tmp_path)!r}; from dm_tools.serve import wrapper; wrapper.main()"
+    )
+    arguments = ["-", "--act", "--proofs-dir", str(tmp_path / "proofs")]
+    script = script.replace("wrapper.main()", f"raise SystemExit(wrapper.main({arguments[1:]!r}))")
+
+    def asked() -> subprocess.CompletedProcess[str]:
+        variables = SEALED | {"SSH_ORIGINAL_COMMAND": f"dm-execute {KEY}", "PYTHONPATH": str(ROOT)}
+        words = [sys.executable, "-P", "-c", script]
+        return subprocess.run(words, env=variables, input="", capture_output=True, text=True, timeout=60)
+
+    empty.write_text("somebody else's file")
+    refused = asked()
+    assert (refused.returncode, refused.stderr.count("\n")) == (
+        126,
+        1,
+    ) and "should be an empty folder" in refused.stderr
+    empty.unlink()
+    done = asked()
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_answer_that_nobody_got_comes_again_with_the_same_key(tmp_path: Path) -> None:
+    command = f"dm-execute {KEY} --plan".encode()
+    approved = {"issue_id": "1", "service": "x", "action": "restart", "confidence": "high", "reasoning": ""}
+    approved |= {
+        "parameters": {},
+        "identity": {"container_id": "a" * 64, "started_at": None, "state": "running", "restart_count": 0},
+    }
+    with Path("/dev/full").open("w") as full:
+        lost = wrapped(tmp_path, command, input=json.dumps(approved), stdout=full)
+    assert lost.returncode == 6 and "the same key gives it again" in lost.stderr
+    again = wrapped(tmp_path, command, input=json.dumps(approved))
+    assert again.stdout and "done before" in again.stderr
+
+
+def test_a_journal_that_cannot_be_read_runs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "proofs/ssh").mkdir(parents=True)
+    (tmp_path / "proofs/ssh/calls.jsonl").write_bytes(b'{"at":"\xff","client":"","asked":""}\n')
+    assert wrapped(tmp_path, f"dm-execute {KEY}".encode()).returncode == 0  # a line that is none tells of nothing
+    (tmp_path / "proofs/ssh/calls.jsonl").unlink()
+    (tmp_path / "proofs/ssh/calls.jsonl").mkdir()
+    refused = wrapped(tmp_path, f"dm-execute {KEY}".encode())
+    assert refused.returncode == 126 and refused.stderr.endswith("nothing runs without the journal\n")
+    assert refused.stderr.count("\n") == 1
+
+
+def test_without_standard_input_nothing_that_acts_runs(tmp_path: Path) -> None:
+    line = f"{WRAPPER} --act --proofs-dir {tmp_path}/proofs <&-"
+    variables = SEALED | {"SSH_ORIGINAL_COMMAND": f"dm-execute {KEY}"}
+    done = subprocess.run(["bash", "-c", line], env=variables, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 126 and done.stderr.startswith("stackops: standard input is closed")

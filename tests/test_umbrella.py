@@ -66,6 +66,17 @@ def test_an_unknown_word_is_one_line_and_status_2(run: Run) -> None:
     assert refused.stderr.startswith("dm: ") and refused.stderr.count("\n") == 1 and "\x1b" not in refused.stderr
 
 
+@pytest.mark.parametrize("words", ["", "-V", "docs", "docs readme", "completion bash", "help"])
+def test_what_cannot_be_written_is_one_line_and_status_6(run: Run, words: str) -> None:
+    full = run(f"dm {words} > /dev/full", **COLD)
+    assert (full.returncode, full.stderr) == (
+        6,
+        "dm: cannot write to standard output: [Errno 28] No space left on device\n",
+    )
+    closed = run(f"dm {words} >&-", **COLD)
+    assert (closed.returncode, closed.stderr) == (6, "dm: standard output is closed\n")
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_version_has_a_short_option(run: Run, name: str) -> None:
     assert run(f"dm-{name} -V").stdout == run(f"dm-{name} --version").stdout == "dm-" + name + ", version 0.1.0\n"

@@ -94,5 +94,5 @@ def approved(name: str, data: bytes) -> list[ApprovedAction]:
             return msgspec.convert(whole, Approval).approved_actions
         lines = [line for line in data.splitlines() if line.strip()]
         return [msgspec.json.decode(line, type=ApprovedAction) for line in lines]
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as wrong:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         raise Unreadable(f"{name}: no approved actions: {wrong}") from None

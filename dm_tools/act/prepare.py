@@ -112,7 +112,7 @@ def _can_start(world: World, raw: Inspected, words: str) -> None:
     if raw["State"].get("Status") == "created" and not raw["State"].get("Error") and state.waits_at_a_gate(raw):
         waits = "Compose made it and has not started it: it waits for what it depends on, and would run without that"
         raise Declined(Outcome.REFUSED, waits)
-    if hindered := state.start_obstacle(raw, world.others(raw), set(world.networks)):
+    if hindered := state.start_obstacle(raw, world.others(raw), world.known_networks):
         raise Declined(Outcome.REFUSED, f"{words}: {hindered}")
 
 
@@ -170,7 +170,7 @@ def _reconnect_network(action: ApprovedAction, world: World, raw: Inspected) -> 
         raise Declined(Outcome.REFUSED, f"there is no network {network}")
     attached = state.networks(raw).get(network)
     # A network that was removed and made anew has the same name and another id: until then it hangs at the old one.
-    if attached is not None and attached.get("NetworkID") in ("", None, *world.networks):
+    if attached is not None and attached.get("NetworkID") in ("", None, *world.known_networks):
         raise Declined(Outcome.ALREADY_DONE, f"it hangs at {network}")
     # Without its aliases the Compose service's name would no longer resolve; the engine keeps them for nobody.
     service = state.labels(raw).get("com.docker.compose.service")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from dm_tools.act.state import Inspected
 from dm_tools.engine import finding, reading
@@ -49,6 +50,16 @@ class Declined(Exception):
         self.outcome, self.reason = outcome, reason
 
 
+PODMANS_OWN = "2f259bab93aaaaa2542ba43ef33eb990d0999ee1b9924b557b7be53c0b7a1bb9"
+"""The id of Podman's first network: its list calls it `bridge`, its containers `podman`."""
+
+
+def known_networks(listed: list[dict[str, Any]]) -> set[str]:
+    """As what a container's NetworkID may tell of networks that there are: their ids, or as Podman 4 their names."""
+    found = {str(each[key]) for key in ("Id", "Name") for each in listed}
+    return found | ({"podman"} if PODMANS_OWN in found else set())
+
+
 class World:
     """All containers of an engine, as they are now; without those that are only kept from before an action."""
 
@@ -59,7 +70,9 @@ class World:
             if not finding.is_kept(each):
                 with contextlib.suppress(Problem):  # one that is removed meanwhile is not there
                     self.containers.append(reading.inspect(engine, each["Id"]))
-        self.networks = {str(each["Id"]): str(each["Name"]) for each in reading.networks(engine)}
+        listed = reading.networks(engine)
+        self.networks = {str(each["Id"]): str(each["Name"]) for each in listed}
+        self.known_networks = known_networks(listed)
 
     def others(self, raw: Inspected) -> list[Inspected]:
         """All but this one."""

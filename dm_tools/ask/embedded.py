@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dm_tools.ask.views import STORED, STORED_PATTERNS, TABLES, VIEWS
 from dm_tools.pipe import configs
-from dm_tools.store.history import History, whole_end
+from dm_tools.store.history import History, read, whole_end
 
 AGAIN_SECONDS = 0.2
 SETTINGS = {
@@ -57,6 +59,10 @@ def answer(kept: History, sql: str, form: str, patterns: bytes = b"") -> Iterato
             try:
                 yield session.query(sql, form).bytes()
                 return
+            except UnicodeDecodeError:  # what it says of a line that it cannot read holds bytes that are no text
+                if not again:
+                    raise CannotAsk("the history holds bytes that are no text") from None
+                _copied(kept, folder / "segments")
             except RuntimeError as failure:
                 first = str(failure).split("\n")[0]
                 if not again or "while reading" not in first.lower():
@@ -83,6 +89,13 @@ def _linked(kept: History, folder: Path) -> None:
             with path.open("rb") as file:
                 (folder / f"{number}.jsonl").write_bytes(file.read(end))
     (folder / "none.jsonl").touch()  # where there is no segment
+
+
+def _copied(kept: History, folder: Path) -> None:
+    """The lines that are events, in place of the segments: of what ClickHouse cannot pass over."""
+    for number, path in enumerate(kept.segments()):
+        (folder / f"{number}.jsonl").unlink(missing_ok=True)
+        (folder / f"{number}.jsonl").write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in read(path, {})))
 
 
 def _session_type() -> Any:

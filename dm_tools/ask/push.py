@@ -59,7 +59,7 @@ def push(kept: History, server: Server, patterns: bytes = b"", everything: bool 
 def _read(note: object, everything: bool) -> _Sent:
     try:
         return _Sent() if everything else msgspec.json.decode(note.read_bytes(), type=_Sent)  # type: ignore[attr-defined]
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *files.NO_LINE):
         return _Sent()
 
 

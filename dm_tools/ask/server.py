@@ -24,12 +24,13 @@ class Server:
     """The server of a URL such as http://user:password@host:8123/database."""
 
     def __init__(self, url: str) -> None:
-        parts = urllib.parse.urlsplit(url)
         try:
+            parts = urllib.parse.urlsplit(url)
             port = f":{parts.port}" if parts.port else ""
-        except ValueError:
-            parts = urllib.parse.urlsplit("")
-            port = ""
+            (parts.hostname or "").encode("idna")
+            url.encode()
+        except ValueError:  # also of what is no UTF-8
+            parts, port = urllib.parse.urlsplit(""), ""
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise CannotAsk(f"{VARIABLE} is no URL such as http://user:password@host:8123/database")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from dm_tools.engine import address, finding, reading
 from dm_tools.engine.connection import Engine
 from dm_tools.pipe.several import Hosts
 from dm_tools.records import Host
+from dm_tools.text import toml
 
 Record = dict[str, Any]
 Filters = Mapping[str, list[str]]
@@ -32,6 +32,7 @@ DEFAULT = Path("configs/hosts.toml")
 AT_ONCE = 16  # machines that are asked at the same time
 LOCAL = "local"  # what the machine is called that this program runs on
 ALL = "all"
+_SCHEMES = ("tcp", "ssh", "http", "https")
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -107,6 +108,8 @@ def chosen(wanted: Hosts, timeout: float, filters: Filters = MappingProxyType({}
         if known is None and "://" not in word:
             there = f"; in {path} are: {', '.join(entries)}" if entries else ""
             raise ManifestError(f"no host {word!r}: give unix://, tcp:// or ssh://, or a name of {path}{there}")
+        if known is None:
+            _check(word)
         named.append((word, _address(known), known.also) if known else (_called(word), word, []))
     for word in wanted.contexts:
         of = address.contexts() if word == ALL else [word]
@@ -118,6 +121,8 @@ def chosen(wanted: Hosts, timeout: float, filters: Filters = MappingProxyType({}
         raise ManifestError(f"two hosts are called {double[0]!r}: give them names in {path}")
     if any(redact.has_password(host) for _, host, _ in named):
         raise ManifestError(redact.NO_DOCKER_PASSWORD)
+    for _, host, _ in named:
+        _check(host)
     found = [Machine(name, host, timeout, filters, also) for name, host, also in named]
     return found or [Machine(LOCAL, None, timeout, filters)]
 
@@ -156,6 +161,19 @@ def _address(entry: _Entry) -> str:
     return entry.docker_host or _context(str(entry.context))
 
 
+def _check(host: str) -> None:
+    """Raises ManifestError for an address at which nothing can be."""
+    if host.startswith((address.CONTEXT, "unix://")):
+        return
+    try:
+        parts = urlsplit(host)
+        named = bool((parts.hostname or "").encode("idna")) and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is none, a name that no resolver takes
+        named = False
+    if not named or parts.scheme not in _SCHEMES:
+        raise ManifestError(f"no address of an engine: {host[:100]!r} (unix://, tcp:// or ssh://)")
+
+
 def _called(host: str) -> str:
     """What a machine is called that only its engine's address names."""
     if finding.is_local(host):
@@ -167,7 +185,7 @@ def _called(host: str) -> str:
 def _read(path: Path, needed: bool) -> dict[str, _Entry]:
     """The entries of the file; none if it is not there and need not be. Raises ManifestError."""
     try:
-        found = msgspec.convert(tomllib.loads(path.read_text()), _File).host
+        found = msgspec.convert(toml.parsed(path.read_text("utf-8")), _File).host
     except FileNotFoundError:
         if needed:
             raise ManifestError(f"cannot read the hosts {str(path)!r}: no such file") from None
@@ -179,6 +197,6 @@ def _read(path: Path, needed: bool) -> dict[str, _Entry]:
     for name, entry in found.items():
         if not name.isprintable() or "/" in name or not name:
             raise ManifestError(f"{path}: the name {name!r} of a host has a slash, or is not printable")
-        if (entry.docker_host is None) == (entry.context is None):
+        if bool(entry.docker_host) == bool(entry.context):
             raise ManifestError(f"{path}: host {name!r}: give docker_host or context")
     return found

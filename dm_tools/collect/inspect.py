@@ -126,7 +126,7 @@ def digest(
         id=raw["Id"],
         name=raw["Name"].lstrip("/"),
         image=redactor.redact(config.get("Image") or raw.get("Image") or ""),
-        state=state.get("Status") or "unknown",
+        state=_state(state, (host_config.get("RestartPolicy") or {}).get("Name") or "no"),
         exit_code=state.get("ExitCode"),
         error=_safe(state.get("Error") or "", redactor) or None,
         oom_killed=bool(state.get("OOMKilled")),
@@ -159,6 +159,16 @@ def _peers(config: dict[str, Any], environment: dict[str, str]) -> dict[str, str
     """The environment without the container's own name, which Podman puts there: nobody needs himself."""
     own = config.get("Hostname")
     return {name: value for name, value in environment.items() if name != "HOSTNAME" or value != own}
+
+
+def _state(state: dict[str, Any], policy: str) -> str:
+    """The state in Docker's words. Podman says `stopped` of a container whose process has ended a moment ago, before it
+    is `exited` or started once more."""
+    said = state.get("Status") or "unknown"
+    if said != "stopped":
+        return str(said)
+    again = policy in ("always", "unless-stopped") or (policy == "on-failure" and state.get("ExitCode"))
+    return "restarting" if again else "exited"
 
 
 def _safe(value: str, redactor: redact.Redactor) -> str:

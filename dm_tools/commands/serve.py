@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -67,6 +68,7 @@ def cli(
         doors = app.Doors(stack.Stack(stack.known(inventory), tools), runs, runs.proofs_dir)
         server = protocol.server(doors)
         if mcp is not None:
+            _open()
             asyncio.run(protocol.over_stdio(server))
         else:
             application = app.application(doors, known, names, protocol.over_http(server, names))
@@ -76,10 +78,20 @@ def cli(
     return exits.DONE
 
 
+def _open() -> None:
+    """Raises exits.Stop if there is nobody to speak to."""
+    if sys.stdin is None or sys.stdout is None:
+        raise exits.Stop(exits.USAGE, "standard input or output is closed: MCP is spoken on both")
+
+
 def token(path: Path | None) -> str | None:
     """The token that callers must send. Raises exits.Stop for one that is no good."""
     try:
-        text = path.read_text().strip() if path is not None else os.environ.get("DM_SERVE_TOKEN", "").strip()
+        text = (
+            path.read_text(errors="replace").strip()
+            if path is not None
+            else os.environ.get("DM_SERVE_TOKEN", "").strip()
+        )
     except OSError as failure:
         raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(path)!r}: {(failure.strerror or '').lower()}") from None
     if (path is not None or text) and (len(text) < 16 or not text.isascii()):

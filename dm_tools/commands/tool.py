@@ -68,13 +68,9 @@ def cli(
     try:
         if name in tools:
             registry.check(tools[name], given)
-        if inventory is not None:
-            known = list(stream.read(inventory.open("rb"), "fail"))
-        elif name in tools and tools[name].of_stack:
-            known = services.known(Engine(None, registry.TIMEOUT))
+        if inventory is not None or (name in tools and tools[name].of_stack):
+            known = _known(inventory) if inventory else services.known(Engine(None, registry.TIMEOUT))
         output = registry.Toolbox({each["service"]: each for each in known}, tools=tools).answer(name, given)
-    except OSError as failure:
-        raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(inventory)!r}: {failure.strerror}") from None
     except services.ManifestError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
     except services.NothingFoundError as nothing:
@@ -84,6 +80,15 @@ def cli(
     writer.write(stream.dumps({"tool": name, "output": output, "error": problem}), flush=True)
     statuses = {"unknown_tool": exits.USAGE, "bad_arguments": exits.USAGE, "docker_unreachable": exits.UNREACHABLE}
     return statuses.get(problem["code"], exits.ERRORS) if problem else exits.DONE
+
+
+def _known(inventory: Path) -> list[stream.Record]:
+    """The records of a file. Raises exits.Stop."""
+    try:
+        with inventory.open("rb") as file:
+            return list(stream.read(file, "fail"))
+    except OSError as failure:
+        raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(inventory)!r}: {failure.strerror}") from None
 
 
 def _given(words: tuple[str, ...], reads: bool) -> dict[str, Any]:

@@ -14,8 +14,11 @@ def asked_wrongly(each: Judged, peers: list[Judged]) -> None:
 
 
 def said_by_both(each: Judged, peers: list[Judged]) -> None:
-    """What a client was told, and the one that it needs says of itself, too, is no mere talk of that one."""
-    told = {claim.finding.pattern for claim in each.own if not claim.course.over}
+    """What a client was told, and the one that it needs says of itself, too, is no mere talk of that one.
+
+    The client may have spoken of other things since: it is asked again and again, the other one only now and then.
+    """
+    told = {claim.finding.pattern for claim in each.own}
     for claim in (claim for peer in peers for claim in peer.own):
         claim.agreed = claim.agreed or claim.finding.pattern in told
 

@@ -20,6 +20,7 @@ FACT_RANK = Level.FACT.rank  # what the engine itself states of a container
 SPECIFIC_RANK = Level.BROAD.rank  # a cause by name; below it, "it fails" in other words
 GENERIC_RANK = Level.FAILING.rank
 EXACT_RANK = Level.EXACT.rank
+GENERAL_RANK = Level.GENERAL.rank
 
 REQUESTS_RANK = Level.FAILING.rank  # requests fail: true, and not why
 REQUESTS = "requests.failing"  # in the place of a pattern's id
@@ -28,6 +29,7 @@ UNAVAILABLE = (502, 503, 504)  # what a proxy answers when those behind it do no
 PROXIES = frozenset(("apache", "caddy", "envoy", "haproxy", "nginx", "traefik", "varnish"))
 MAX_BEHIND = 3  # of those that one sentence names
 OFTEN = 3  # times that a failure without a name must be told of
+AGAIN_SECONDS = 60.0  # what is said again so much later is no retry of the same moment
 
 # What does not get well by itself: somebody has to change a setting, a right, a disk or the data.
 LASTING = frozenset(
@@ -35,6 +37,13 @@ LASTING = frozenset(
         *(Cause.BAD_COMMAND, Cause.CONFIG_ERROR, Cause.DATA_CORRUPTION, Cause.MISSING_ENV),
         *(Cause.PERMISSION_DENIED, Cause.READ_ONLY_FILESYSTEM, Cause.RESOURCE_MISSING, Cause.SCHEMA_MISSING),
         *(Cause.STORE_READ_ONLY, Cause.VERSION_MISMATCH),
+    )
+)
+# What may be well the next time that it is tried: once more says little.
+PASSING = frozenset(
+    (
+        *(Cause.CONNECTION_REFUSED, Cause.DEPENDENCY_DOWN, Cause.DNS_FAILURE, Cause.HTTP_ERROR),
+        *(Cause.LOCK_CONTENTION, Cause.RATE_LIMITED, Cause.SLOW_RESPONSE, Cause.UPSTREAM_TIMEOUT),
     )
 )
 # What keeps a service that answers from working for anybody, whatever its clients complain of.
@@ -152,7 +161,7 @@ class Judged:
                 for each in self.own + self.blaming
             )
         troubles = self.troubles
-        told = any(each.agreed or self._stays(each) for each in troubles) if self.asked else bool(troubles)
+        told = any(self._told(each) for each in troubles) if self.asked else bool(troubles)
         return self.measured or self.unserved or told or self.keeps_failing
 
     @property
@@ -176,6 +185,14 @@ class Judged:
         """It looks healthy, and its recent log holds at least a failure that no rule knows by name."""
         spoken = [each for each in self.own if not each.course.over and each.finding.pattern != REQUESTS]
         return any(cites_own_log(each.finding.evidence) for each in spoken)
+
+    def _told(self, claim: Claim) -> bool:
+        """Whether what was said outweighs that whoever asks is answered: others say it, too, it stays as it is, or it
+        was said again and again, by name, and nothing else since."""
+        course = claim.course
+        again = course.occasions >= OFTEN or (course.lasted >= AGAIN_SECONDS and claim.finding.cause not in PASSING)
+        last_words = again and course.newest and claim.rank >= GENERAL_RANK
+        return claim.agreed or last_words or self._stays(claim)
 
     def _stays(self, claim: Claim) -> bool:
         """Whether what was said, be it once, holds until somebody does something about it.
@@ -303,7 +320,10 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         agreed=nobody or course.costly,
         nobody=nobody,
         login=hit.pattern.blames == "credentials",
-        serving=hit.pattern.blames == "credentials" and technology in topology.nodes[service].serves,
+        # Who names the server that refused it is not that server, be it one of the same kind (a relay, a replica).
+        serving=hit.pattern.blames == "credentials"
+        and technology in topology.nodes[service].serves
+        and captures.get("upstream") is None,
         fixes=[*hit.pattern.fixes, _ask_outside(captures["upstream"])] if outside else hit.pattern.fixes,
     )
 

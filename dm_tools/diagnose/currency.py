@@ -42,7 +42,7 @@ class Course:
 
     `dying`: it was made with a trace, and nothing has been said since: a job that failed in its last run. `at_start`:
     it was only made right after the start of its program. `closing`: it was made in several lines, the last of all.
-    `newest`: nothing has been said since.
+    `newest`: nothing has been said since. `lasted`: seconds from the first to the last occasion.
     `costly`: each time requests failed, whose kind has not succeeded since. `soured`: all that has been said since are
     warnings and errors. `due`: the program works now and then, its last run ended so, and the next is not due yet.
     `state`: it is said once, when it begins, and nothing has said since that it ended.
@@ -59,6 +59,7 @@ class Course:
     soured: bool = False
     due: bool = False
     state: bool = False
+    lasted: float = 0.0
 
     @property
     def repeated(self) -> bool:
@@ -104,6 +105,7 @@ class Log:
             soured=_soured(later, last),
             due=not later and self._due(occasions, last),
             state=is_state,
+            lasted=last - times[0],
         )
 
     def _due(self, occasions: list[float], last: float) -> bool:

@@ -79,7 +79,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
     failing = [] if view.finished else _failing(log)
     listening = _listening(log) if log.started is not None else []
     read = any(hit.pattern.rank >= READ_RANK for hit in hits)
-    words = _last_words(view, places.recent, hits, read)
+    words = _last_words(places, hits, read)
     alarms = _alarms(view) + ([words.id] if words and not read else [])
     ids = {
         *CONTEXT,
@@ -278,10 +278,8 @@ def _said(hit: Hit, lines: list[LogLine]) -> str:
     return f': "{words.text.replace(chr(34), chr(39))}"' if words else ""
 
 
-def _last_words(view: View, log: list[LogLine], hits: list[Hit], read: bool) -> Words | None:
+def _last_words(places: Places, hits: list[Hit], read: bool) -> Words | None:
     """What the log of a service in trouble says: the lines that a rule only recognised, or where none did the end."""
     quoting = next((hit for hit in hits if "{last_words}" in hit.pattern.explanation), None)
-    lines = [line for line in log if quoting and quoting.pattern.telling and line.id in quoting.evidence]
-    if lines or read or view.status not in (Status.FAILED, Status.DEGRADED):
-        return last_words(lines, ended=True)
-    return last_words(log, ended=view.down)
+    lines = [line for line in places.recent if quoting and quoting.pattern.telling and line.id in quoting.evidence]
+    return last_words(lines, ended=True) if lines or read else places.last_words

@@ -388,8 +388,10 @@ class View:
 
     @property
     def answers_urls(self) -> bool:
-        """Some URL (not just the container's state) was asked, and all is well."""
-        return self.answers and any(check.kind != "container" for check in (self.probe.checks if self.probe else []))
+        """Some URL was asked, and all is well with those that were, whatever its healthcheck (the container's own) says
+        of it."""
+        asked = [check.ok for check in (self.probe.checks if self.probe else []) if check.kind != "container"]
+        return bool(asked) and all(asked)
 
     @property
     def unasked(self) -> bool:

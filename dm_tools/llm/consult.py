@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from dm_tools.diagnose.analyze import resolver
-from dm_tools.diagnose.facts import Facts
-from dm_tools.llm import analyst, settings
-from dm_tools.llm.client import Client, ModelError
+from dm_tools.llm import settings
 from dm_tools.pipe import configs, exits, say, stream
 from dm_tools.records import Analysis
+
+if TYPE_CHECKING:
+    from dm_tools.diagnose.facts import Facts
+    from dm_tools.llm.client import ModelError
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ def consult(
 
     `judged` tells of each record that waits whether its verdict is about it.
     """
+    from dm_tools.diagnose.analyze import resolver
+    from dm_tools.llm import analyst
+    from dm_tools.llm.client import Client
+
     explore = None
     if chosen.steps:
         from dm_tools.llm.agent import Agent

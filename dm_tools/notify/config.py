@@ -18,6 +18,7 @@ import msgspec
 
 from dm_tools.pipe import configs, exits, say, settings
 from dm_tools.records import Happening, Severity
+from dm_tools.text import toml
 
 WORDS = (  # what a template may say
     *("subject", "kind", "severity", "service", "project", "host", "machine", "what", "cause", "reason", "symptoms"),
@@ -124,7 +125,7 @@ def path(named: Path | None) -> Path:
 def read(file: Path) -> Settings:
     """The settings of a file. Raises exits.Stop: says what is wrong and where, and no secret."""
     try:
-        config = msgspec.convert(tomllib.loads(file.read_text("utf-8")), Config)
+        config = msgspec.convert(toml.parsed(file.read_text("utf-8")), Config)
     except OSError as failure:
         raise exits.Stop(exits.USAGE, f"cannot read {str(file)!r}: {(failure.strerror or '').lower()}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as wrong:

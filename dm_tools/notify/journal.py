@@ -46,7 +46,7 @@ class Journal:
         if anew:
             self.ledger = Ledger()
         for line in lines:
-            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            with contextlib.suppress(*files.NO_LINE):
                 entry = _decode(line)
                 if entry.ledger is not None:
                     self.ledger = entry.ledger

@@ -47,7 +47,7 @@ _COMPUTED = (
         "ended.killed",
         "ended.memory",
     ),
-    *("ended.stopped", "health.port", "process.state", "processes.ended"),
+    *("ended.stopped", "health.port", "last_words", "process.state", "processes.ended"),
     *(
         "host.unreachable",
         "node.reachability",
@@ -58,6 +58,7 @@ _COMPUTED = (
         "swarm.update",
     ),
 )
+LAST_WORDS = "last_words"  # the line that tells most of a service that does not work (text/last_words.py)
 _BARE_FLAGS = late(r"(?<!\\)\(\?[a-zA-Z-]+\)")
 _GROUP = late(r"(?<!\\)\(\?P<([a-z_]+)>")
 CAPTURED = frozenset(("upstream", "port", "user", "path", "limit", "setting"))
@@ -199,6 +200,12 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
         return next((clause for clause in self.match if clause.where == "log"), None)
 
     @property
+    def guesses(self) -> bool:
+        """Whether it only tells of what kind the last words are of a service that does not work, where no other reads
+        anything: the words of any program, of which the first of a file that fits holds."""
+        return self.match[0].where == LAST_WORDS
+
+    @property
     def general(self) -> bool:
         """Whether it is said of any program, so that what it is about has to be found."""
         return self.yields or self.unnamed is not None
@@ -230,6 +237,13 @@ class Written(Pattern, rename={"but_not": "not"}, forbid_unknown_fields=True, om
     """A pattern as it stands in a file."""
 
     says: Annotated[list[Saying], _says("what a log says, any of it: one row for each saying")] = []
+    where: Annotated[
+        Literal["log", "last_words"],
+        _says(
+            "where it is said: anywhere in the log, or in the one line that tells most of why a service does not work, "
+            "which is looked at where no other pattern names a reason"
+        ),
+    ] = "log"
     but_not: Annotated[str | None, _says("an expression: a log item that it matches does not count")] = None
     recovered: Annotated[
         str | None, _says("what the log says when all is well again: only what comes after that counts")
@@ -247,7 +261,7 @@ class Written(Pattern, rename={"but_not": "not"}, forbid_unknown_fields=True, om
         fields = {name: getattr(self, name) for name in Pattern.__struct_fields__}
         if self.says:
             together = _alternation([each.text for each in self.says])
-            telling = Clause("log", regex=together, but_not=self.but_not, recovered=self.recovered, near=self.near)
+            telling = Clause(self.where, regex=together, but_not=self.but_not, recovered=self.recovered, near=self.near)
             fields["match"] = [telling, *self.match]
         elif self.but_not is not None or self.recovered is not None or self.near is not None or self.near_misses:
             raise PatternError("'not', 'recovered', 'near' and 'near_misses' belong to 'says'")
@@ -304,15 +318,17 @@ class Library:
     technologies: dict[str, Technology] = field(default_factory=dict)
     technology_of: dict[str, str] = field(default_factory=dict)  # pattern id -> technology
 
-    def order(self, pattern: Pattern) -> tuple[int, bool, bool, int, str]:
+    def order(self, pattern: Pattern) -> tuple[int, bool, bool, bool, int, str]:
         """What sorts patterns, the most telling first. Within a level: a program's own words before anybody's, what was
-        measured before what a log says (anybody may write into a log), the pattern with more conditions, then by id, so
-        that the same log always has the same verdict."""
+        measured before what a log says (anybody may write into a log), what is read before what is guessed, the pattern
+        with more conditions, then by id, so that the same log always has the same verdict."""
         own = pattern.id in self.technology_of
-        return (-pattern.rank, not own, pattern.telling is not None, -pattern.conditions, pattern.id)
+        said = pattern.telling is not None or pattern.guesses
+        return (-pattern.rank, not own, said, pattern.guesses, -pattern.conditions, pattern.id)
 
     file_of: dict[str, str] = field(default_factory=dict)  # pattern id -> where it is written
     telling_of: dict[str, list[Pattern]] = field(default_factory=dict)  # expression of the telling clause -> patterns
+    guesses: list[Pattern] = field(default_factory=list)  # those that only tell of what kind last words are, in order
     silent: dict[bytes, tuple[Clause, list[Pattern]]] = field(default_factory=dict)  # those that look at no log, by
     # their first clause: dozens begin with the same, and if that does not hold none of them does
     searcher: Searcher = field(default_factory=Searcher)
@@ -365,6 +381,8 @@ def load(files: Iterable[tuple[str, File, bool]], table: Mapping[str, list[str]]
             if telling is not None and telling.regex is not None:
                 library.telling_of.setdefault(telling.regex, []).append(pattern)
                 library.searcher.add(telling.regex)
+            elif pattern.guesses:
+                library.guesses.append(pattern)
             else:
                 first = pattern.match[0]
                 library.silent.setdefault(msgspec.json.encode(first), (first, []))[1].append(pattern)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -13,8 +14,9 @@ from dm_tools.evidence.ids import Kind, parse
 from dm_tools.evidence.view import View, meant_to_end, recent
 from dm_tools.patterns import causes, objects
 from dm_tools.patterns.haystack import Captures, Haystack
-from dm_tools.patterns.language import PLACEHOLDER, Clause, Level, Library, Pattern
+from dm_tools.patterns.language import LAST_WORDS, PLACEHOLDER, Clause, Level, Library, Pattern
 from dm_tools.records import Cause, LogLine, Mount, Status
+from dm_tools.text.last_words import Words, last_words
 from dm_tools.text.late import late
 from dm_tools.text.times import seconds_between
 
@@ -106,7 +108,16 @@ def matches(library: Library, places: Places) -> list[Hit]:
     patterns = sorted([*silent, *possible], key=library.order)
     hits = [hit for pattern in patterns for seen in _fires(pattern, places) if (hit := _named(pattern, seen))]
     hits.sort(key=lambda hit: (hit.pattern.yields, library.order(hit.pattern)))
-    return sorted(_yielding(hits, places), key=lambda hit: library.order(hit.pattern))
+    hits = list(_yielding(hits, places))
+    if not any(hit.pattern.rank >= READ_RANK for hit in hits):
+        hits += _guess(library, places)
+    return sorted(hits, key=lambda hit: library.order(hit.pattern))
+
+
+def _guess(library: Library, places: Places) -> list[Hit]:
+    """Of what kind the last words of a service that does not work are: the first that fits, or none."""
+    found = (hit for each in library.guesses for seen in _fires(each, places) if (hit := _named(each, seen)))
+    return [hit] if (hit := next(found, None)) else []
 
 
 def _named(pattern: Pattern, seen: list[Seen]) -> Hit | None:
@@ -168,6 +179,13 @@ class Places:
         self.values: dict[str, list[tuple[str, Any]]] = {}
         self._by_id = {line.id: line for line in self.lines}
         self.own = {network.ip for network in (view.inspect.networks if view.inspect else []) if network.ip}
+
+    @cached_property
+    def last_words(self) -> Words | None:
+        """The line of the log that tells most of why a service does not work; None if it works."""
+        if self.view.status not in (Status.FAILED, Status.DEGRADED):
+            return None
+        return last_words(self.recent, ended=self.view.down)
 
     def look(self, clause: Clause, cause: Cause | None = None) -> list[Seen]:
         """What makes a clause hold, empty if nothing does; of a log once for every peer that it names.
@@ -314,6 +332,8 @@ class Places:
             yield from (each for each, mount in self._mounts() if mount.type == "bind" and FILES.search(each[1]))
         elif where == "mount.system":
             yield from (each for each, _ in self._mounts() if (each[1].rstrip("/") or "/") in SYSTEM)
+        elif where == LAST_WORDS:
+            yield from [(self.last_words.id, self.last_words.text)] if self.last_words else []
         elif where == "ended.code":
             yield from [self.view.last_exit] if self.view.last_exit else []
         elif where == "ended.memory":

@@ -14,6 +14,7 @@ import msgspec
 
 from dm_tools.patterns import keeping, language, literals
 from dm_tools.pipe import configs
+from dm_tools.text import toml
 
 
 class _Shipped(msgspec.Struct):
@@ -106,7 +107,7 @@ def _parsed(contents: dict[str, bytes]) -> dict[str, language.WrittenFile]:
     found = {}
     for name, content in contents.items():
         try:
-            found[name] = language.parse(name, tomllib.loads(content.decode()))
+            found[name] = language.parse(name, toml.parsed(content.decode()))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
             raise language.PatternError(f"{name}: not valid TOML: {wrong}") from None
     return found

@@ -396,7 +396,7 @@ def run(command: click.Command) -> NoReturn:
     say.program = command.name or "dm-tools"
     status = exits.BUG
     try:
-        _stand_in()
+        stand_in()
         sys.unraisablehook = _swallowed
         signal.signal(signal.SIGTERM, _on_signal)
         if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a shell's background job ignores Ctrl-C
@@ -426,7 +426,13 @@ def run(command: click.Command) -> NoReturn:
             import traceback
 
             traceback.print_exc()
-        say.note(f"internal error: {type(bug).__name__}: {bug} (DM_DEBUG=1 shows where)")
+        culprit = _no_text() if isinstance(bug, UnicodeEncodeError) else None
+        status = exits.USAGE if culprit else exits.BUG
+        say.note(
+            f"{culprit} is no text in UTF-8"
+            if culprit
+            else f"internal error: {type(bug).__name__}: {bug} (DM_DEBUG=1 shows where)"
+        )
     finish(status)
 
 
@@ -440,7 +446,24 @@ def _wrong_use(wrong: click.UsageError) -> str:
     return f"{wrong.format_message()} (try '{say.program} --help')"
 
 
-def _stand_in() -> None:
+def _no_text() -> str | None:
+    """The first argument or variable that is no UTF-8, in words; None if all are. Such a word can name a file, and can
+    stand in nothing that we write."""
+    for word in sys.argv[1:]:
+        if not _is_text(word):
+            return f"the argument {redact.redact(word)!r}"
+    return next((f"${name}" for name, value in os.environ.items() if not _is_text(value)), None)
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def stand_in() -> None:
     """Put /dev/null where a standard stream is closed: else the next file or socket that is opened is in its place.
 
     Standard output and input stay missing (`sys.stdout` is None), so that it can be said; messages are dropped.

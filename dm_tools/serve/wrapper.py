@@ -25,7 +25,7 @@ from pathlib import Path
 
 import msgspec
 
-from dm_tools.pipe import clock, configs, say
+from dm_tools.pipe import clock, configs, exits, say
 from dm_tools.serve import grammar
 from dm_tools.store import files
 
@@ -64,21 +64,28 @@ class Journal:
         files.append(self.path, msgspec.json.encode(call))
 
     def of_key(self, key: str) -> list[Call]:
-        """What was done under a key of a caller, oldest first."""
+        """What was done under a key of a caller, oldest first. Raises files.CannotWrite: nobody knows."""
         found = []
-        with contextlib.suppress(FileNotFoundError):
-            for line in self.path.read_bytes().splitlines():
-                with contextlib.suppress(msgspec.DecodeError):
-                    call = msgspec.json.decode(line, type=Call)
-                    if call.key == key and call.refused is None:
-                        found.append(call)
+        try:
+            lines = files.lines(self.path)
+        except OSError as failure:
+            raise files.CannotWrite(f"cannot read {str(self.path)!r}: {(failure.strerror or '').lower()}") from None
+        for line in lines:
+            with contextlib.suppress(*files.NO_LINE):
+                call = msgspec.json.decode(line, type=Call)
+                if call.key == key and call.refused is None:
+                    found.append(call)
         return found
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """One after another: what acts, and what looks whether it was done."""
+        """One after another: what acts, and what looks whether it was done. Raises files.CannotWrite."""
         files.make_folder(self.folder)
-        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        path = self.folder / "lock"
+        try:
+            descriptor = files.open_own(path, 0)
+        except OSError as failure:
+            raise files.CannotWrite(f"cannot write {str(path)!r}: {(failure.strerror or '').lower()}") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -91,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings = _settings(arguments)
     journal = Journal(settings.proofs_dir)
     line = os.environ.get("SSH_ORIGINAL_COMMAND")
-    call = Call(clock.rfc3339(clock.now()), _client(), (line or "")[: grammar.MAX_COMMAND])
+    call = Call(clock.rfc3339(clock.now()), files.text(_client()), files.text(line or "")[: grammar.MAX_COMMAND])
     try:
         rules = grammar.read((configs.folder("ssh") / "commands.toml").read_text())
         asked = grammar.parse(line, rules, settings.act)
@@ -183,9 +190,12 @@ def _become(argv: tuple[str, ...], settings: argparse.Namespace) -> int:
 def _nowhere() -> str:
     """A folder with nothing in it, of our own and the same each time."""
     folder = Path(tempfile.gettempdir()) / f"stackops-{os.getuid()}"
-    folder.mkdir(mode=0o500, exist_ok=True)
-    found = folder.lstat()
-    if found.st_uid != os.getuid() or folder.is_symlink() or any(folder.iterdir()):
+    try:
+        folder.mkdir(mode=0o500, exist_ok=True)
+        good = folder.lstat().st_uid == os.getuid() and not folder.is_symlink() and not any(folder.iterdir())
+    except OSError:
+        good = False
+    if not good:
         raise grammar.Refused(f"{str(folder)!r} should be an empty folder of this user's")
     return str(folder)
 
@@ -193,6 +203,8 @@ def _nowhere() -> str:
 def _once(asked: grammar.Asked, call: Call, journal: Journal, settings: argparse.Namespace) -> int:
     """Run what acts, or give the answer again that it gave under this key."""
     assert asked.key is not None
+    if sys.stdin is None:
+        raise grammar.Refused("standard input is closed: what was approved is read there")
     given = sys.stdin.buffer.read(MAX_INPUT + 1)
     if len(given) > MAX_INPUT:
         raise grammar.Refused(f"more than {MAX_INPUT >> 20} MiB on standard input")
@@ -204,18 +216,17 @@ def _once(asked: grammar.Asked, call: Call, journal: Journal, settings: argparse
                 raise grammar.Refused(f"the key {asked.key} was used for another call")
             if before[-1].status is None:
                 raise grammar.Refused("this call was begun and cut off: dm-execute NEWKEY --resume ends it")
-            sys.stdout.write(before[-1].output or "")
-            sys.stdout.flush()
-            return _say(f"done before, at {before[-1].at}: this is the answer of then", before[-1].status)
+            _say(f"done before, at {before[-1].at}: this is the answer of then", before[-1].status)
+            return _answered((before[-1].output or "").encode(), before[-1].status)
+        program, folder = _program(asked.argv[0]), _nowhere()  # what is missing here has begun nothing
         journal.add(call)
-        program = _program(asked.argv[0])
         try:
             done = subprocess.run(
                 [*program, *asked.argv[1:]],
                 input=given,
                 stdout=subprocess.PIPE,
                 env=_environment(settings),
-                cwd=_nowhere(),
+                cwd=folder,
                 timeout=SECONDS,
                 check=False,
             )
@@ -226,9 +237,19 @@ def _once(asked: grammar.Asked, call: Call, journal: Journal, settings: argparse
         call.at, call.status = clock.rfc3339(clock.now()), done.returncode
         call.output = done.stdout[:MAX_OUTPUT].decode("utf-8", "replace")
         journal.add(call)
-    sys.stdout.write(call.output)
-    sys.stdout.flush()
-    return done.returncode
+    return _answered(done.stdout, done.returncode)
+
+
+def _answered(output: bytes, status: int) -> int:
+    """Hand on what a command said. Whoever does not get it asks again with the same key."""
+    try:
+        _write(output)
+    except BrokenPipeError:
+        return exits.BROKEN_PIPE
+    except OSError as failure:
+        reason = (failure.strerror or "").lower()
+        return _say(f"cannot write to standard output: {reason}; the same key gives it again", exits.CANNOT_WRITE)
+    return status
 
 
 # Docker's own clients speak to the engine through the connection

@@ -84,6 +84,11 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def way(path: Any) -> str:
+    """The way from the root to a service that fails because of it; records hold it from the service on."""
+    return " → ".join(str(each) for each in reversed(as_list(path)))
+
+
 def _record(record: Json) -> Iterator[Line]:
     analysis, probe, inspect = (as_dict(record.get(key)) for key in ("analysis", "probe", "inspect"))
     status = str(analysis.get("status") or probe.get("status") or _state_status(inspect))
@@ -227,7 +232,7 @@ def _report(report: Json) -> Iterator[Line]:
             yield Line(f"  history: {words}")
         for symptom in as_list(issue.get("symptoms")):
             path = as_list(as_dict(symptom).get("path")) or [symptom]
-            yield Line("  also fails because of it: " + " → ".join(str(each) for each in path))
+            yield Line(f"  also fails because of it: {way(path)}")
         for fix in as_list(issue.get("proposed_fixes")):
             yield Line(f"  do: {_action(as_dict(fix))}")
         for each in as_list(issue.get("evidence_detail")):
@@ -273,7 +278,7 @@ def _stack_report(report: Json) -> Iterator[Line]:
     for service in as_list(report.get("services")):
         service = as_dict(service)
         status = str(service.get("status"))
-        path = " → ".join(str(each) for each in as_list(service.get("path")))
+        path = way(service.get("path"))
         cause = str(service.get("cause") or "")
         text = f"{MARKS.get(status, '?')} {service.get('name')!s:<24} {status:<9} {cause:<20} {path}"
         yield Line(text.rstrip(), COLOURS.get(status))

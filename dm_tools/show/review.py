@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dm_tools.records import ApprovedAction, Issue, IssuePage
+from dm_tools.show.records import way
 from dm_tools.show.terminal import Terminal
 from dm_tools.store import screenshots
 from dm_tools.store.approvals import Review
@@ -95,7 +96,7 @@ def _show_issue(number: int, issue: Issue, terminal: Terminal) -> None:
     if issue.cause:
         terminal.show(f"  Cause: {issue.cause} (confidence {issue.confidence or 'unknown'})")
     for symptom in issue.symptoms:
-        terminal.show(f"  Also fails because of it: {symptom.service} ({' → '.join(symptom.path)})")
+        terminal.show(f"  Also fails because of it: {symptom.service} ({way(symptom.path)})")
     excerpt = issue.log_excerpt.strip("\n")
     if excerpt:
         terminal.show("\nLog Excerpt (last 20 lines):", bold=True)

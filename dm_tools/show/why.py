@@ -25,7 +25,7 @@ from dm_tools.records import (
     ToolCall,
     section,
 )
-from dm_tools.show.records import Line
+from dm_tools.show.records import Line, way
 
 Json = dict[str, Any]
 
@@ -71,7 +71,7 @@ class Why:
             yield from _before(before.words if before else None)
             yield from self._evidence(name, each.verdict.evidence)
             for symptom in each.verdict.symptoms:
-                yield Line(f"  {' → '.join(symptom.path)}", "yellow")
+                yield Line(f"  {way(symptom.path)}", "yellow")
                 if judged := self._services.get(symptom.service):
                     yield Line(f"    {judged.verdict.hypothesis}")
                     yield from self._evidence(symptom.service, judged.verdict.evidence[-1:], "    ")
@@ -115,7 +115,7 @@ def issue(found: Issue) -> Iterator[Line]:
     for each in found.evidence_detail:
         yield _quoted(each.id, each, "  ")
     for symptom in found.symptoms:
-        yield Line("  " + " → ".join(symptom.path), "yellow")
+        yield Line(f"  {way(symptom.path)}", "yellow")
 
 
 def service(found: ServiceLine, complaints: Sequence[ReportedComplaint]) -> Iterator[Line]:
@@ -126,7 +126,7 @@ def service(found: ServiceLine, complaints: Sequence[ReportedComplaint]) -> Iter
         bold=True,
     )
     if found.path and len(found.path) > 1:
-        yield Line("  " + " → ".join(found.path), "yellow")
+        yield Line(f"  {way(found.path)}", "yellow")
     if found.hypothesis:
         yield Line(f"  {found.hypothesis}")
     for each in found.evidence_detail:

@@ -49,7 +49,8 @@ class ReportError(Exception):
 
 def newest(folder: Path) -> Path:
     """The newest enhanced report of a folder. Raises ReportError if there is none."""
-    found = [path for path in folder.glob("enhanced_diagnostics_*.json") if path.stem.rpartition("_")[2].isdecimal()]
+    kept = (path for path in folder.glob("enhanced_diagnostics_*.json") if path.is_file() and not path.is_symlink())
+    found = [path for path in kept if path.stem.rpartition("_")[2].isdecimal()]
     if not found:
         raise ReportError(f"no report in {str(folder)!r}; run diagnose-enhanced first")
     return max(found, key=lambda path: int(path.stem.rpartition("_")[2]))
@@ -66,7 +67,7 @@ def read(path: Path) -> EnhancedReport:
         report = msgspec.json.decode(data, type=EnhancedReport)
     except OSError as failure:
         raise ReportError(f"cannot read {str(path)!r}: {(failure.strerror or '').lower()}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+    except files.NO_LINE as wrong:
         raise ReportError(f"{str(path)!r} is not an enhanced report: {wrong}") from None
     if not _REPORT_ID.match(report.report_id):  # it becomes part of a file's name
         raise ReportError(f"{str(path)!r} is not an enhanced report: its id cannot be {report.report_id[:100]!r}")
@@ -192,13 +193,11 @@ class Review:
 def _entries(journal: Path) -> Iterator[Decision]:
     """The journal's entries; a line that a crash tore is left out, its decision was never acknowledged."""
     try:
-        lines = journal.read_bytes().splitlines()
-    except FileNotFoundError:
-        return
+        lines = files.lines(journal)
     except OSError as failure:
         raise ReportError(f"cannot read {str(journal)!r}: {(failure.strerror or '').lower()}") from None
     for line in lines:
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        with contextlib.suppress(*files.NO_LINE):
             yield msgspec.json.decode(line, type=Decision)
 
 

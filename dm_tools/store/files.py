@@ -13,7 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 from dm_tools.pipe import leftovers
+
+NO_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for a line that is none: torn, no text, or nested without end."""
 
 
 class CannotWrite(Exception):
@@ -73,6 +78,25 @@ def open_own(path: Path, flags: int) -> int:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no file")
     return descriptor
+
+
+def opened(path: Path) -> BinaryIO:
+    """A file of ours, to be read: never through a link, nor what is no file. In a folder that others may write to,
+    either may lead to what has no end. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def lines(path: Path) -> list[bytes]:
+    """The lines of a file of ours; none if it is not there. Raises OSError."""
+    try:
+        with opened(path) as file:
+            return file.read().splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def _to_disk(file: BinaryIO) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from dm_tools.store import files
+
 
 class Following:
     """Reads what has come since it was read last. Whoever writes the file anew puts another one in its place."""
@@ -18,7 +20,7 @@ class Following:
         """Whether what was read before counts no more, and the whole lines that are new. One that is not ended yet may
         be torn: it is read when the next one is written, which ends it."""
         try:
-            with self.path.open("rb") as file:
+            with files.opened(self.path) as file:
                 found = os.fstat(file.fileno())
                 same = self._file == (found.st_dev, found.st_ino) and found.st_size >= self._end
                 if not same:

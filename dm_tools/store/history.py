@@ -76,7 +76,8 @@ class History:
 
     def segments(self) -> list[Path]:
         """The files of the history, oldest day first."""
-        return sorted((each for each in self.folder.glob("*.jsonl") if _SEGMENT.fullmatch(each.name)), key=_day)
+        found = (each for each in self.folder.glob("*.jsonl") if _SEGMENT.fullmatch(each.name))
+        return sorted((each for each in found if each.is_file() and not each.is_symlink()), key=_day)
 
     def events(self) -> Iterator[HistoryEvent]:
         """Every event once, by time within a month. Lines that a kill tore or a newer version wrote are left out."""
@@ -96,8 +97,8 @@ class History:
         """What is known of every incident. Kept beside the segments with how far they were read; lost without loss."""
         kept = self.folder / "known.json"
         try:
-            known = msgspec.json.decode(kept.read_bytes(), type=_Known)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            known = msgspec.json.decode(b"".join(files.lines(kept)), type=_Known)
+        except (OSError, *files.NO_LINE):
             known = _Known()
         sizes = {path.name: path.stat().st_size for path in self.segments()}
         if any(sizes.get(name, -1) < end for name, end in known.read.items()):  # merged, or not kept any longer
@@ -118,19 +119,19 @@ class History:
 
 def read(path: Path, ends: dict[str, int]) -> Iterator[HistoryEvent]:
     """The events of one segment from its place in `ends` on, which is moved on to the end of its last whole line."""
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+    with contextlib.suppress(FileNotFoundError), files.opened(path) as file:
         file.seek(ends.get(path.name, 0))
         for line in file:
             if not line.endswith(b"\n"):
                 return
             ends[path.name] = ends.get(path.name, 0) + len(line)
-            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            with contextlib.suppress(*files.NO_LINE):
                 yield _decode(line)
 
 
 def whole_end(path: Path) -> int:
     """How much of a segment is whole lines, in bytes."""
-    with path.open("rb") as file:
+    with files.opened(path) as file:
         return files.whole(file.fileno(), path.stat().st_size)
 
 

@@ -98,7 +98,7 @@ class Incidents:
         if anew:
             self._forget()
         for each in lines:
-            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            with contextlib.suppress(*files.NO_LINE):
                 line = _decode(each)
                 self._state = line.state or self._state
                 self._events += line.events
@@ -120,10 +120,9 @@ class Silences:
     def standing(self, wall: float) -> list[Silence]:
         """Those that are not over at a time in seconds since 1970."""
         found = []
-        with contextlib.suppress(FileNotFoundError):
-            for line in self.path.read_bytes().splitlines():
-                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-                    found.append(msgspec.json.decode(line, type=Silence))
+        for line in files.lines(self.path):
+            with contextlib.suppress(*files.NO_LINE):
+                found.append(msgspec.json.decode(line, type=Silence))
         return silences.standing(found, wall)
 
     def current(self, wall: float, day: int, minute: int) -> list[Silence]:

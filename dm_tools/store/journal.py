@@ -35,10 +35,9 @@ class Journal:
     def entries(self) -> list[JournalEntry]:
         """All entries, oldest first; a line that a crash tore is left out, what it told of was not begun."""
         found = []
-        with contextlib.suppress(FileNotFoundError):
-            for line in self.path.read_bytes().splitlines():
-                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-                    found.append(msgspec.json.decode(line, type=JournalEntry))
+        for line in files.lines(self.path):
+            with contextlib.suppress(*files.NO_LINE):
+                found.append(msgspec.json.decode(line, type=JournalEntry))
         return found
 
     def lately(self, seconds: float) -> list[JournalEntry]:

@@ -89,5 +89,5 @@ def _lines(path: Path, kind: type[Kind]) -> Iterator[Kind]:
         if line.strip():
             try:
                 yield msgspec.json.decode(line, type=kind)
-            except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+            except files.NO_LINE as wrong:
                 raise Unusable(f"{str(path)!r}, line {number}: {wrong}") from None

@@ -83,7 +83,7 @@ def _merge(paths: list[Path], target: Path, oldest: str, done: Removed) -> None:
         for line in itertools.chain.from_iterable(map(_lines, mine)):
             try:
                 known = msgspec.json.decode(line, type=_Line)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except files.NO_LINE:
                 continue  # torn by a kill: it was never acknowledged
             key = known.id or line.decode("utf-8", "replace")
             old, twice = old + (known.at < oldest), twice + (key in found)
@@ -104,7 +104,7 @@ def _merge(paths: list[Path], target: Path, oldest: str, done: Removed) -> None:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with files.opened(path) as file:
         for line in file:
             if line.endswith(b"\n"):
                 yield line

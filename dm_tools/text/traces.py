@@ -86,3 +86,14 @@ class Grouper:
         self.after_thrown = thrown
         self.after_error = thrown or bool(_ERROR.search(line))
         return joins
+
+
+def decisive(text: str) -> tuple[str, list[str]]:
+    """The line of an item that says what it is about, and the others in their order.
+
+    It is the last one that is not indented: of a trace of Python, the error; of Java, the last "Caused by".
+    """
+    lines = text.rstrip("\n").split("\n")
+    flush = [place for place, line in enumerate(lines) if line.strip() and not line[0].isspace()]
+    place = flush[-1] if flush else len(lines) - 1
+    return lines[place], lines[:place] + lines[place + 1 :]

@@ -121,7 +121,7 @@ Kind = Any
 def _read(path: Path, kind: type[Kind]) -> Kind:
     try:
         return msgspec.convert(orjson.loads(path.read_bytes()), kind)
-    except (OSError, ValueError) as failure:  # also what msgspec raises
+    except (OSError, ValueError, RecursionError) as failure:  # also what msgspec raises
         raise Problem("unreadable", f"{path.name} is no report that this program knows: {failure}") from None
 
 

@@ -1,27 +1,19 @@
-"""The processes of a resident pipe: started from one that has imported what they need, ended together.
-
-What is forked shares the memory of its imports, and starts at once. Whatever is not one of our own commands is executed
-as a shell would.
-"""
+"""The processes of a resident pipe: started from one that has imported what they need, ended together."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import os
 import select
-import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TextIO
 
 from dm_tools.patterns import reading
-from dm_tools.pipe import configs
+from dm_tools.session import forking
 
 MAX_SAID = 1024 * 1024  # bytes of a stage's messages; then the older ones go
 KEPT_SAID = 64 * 1024
@@ -53,45 +45,21 @@ class Death:
     @property
     def words(self) -> str:
         """In words."""
-        number = self.status - 128
-        if self.status in (126, 127):
-            how = f"could not be started (status {self.status})"
-        elif self.status == 143:
-            how = "was terminated (signal 15)"
-        elif 0 < number < 65 and self.status != 141:
-            how = f"was killed (signal {number})"
-        elif self.status in _NO_DEATH:
-            how = f"ended (status {self.status})"
-        else:
-            how = f"failed (status {self.status})"
+        how = forking.how(self.status) or f"ended (status {self.status})"
         return f"{self.name} {how}" + (f": {self.said}" if self.said and 0 < self.status < 126 else "")
 
 
 def load(stages: list[list[str]]) -> None:
     """Import what the stages will need, so that they share it."""
-    import gc
-
     pid = os.fork()
     if pid == 0:
         with contextlib.suppress(Exception):
             reading.read(None)  # so that there is something to remember
         os._exit(0)
     importlib.import_module("dm_tools.engine.transport").load()
-    for name in (*SHARED, *(_module(stage[0]) for stage in stages)):
-        if name:
-            importlib.import_module(name)
     os.waitpid(pid, 0)
     reading.remember()
-    gc.collect()
-    gc.freeze()  # a collection would write to what is shared
-
-
-def _module(program: str) -> str | None:
-    """The module of one of our own commands, if that is what the name stands for here."""
-    checkout, found = configs.checkout(), shutil.which(program)
-    name = program.removeprefix("dm-").replace("-", "_")
-    own = checkout is None or (found is not None and Path(found).resolve().parent == (checkout / "bin").resolve())
-    return f"dm_tools.commands.{name}" if program.startswith("dm-") and found and own else None
+    forking.share([*SHARED, *(name for stage in stages if (name := forking.module(stage[0])))])
 
 
 class Pipe:
@@ -104,12 +72,10 @@ class Pipe:
         self.ended: list[tuple[str, int]] = []  # in the order in which they were seen
         self._sizes = {name: _size(folder, name) for name in self.names}
         reading = os.open(os.devnull, os.O_RDONLY)
-        watcher = os.getpid()
         for stage in stages:
             after, writing = os.pipe()
-            pid = os.fork()
-            if pid == 0:
-                _become(stage, reading, writing, folder, watcher)
+            # Ctrl-C is for the watcher, which ends them all
+            pid = forking.fork(stage, reading, writing, folder / f"{stage[0]}.err", os.O_APPEND, signal.SIG_IGN)
             os.close(reading)
             os.close(writing)
             self.pids[pid] = stage[0]
@@ -136,8 +102,7 @@ class Pipe:
         for pid in list(self.pids):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                code = os.waitstatus_to_exitcode(status)
-                self.ended.append((self.pids.pop(pid), code if code >= 0 else 128 - code))
+                self.ended.append((self.pids.pop(pid), forking.exit_status(status)))
         return bool(self.ended)
 
     def end(self) -> None:
@@ -190,42 +155,3 @@ def _size(folder: Path, name: str) -> int:
     with contextlib.suppress(OSError):
         return (folder / f"{name}.err").stat().st_size
     return 0
-
-
-def _become(stage: list[str], reading: int, writing: int, folder: Path, watcher: int) -> NoReturn:
-    """Make this forked process the stage, and run it to its end."""
-    try:
-        _end_with(watcher)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-        saying = os.open(folder / f"{stage[0]}.err", flags, 0o600)
-        for number, descriptor in enumerate((reading, writing, saying)):
-            os.dup2(descriptor, number)
-        os.closerange(3, 1000)
-        os.environ.pop("NOTIFY_SOCKET", None)
-        with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:
-            comm.write(stage[0])  # else all stages have one name in ps and top
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the watcher, which ends them all
-        module = _module(stage[0])
-        if module is None:
-            os.execvp(stage[0], stage)
-        sys.stdin, sys.stdout, sys.stderr = (_standard(number) for number in range(3))
-        sys.argv[:] = stage
-        importlib.import_module(module).main()
-    except OSError as failure:
-        os.write(2, f"{stage[0]}: {failure.strerror}\n".encode())
-        os._exit(127)
-    finally:
-        os._exit(70)
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent is killed: what nobody reads any more need not be looked at."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, which Python has no name for
-    if os.getppid() != parent:
-        os._exit(143)
-
-
-def _standard(number: int) -> TextIO:
-    """One of the three standard streams, as Python opens them when it starts."""
-    return open(number, "w" if number else "r", 1 if number == 2 else -1, "utf-8", "backslashreplace", closefd=False)

@@ -1,7 +1,8 @@
-"""Engines of another release, in a folder and namespaces of their own: Docker 26.1.5 and Podman 5.4.2 of Debian 13.
+"""Engines of other releases, in a folder and namespaces of their own: Docker 26.1.5 and Podman 5.4.2 of Debian 13,
+Podman 4.3.1 of Debian 12.
 
 A second dockerd in the network namespace of a running one takes its bridge away: so each has a network namespace, and
-a mount namespace whose root is what was unpacked. It needs root, `apt-get`, and about 100 MB once.
+a mount namespace whose root is what was unpacked. It needs root, `apt-get`, and about 150 MB once.
 """
 
 import contextlib
@@ -22,9 +23,10 @@ from .image import _skeleton, _unpack
 from .settings import LABEL, LabError, state_folder
 from .waiting import wait_until
 
-SUITE = "trixie"
-PACKAGES = ("docker.io", "podman", "netavark", "aardvark-dns", "iptables", "nftables", "busybox-static")
-IMAGE = "dm-tools-trial:1"
+_BESIDE_PODMAN = ("podman", "runc", "netavark", "aardvark-dns", "iptables", "nftables", "busybox-static")
+PACKAGES = {"trixie": ("docker.io", *_BESIDE_PODMAN), "bookworm": _BESIDE_PODMAN}
+SUITES = {"docker-26.1.5": "trixie", "podman-5.4.2": "trixie", "podman-4.3.1": "bookworm"}
+IMAGE = "localhost/dm-tools-trial:latest"  # Podman 4 calls an import that, whatever is asked for
 ENTER = """\
 set -e
 mount --make-rprivate /
@@ -66,19 +68,19 @@ class Trial:
     enter: tuple[str, ...]
 
 
-def unpacked() -> Path:
-    """The root folder with the packages, made once. Raises LabError."""
-    place = state_folder() / "trial"
+def unpacked(suite: str) -> Path:
+    """The root folder with the packages of a release of Debian, made once. Raises LabError."""
+    place = state_folder() / "trial" / suite
     root = place / "root"
-    if (root / "usr/sbin/dockerd").exists():
+    if root.exists():
         return root
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
+    place.mkdir(parents=True)
     partial = place / "partial"
     _skeleton(partial)
     for name in ("old", "root", "var/tmp"):
         (partial / name).mkdir(parents=True)
-    for package in _downloaded(place):
+    for package in _downloaded(place, suite):
         _unpack(package, partial)
     (partial / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
     (partial / "etc/group").write_text("root:x:0:\ndocker:x:1:\n")
@@ -90,7 +92,7 @@ def unpacked() -> Path:
     return root
 
 
-def _downloaded(place: Path) -> list[Path]:
+def _downloaded(place: Path, suite: str) -> list[Path]:
     """The packages with what they need, from the machine's own mirror, as if nothing were installed."""
     asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
     uris = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
@@ -98,7 +100,7 @@ def _downloaded(place: Path) -> list[Path]:
     if mirror is None:
         raise LabError("an engine of another release needs a Debian machine, after `apt-get update`")
     keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    (place / "sources.list").write_text(f"deb [signed-by={keys}] {mirror} {SUITE} main\n")
+    (place / "sources.list").write_text(f"deb [signed-by={keys}] {mirror} {suite} main\n")
     (place / "status").touch()
     for name in ("lists/partial", "archives/partial", "none"):
         (place / name).mkdir(parents=True)
@@ -113,17 +115,17 @@ def _downloaded(place: Path) -> list[Path]:
         "APT::Install-Recommends": "false",
     }
     words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-    for what in (["update"], ["--download-only", "install", *PACKAGES]):
+    for what in (["update"], ["--download-only", "install", *PACKAGES[suite]]):
         done = subprocess.run(["apt-get", "-y", "-qq", *words, *what], capture_output=True, text=True, timeout=900)
         if done.returncode:
-            raise LabError(f"cannot download the packages of {SUITE}: {done.stderr.strip()[-300:]}")
+            raise LabError(f"cannot download the packages of {suite}: {done.stderr.strip()[-300:]}")
     return sorted((place / "archives").glob("*.deb"))
 
 
 @contextlib.contextmanager
-def started(kind: str, folder: Path) -> Iterator[Trial]:
-    """Run one of them in a folder until the end. Raises LabError if it does not start."""
-    root = unpacked()
+def started(version: str, folder: Path) -> Iterator[Trial]:
+    """Run one of SUITES in a folder until the end. Raises LabError if it does not start."""
+    root, kind = unpacked(SUITES[version]), version.partition("-")[0]
     (folder / "daemon.json").write_text("{}\n")
     (folder / "containers.conf").write_text(CONTAINERS.format(folder))
     (folder / "net").mkdir()
@@ -142,8 +144,10 @@ def started(kind: str, folder: Path) -> Iterator[Trial]:
 
             def starting() -> str | None:
                 if process.poll() is not None:
-                    raise LabError(f"{kind} ended at once: {(folder / 'log').read_text()[-500:]}")
-                return None if engine._answers(f"unix://{socket}") else f"{kind} does not answer, see {folder / 'log'}"
+                    raise LabError(f"{version} ended at once: {(folder / 'log').read_text()[-500:]}")
+                return (
+                    None if engine._answers(f"unix://{socket}") else f"{version} does not answer, see {folder / 'log'}"
+                )
 
             wait_until(starting, 60)
             yield Trial(socket, enter)
@@ -156,7 +160,7 @@ def started(kind: str, folder: Path) -> Iterator[Trial]:
 
 def image(client: docker.DockerClient) -> str:
     """An image with a shell and a web server in it, 2 MB."""
-    busybox = next(path for path in (unpacked() / "usr/bin/busybox", unpacked() / "bin/busybox") if path.exists())
+    busybox = unpacked("trixie") / "bin/busybox"
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         archive.add(os.path.realpath(busybox), "bin/busybox")
@@ -168,7 +172,7 @@ def image(client: docker.DockerClient) -> str:
         page = tarfile.TarInfo("www/index.html")
         page.size = len(content)
         archive.addfile(page, io.BytesIO(content))
-    repository, tag = IMAGE.split(":")
+    repository, _, tag = IMAGE.partition(":")
     changes = [f"LABEL {LABEL}=1", "ENV PATH=/bin"]
     client.api.import_image_from_data(packed.getvalue(), repository=repository, tag=tag, changes=changes)
     return IMAGE

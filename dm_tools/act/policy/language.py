@@ -17,6 +17,7 @@ from dm_tools.act.policy.windows import Window, zone
 from dm_tools.act.posterior import Scope
 from dm_tools.pipe import settings
 from dm_tools.records import ActionName, Cause, Confidence, Keep, Risk
+from dm_tools.text import toml
 
 EARNED = "earned-"  # what a rule's name may not begin with
 ONLY_ALLOW = ("confidence", "needed_by_at_most", "attempts", "needs")
@@ -110,7 +111,7 @@ NOTHING = Policy()
 def read(text: str) -> Policy:
     """The policy of a file's text. Raises PolicyError."""
     try:
-        whole = tomllib.loads(text)
+        whole = toml.parsed(text)
     except tomllib.TOMLDecodeError as wrong:
         raise PolicyError(str(wrong)) from None
     lines = [number for number, line in enumerate(text.split("\n"), 1) if re.match(r"\s*\[\[\s*rule\s*\]\]", line)]

@@ -11,28 +11,33 @@ import base64
 import functools
 import hashlib
 import itertools
+import marshal
 import os
 import re
 import shlex
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import orjson
 
 from dm_tools.evidence.words import own_part, size
+from dm_tools.patterns import keeping
 from dm_tools.pipe import clock, say
 from dm_tools.records import EnhancedReport, Head, Issue, PageLine, Proof, Quoted, Role, ServiceLine, Status
 from dm_tools.show.html import graph
-from dm_tools.show.records import MARKS
+from dm_tools.show.records import MARKS, way
 from dm_tools.store import screenshots
 from dm_tools.text.shorten import both_ends
+from dm_tools.text.traces import decisive
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
 LONGEST = 4000  # characters of one text; the JSON report has it whole
 PICTURES = 8 * 1024 * 1024  # bytes of all pictures
@@ -66,7 +71,7 @@ def render(report: Head, services: Iterable[ServiceLine], report_path: str, fold
         generated=clock.rfc3339(report.generated_at / 1000)[:19].replace("T", " ") + " UTC",
         stack=stack,
         stages=stages(report.run_path),
-        commands=commands(report, report_path),
+        commands=commands(report, report_path, folder),
         json_name=os.path.basename(report_path),
     )
     for part in parts:
@@ -76,7 +81,7 @@ def render(report: Head, services: Iterable[ServiceLine], report_path: str, fold
 @functools.cache
 def _template() -> Template:
     """Made once: most of the time that a page takes is its template's."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
     def shown(value: Any) -> Any:
@@ -84,7 +89,6 @@ def _template() -> Template:
         return value if isinstance(value, Markup) else say.printable("" if value is None else str(value))
 
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=shown,
@@ -98,9 +102,26 @@ def _template() -> Template:
         "words": words,
         "places": places,
         "folded": folded,
+        "breakable": breakable,
+        "way": way,
         "fields": msgspec.structs.asdict,
     }
-    return environment.get_template("report.html")
+    return environment.template_class.from_code(environment, _code(environment), environment.make_globals(None))
+
+
+def _code(environment: Environment) -> CodeType:
+    """The template as Python's bytecode: what is made of the same text by the same modules is kept between runs."""
+    from jinja2 import __version__
+
+    text = (TEMPLATES / "report.html").read_text(encoding="utf-8")
+    made_by = (sys.version, __version__, Path(__file__).read_bytes())
+    name = "page-" + keeping.key([*made_by, text])
+    if kept := keeping.read(name):
+        code: CodeType = marshal.loads(kept)
+    else:
+        code = environment.compile(text, "report.html", "report.html")
+        keeping.write(name, marshal.dumps(code))
+    return code
 
 
 def clip(text: Any) -> str:
@@ -113,25 +134,25 @@ def places(ids: Iterable[str], numbers: Mapping[str, int]) -> list[int]:
     return sorted({numbers[each] for each in ids if each in numbers})
 
 
-FOLDED_AT = 9  # lines of a text from which on what says little is folded away
+FOLDED_AT = 4  # lines beside the decisive one from which on they are folded away
 
 
 def folded(text: Any) -> list[tuple[str, str]]:
-    """A text in parts: `plain`, `telling` (the line to highlight) and `folded` (lines that may stay closed).
+    """A text in parts: its decisive line (`telling`), then the others, `plain` if they are few, else `folded`."""
+    telling, others = decisive(clip(text))
+    kind = "plain" if len(others) < FOLDED_AT else "folded"
+    return [("telling", telling), *([(kind, "\n".join(others))] if others else [])]
 
-    The last line that is not indented tells: of a trace of Python, the error; of Java, the last "Caused by".
-    """
-    lines = clip(text).rstrip("\n").split("\n")
-    flush = [place for place, line in enumerate(lines) if line.strip() and not line[0].isspace()]
-    telling = flush[-1] if flush else len(lines) - 1
-    parts: list[tuple[str, list[str]]] = []
-    for place, line in enumerate(lines):
-        kind = "telling" if place == telling else "plain" if place < 2 or len(lines) < FOLDED_AT else "folded"
-        if parts and parts[-1][0] == kind:
-            parts[-1][1].append(line)
-        else:
-            parts.append((kind, [line]))
-    return [(kind, "\n".join(part)) for kind, part in parts]
+
+_JOINTS = re.compile(r"(?<=[^\W_])([/_.:?&=,@-]+)(?=[^\W_])|(?<=\s)(/)(?=\w)")
+
+
+def breakable(text: Any) -> Any:
+    """A path, a URL, an id or a command that a narrow screen may break at its joints, and is copied as it is."""
+    from markupsafe import Markup, escape
+
+    parts = _JOINTS.sub(lambda joint: joint[0] + "\0", say.printable(clip(text))).split("\0")
+    return Markup("<wbr>").join(escape(part) for part in parts)
 
 
 def moment(stamp: Any) -> str:
@@ -184,13 +205,16 @@ def _services(count: int) -> str:
     return f"{count} service" if count == 1 else f"{count} services"
 
 
-def commands(report: Head, report_path: str) -> list[tuple[str, str]]:
-    """What to do next, as shell lines."""
+def commands(report: Head, report_path: str, folder: Path) -> list[tuple[str, str]]:
+    """What to do next, as shell lines. Judged again, the pictures are found again: they lie below the same folder."""
     path = shlex.quote(os.path.abspath(report_path))
     run = os.path.abspath(report.run_path) if report.run_path else ""
-    kept = [os.path.join(run, f"{stage}.jsonl") for stage in ("stats", "inspect")]  # the last one that collects
+    kept = [
+        os.path.join(run, f"{stage}.jsonl") for stage in ("screenshot", "stats", "inspect")
+    ]  # the last that collects
     records = next((shlex.quote(each) for each in kept if os.path.exists(each)), "incident.jsonl")
-    replay = ("Judge the same records again", f"dm-analyze < {records} | dm-propose | dm-report --html")
+    again = f"dm-report --html --proofs-dir {shlex.quote(os.path.abspath(folder))}"
+    replay = ("Judge the same records again", f"dm-analyze < {records} | dm-propose | {again}")
     if not _issues(report):
         return [replay]
     return [
@@ -243,6 +267,17 @@ class Suffering:
 
 
 @dataclass(frozen=True)
+class Own:
+    """A service's own evidence: the numbers that it has at the incident `anchor`, what is told here, and how many more
+    pieces say the same as one of those."""
+
+    anchor: str
+    numbers: list[int]
+    pieces: list[Quoted]
+    more: int
+
+
+@dataclass(frozen=True)
 class Card:
     """An incident as the page shows it.
 
@@ -288,7 +323,8 @@ class _Stack:
             )
         )
         self.cards = [self._card(number, issue) for number, issue in enumerate(issues, 1)]
-        self.issue_of = {name: card.anchor for card in reversed(self.cards) for name in card.members}
+        self._card_of = {name: card for card in reversed(self.cards) for name in card.members}
+        self.issue_of = {name: card.anchor for name, card in self._card_of.items()}
 
     def _placed(self) -> Iterator[Placed]:
         return (Placed(f"s{index}", line) for index, line in enumerate(self._services))
@@ -307,13 +343,32 @@ class _Stack:
         told = (self._by_name[name].line.hypothesis if name in self._by_name else None) or ""
         return own_part(told, issue.root_cause_hypothesis)
 
-    def picture(self, path: str | None) -> str | None:
-        """A picture as a data: URL while there is room in the page."""
-        found = screenshots.picture(path, self._folder)
-        if found is None or len(found) > self._room:
-            return None
-        self._room -= len(found)
-        return found
+    def picture(self, *paths: str | None) -> tuple[str, int] | None:
+        """The first of these pictures that is there and has room in the page: a data: URL, and which one it is."""
+        for place, path in enumerate(paths):
+            found = screenshots.picture(path, self._folder)
+            if found is not None and len(found) <= self._room:
+                self._room -= len(found)
+                return found, place
+        return None
+
+    def own_evidence(self, service: ServiceLine) -> Own:
+        """What a symptom's own verdict stands on: each piece once, and as a number what its incident has shown."""
+        card = self._card_of.get(service.name)
+        known = card.numbers if card else {}
+        there = [each for each in service.evidence_detail if f"{service.name}/{each.id}" in known]
+        said = {decisive(each.text)[0] for each in there}
+        pieces: list[Quoted] = []
+        for each in service.evidence_detail:
+            if each not in there and decisive(each.text)[0] not in said:
+                said.add(decisive(each.text)[0])
+                pieces.append(each)
+        return Own(
+            card.anchor if card else "",
+            [known[f"{service.name}/{each.id}"] for each in there],
+            pieces,
+            len(service.evidence_detail) - len(there) - len(pieces),
+        )
 
     def _card(self, number: int, issue: Issue) -> Card:
         statuses = {name: str(each.line.status) for name, each in self._by_name.items()}

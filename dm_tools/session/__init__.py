@@ -1,0 +1,1 @@
+"""The commands of a session, forked from one Python that has imported what they share."""
