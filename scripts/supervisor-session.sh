@@ -769,6 +769,7 @@ prove() { # look until all has recovered or the time is over, and say so; 0: all
         if ((looks < 4)); then look "$soak" "${seen:-}"; else look "$soak"; fi
         if healed || idle || ((SECONDS >= until)); then break; fi
     done
+    wait
     [[ -z ${judging:-} ]] || judged "$run/verify.jsonl" # that it is over is known at once
     remember "$run"/{execute,verify,propose}.jsonl
     cat "$run"/{verify,propose,history}.err >&2
@@ -800,8 +801,8 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     local status=$?
     cat "$run/execute.err" >&2
     [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || judging=1
-    [[ -z $judging ]] || judged "$run/execute.jsonl"
-    ((status == 0 || status == 4)) || { remember "$run/execute.jsonl"; return "$status"; }
+    [[ -z $judging ]] || judged "$run/execute.jsonl" & # while it is waited for the first look
+    ((status == 0 || status == 4)) || { wait && remember "$run/execute.jsonl"; return "$status"; }
     jq -r --arg short "$short" '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)
         + (if .execution.undo then " (take it back: \($short) rollback \(.execution.id[:8]))" else "" end)' \
