@@ -546,7 +546,8 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
     (umask 077 && mkdir -p "$PROOFS_DIR") || exit 6
     exec {lock}<"$PROOFS_DIR" # whatever of this session still runs after a kill holds it, too
     flock -n "$lock" || { complain "another heal is at work in '$PROOFS_DIR'" && exit 6; }
-    if [[ -e $PROOFS_DIR/journal/actions.jsonl ]]; then # what a kill left half done is no trouble of the stack
+    rm -f -- "$PROOFS_DIR/journal/resumed.jsonl"
+    if unfinished; then # what a kill left half done is no trouble of the stack
         dm-execute --resume >"$PROOFS_DIR/journal/resumed.jsonl" || fit=''
     fi
     if [[ -n $seen ]]; then
@@ -585,6 +586,14 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
     if [[ $run == "$first" ]]; then told_of "$run"; else told_of "$first" "$run"; fi
     cat "$run"/{incidents,notify}.err 2>/dev/null >&2
     return "$status"
+}
+
+unfinished() { # whether the journal may tell of an action that was begun and has no outcome
+    local journal=$PROOFS_DIR/journal/actions.jsonl
+    [[ -e $journal ]] || return
+    jq -se 'group_by(.id) | any(map(select(.phase != "step")) | last.phase | IN("intent", "undoing"))' "$journal" \
+        >/dev/null 2>&1
+    (($? != 1)) # a line that a kill tore is looked at by who knows the journal
 }
 
 incidents() {
