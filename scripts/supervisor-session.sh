@@ -560,7 +560,8 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
     (umask 077 && mkdir -p "$PROOFS_DIR") || exit 6
     exec {lock}<"$PROOFS_DIR" # whatever of this session still runs after a kill holds it, too
     flock -n "$lock" || { complain "another heal is at work in '$PROOFS_DIR'" && exit 6; }
-    if [[ -e $PROOFS_DIR/journal/actions.jsonl ]]; then # what a kill left half done is no trouble of the stack
+    rm -f -- "$PROOFS_DIR/journal/resumed.jsonl"
+    if unfinished; then # what a kill left half done is no trouble of the stack
         dm-execute --resume >"$PROOFS_DIR/journal/resumed.jsonl" || fit=''
     fi
     if [[ -n $seen ]]; then
@@ -599,6 +600,14 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
     if [[ $run == "$first" ]]; then told_of "$run"; else told_of "$first" "$run"; fi
     cat "$run"/{incidents,notify}.err 2>/dev/null >&2
     return "$status"
+}
+
+unfinished() { # whether the journal may tell of an action that was begun and has no outcome
+    local journal=$PROOFS_DIR/journal/actions.jsonl
+    [[ -e $journal ]] || return
+    jq -se 'group_by(.id) | any(map(select(.phase != "step")) | last.phase | IN("intent", "undoing"))' "$journal" \
+        >/dev/null 2>&1
+    (($? != 1)) # a line that a kill tore is looked at by who knows the journal
 }
 
 incidents() {
@@ -786,6 +795,7 @@ prove() { # look until all has recovered or the time is over, and say so; 0: all
         if ((looks < 4)); then look "$soak" "${seen:-}"; else look "$soak"; fi
         if healed || idle || ((SECONDS >= until)); then break; fi
     done
+    wait
     [[ -z ${judging:-} ]] || judged "$run/verify.jsonl" # that it is over is known at once
     remember "$run"/{execute,verify,propose}.jsonl
     cat "$run"/{verify,propose,history}.err >&2
@@ -817,8 +827,8 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     local status=$?
     cat "$run/execute.err" >&2
     [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || judging=1
-    [[ -z $judging ]] || judged "$run/execute.jsonl"
-    ((status == 0 || status == 4)) || { remember "$run/execute.jsonl"; return "$status"; }
+    [[ -z $judging ]] || judged "$run/execute.jsonl" & # while it is waited for the first look
+    ((status == 0 || status == 4)) || { wait && remember "$run/execute.jsonl"; return "$status"; }
     jq -r --arg short "$short" '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)
         + (if .execution.undo then " (take it back: \($short) rollback \(.execution.id[:8]))" else "" end)' \

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from dm_tools.diagnose import silences
-from dm_tools.records import Silence
+from dm_tools.records import ActionName, ApprovedAction, Confidence, Execution, Outcome, Phase, Silence
+from dm_tools.store.journal import Journal
 from dm_tools.watch.healing import FIRST_PAUSE, MOST_PAUSE, Healer, Plan
 from tests import approving
 from tests import lab as fault_lab
@@ -154,6 +155,17 @@ def test_a_broken_policy_is_said_and_what_is_new_is_told_all_the_same(tmp_path: 
     done = supervisor(tmp_path, "heal", "--no-screenshots", environment=environment)
     assert done.returncode == 2 and "nothing is approved" in done.stderr
     assert done.stdout.startswith("OPENED shop: ")
+
+
+@pytest.mark.parametrize(("phases", "resumed"), [("intent step", True), ("intent step outcome", False)])
+def test_only_what_was_cut_off_is_ended_first(tmp_path: Path, phases: str, resumed: bool) -> None:
+    environment = manifest(tmp_path, {"name": "shop", "external": [f"tcp://127.0.0.1:{closed_port()}"]})
+    action = ApprovedAction("1", "app", ActionName.RESTART, Confidence.HIGH, "a test", {})
+    for phase in phases.split():
+        begun = action if phase == "intent" else None
+        Journal(tmp_path).add("1", Phase(phase), begun, None if phase == "step" else Execution("1", Outcome.DONE))
+    assert supervisor(tmp_path, "heal", "--no-screenshots", environment=environment).returncode == 10
+    assert (tmp_path / "journal" / "resumed.jsonl").exists() is resumed
 
 
 def test_one_heals_at_a_time(tmp_path: Path) -> None:
