@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 import msgspec
 import orjson
 
-from dm_tools.pipe import clock, stream
+from dm_tools.pipe import clock, configs, stream
 from dm_tools.records import REPORT_VERSION, Approval, ApprovedAction, EnhancedReport, Issue, Risk
 from dm_tools.store import files
 
@@ -51,7 +51,7 @@ def newest(folder: Path) -> Path:
     """The newest enhanced report of a folder. Raises ReportError if there is none."""
     found = [path for path in folder.glob("enhanced_diagnostics_*.json") if path.stem.rpartition("_")[2].isdecimal()]
     if not found:
-        raise ReportError(f"no report in {str(folder)!r}; run diagnose-enhanced first")
+        raise ReportError(f"no report in {str(folder)!r}; run {configs.called()} diagnose-enhanced first")
     return max(found, key=lambda path: int(path.stem.rpartition("_")[2]))
 
 
