@@ -27,13 +27,13 @@ Commands:
   tell [ARGUMENT OF diagnose-enhanced]...      the same for cron: only what is new, worse or over is printed, or told to the
                                                targets of your notify.toml (dm docs notify)
   heal [ARGUMENT OF diagnose-enhanced]...      the same, and what your policy allows is carried out, proved, and told
-  incidents [list | unsilence ID]              what is open, what is silenced
+  incidents [--json] [list | unsilence ID]     what is open, what is silenced
   silence SERVICE --for 2h --why TEXT          raise no alarm of it meanwhile; dm-incidents --help has more
-  report [FILE]                                show the newest report (latest), or FILE
+  report [--json] [FILE]                       show the newest report (latest), or FILE
   review [--approve SERVICE:NUMBER | --undo] [FILE]
                                                approve fixes of the newest report (latest), or of FILE
   approve [FILE]                               approve by your policy what needs no person, of the newest report or of FILE
-  policy [explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]
+  policy [--json] [explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]
                                                what your policy says of the newest report, and which rule; what it would
                                                have done in the past (30d); what was earned or may be (dm docs policy)
   execute [--yes] [--undo-if-worse] [FILE]     carry out what was approved (the newest approval, or FILE), look again, and
@@ -44,7 +44,7 @@ Commands:
                                                look again and again, say what begins and what is over, or tell the targets
                                                of your notify.toml, and go on when a command dies (dm docs watch); with
                                                --heal also do what your policy allows
-  status                                       what the watch saw last; 10 if something is open, 4 if rounds are late
+  status [--json]                              what the watch saw last; 10 if something is open, 4 if rounds are late
   proxy [--execute] [--bind ADDRESS]           a Docker Engine that can only be looked at, until it is interrupted; with
                                                --execute also what dm-execute asks for (dm docs docker-proxy)
   history [--json] [SERVICE]...                what happened before, what was done, what helped
@@ -115,8 +115,10 @@ is taken back. What a killed session left half done is ended first. $HEAL_SOAK a
 The exit status is 0 if all is well in the end, 10 if not, 4 if what was approved had changed before it was done.'
         ;;
     incidents)
-        call='[list | unsilence ID]'
-        text='What is open, and what is silenced (dm-incidents --help has more).'
+        call='[--json] [list | unsilence ID]'
+        text='What is open, and what is silenced (dm-incidents --help has more).
+
+  --json             a line of JSON for each'
         ;;
     silence)
         call='SERVICE --for 2h --why TEXT'
@@ -133,12 +135,17 @@ command dies (dm docs watch).
   --metrics-file     figures for the textfile collector of a node exporter'
         ;;
     status)
+        call='[--json]'
         text='When the watch looked last, what is open, and what happened and was done lately. The exit status is 10 if something is
-open, 4 if rounds are late or not everything could be seen.'
+open, 4 if rounds are late or not everything could be seen.
+
+  --json             a line of JSON'
         ;;
     report)
-        call='[FILE]'
-        text='Show the newest report (latest), or FILE.'
+        call='[--json] [FILE]'
+        text='Show the newest report (latest), or FILE.
+
+  --json             as it is, in JSON'
         ;;
     review)
         call='[--approve SERVICE:NUMBER | --undo] [FILE]'
@@ -152,14 +159,15 @@ open, 4 if rounds are late or not everything could be seen.'
         text='Approve by your policy what needs no person, of the newest report or of FILE (dm docs policy).'
         ;;
     policy)
-        call='[explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]'
+        call='[--json] [explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]'
         text='What your policy says (dm docs policy).
 
   explain [FILE]     of each fix of the newest report or of FILE: who decides, and by which rule (the default)
   rehearse [TIME]    what it would have done in the past, as 30d
   promotions         what was earned, or may be
   accept ID          let an action that was earned need no person
-  revoke ID          and let it need one again'
+  revoke ID          and let it need one again
+  --json             lines of JSON'
         ;;
     execute)
         call='[--yes] [--undo-if-worse] [FILE]'
@@ -427,18 +435,18 @@ compact() { # of the history, once a day
 }
 
 finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status
-    local status death who worst=0 all=() told=() files=("${stages[@]}" report)
-    mapfile -t told < <(ends "${files[@]}")
+    local status death who worst=0 all=() outcomes=() files=("${stages[@]}" report)
+    mapfile -t outcomes < <(ends "${files[@]}")
     files=("${files[@]/#/$run/}")
     cat "$run"/*.err >&2
-    for death in ${1:+"$1"} "${told[@]}"; do
+    for death in ${1:+"$1"} "${outcomes[@]}"; do
         status=${death%% *} death=${death#* }
         who=${death%% *}
-        # Of an end that is in the table the program itself has told; after Ctrl-C nobody need be told.
+        # Of an end that is in the table the program itself has outcomes; after Ctrl-C nobody need be outcomes.
         [[ -z $death || ($status == [1236] && -s $run/${who#dm-}.err) ||
-            ($status == 130 && ${told[-1]} == "130 "*) ]] || complain "$death"
+            ($status == 130 && ${outcomes[-1]} == "130 "*) ]] || complain "$death"
     done
-    all=("${told[@]%% *}")
+    all=("${outcomes[@]%% *}")
     ((${#all[@]} == ${#files[@]})) || all+=(6) # not even that could be written
     [[ -z $1 ]] || all+=("${1%% *}")
     for status in 130 143 1 6 3 2 141 10 5 4; do # the first that applies, as in dm-tools(7)
@@ -612,7 +620,8 @@ unfinished() { # whether the journal may tell of an action that was begun and ha
 
 incidents() {
     settings
-    dm-incidents "${@:-list}"
+    [[ ${1-} == [a-z]* ]] || set -- list "$@"
+    dm-incidents "$@"
 }
 
 silence() {
@@ -627,7 +636,9 @@ complaints() { # what healthy services say that made no issue; in cron it is no 
 
 report() {
     settings
-    local file=${1:-latest}
+    local json='' file
+    [[ ${1-} != --json ]] || { json=1 && shift; }
+    file=${1:-latest}
     if [[ $file == latest && ! -e latest ]]; then
         # The names end in seconds since 1970, all of one length: the last one is the newest.
         local enhanced=("$PROOFS_DIR"/enhanced_diagnostics_*.json) stack=("$PROOFS_DIR"/stack_diagnostics_*.json)
@@ -638,7 +649,7 @@ report() {
             exit 3
         }
     fi
-    dm-show "$file"
+    if [[ $json ]]; then cat "$file"; else dm-show "$file"; fi
 }
 
 review() {
@@ -685,32 +696,41 @@ approve() {
     say "To carry it out: $called execute"
 }
 
+as_text() { # what dm-approve told, by a program for jq; with --json as it is
+    if [[ $json ]]; then printf '%s' "${told:+$told$'\n'}"; else jq -r "$1" <<<"$told"; fi
+}
+
 policy() {
-    local report what=${1:-explain} told
+    local report what told json='' others=()
+    for what; do
+        if [[ $what == --json ]]; then json=1; else others+=("$what"); fi
+    done
+    set -- "${others[@]}"
+    what=${1:-explain}
     settings
     case $what in
     explain)
         newest_report "${@:2}"
         told=$(dm-approve --explain "$report") || return
-        jq -r '"\(.service): \(.action): " + ({approved: "approved", person: "for a person", refused: "refused"}[.ruling])
-            + (if .rule then " (rule \(.rule))" else "" end) + ": \(.reason)"' <<<"$told"
+        as_text '"\(.service): \(.action): " + ({approved: "approved", person: "for a person", refused: "refused"}[.ruling])
+            + (if .rule then " (rule \(.rule))" else "" end) + ": \(.reason)"'
         ;;
     rehearse)
         told=$(dm-approve --rehearse --last "${2:-30d}") || return
-        jq -r '"Since \(.since[:10]): \(.actions) actions, \(.approved) of them without a person: \(.recovered) helped, \(.not_recovered) did not, \(.worse) made it worse, \(.unproven) unproven",
+        as_text '"Since \(.since[:10]): \(.actions) actions, \(.approved) of them without a person: \(.recovered) helped, \(.not_recovered) did not, \(.worse) made it worse, \(.unproven) unproven",
             (.by_rule | to_entries[] | "  by \(.key): \(.value)"),
             (.harms[] | "  harm: \(.at) \(.service): \(.action) against \(.cause), by \(.rule)"),
-            (.proposed[] | "  might be accepted: \(.id) \(.service): \(.action) against \(.cause)")' <<<"$told"
+            (.proposed[] | "  might be accepted: \(.id) \(.service): \(.action) against \(.cause)")'
         ;;
     promotions)
         told=$(dm-approve --promotions) || return
-        jq -r '"\(.id) \(.standing): \(.service): \(.action) against \(.cause): \(.successes) of \(.successes + .failures), \(.low * 100 | round)-\(.high * 100 | round) %"
-            + (if .at then ", \(.at[:10])" else "" end) + (if .by then " by \(.by)" else "" end)' <<<"$told"
+        as_text '"\(.id) \(.standing): \(.service): \(.action) against \(.cause): \(.successes) of \(.successes + .failures), \(.low * 100 | round)-\(.high * 100 | round) %"
+            + (if .at then ", \(.at[:10])" else "" end) + (if .by then " by \(.by)" else "" end)'
         ;;
     accept | revoke)
         told=$(dm-approve "--$what" "${2:-}") || return
-        jq -r '.promotion.service + ": " + .promotion.action + " against " + .promotion.cause
-            + (if .accepted then ": needs no person from now on" else ": needs a person again" end)' <<<"$told"
+        as_text '.promotion.service + ": " + .promotion.action + " against " + .promotion.cause
+            + (if .accepted then ": needs no person from now on" else ": needs a person again" end)'
         ;;
     *)
         complain "unknown word '$what' (try 'help')"
@@ -1036,7 +1056,7 @@ watch() { # the resident pipe: it stays, and is started again when a command of 
 
 status() { # what the watcher saw last
     settings
-    PYTHONPATH=$root exec "$python" -P -m dm_tools.watch.status "$PROOFS_DIR"
+    PYTHONPATH=$root exec "$python" -P -m dm_tools.watch.status "$PROOFS_DIR" "$@"
 }
 
 proxy() { # haproxy before the engine that the others ask; everybody else is given its socket

@@ -837,7 +837,7 @@ def test_no_report_yet(run: Run, proofs: Path) -> None:
     for folder in (proofs, proofs / "missing"):
         done = run("dm-review", PROOFS_DIR=str(folder))
         assert (done.returncode, done.stdout) == (3, "")
-        assert done.stderr == f"dm-review: no report in '{folder}'; run diagnose-enhanced first\n"
+        assert done.stderr == f"dm-review: no report in '{folder}'; run dm diagnose-enhanced first\n"
     assert run("dm-review nothing.json").stderr == "dm-review: cannot read 'nothing.json': no such file or directory\n"
 
 

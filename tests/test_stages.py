@@ -21,7 +21,7 @@ from tests.conftest import SEALED
 def piped(folder: Path, *words: str, given: str = "") -> dict[str, dict[str, Any]]:
     """Run stages; what is noted of each."""
     subprocess.run(
-        [sys.executable, "-P", "-m", "dm_tools.session", folder, "0", *words],
+        [sys.executable, "-P", "-m", "dm_tools.session", folder, "0", "", *words],
         input=given,
         env=SEALED | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")},
         text=True,
@@ -105,7 +105,7 @@ def test_an_interrupt_ends_the_stages_and_no_report_follows(tmp_path: Path, alon
     """As from a terminal, where all are told; the one that runs them waits for their ends."""
     words = ["slow", "sh", "-c", "echo; sleep 60", ";", "report", "cat"]
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "dm_tools.session", tmp_path, "0", *words],
+        [sys.executable, "-P", "-m", "dm_tools.session", tmp_path, "0", "", *words],
         env=SEALED | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")},
         stdin=subprocess.DEVNULL,
         start_new_session=True,

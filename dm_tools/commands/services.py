@@ -99,6 +99,8 @@ def cli(
         found = look()
     except services.ManifestError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
+    except services.WrongFilterError as wrong:
+        raise exits.Stop(exits.USAGE, str(wrong)) from None
     except services.NothingFoundError as nothing:
         raise exits.Stop(exits.ERRORS, str(nothing)) from None
     except records.Problem as problem:

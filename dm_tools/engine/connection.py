@@ -193,6 +193,10 @@ class Engine:
 
     def _greeted(self, answer: Any, **_: Any) -> None:
         self.podman |= answer.headers.get("Server", "").startswith("Libpod/")
+        if say.talkative:
+            asked, ms = answer.request, answer.elapsed.total_seconds() * 1000
+            path = redact.redact(asked.path_url)
+            say.detail(f"asked Docker at {self.name}: {asked.method} {path}: {answer.status_code}, {ms:.0f} ms")
 
     def _knock(self, address: str) -> None:
         """Connect once and hang up: the library leaves its socket open if it cannot connect (docker 7.2.0)."""

@@ -38,6 +38,15 @@ def define(
     def decorate(function: Callable[..., Any]) -> click.Command:
         function = click.version_option(__version__, "-V", "--version", prog_name=name)(function)
         function = click.option(
+            "-v",
+            "--verbose",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=lambda context, parameter, value: say.be_talkative(value),
+            help="Say on standard error what is asked of whom: the engine, URLs, a model.",
+        )(function)
+        function = click.option(
             "-q",
             "--quiet",
             is_flag=True,

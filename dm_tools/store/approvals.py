@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 import msgspec
 import orjson
 
-from dm_tools.pipe import clock, stream
+from dm_tools.pipe import clock, configs, stream
 from dm_tools.records import REPORT_VERSION, Approval, ApprovedAction, EnhancedReport, Issue, Risk
 from dm_tools.store import files
 from dm_tools.store.journal import Journal
@@ -53,7 +53,7 @@ def newest(folder: Path) -> Path:
     kept = (path for path in folder.glob("enhanced_diagnostics_*.json") if path.is_file() and not path.is_symlink())
     found = [path for path in kept if path.stem.rpartition("_")[2].isdecimal()]
     if not found:
-        raise ReportError(f"no report in {str(folder)!r}; run diagnose-enhanced first")
+        raise ReportError(f"no report in {str(folder)!r}; run {configs.called()} diagnose-enhanced first")
     return max(found, key=lambda path: int(path.stem.rpartition("_")[2]))
 
 
