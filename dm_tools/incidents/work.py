@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from dm_tools.diagnose import deeds, remembered, silences
+from dm_tools.diagnose.comparing import worse
 from dm_tools.diagnose.looks import Look, completed, look, quotes
-from dm_tools.diagnose.watching import Moment, Rules, judged, worse
+from dm_tools.diagnose.watching import Moment, Rules, judged
 from dm_tools.pipe import clock, exits, say, stream
 from dm_tools.pipe.rounds import Round, rounds
 from dm_tools.records import Happening, IncidentEvent, Problem, Silence
