@@ -442,7 +442,7 @@ finish() { # finish DEATH: tell what the stages had to say, and of an earlier DE
     for death in ${1:+"$1"} "${outcomes[@]}"; do
         status=${death%% *} death=${death#* }
         who=${death%% *}
-        # Of an end that is in the table the program itself has outcomes; after Ctrl-C nobody need be outcomes.
+        # Of an end that is in the table the program itself has told; after Ctrl-C nobody need be told.
         [[ -z $death || ($status == [1236] && -s $run/${who#dm-}.err) ||
             ($status == 130 && ${outcomes[-1]} == "130 "*) ]] || complain "$death"
     done

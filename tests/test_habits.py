@@ -34,6 +34,8 @@ def test_output_is_a_file_in_full_or_not_at_all(run: Run, tmp_path: Path) -> Non
     failed = run("dm-analyze -o records --on-bad fail", "no record\n")
     assert failed.returncode == 3
     assert run("dm-redact -o none/records", LINE).returncode == 6
+    nameless = run("dm-redact -o ''", LINE)  # as of a variable that is not set
+    assert (nameless.returncode, nameless.stderr) == (2, "dm-redact: --output needs the name of a file\n")
     assert {path.name for path in tmp_path.iterdir()} == {"records"}
 
 

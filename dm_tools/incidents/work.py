@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from dm_tools.diagnose import deeds, remembered, silences
+from dm_tools.diagnose.comparing import worse
 from dm_tools.diagnose.looks import Look, completed, look, quotes
-from dm_tools.diagnose.watching import Moment, Rules, judged, worse
+from dm_tools.diagnose.watching import Moment, Rules, judged
 from dm_tools.pipe import clock, exits, say, stream
 from dm_tools.pipe.rounds import Round, rounds
 from dm_tools.records import Happening, IncidentEvent, Problem, Silence
@@ -145,6 +146,8 @@ def silence(proofs_dir: Path, services: tuple[str, ...], options: dict[str, Any]
     project, host, incident, weekly = (options[name] for name in ("project", "host", "incident", "weekly"))
     if not services and not (project or host or incident):
         raise exits.Stop(exits.USAGE, "of what? give a service, --project, --host or --incident ('*' stands for all)")
+    if "" in services:  # as of a variable that is not set: it would be of all
+        raise exits.Stop(exits.USAGE, "a service without a name ('*' stands for all)")
     if not options["why"]:
         raise exits.Stop(exits.USAGE, "a silence needs a reason: --why TEXT")
     if weekly and silences.window(weekly) is None:
@@ -172,6 +175,8 @@ def silence(proofs_dir: Path, services: tuple[str, ...], options: dict[str, Any]
 
 def unsilence(proofs_dir: Path, ids: tuple[str, ...]) -> int:
     """End silences by their id. Raises exits.Stop, files.CannotWrite."""
+    if not ids:
+        raise exits.Stop(exits.USAGE, "which silence? give its id (dm-incidents list names them)")
     kept, now = Silences(proofs_dir), clock.now()
     standing = {each.id: each for each in kept.standing(now)}
     for id in ids:

@@ -24,7 +24,7 @@ from typing import Any
 
 import orjson
 
-from dm_tools.pipe import command, exits
+from dm_tools.pipe import ending, exits
 from dm_tools.session import forking
 
 # Imported before the first fork: what more than one of these commands needs, and imports late.
@@ -47,11 +47,7 @@ NEEDS = {
     "report": ("dm_tools.evidence.view", *KEPT),
     "history": ("dm_tools.evidence.view", *KEPT),
 }
-SAID = (
-    exits.USAGE,
-    exits.BAD_INPUT,
-    exits.CANNOT_WRITE,
-)  # what was wrong is said: whoever comes before may stop, too
+SAID = (exits.USAGE, exits.BAD_INPUT, exits.CANNOT_WRITE)  # what is wrong is said: whoever comes before may stop, too
 
 
 @dataclass
@@ -171,7 +167,7 @@ def stages_of(words: list[str]) -> list[Stage]:
 
 def main() -> None:
     """Entry point."""
-    command.stand_in()
+    ending.stand_in()
     run, began, words = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[4:]
     terminal = int(sys.argv[3]) if sys.argv[3] else None
     end = words.index(";") if ";" in words else len(words)
