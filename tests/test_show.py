@@ -343,7 +343,42 @@ def test_lines_are_cut_to_the_terminal_and_whole_in_a_pipe(run: Run, tmp_path: P
     whole = run(f"{JUDGED} | dm-show").stdout.splitlines()
     cut = on_terminal(tmp_path, f"{JUDGED} | dm-show", columns).splitlines()
     assert max(map(len, whole)) > 133
-    assert cut == [line[:columns] for line in whole]
+    assert cut == [line if len(line) <= columns else f"{line[: columns - 1]}…" for line in whole]
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_what_a_report_says_is_folded_and_only_what_it_quotes_is_cut(run: Run, tmp_path: Path, columns: int) -> None:
+    run(f"{JUDGED} | dm-report --proofs-dir . --html")
+    whole = [line.strip() for line in run("dm-show enhanced_diagnostics_*.json").stdout.splitlines()]
+    shown = on_terminal(tmp_path, "dm-show enhanced_diagnostics_*.json", columns)
+    assert max(map(len, shown.splitlines())) <= columns
+    together = " ".join(shown.split())
+    said = [line for line in whole if line.startswith(("do: ", "postgres "))]
+    assert said
+    assert max(map(len, said)) > 80
+    assert all(" ".join(line.split()) in together for line in said)
+    assert any(line.endswith("…") for line in shown.splitlines())
+
+
+def test_a_port_that_answers_makes_no_unhealthy_container_well(run: Run, tmp_path: Path) -> None:
+    """As Docker says and dm-report counts; one that is starting is none."""
+    probed = {"service": "db", "probe": {"status": "healthy", "checks": []}}
+    for state, health, status in (
+        ("running", "unhealthy", "degraded"),
+        ("exited", None, "failed"),
+        ("running", "starting", "healthy"),
+        ("running", "healthy", "healthy"),
+    ):
+        record = probed | {"inspect": {"state": state, "health": health}}
+        (tmp_path / "one.jsonl").write_text(json.dumps(record) + "\n")
+        assert f" {status} " in run("dm-show one.jsonl").stdout
+        assert f"1 {status}" in run("dm-show --overview one.jsonl").stdout
+
+
+def test_a_report_says_of_when_it_is(run: Run, tmp_path: Path) -> None:
+    report = {"report_id": "stack-1", "report_path": "x", "services": [], "generated_at": 1796069755569}
+    (tmp_path / "stack.json").write_text(json.dumps(report) + "\n")
+    assert run("dm-show stack.json").stdout.startswith("stack-1 (2026-11-30 20:15 UTC): ")
 
 
 def test_columns_of_the_environment_win(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dm_tools.records import container_fine, is_marker
 from dm_tools.show import incidents
+from dm_tools.text.times import minute
 
 MARKS = {"healthy": "✓", "degraded": "!", "failed": "✗", "unknown": "?"}
 COLOURS = {"healthy": "green", "degraded": "yellow", "failed": "red", "unknown": "cyan"}
@@ -18,11 +19,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Line:
-    """One line of text. `colour` None: plain."""
+    """One line of text. `colour` None: plain. `whole`: on a terminal it is folded, where others are cut."""
 
     text: str
     colour: str | None = None
     bold: bool = False
+    whole: bool = False
 
 
 def lines(value: Any) -> Iterator[Line]:
@@ -90,8 +92,7 @@ def way(path: Any) -> str:
 
 
 def _record(record: Json) -> Iterator[Line]:
-    analysis, probe, inspect = (as_dict(record.get(key)) for key in ("analysis", "probe", "inspect"))
-    status = str(analysis.get("status") or probe.get("status") or _state_status(inspect))
+    analysis, status = as_dict(record.get("analysis")), seen_status(record)
     role, cause = analysis.get("role"), str(analysis.get("cause") or "")
     detail = analysis.get("hypothesis") or measured(record)
     if role == "symptom":
@@ -172,11 +173,18 @@ def _errors(errors: Any) -> Iterator[Line]:
         yield Line(f"{'':<36}{entry.get('stage')}: {entry.get('message')}", "cyan")
 
 
-def _state_status(inspect: Json) -> str:
+def seen_status(record: Json) -> str:
+    """How a service is by its verdict, or else by what was seen of it: a port that answers heals no container."""
+    analysis, probe, inspect = (as_dict(record.get(key)) for key in ("analysis", "probe", "inspect"))
+    if analysis.get("status"):
+        return str(analysis["status"])
+    probed = str(probe.get("status") or "")
     if not inspect:
-        return "unknown"
-    fine = container_fine(inspect.get("state"), inspect.get("health"))
-    return "healthy" if fine else "failed"
+        return probed or "unknown"
+    state, health = inspect.get("state"), inspect.get("health")
+    if container_fine(state, health) or (probed and health == "starting"):
+        return probed or "healthy"
+    return "degraded" if probed == "healthy" and state == "running" else "failed" if probed != "degraded" else probed
 
 
 def measured(record: Json) -> str:
@@ -216,7 +224,9 @@ def _action(fix: Json) -> str:
 def _summary(report: Json) -> str:
     counts = as_dict(report.get("summary"))
     parts = [f"{counts[key]} {key}" for key in ("healthy", "degraded", "failed", "unknown") if counts.get(key)]
-    return f"{report.get('report_id')}: {counts.get('total')} services: " + ", ".join(parts or ["none"])
+    made = report.get("generated_at")
+    when = f" ({minute(made / 1000)})" if isinstance(made, (int, float)) else ""
+    return f"{report.get('report_id')}{when}: {counts.get('total')} services: " + ", ".join(parts or ["none"])
 
 
 def _report(report: Json) -> Iterator[Line]:
@@ -227,19 +237,19 @@ def _report(report: Json) -> Iterator[Line]:
         yield Line("")
         severity = str(issue.get("severity")).upper()
         yield Line(f"{severity} {issue.get('service')}: {issue.get('cause')}", colour, bold=True)
-        yield Line(f"  {issue.get('root_cause_hypothesis')}")
+        yield Line(f"  {issue.get('root_cause_hypothesis')}", whole=True)
         if words := as_dict(issue.get("history")).get("words"):
-            yield Line(f"  history: {words}")
+            yield Line(f"  history: {words}", whole=True)
         for symptom in as_list(issue.get("symptoms")):
             path = as_list(as_dict(symptom).get("path")) or [symptom]
-            yield Line(f"  also fails because of it: {way(path)}")
+            yield Line(f"  also fails because of it: {way(path)}", whole=True)
         for fix in as_list(issue.get("proposed_fixes")):
-            yield Line(f"  do: {_action(as_dict(fix))}")
+            yield Line(f"  do: {_action(as_dict(fix))}", whole=True)
         for each in as_list(issue.get("evidence_detail")):
             entry = as_dict(each)
             yield Line(f"  [{entry.get('id')}] {entry.get('text')}")
         for each in as_list(issue.get("notes")):
-            yield Line(f"  model: {each}")
+            yield Line(f"  model: {each}", whole=True)
     if not as_list(report.get("issues")):
         incomplete = as_list(report.get("input_errors")) != []
         yield Line("No issues seen, but the evidence is incomplete." if incomplete else "No issues.")
@@ -249,7 +259,7 @@ def _report(report: Json) -> Iterator[Line]:
     for each in map(as_dict, as_list(report.get("complaints"))):
         yield Line("")
         yield Line(f"{each.get('service')} complains, and nobody is seen to fail because of it", "yellow", bold=True)
-        yield Line(f"  {each.get('text')}")
+        yield Line(f"  {each.get('text')}", whole=True)
         for quoted in map(as_dict, as_list(each.get("evidence_detail"))):
             yield Line(f"  [{quoted.get('id')}] {quoted.get('text')}")
     yield from _errors(report.get("input_errors"))

@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -122,7 +123,15 @@ def _columns(character: str) -> int:
 
 def fitted(text: str, room: int) -> str:
     """The text, or what fits into so many columns of it, an ellipsis included."""
+    text = text.expandtabs()
     return text if columns(text) <= room else cut(text, room - 1) + "…"
+
+
+def folded(text: str, room: int) -> str:
+    """The text in lines of so many columns; those after the first stand two columns further to the right."""
+    indent = text[: len(text) - len(text.lstrip())]
+    found = textwrap.wrap(text, max(room, 20), subsequent_indent=f"{indent}  ", break_on_hyphens=False)
+    return "\n".join(fitted(each, room) for each in found) or text
 
 
 def cut(line: str, columns: int) -> str:
@@ -136,12 +145,13 @@ def cut(line: str, columns: int) -> str:
 
 
 def write(found: Iterable[Line], wide: int | None = None) -> None:
-    """Lines to standard output: coloured on a terminal, and cut to `wide` columns; nothing in them drives it."""
+    """Lines to standard output: coloured on a terminal, and cut to `wide` columns, or folded if they are to be whole;
+    nothing in them drives it."""
     writer, colour = stream.Writer(), say.colour(sys.stdout)
     for line in found:
         text = say.printable(line.text)
         if wide is not None:
-            text = "\n".join(cut(part, wide) for part in text.split("\n"))
+            text = "\n".join(folded(part, wide) if line.whole else fitted(part, wide) for part in text.split("\n"))
         if colour:
             text = click.style(text, fg=line.colour, bold=line.bold)
         writer.write(text.encode("utf-8", "replace") + b"\n", flush=True)
