@@ -81,7 +81,8 @@ help_of() { # help_of SESSION: how one is called; all of them are in usage
     case $1 in
     diagnose)
         call='[--discover] [-p PROJECT] [-f COMPOSE.YAML] [SERVICE]...'
-        text='Probe and inspect the stack, or just these services, and keep a report.
+        text='Probe and inspect the stack, or just these services, keep a report, and say what is not well. Why, and what to do,
+says diagnose-enhanced. The exit status is 0 if all is well, 10 if something is not, 4 if not everything could be seen.
 
   --discover             ask Docker for its containers instead of reading the services manifest
   -p, --project PROJECT  those of this Compose project only
@@ -103,26 +104,30 @@ help_of() { # help_of SESSION: how one is called; all of them are in usage
     tell)
         call='[ARGUMENT OF diagnose-enhanced]...'
         text='Diagnose, and say only what is new, worse or over: on a terminal and in the mail of cron, or to the targets of
-configs/notify.toml if there are any (dm docs notify).'
+your notify.toml if there are any (dm docs notify). The exit status is 10 while something is wrong.'
         ;;
     heal)
         call='[ARGUMENT OF diagnose-enhanced]...'
         # shellcheck disable=SC2016 # the names of variables are told
         text='Diagnose, carry out what your policy allows (dm docs policy), look again, and say only what is new, worse, over, or
-could not be healed: on a terminal and in the mail of cron, or to the targets of configs/notify.toml. What made it worse
+could not be healed: on a terminal and in the mail of cron, or to the targets of your notify.toml. What made it worse
 is taken back. What a killed session left half done is ended first. $HEAL_SOAK and $HEAL_DEADLINE are as for execute.
 
 The exit status is 0 if all is well in the end, 10 if not, 4 if what was approved had changed before it was done.'
         ;;
     incidents)
         call='[--json] [list | unsilence ID]'
-        text='What is open, and what is silenced (dm-incidents --help has more).
+        text='What is open, and what is silenced, as watch, tell and heal have seen it: a diagnosis by hand is not in it.
+unsilence ID ends a silence early; its id stands behind it in the list (dm-incidents --help has more).
 
   --json             a line of JSON for each'
         ;;
     silence)
         call='SERVICE --for 2h --why TEXT'
-        text='Raise no alarm of a service for a while (dm-incidents --help has more).'
+        text='Raise no alarm of a service for a while; dm incidents lists silences, dm incidents unsilence ID ends one early. The
+service need not exist, and * stands for any text (dm-incidents --help has more: projects, hosts, weekly windows).
+
+  dm silence web --for 2h --why "new disk"'
         ;;
     watch)
         call='[--heal] [--every 30s] [--discover] [--metrics-file FILE] [SERVICE]...'
@@ -143,7 +148,8 @@ open, 4 if rounds are late or not everything could be seen.
         ;;
     report)
         call='[--json] [FILE]'
-        text='Show the newest report (latest), or FILE.
+        text='Show the newest report of a diagnosis (latest), or FILE (dm-show --help has more: --why, --overview). It does not look
+anew.
 
   --json             as it is, in JSON'
         ;;
@@ -160,7 +166,7 @@ open, 4 if rounds are late or not everything could be seen.
         ;;
     policy)
         call='[--json] [explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]'
-        text='What your policy says (dm docs policy).
+        text='What your policy.toml says (dm docs policy). Without one all is for a person.
 
   explain [FILE]     of each fix of the newest report or of FILE: who decides, and by which rule (the default)
   rehearse [TIME]    what it would have done in the past, as 30d
@@ -201,7 +207,8 @@ It waits $HEAL_SOAK seconds (5), looks, and does so until all has recovered or $
         ;;
     demo)
         call='[--heal] [FAULT]'
-        text='Break a small real stack and diagnose it (default: database-down).
+        text='Break a small real stack and diagnose it (default: database-down). Others: wrong-password, oom-restart-loop, disk-full,
+missing-env, port-conflict, expired-certificate, bad-command, frozen; all of them: python -m tests.lab faults
 
   --heal    also approve the first reversible fix, carry it out and prove it'
         ;;
@@ -398,7 +405,7 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
         --engine=*) analyze_options+=(--engine "${argument#--engine=}") ;;
         --no-screenshots) blind=1 ;;
         -*)
-            complain "unknown option '$argument'"
+            complain "unknown option '$argument' (try '$short $command --help')"
             exit 2
             ;;
         *) arguments+=("$argument") ;;
@@ -512,15 +519,23 @@ saved() { # what the report says, in a few lines
     local path=${said[0]:-} page=${said[1]:-}
     [[ -n $path ]] || return 0
     if [[ ${said[2]} == true ]]; then
+        say "[supervisor] All is healthy"
         complaints
         say "$1 $path"
         [[ -z $page ]] || say "To open in a browser: $page"
     else
         ((${#said[@]} == 3)) || printf '%s\n' "${said[@]:3}"
+        [[ " ${stages[*]} " == *" analyze "* ]] || unwell "$path"
         complaints
         printf '%s %s\n' "$1" "$path"
         [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
     fi
+}
+
+unwell() { # unwell REPORT: what was seen of each service that is not well; why, nobody has judged
+    jq -c --slurpfile report "$1" 'select(.service as $own | any($report[0].services[]; .name == $own and .status != "healthy"))' \
+        "$(arrivals)" | dm-show | cat # a terminal would cut the lines
+    say "Why, and what would help: $called diagnose-enhanced"
 }
 
 tell() { # look, and tell only what is new, worse or over
@@ -641,13 +656,15 @@ report() {
     file=${1:-latest}
     if [[ $file == latest && ! -e latest ]]; then
         # The names end in seconds since 1970, all of one length: the last one is the newest.
-        local enhanced=("$PROOFS_DIR"/enhanced_diagnostics_*.json) stack=("$PROOFS_DIR"/stack_diagnostics_*.json)
+        local enhanced=("$PROOFS_DIR"/enhanced_diagnostics_*.json) stack=("$PROOFS_DIR"/stack_diagnostics_*.json) age
         file=${stack[-1]}
         [[ ${enhanced[-1]##*_} < ${stack[-1]##*_} ]] || file=${enhanced[-1]}
         [[ -e $file ]] || {
             complain "no report in '$PROOFS_DIR'; run $called diagnose-enhanced first"
             exit 3
         }
+        age=${file##*_} && age=${age%.json}
+        ((EPOCHSECONDS - age < 900)) || say "[supervisor] This is how it was $(((EPOCHSECONDS - age) / 60)) minutes ago: $called diagnose-enhanced looks now"
     fi
     if [[ $json ]]; then cat "$file"; else dm-show "$file"; fi
 }
@@ -733,7 +750,7 @@ policy() {
             + (if .accepted then ": needs no person from now on" else ": needs a person again" end)'
         ;;
     *)
-        complain "unknown word '$what' (try 'help')"
+        complain "unknown word '$what' (try '$short policy --help')"
         exit 2
         ;;
     esac
@@ -899,7 +916,7 @@ execute() {
         --yes) yes=1 ;;
         --undo-if-worse) undo_if_worse=1 ;;
         -*)
-            complain "unknown option '$argument'"
+            complain "unknown option '$argument' (try '$short $command --help')"
             exit 2
             ;;
         *) file=$argument ;;
@@ -914,6 +931,7 @@ execute() {
             exit 3
         }
     fi
+    [[ -r $file ]] || { complain "cannot read '$file'" && exit 3; }
     from=$(jq -r '.source_report // empty' "$file" 2>/dev/null)
     [[ -z $from ]] || from=$(jq -r '.run_path // empty' "$from" 2>/dev/null)
     [[ -n $from && -e $from/services.jsonl && -e $from/propose.jsonl ]] || {
@@ -979,6 +997,7 @@ demo() {
     local heal=''
     [[ ${1:-} != --heal ]] || { heal=1 && shift; }
     local fault=${1:-database-down} loud=1 expected report status engine=--engine
+    [[ $fault != -* && $# -le 1 ]] || { complain "unknown option '${2:-$fault}' (try '$short demo --help')" && exit 2; }
     "$root/scripts/setup" lab || exit
     cd "$root" || exit
     expected=$("$python" -m tests.lab expect "$fault") || exit 2
@@ -1124,7 +1143,10 @@ run_tests() {
 
 command=${1:-help}
 shift
-[[ $command != help || -z ${1:-} ]] || { help_of "$1" && exit; }
+if [[ $command == help && ${1:-help} != @(help|-h|--help) ]]; then
+    help_of "$1" && exit
+    command=$1 # no session: said below
+fi
 for word; do
     [[ $word != -- ]] || break
     [[ $word != @(-h|--help) ]] || { help_of "$command" && exit; }
@@ -1154,7 +1176,7 @@ demo) demo "$@" ;;
 test) run_tests "$@" ;;
 help | -h | --help) usage ;;
 *)
-    complain "unknown command '$command' (try 'help')"
+    complain "unknown command '$command' ('$short help' lists them)"
     exit 2
     ;;
 esac

@@ -182,6 +182,9 @@ def test_discovery_without_docker(tmp_path: Path) -> None:
         (["report"], 3, "no report in"),
         (["review"], 3, "no report in"),
         (["demo", "no-such-fault"], 2, "no fault is named"),
+        (["demo", "--heel"], 2, "unknown option '--heel' (try"),
+        (["help", "no-such-command"], 2, "unknown command"),
+        (["execute", "nothing.json"], 3, "cannot read 'nothing.json'"),
     ],
 )
 def test_wrong_use_is_one_line(tmp_path: Path, arguments: list[str], status: int, words: str) -> None:
@@ -190,6 +193,20 @@ def test_wrong_use_is_one_line(tmp_path: Path, arguments: list[str], status: int
     assert (done.returncode, done.stdout) == (status, "")
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_diagnosis_says_what_is_not_well(tmp_path: Path) -> None:
+    """Whoever is woken reads names, not a path alone; also in the mail of cron."""
+    own = {"container": False}
+    sick = manifest(tmp_path, {"name": "gone", "external": ["tcp://127.0.0.1:1"], **own})
+    done = supervisor(tmp_path, "diagnose", environment=sick)
+    assert done.returncode == 10
+    assert re.search(r"✗ gone +failed +tcp://127.0.0.1:1 refused", done.stdout)
+    old = next(tmp_path.glob("stack_diagnostics_*.json"))
+    old.rename(old.with_name("stack_diagnostics_1700000000.json"))
+    session = terminal(tmp_path, sick, "report")
+    session.expect(r"This is how it was \d+ minutes ago")
+    session.expect(pexpect.EOF)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"services": []}', '{"services": [{"name": 5}]}'])

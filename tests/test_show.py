@@ -420,6 +420,21 @@ def test_words_wrap_between_words_if_they_can(text: str, room: int, lines: list[
     assert list(wide.wrapped(text, room)) == lines
 
 
+def test_a_port_that_answers_makes_no_unhealthy_container_well(run: Run, tmp_path: Path) -> None:
+    """As Docker says and dm-report counts; one that is starting is none."""
+    probed = {"service": "db", "probe": {"status": "healthy", "checks": []}}
+    for state, health, status in (
+        ("running", "unhealthy", "degraded"),
+        ("exited", None, "failed"),
+        ("running", "starting", "healthy"),
+        ("running", "healthy", "healthy"),
+    ):
+        record = probed | {"inspect": {"state": state, "health": health}}
+        (tmp_path / "one.jsonl").write_text(json.dumps(record) + "\n")
+        assert f" {status} " in run("dm-show one.jsonl").stdout
+        assert f"1 {status}" in run("dm-show --overview one.jsonl").stdout
+
+
 def test_columns_of_the_environment_win(tmp_path: Path) -> None:
     text = on_terminal(tmp_path, f"dm-show {DATA}/healthy.jsonl", 400, COLUMNS="50")
     assert 40 < max(map(len, text.splitlines())) <= 50

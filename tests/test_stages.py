@@ -120,3 +120,15 @@ def test_an_interrupt_ends_the_stages_and_no_report_follows(tmp_path: Path, alon
         running.wait(timeout=60)
     noted = {path.stem: json.loads(path.read_text())["status"] for path in tmp_path.glob("*.status")}
     assert noted == ({} if alone else {"slow": 130, "report": 130})
+
+
+def test_who_waits_at_a_terminal_is_told_when_each_stage_is_done(tmp_path: Path) -> None:
+    given, shown = os.pipe()
+    words = ["services", "printf", "1\\n2\\n", "|", "probe", "head", "-n1", ";", "brief=brief.txt", "cat"]
+    command = [sys.executable, "-P", "-m", "dm_tools.session", tmp_path, "0", str(shown), *words]
+    environment = SEALED | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    subprocess.run(command, stdin=subprocess.DEVNULL, env=environment, pass_fds=[shown], timeout=120, check=True)
+    os.close(shown)
+    with open(given) as told:
+        lines = sorted(line.split(" s  ")[1] for line in told)
+    assert lines == ["probe: 1 record\n", "services: 2 records\n"]  # not the brief, which has none

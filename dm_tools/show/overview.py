@@ -11,7 +11,7 @@ from dm_tools.evidence.words import own_part
 from dm_tools.pipe import say
 from dm_tools.records import Severity
 from dm_tools.show.columns import columns, fitted, padded
-from dm_tools.show.records import COLOURS, MARKS, Line, as_dict, as_list, is_record, measured
+from dm_tools.show.records import COLOURS, MARKS, Line, as_dict, as_list, is_record, measured, seen_status
 
 ORDER = ("failed", "degraded", "unknown", "healthy")
 SEVERITIES = tuple(map(str, Severity))
@@ -71,10 +71,8 @@ def lines(found: Iterable[Any], width: int | None) -> Iterator[Line]:
 
 
 def _of_record(record: Json) -> Row:
-    analysis, probe = as_dict(record.get("analysis")), as_dict(record.get("probe"))
-    found = Row(
-        _text(record.get("service", "(bad line)")), str(analysis.get("status") or probe.get("status") or "unknown")
-    )
+    analysis = as_dict(record.get("analysis"))
+    found = Row(_text(record.get("service", "(bad line)")), seen_status(record))
     _judge(found, analysis.get("role"), analysis.get("cause"), as_dict(analysis.get("root")).get("path"))
     found.severity = str(analysis.get("severity"))
     found.action = _first_action(record.get("proposals")) if found.is_root else ""

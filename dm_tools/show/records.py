@@ -103,8 +103,7 @@ def way(path: Any) -> str:
 
 
 def _record(record: Json, narrow: bool) -> Iterator[Line]:
-    analysis, probe, inspect = (as_dict(record.get(key)) for key in ("analysis", "probe", "inspect"))
-    status = str(analysis.get("status") or probe.get("status") or _state_status(inspect))
+    analysis, status = as_dict(record.get("analysis")), seen_status(record)
     role, cause = analysis.get("role"), str(analysis.get("cause") or "")
     detail = analysis.get("hypothesis") or measured(record)
     if role == "symptom":
@@ -199,11 +198,18 @@ def _errors(errors: Any, margin: str = BESIDE) -> Iterator[Line]:
         yield paragraph(f"{margin}{entry.get('stage')}: {entry.get('message')}", "cyan")
 
 
-def _state_status(inspect: Json) -> str:
+def seen_status(record: Json) -> str:
+    """How a service is by its verdict, or else by what was seen of it: a port that answers heals no container."""
+    analysis, probe, inspect = (as_dict(record.get(key)) for key in ("analysis", "probe", "inspect"))
+    if analysis.get("status"):
+        return str(analysis["status"])
+    probed = str(probe.get("status") or "")
     if not inspect:
-        return "unknown"
-    fine = container_fine(inspect.get("state"), inspect.get("health"))
-    return "healthy" if fine else "failed"
+        return probed or "unknown"
+    state, health = inspect.get("state"), inspect.get("health")
+    if container_fine(state, health) or (probed and health == "starting"):
+        return probed or "healthy"
+    return "degraded" if probed == "healthy" and state == "running" else "failed" if probed != "degraded" else probed
 
 
 def measured(record: Json) -> str:
