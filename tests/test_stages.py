@@ -103,7 +103,8 @@ def test_who_says_what_is_wrong_and_ends_lets_the_one_before_stop(tmp_path: Path
 @pytest.mark.parametrize("alone", [False, True])
 def test_an_interrupt_ends_the_stages_and_no_report_follows(tmp_path: Path, alone: bool) -> None:
     """As from a terminal, where all are told; the one that runs them waits for their ends."""
-    words = ["slow", "sh", "-c", "echo; sleep 60", ";", "report", "cat"]
+    slow = "import time; print(1, flush=True); time.sleep(60)"
+    words = ["slow", sys.executable, "-c", slow, ";", "report", "cat"]
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "dm_tools.session", tmp_path, "0", "", *words],
         env=SEALED | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")},
