@@ -577,7 +577,7 @@ told_of() { # told_of RUN...: what happened in runs, to the targets or to whoeve
 }
 
 heal() { # one pass: look, carry out what the policy allows, prove it, and tell what came of it
-    local only_news=1 later=1 undo_if_worse=1 status=10 first lock fit=1 seen=''
+    local only_news=1 later=1 undo_if_worse=unasked status=10 first lock fit=1 seen=''
     [[ ${1:-} != --seen=* ]] || { seen=${1#--seen=} && shift; } # a round of the watch
     [[ -n $seen ]] || settings # the watch has exported them
     (umask 077 && mkdir -p "$PROOFS_DIR") || exit 6
@@ -824,13 +824,15 @@ eyes() { # dm-screenshot where there is a browser, and where there were pages be
 }
 
 prove() { # look until all has recovered or the time is over, and say so; 0: all that was acted on has recovered
-    local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60})) looks=0
+    local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60})) looks=0 worse=''
     [[ ! -t 1 ]] || say "[supervisor] Looking whether it helped, for at most ${HEAL_DEADLINE:-60} seconds..."
     while :; do
         # Rounds of a watch cost nothing; if they cannot tell, since it carries old logs on, a look of our own does.
         looks=$((looks + 1))
         if ((looks < 4)); then look "$soak" "${seen:-}"; else look "$soak"; fi
-        if healed || idle || ((SECONDS >= until)); then break; fi
+        # That it is worse is believed of two looks in a row.
+        if healed || idle || { ((SECONDS >= until)) && { ! worsened || [[ -n $worse ]]; }; }; then break; fi
+        if worsened; then worse=1; else worse=''; fi
     done
     wait
     [[ -z ${judging:-} ]] || judged "$run/verify.jsonl" # that it is over is known at once
@@ -845,6 +847,10 @@ prove() { # look until all has recovered or the time is over, and say so; 0: all
         else "\($service): \(.proof | gsub("_"; " ")): \(.reason // "")"
             + ([(.stays[:3][] | "; still: \(.)"), (.new[:3][] | "; new: \(.)")] | join("")) end' "$run/verify.jsonl"
     healed
+}
+
+worsened() { # whether something fails that did not before
+    jq -se 'any(.verification.action_ids != [] and .verification.proof == "worse")' "$run/verify.jsonl" >/dev/null
 }
 
 idle() { # whether nothing was done that could help after a while
@@ -879,7 +885,10 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
             jq -r '.execution | (.steps[] | "[supervisor] \(.)"), (.reason | values)'
     fi
     if [[ -n ${undo_if_worse:-} ]]; then
-        mapfile -t ids < <(jq -r --slurpfile seen "$run/verify.jsonl" 'select(.execution.undo) | .execution.id as $id
+        # Unasked nobody is stopped again who was down before: it would surely harm, and may not cure what fails now.
+        mapfile -t ids < <(jq -r --slurpfile seen "$run/verify.jsonl" --arg how "$undo_if_worse" 'select(.execution.undo)
+            | select($how != "unasked" or (.action | IN("start", "unpause", "reconnect_network") | not))
+            | .execution.id as $id
             | select(any($seen[].verification; .proof == "worse" and any(.action_ids[]; . == $id))) | $id' "$run/execute.jsonl")
         ((${#ids[@]} == 0)) || taken_back "${ids[@]}"
     fi

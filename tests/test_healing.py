@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -22,7 +23,7 @@ from dm_tools.store.journal import Journal
 from dm_tools.watch.healing import FIRST_PAUSE, MOST_PAUSE, Healer, Plan
 from tests import approving
 from tests import lab as fault_lab
-from tests.conftest import SEALED, Run, records
+from tests.conftest import SEALED, Box, Run, records
 from tests.test_deaths import NAMES, engine, processes
 from tests.test_sessions import manifest, supervisor
 from tests.test_watch import stages, status, until, watching
@@ -229,6 +230,31 @@ def test_events_and_records_are_passed_on_in_their_place(run: Run, tmp_path: Pat
     assert (begun["incidents"], opened["kind"]) == ({"open": [], "undecided": True, "events": 0}, "opened")
     assert ended["incidents"]["open"][0]["service"] == "db" and ended["report_path"].startswith("p/")
     assert [each["service"] for each in records((tmp_path / "kept.jsonl").read_text())] == ["db"]
+
+
+ONCE = "[ -e /tmp/again ] && exec sleep 600; touch /tmp/again"
+
+
+def test_a_start_is_not_taken_back_because_something_else_fails_now(box: Box, _engine_up: str, tmp_path: Path) -> None:
+    container, journal = box("again", "sh", "-c", ONCE), tmp_path / "journal" / "actions.jsonl"
+    until(lambda: container.reload() or container.status == "exited", PATIENCE)
+    (tmp_path / "policy.toml").write_text(POLICY + 'confidence = "medium"\n')
+    other = socket.create_server(("127.0.0.1", 0))
+
+    def fail() -> None:
+        until(lambda: journal.exists() and '"outcome"' in journal.read_text(), PATIENCE)
+        other.close()
+
+    again: dict[str, object] = {"name": "dmtest-again", "internal": ["tcp://dmtest-again:80"]}
+    named: dict[str, object] = {"name": "other", "external": [f"tcp://127.0.0.1:{other.getsockname()[1]}"]}
+    environment = manifest(tmp_path, again, named) | {"DOCKER_HOST": _engine_up}
+    environment |= {"DM_POLICY": str(tmp_path / "policy.toml"), "HEAL_SOAK": "1", "HEAL_DEADLINE": "1"}
+    threading.Thread(target=fail, daemon=True).start()
+    assert supervisor(tmp_path, "heal", "--no-screenshots", environment=environment).returncode == 10
+    newest = sorted((tmp_path / "runs").iterdir())[-1]
+    assert [each["verification"]["proof"] for each in records((newest / "verify.jsonl").read_text())] == ["worse"]
+    container.reload()
+    assert (container.status, '"undoing"' in journal.read_text()) == ("running", False)
 
 
 # A real database, broken by hand, twice.
