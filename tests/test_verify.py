@@ -121,6 +121,7 @@ def test_the_proof_of_an_incident(after: list[Record], executed: list[Record], p
     (found,) = verify.verified_roots(before, now, executed)
     assert found["service"] == "db"
     assert (found["verification"]["proof"], found["verification"]["reason"]) == (proof, reason)
+    assert found.get("v", 1) == 1  # also where the record of now is missing
     ours = [each for each in executed if each["service"] == "db" and "execution" in each]
     assert found["verification"]["action_ids"] == ["a1"] * len(ours)
     assert ("inspect" in found) == any(each["service"] == "db" for each in after)

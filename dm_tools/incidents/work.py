@@ -104,7 +104,7 @@ def _with_history(proofs_dir: Path, event: IncidentEvent) -> IncidentEvent:
     """One that opens an incident or names another cause says what happened at earlier occasions, if there were any."""
     if event.kind not in (Happening.OPENED, Happening.CHANGED) or event.fingerprint is None:
         return event
-    before = History(proofs_dir).memory().before(event.fingerprint, event.at)
+    before = History(proofs_dir).remembered().before(event.fingerprint, event.at)
     if before is None or not before.times:
         return event
     before.going_on = None  # this occasion may have been recorded a moment ago
