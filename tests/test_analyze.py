@@ -470,3 +470,26 @@ def test_a_relay_that_another_server_refuses_is_not_the_one_that_refuses(line: s
     started = "postfix/master[1]: daemon started -- version 3.8.6, configuration /etc/postfix"
     record = service("postfix", log=(started, line, line, line))
     assert bool(roots(judge(record, service("app")))) is accused
+
+
+HOST = "Invalid HTTP_HOST header: 'scan.example.org'. You may need to add 'scan.example.org' to ALLOWED_HOSTS."
+
+
+@pytest.mark.parametrize(("times", "health", "accused"), [(3, "healthy", False), (1, None, False), (3, None, True)])
+def test_a_request_that_was_turned_away_may_be_a_strangers(times: int, health: str | None, accused: bool) -> None:
+    record = worker((HOST,) * times, health=health)
+    assert bool(roots(judge(record, service("db")))) is accused
+    failed = service("app", "failed", (HOST,))
+    assert roots(judge(failed)) == [("app", "config_error")]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'UTC [77] FATAL:  role "root" does not exist',  # what pg_isready without a user brings about
+        "http: TLS handshake error from 203.0.113.9:51234: tls: first record does not look like a TLS handshake",
+        "URL GET /Items/x. MediaBrowser.Common.Extensions.ResourceNotFoundException",
+    ],
+)
+def test_what_healthy_services_say_of_strangers_and_checks_is_no_trouble(said: str) -> None:
+    assert roots(judge(worker((said,) * 3), service("db"))) == []
