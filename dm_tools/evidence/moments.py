@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from dm_tools.evidence.ids import Kind, parse
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import told
 from dm_tools.records import Event, Moment
@@ -38,7 +39,7 @@ def of_service(view: View, cited: Sequence[str]) -> list[Moment]:
             found.append((view.inspect.finished_at or "", f"container ended (exit code {view.inspect.exit_code})"))
     for evidence_id in cited:
         piece = told(view, evidence_id)
-        if piece.at and not evidence_id.startswith("event:"):
+        if piece.at and parse(evidence_id).kind != Kind.EVENT:
             found.append((piece.at, short(decisive(piece.text)[0])))
     moments: dict[str, Moment] = {}
     for at, text in sorted(((utc(at), text) for at, text in found if _known(at)), key=lambda each: _order(each[0])):
