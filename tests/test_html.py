@@ -30,6 +30,7 @@ from dm_tools.act.propose import propose
 from dm_tools.patterns import reading as reader
 from dm_tools.pipe.spool import Spool
 from dm_tools.records import ConsoleEntry, Page, Reason, Request, Screenshot, Status, Verdict, with_section
+from dm_tools.show import columns
 from dm_tools.show import records as show
 from dm_tools.show.html import graph, page
 from dm_tools.store import reports as report
@@ -745,7 +746,7 @@ def test_a_drawing_stays_small_and_says_what_it_left_out() -> None:
 def test_a_long_name_is_shortened(name: str) -> None:
     (box,) = graph.draw(name, [], {}).boxes
     assert box.name.endswith("…")
-    assert len(box.name) <= graph.NAME
+    assert columns.columns(box.name) <= graph.NAME
 
 
 @pytest.mark.parametrize(

@@ -410,10 +410,13 @@ def test_a_long_file_goes_to_the_pager_and_a_short_one_does_not(tmp_path: Path, 
         ("one two three", 9, ["one two", "three"]),
         ("one two three", 40, ["one two three"]),
         ("", 40, [""]),
+        ("数据", 1, ["数", "据"]),  # there is no room, and an end
         ("      deep " + "x" * 30, 24, ["    deep", "    " + "x" * 20, "    " + "x" * 10]),
         ("数据库 停止了", 8, ["数据库", "停止了"]),
         ("数据库停止了", 8, ["数据库停", "止了"]),
         ("a\u0301" * 8, 8, ["a\u0301" * 8]),
+        ("👩‍👩‍👧" * 5, 8, ["👩‍👩‍👧" * 4, "👩‍👩‍👧"]),
+        ("\u1100\u1161\u11a8" * 5, 8, ["\u1100\u1161\u11a8" * 4, "\u1100\u1161\u11a8"]),
     ],
 )
 def test_words_wrap_between_words_if_they_can(text: str, room: int, lines: list[str]) -> None:

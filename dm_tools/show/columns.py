@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 
 
 def columns(text: str) -> int:
     """How many columns the text takes: some characters take two, and what combines with another takes none."""
-    return sum(map(_columns, text))
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
 
-
-def _columns(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return cell_len(text)
 
 
 def fitted(text: str, room: int) -> str:
@@ -26,11 +23,11 @@ def fitted(text: str, room: int) -> str:
 
 def cut(line: str, room: int) -> str:
     """The beginning of the line that fits into so many columns."""
-    for index, character in enumerate(line):
-        room -= _columns(character)
-        if room < 0:
-            return line[:index]
-    return line
+    if line.isascii() or room < 2:
+        return line[: max(room, 0)] if line.isascii() else ""
+    from rich.cells import chop_cells
+
+    return next(iter(chop_cells(line, room)), "")
 
 
 def padded(text: str, room: int) -> str:
@@ -59,7 +56,8 @@ def wrapped(line: str, room: int) -> Iterator[str]:
             current, blank = hanging, ""
         current += blank + word
         while columns(current) > room:
-            head = cut(current, room)
+            head = cut(current, room) or current[:1]
             yield head
             current = hanging + current[len(head) :]
-    yield current
+    if current.strip():
+        yield current

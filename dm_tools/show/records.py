@@ -308,6 +308,21 @@ def made(report: Json, now: float) -> Line | None:
     return Line(words, "yellow" if old > STALE else None, wraps=True)
 
 
+def changed(report: Json) -> Iterator[Line]:
+    """What has changed since the report before."""
+    last = as_dict(report.get("since_last"))
+    at = last.get("generated_at")
+    if not isinstance(at, int | float) or not 0 < at < 1e14:
+        return
+    yield Line(f"  since the report of {clock.rfc3339(at / 1000)[:19].replace('T', ' ')} UTC:")
+    parts = [("new", "red", "begun"), ("over", "green", "over"), ("still", None, "going_on")]
+    told = [(word, colour, str(each)) for word, colour, key in parts for each in as_list(last.get(key))]
+    for word, colour, each in told:
+        yield paragraph(f"    {word}: {each}", colour)
+    if not told:
+        yield Line("    no issue then, and none now")
+
+
 STALE = 3600.0  # seconds after which a report may well be of another trouble
 
 

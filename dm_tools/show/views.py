@@ -49,6 +49,7 @@ def _tables(found: Iterable[Any], narrow: bool) -> Iterator[show.Line]:
         yield from itertools.islice(shown, 1)
         if made := "report_id" in show.as_dict(value) and show.made(value, clock.now()):
             yield made
+        yield from show.changed(show.as_dict(value))
         yield from shown
 
 

@@ -114,6 +114,9 @@ def issue(found: Issue) -> Iterator[Line]:
     yield from _model(found.notes, found.steps)
     for each in found.evidence_detail:
         yield _quoted(each.id, each, "  ")
+    for moment in found.moments:
+        again = f", {moment.times} times until {moment.until[11:23]}" if moment.until else ""
+        yield paragraph(f"  {moment.at[:23].replace('T', ' ')} {moment.service}: {moment.text}{again}")
     for symptom in found.symptoms:
         yield Line(f"  {way(symptom.path)}", "yellow")
 

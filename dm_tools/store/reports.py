@@ -17,7 +17,7 @@ import msgspec
 import orjson
 
 from dm_tools.diagnose.incidents import fingerprint
-from dm_tools.evidence import ids, words
+from dm_tools.evidence import ids, moments, words
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import size, told
 from dm_tools.pipe import clock
@@ -33,6 +33,7 @@ from dm_tools.records import (
     Inspect,
     Issue,
     Logs,
+    Moment,
     Probe,
     Problem,
     Proposal,
@@ -53,7 +54,7 @@ from dm_tools.records import (
     sections,
     with_error,
 )
-from dm_tools.store import deeds, files, screenshots
+from dm_tools.store import compared, deeds, files, screenshots
 from dm_tools.store.meter import Meter
 
 EXCERPT_LINES = 20
@@ -86,6 +87,7 @@ class Collector:
         self.input_errors: list[dict[str, Any]] = []
         self.quoted: dict[str, Quoted] = {}  # evidence that other services' verdicts may cite
         self.deeds: list[Deed] = []
+        self.moments: dict[str, list[Moment]] = {}  # of services that have a part in an incident
         self.observed: dict[str, str | None] = {}  # when the root of each issue was looked at
         self.analysed = False
         self.meter = Meter()
@@ -115,6 +117,8 @@ class Collector:
             for evidence_id in finding.evidence:
                 whole = f"{view.service}/{evidence_id}"
                 self.quoted[whole] = msgspec.structs.replace(told(view, evidence_id), id=whole)
+        if verdict is not None and verdict.role in (Role.ROOT, Role.SYMPTOM):
+            self.moments[view.service] = moments.of_service(view, _local(verdict))
         if verdict is not None and verdict.role == Role.ROOT:
             self.issues.append(_issue(record, view, verdict))
             self.observed[view.service] = view.inspect.observed_at if view.inspect else None
@@ -350,6 +354,8 @@ def _complete(collector: Collector) -> None:
         issue.evidence_detail += foreign
         members = [issue.service, *(each.service for each in issue.symptoms)]
         issue.screenshots = [page for name in members for page in pages.get(name, [])]
+        there = [moment for name in dict.fromkeys(members) for moment in collector.moments.get(name, [])]
+        issue.moments = moments.of_incident(issue.service, issue.since, there)
         quoted = [each.text for each in foreign if ids.parse(each.id).kind == ids.Kind.LOGS]
         if quoted and not ids.cites_own_log(issue.evidence):
             issue.log_excerpt = "\n".join("\n".join(quoted).split("\n")[-EXCERPT_LINES:])
@@ -405,5 +411,7 @@ def _enhanced(collector: Collector, head: Head, stamp: int, base: Path, manner: 
         sent_to=sorted(collector.meter.sent_to),
         healing=deeds.in_time(collector.deeds),
     )
+    if earlier := compared.before(base.parent, f"enhanced_diagnostics_{stamp}"):
+        report.since_last = compared.compared(earlier, issues, {line.name for line in collector.lines})
     report.cost = collector.meter.cost(manner.text(msgspec.to_builtins(report)))
     return report
