@@ -12,7 +12,8 @@ from tests.score.truth import Outcome
 
 FOLDER = ROOT / "tests" / "data" / "given"
 SETS = {name: FOLDER / name for name in ("stack", "reports", "newcomer")} | {
-    name: FOLDER.parent / name for name in ("foreign", "foreign-fresh", "blind-reports", "blind-reports-2")
+    name: FOLDER.parent / name
+    for name in ("foreign", "foreign-fresh", "blind-reports", "blind-reports-2", "blind-reports-3")
 }
 OPEN = FOLDER / "open.txt"
 HEADING = "## Given cases"
