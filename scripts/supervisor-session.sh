@@ -603,12 +603,26 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
 
 incidents() {
     settings
+    if [[ -t 1 && ${1:-} == unsilence ]]; then
+        dm-incidents "$@" | silences
+        return "${PIPESTATUS[0]}"
+    fi
     dm-incidents "${@:-list}"
 }
 
 silence() {
     settings
+    if [[ -t 1 ]]; then
+        dm-incidents silence "$@" | silences
+        return "${PIPESTATUS[0]}"
+    fi
     dm-incidents silence "$@"
+}
+
+silences() { # what was begun or ended, in words
+    jq -r --arg called "$called" '([.service, .project, .host, .incident | select(. != "")] | join(", ")) as $what
+        | if .action == "end" then "\($what): alarms are raised again"
+        else "\($what): no alarm until \(.until); to end it: \($called) incidents unsilence \(.id)" end'
 }
 
 complaints() { # what healthy services say that made no issue; in cron it is no reason for a mail
@@ -677,7 +691,7 @@ approve() {
 }
 
 policy() {
-    local report what=${1:-explain} told
+    local report what=${1:-explain} told own
     settings
     case $what in
     explain)
@@ -685,6 +699,8 @@ policy() {
         told=$(dm-approve --explain "$report") || return
         jq -r '"\(.service): \(.action): " + ({approved: "approved", person: "for a person", refused: "refused"}[.ruling])
             + (if .rule then " (rule \(.rule))" else "" end) + ": \(.reason)"' <<<"$told"
+        own=${DM_ENV_FILE:-${XDG_CONFIG_HOME:-${HOME:-}/.config}/dm-tools/env} own=${own%/*}/policy.toml
+        [[ -n ${DM_POLICY:-} || -e $own ]] || say "[supervisor] You have no policy: all is for a person. To write one: dm docs policy"
         ;;
     rehearse)
         told=$(dm-approve --rehearse --last "${2:-30d}") || return
