@@ -230,7 +230,7 @@ def _summary(report: Json) -> str:
 
 
 def _report(report: Json) -> Iterator[Line]:
-    yield Line(_summary(report), bold=True)
+    yield Line(_summary(report), bold=True, whole=True)
     for issue in as_list(report.get("issues")):
         issue = as_dict(issue)
         colour = "red" if issue.get("severity") == "critical" else "yellow"
@@ -284,7 +284,7 @@ def _healing(deeds: list[Any]) -> Iterator[Line]:
 
 
 def _stack_report(report: Json) -> Iterator[Line]:
-    yield Line(_summary(report), bold=True)
+    yield Line(_summary(report), bold=True, whole=True)
     for service in as_list(report.get("services")):
         service = as_dict(service)
         status = str(service.get("status"))
