@@ -98,8 +98,7 @@ def cli(
             return stream.write(resident.rounds(look, every, through, asked), "services")
         found = look()
     except services.ManifestError as wrong:
-        otherwise = "" if manifest.exists() else " (--discover asks Docker instead; dm docs manifest)"
-        raise exits.Stop(exits.BAD_INPUT, f"{wrong}{otherwise}") from None
+        raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
     except services.NothingFoundError as nothing:
         raise exits.Stop(exits.ERRORS, str(nothing)) from None
     except records.Problem as problem:
