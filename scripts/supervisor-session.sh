@@ -27,12 +27,13 @@ Commands:
   tell [ARGUMENT OF diagnose-enhanced]...      the same for cron: only what is new, worse or over is printed, or told to the
                                                targets of your notify.toml (dm docs notify)
   heal [ARGUMENT OF diagnose-enhanced]...      the same, and what your policy allows is carried out, proved, and told
-  incidents [list | unsilence ID]              what is open, what is silenced
+  incidents [--json] [list | unsilence ID]     what is open, what is silenced
   silence SERVICE --for 2h --why TEXT          raise no alarm of it meanwhile; dm-incidents --help has more
-  report [FILE]                                show the newest report, or FILE
-  review [FILE]                                approve fixes of the newest report, or of FILE
+  report [--json] [FILE]                       show the newest report (latest), or FILE
+  review [--approve SERVICE:NUMBER | --undo] [FILE]
+                                               approve fixes of the newest report (latest), or of FILE
   approve [FILE]                               approve by your policy what needs no person, of the newest report or of FILE
-  policy [explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]
+  policy [--json] [explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]
                                                what your policy says of the newest report, and which rule; what it would
                                                have done in the past (30d); what was earned or may be (dm docs policy)
   execute [--yes] [--undo-if-worse] [FILE]     carry out what was approved (the newest approval, or FILE), look again, and
@@ -43,7 +44,7 @@ Commands:
                                                look again and again, say what begins and what is over, or tell the targets
                                                of your notify.toml, and go on when a command dies (dm docs watch); with
                                                --heal also do what your policy allows
-  status                                       what the watch saw last; 10 if something is open, 4 if rounds are late
+  status [--json]                              what the watch saw last; 10 if something is open, 4 if rounds are late
   proxy [--execute] [--bind ADDRESS]           a Docker Engine that can only be looked at, until it is interrupted; with
                                                --execute also what dm-execute asks for (dm docs docker-proxy)
   history [--json] [SERVICE]...                what happened before, what was done, what helped
@@ -115,9 +116,11 @@ is taken back. What a killed session left half done is ended first. $HEAL_SOAK a
 The exit status is 0 if all is well in the end, 10 if not, 4 if what was approved had changed before it was done.'
         ;;
     incidents)
-        call='[list | unsilence ID]'
+        call='[--json] [list | unsilence ID]'
         text='What is open, and what is silenced, as watch, tell and heal have seen it: a diagnosis by hand is not in it.
-unsilence ID ends a silence early; its id stands behind it in the list (dm-incidents --help has more).'
+unsilence ID ends a silence early; its id stands behind it in the list (dm-incidents --help has more).
+
+  --json             a line of JSON for each'
         ;;
     silence)
         call='SERVICE --for 2h --why TEXT'
@@ -137,30 +140,40 @@ command dies (dm docs watch).
   --metrics-file     figures for the textfile collector of a node exporter'
         ;;
     status)
+        call='[--json]'
         text='When the watch looked last, what is open, and what happened and was done lately. The exit status is 10 if something is
-open, 4 if rounds are late or not everything could be seen.'
+open, 4 if rounds are late or not everything could be seen.
+
+  --json             a line of JSON'
         ;;
     report)
-        call='[FILE]'
-        text='Show the newest report of a diagnosis, or FILE (dm-show --help has more: --why, --overview). It does not look anew.'
+        call='[--json] [FILE]'
+        text='Show the newest report of a diagnosis (latest), or FILE (dm-show --help has more: --why, --overview). It does not look
+anew.
+
+  --json             as it is, in JSON'
         ;;
     review)
-        call='[FILE]'
-        text='Approve fixes of the newest report, or of FILE; on a terminal they may be carried out at once.'
+        call='[--approve SERVICE:NUMBER | --undo] [FILE]'
+        text='Approve fixes of the newest report (latest), or of FILE; on a terminal they may be carried out at once.
+
+  --approve SERVICE:NUMBER    ask about no other fix than this one of that service
+  --undo                      take the last decision back first'
         ;;
     approve)
         call='[FILE]'
         text='Approve by your policy what needs no person, of the newest report or of FILE (dm docs policy).'
         ;;
     policy)
-        call='[explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]'
-        text='What your policy, ~/.config/dm-tools/policy.toml, says (dm docs policy). Without one all is for a person.
+        call='[--json] [explain [FILE] | rehearse [TIME] | promotions | accept ID | revoke ID]'
+        text='What your policy.toml says (dm docs policy). Without one all is for a person.
 
   explain [FILE]     of each fix of the newest report or of FILE: who decides, and by which rule (the default)
   rehearse [TIME]    what it would have done in the past, as 30d
   promotions         what was earned, or may be
   accept ID          let an action that was earned need no person
-  revoke ID          and let it need one again'
+  revoke ID          and let it need one again
+  --json             lines of JSON'
         ;;
     execute)
         call='[--yes] [--undo-if-worse] [FILE]'
@@ -261,6 +274,11 @@ fate() { # fate WHO STATUS: what a program died of, in words; nothing if it came
     esac
 }
 
+progress() { # progress STAGE DEATH: to whoever waits at a terminal, what is done
+    [[ -n ${waiting:-} ]] || return 0
+    printf '[supervisor] %6s s  %s: %s\n' "$(seconds)" "$1" "${2:-$(wc -l <"$run/$1.jsonl") records}" >&"$waiting"
+}
+
 note() { # note STAGE STATUS DEATH: the status file of a stage
     local death=${3:+\"$3\"}
     printf '{"stage":"%s","status":%d,"finished_s":%s,"died":%s}\n' "$1" "$2" "$(seconds)" "${death:-null}" >"$run/$1.status"
@@ -284,11 +302,12 @@ stage() { # stage NAME COMMAND...: one command; keeps its records, messages, sta
     fi
     [[ -z $death || $end == [236] ]] || cat >/dev/null # whoever comes before one that died goes on to the end
     note "$name" "$end" "$death"
+    progress "$name" "$death"
     return "$end"
 }
 
 together() { # together NAME COMMAND... | NAME COMMAND...: stages of a pipe, from one Python that has imported what they share
-    { PYTHONPATH=$root "$python" -P -m dm_tools.session "$run" "$began" "$@" 2>&3; } 3>&2 2>/dev/null
+    { PYTHONPATH=$root "$python" -P -m dm_tools.session "$run" "$began" "${waiting:-}" "$@" 2>&3; } 3>&2 2>/dev/null
 }
 
 reported() { # reported NAME COMMAND... | NAME COMMAND...: the same, and a report of what arrived
@@ -423,18 +442,18 @@ compact() { # of the history, once a day
 }
 
 finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status
-    local status death who worst=0 all=() told=() files=("${stages[@]}" report)
-    mapfile -t told < <(ends "${files[@]}")
+    local status death who worst=0 all=() outcomes=() files=("${stages[@]}" report)
+    mapfile -t outcomes < <(ends "${files[@]}")
     files=("${files[@]/#/$run/}")
     cat "$run"/*.err >&2
-    for death in ${1:+"$1"} "${told[@]}"; do
+    for death in ${1:+"$1"} "${outcomes[@]}"; do
         status=${death%% *} death=${death#* }
         who=${death%% *}
         # Of an end that is in the table the program itself has told; after Ctrl-C nobody need be told.
         [[ -z $death || ($status == [1236] && -s $run/${who#dm-}.err) ||
-            ($status == 130 && ${told[-1]} == "130 "*) ]] || complain "$death"
+            ($status == 130 && ${outcomes[-1]} == "130 "*) ]] || complain "$death"
     done
-    all=("${told[@]%% *}")
+    all=("${outcomes[@]%% *}")
     ((${#all[@]} == ${#files[@]})) || all+=(6) # not even that could be written
     [[ -z $1 ]] || all+=("${1%% *}")
     for status in 130 143 1 6 3 2 141 10 5 4; do # the first that applies, as in dm-tools(7)
@@ -448,7 +467,7 @@ finish() { # finish DEATH: tell what the stages had to say, and of an earlier DE
         jq -rn 'first(inputs.errors[]? | select(.code == "docker_unreachable") | "supervisor: " + .message)' \
             "$run"/*.jsonl 2>/dev/null | tail -n 1 >&2
     fi
-    if [[ -t 1 || -n ${loud:-} ]]; then
+    if [[ -n ${loud:-} && -z ${waiting:-} ]]; then # at a terminal each stage has told
         jq -jn '"[supervisor] Seconds until each stage was done:", (inputs | "  \(.stage) \(.finished_s)"), "\n"' \
             "${files[@]/%/.status}"
     fi
@@ -459,6 +478,8 @@ diagnose() {
     settings
     sources "$@"
     begin
+    local waiting=''
+    [[ ! -t 1 ]] || exec {waiting}>&1
     say "[supervisor] Triggering diagnostics..."
     stages=(services probe inspect)
     report_command=(dm-report --fail-on unhealthy --run-path "$run")
@@ -470,6 +491,8 @@ diagnose_enhanced() {
     settings
     sources "$@"
     begin
+    local waiting=''
+    [[ ! -t 1 ]] || exec {waiting}>&1
     say "[supervisor] Triggering ENHANCED diagnostics..."
     stages=(services probe inspect logs stats screenshot analyze propose)
     report_command=(dm-report --html --fail-on unhealthy --run-path "$run")
@@ -554,13 +577,14 @@ told_of() { # told_of RUN...: what happened in runs, to the targets or to whoeve
 }
 
 heal() { # one pass: look, carry out what the policy allows, prove it, and tell what came of it
-    local only_news=1 later=1 undo_if_worse=1 status=10 first lock fit=1 seen=''
+    local only_news=1 later=1 undo_if_worse=unasked status=10 first lock fit=1 seen=''
     [[ ${1:-} != --seen=* ]] || { seen=${1#--seen=} && shift; } # a round of the watch
     [[ -n $seen ]] || settings # the watch has exported them
     (umask 077 && mkdir -p "$PROOFS_DIR") || exit 6
     exec {lock}<"$PROOFS_DIR" # whatever of this session still runs after a kill holds it, too
     flock -n "$lock" || { complain "another heal is at work in '$PROOFS_DIR'" && exit 6; }
-    if [[ -e $PROOFS_DIR/journal/actions.jsonl ]]; then # what a kill left half done is no trouble of the stack
+    rm -f -- "$PROOFS_DIR/journal/resumed.jsonl"
+    if unfinished; then # what a kill left half done is no trouble of the stack
         dm-execute --resume >"$PROOFS_DIR/journal/resumed.jsonl" || fit=''
     fi
     if [[ -n $seen ]]; then
@@ -601,13 +625,22 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
     return "$status"
 }
 
+unfinished() { # whether the journal may tell of an action that was begun and has no outcome
+    local journal=$PROOFS_DIR/journal/actions.jsonl
+    [[ -e $journal ]] || return
+    jq -se 'group_by(.id) | any(map(select(.phase != "step")) | last.phase | IN("intent", "undoing"))' "$journal" \
+        >/dev/null 2>&1
+    (($? != 1)) # a line that a kill tore is looked at by who knows the journal
+}
+
 incidents() {
     settings
     if [[ -t 1 && ${1:-} == unsilence ]]; then
         dm-incidents "$@" | silences
         return "${PIPESTATUS[0]}"
     fi
-    dm-incidents "${@:-list}"
+    [[ ${1-} == [a-z]* ]] || set -- list "$@"
+    dm-incidents "$@"
 }
 
 silence() {
@@ -632,8 +665,10 @@ complaints() { # what healthy services say that made no issue; in cron it is no 
 
 report() {
     settings
-    local file=${1:-}
-    if [[ -z $file ]]; then
+    local json='' file
+    [[ ${1-} != --json ]] || { json=1 && shift; }
+    file=${1:-latest}
+    if [[ $file == latest && ! -e latest ]]; then
         # The names end in seconds since 1970, all of one length: the last one is the newest.
         local enhanced=("$PROOFS_DIR"/enhanced_diagnostics_*.json) stack=("$PROOFS_DIR"/stack_diagnostics_*.json) age
         file=${stack[-1]}
@@ -645,7 +680,7 @@ report() {
         age=${file##*_} && age=${age%.json}
         ((EPOCHSECONDS - age < 900)) || say "[supervisor] This is how it was $(((EPOCHSECONDS - age) / 60)) minutes ago: $called diagnose-enhanced looks now"
     fi
-    dm-show "$file"
+    if [[ $json ]]; then cat "$file"; else dm-show "$file"; fi
 }
 
 review() {
@@ -654,9 +689,10 @@ review() {
         dm-review "$@"
         return
     }
-    local loud=1 undo_if_worse='' report=${1:-} approved from
+    local loud=1 undo_if_worse='' report='' approved from
     local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json)
-    [[ -n $report ]] || report=${all[-1]}
+    (($# == 0)) || report=${!#} # behind the options of dm-review
+    [[ $report == *.json ]] || report=${all[-1]}
     approved=$(dm-review "$@") || return # the approval file has the actions; here a person reads
     [[ -n $approved ]] || return 0
     from=$(jq -r '.run_path // empty' "$report" 2>/dev/null)
@@ -670,7 +706,8 @@ review() {
 
 newest_report() { # the newest enhanced report, or the one that is named
     local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json) # the names end in seconds since 1970, all of one length
-    report=${1:-${all[-1]}}
+    report=${1:-latest}
+    [[ $report != latest ]] || report=${all[-1]}
     [[ -e $report ]] || {
         complain "no report in '$PROOFS_DIR'; run $called diagnose-enhanced first"
         exit 3
@@ -690,34 +727,43 @@ approve() {
     say "To carry it out: $called execute"
 }
 
+as_text() { # what dm-approve told, by a program for jq; with --json as it is
+    if [[ $json ]]; then printf '%s' "${told:+$told$'\n'}"; else jq -r "$1" <<<"$told"; fi
+}
+
 policy() {
-    local report what=${1:-explain} told own
+    local report what told json='' others=() own
+    for what; do
+        if [[ $what == --json ]]; then json=1; else others+=("$what"); fi
+    done
+    set -- "${others[@]}"
+    what=${1:-explain}
     settings
     case $what in
     explain)
         newest_report "${@:2}"
         told=$(dm-approve --explain "$report") || return
-        jq -r '"\(.service): \(.action): " + ({approved: "approved", person: "for a person", refused: "refused"}[.ruling])
-            + (if .rule then " (rule \(.rule))" else "" end) + ": \(.reason)"' <<<"$told"
+        as_text '"\(.service): \(.action): " + ({approved: "approved", person: "for a person", refused: "refused"}[.ruling])
+            + (if .rule then " (rule \(.rule))" else "" end) + ": \(.reason)"'
         own=${DM_ENV_FILE:-${XDG_CONFIG_HOME:-${HOME:-}/.config}/dm-tools/env} own=${own%/*}/policy.toml
-        [[ -n ${DM_POLICY:-} || -e $own ]] || say "[supervisor] You have no policy: all is for a person. To write one: dm docs policy"
+        [[ -n $json || -n ${DM_POLICY:-} || -e $own ]] || say "[supervisor] You have no policy: all is for a person. To write one: dm docs policy"
         ;;
     rehearse)
         told=$(dm-approve --rehearse --last "${2:-30d}") || return
-        jq -r '"Since \(.since[:10]): \(.actions) actions, \(.approved) of them without a person: \(.recovered) helped, \(.not_recovered) did not, \(.worse) made it worse, \(.unproven) unproven",
+        as_text '"Since \(.since[:10]): \(.actions) actions, \(.approved) of them without a person: \(.recovered) helped, \(.not_recovered) did not, \(.worse) made it worse, \(.unproven) unproven",
             (.by_rule | to_entries[] | "  by \(.key): \(.value)"),
             (.harms[] | "  harm: \(.at) \(.service): \(.action) against \(.cause), by \(.rule)"),
-            (.proposed[] | "  might be accepted: \(.id) \(.service): \(.action) against \(.cause)")' <<<"$told"
+            (.proposed[] | "  might be accepted: \(.id) \(.service): \(.action) against \(.cause)")'
         ;;
     promotions)
         told=$(dm-approve --promotions) || return
-        jq -r '"\(.id) \(.standing): \(.service): \(.action) against \(.cause): \(.successes) of \(.successes + .failures), \(.low * 100 | round)-\(.high * 100 | round) %"
-            + (if .at then ", \(.at[:10])" else "" end) + (if .by then " by \(.by)" else "" end)' <<<"$told"
+        as_text '"\(.id) \(.standing): \(.service): \(.action) against \(.cause): \(.successes) of \(.successes + .failures), \(.low * 100 | round)-\(.high * 100 | round) %"
+            + (if .at then ", \(.at[:10])" else "" end) + (if .by then " by \(.by)" else "" end)'
         ;;
     accept | revoke)
         told=$(dm-approve "--$what" "${2:-}") || return
-        jq -r '.promotion.service + ": " + .promotion.action + " against " + .promotion.cause
-            + (if .accepted then ": needs no person from now on" else ": needs a person again" end)' <<<"$told"
+        as_text '.promotion.service + ": " + .promotion.action + " against " + .promotion.cause
+            + (if .accepted then ": needs no person from now on" else ": needs a person again" end)'
         ;;
     *)
         complain "unknown word '$what' (try '$short policy --help')"
@@ -794,13 +840,17 @@ eyes() { # dm-screenshot where there is a browser, and where there were pages be
 }
 
 prove() { # look until all has recovered or the time is over, and say so; 0: all that was acted on has recovered
-    local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60})) looks=0
+    local soak=${HEAL_SOAK:-5} until=$((SECONDS + ${HEAL_DEADLINE:-60})) looks=0 worse=''
+    [[ ! -t 1 ]] || say "[supervisor] Looking whether it helped, for at most ${HEAL_DEADLINE:-60} seconds..."
     while :; do
         # Rounds of a watch cost nothing; if they cannot tell, since it carries old logs on, a look of our own does.
         looks=$((looks + 1))
         if ((looks < 4)); then look "$soak" "${seen:-}"; else look "$soak"; fi
-        if healed || idle || ((SECONDS >= until)); then break; fi
+        # That it is worse is believed of two looks in a row.
+        if healed || idle || { ((SECONDS >= until)) && { ! worsened || [[ -n $worse ]]; }; }; then break; fi
+        if worsened; then worse=1; else worse=''; fi
     done
+    wait
     [[ -z ${judging:-} ]] || judged "$run/verify.jsonl" # that it is over is known at once
     remember "$run"/{execute,verify,propose}.jsonl
     cat "$run"/{verify,propose,history}.err >&2
@@ -813,6 +863,10 @@ prove() { # look until all has recovered or the time is over, and say so; 0: all
         else "\($service): \(.proof | gsub("_"; " ")): \(.reason // "")"
             + ([(.stays[:3][] | "; still: \(.)"), (.new[:3][] | "; new: \(.)")] | join("")) end' "$run/verify.jsonl"
     healed
+}
+
+worsened() { # whether something fails that did not before
+    jq -se 'any(.verification.action_ids != [] and .verification.proof == "worse")' "$run/verify.jsonl" >/dev/null
 }
 
 idle() { # whether nothing was done that could help after a while
@@ -832,8 +886,8 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
     local status=$?
     cat "$run/execute.err" >&2
     [[ ! -e $PROOFS_DIR/incidents/rounds.jsonl ]] || judging=1
-    [[ -z $judging ]] || judged "$run/execute.jsonl"
-    ((status == 0 || status == 4)) || { remember "$run/execute.jsonl"; return "$status"; }
+    [[ -z $judging ]] || judged "$run/execute.jsonl" & # while it is waited for the first look
+    ((status == 0 || status == 4)) || { wait && remember "$run/execute.jsonl"; return "$status"; }
     jq -r --arg short "$short" '"[supervisor] \(.service): \(.action): \(.execution.status)"
         + (if .execution.reason then ": \(.execution.reason)" else "" end)
         + (if .execution.undo then " (take it back: \($short) rollback \(.execution.id[:8]))" else "" end)' \
@@ -847,7 +901,10 @@ carry_out() { # carry_out FILE RUN: what was approved of that run; a new run hol
             jq -r '.execution | (.steps[] | "[supervisor] \(.)"), (.reason | values)'
     fi
     if [[ -n ${undo_if_worse:-} ]]; then
-        mapfile -t ids < <(jq -r --slurpfile seen "$run/verify.jsonl" 'select(.execution.undo) | .execution.id as $id
+        # Unasked nobody is stopped again who was down before: it would surely harm, and may not cure what fails now.
+        mapfile -t ids < <(jq -r --slurpfile seen "$run/verify.jsonl" --arg how "$undo_if_worse" 'select(.execution.undo)
+            | select($how != "unasked" or (.action | IN("start", "unpause", "reconnect_network") | not))
+            | .execution.id as $id
             | select(any($seen[].verification; .proof == "worse" and any(.action_ids[]; . == $id))) | $id' "$run/execute.jsonl")
         ((${#ids[@]} == 0)) || taken_back "${ids[@]}"
     fi
@@ -1043,7 +1100,7 @@ watch() { # the resident pipe: it stays, and is started again when a command of 
 
 status() { # what the watcher saw last
     settings
-    PYTHONPATH=$root exec "$python" -P -m dm_tools.watch.status "$PROOFS_DIR"
+    PYTHONPATH=$root exec "$python" -P -m dm_tools.watch.status "$PROOFS_DIR" "$@"
 }
 
 proxy() { # haproxy before the engine that the others ask; everybody else is given its socket

@@ -380,6 +380,8 @@ def test_what_the_records_of_after_prove(
     [
         ("system.fd_exhausted", "2026-01-01T00:09:00Z", Proof.NOT_RECOVERED),
         ("system.fd_exhausted", "2026-01-01T00:05:30Z", Proof.RECOVERED),
+        ("system.fd_exhausted", "2026-01-01T00:06:00Z", Proof.RECOVERED),  # it may have been said before the end
+        ("system.fd_exhausted", "2026-01-01T00:06:00.5Z", Proof.NOT_RECOVERED),
         ("system.other", "2026-01-01T00:09:00Z", Proof.RECOVERED),
     ],
 )

@@ -53,7 +53,7 @@ def test_what_is_well_and_the_same_is_digested_once(monkeypatch: pytest.MonkeyPa
     everything = len(STACK)
     assert made([looked(1, minute, **settled) for minute in range(4)], monkeypatch) == [everything, 0, 0, 0]
     assert made([looked(1, minute, **settled) for minute in (0, 9)], monkeypatch) == [everything] * 2  # it is old
-    young = {"started_at": "2027-01-01T00:58:00.000Z"}
+    young = {"started_at": "2027-01-01T00:59:00.000Z"}
     assert made([looked(1, minute, **young) for minute in range(2)], monkeypatch) == [everything] * 2
 
 

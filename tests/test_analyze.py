@@ -424,3 +424,72 @@ def test_that_a_server_turns_a_stranger_away_once_is_no_trouble(times: int, role
     record = service("cache", log=(said,) * times)
     alone = {key: record[key] for key in ("v", "service", "container", "logs")}
     assert judge(alone)["cache"].role == role
+
+
+def test_a_healthcheck_that_fails_beside_a_url_that_answers_is_what_is_wrong() -> None:
+    record = service("app", health="unhealthy", has_healthcheck=True, ports=[])
+    said = {
+        "exit_code": 1,
+        "output": "wget: can't connect to remote host: Connection refused",
+        "start": None,
+        "end": None,
+    }
+    record["inspect"]["health_log"] = [said | {"start": "2026-01-01T00:09:00Z", "end": "2026-01-01T00:09:01Z"}]
+    record["probe"] = {"status": "degraded", "checks": [check("unhealthy", kind="container"), check(None, 1)]}
+    assert roots(judge(record)) == [("app", "healthcheck_broken")]
+    record["probe"]["checks"][1] = check("refused", 1)
+    assert roots(judge(record)) == [("app", "connection_refused")]
+
+
+CRASHED = "Page crashed!"
+
+
+@pytest.mark.parametrize(("said", "accused"), [((CRASHED,), True), ((CRASHED, "session 17 opened"), False)])
+def test_what_a_client_was_told_before_counts_while_its_peer_has_said_nothing_since(
+    said: tuple[str, ...], accused: bool
+) -> None:
+    client = service("app", log=(CRASHED, "job 17 stored"), depends_on=["browser"])
+    peer = service("browser", log=said)
+    for record, second in ((client, 5), (peer, 4)):
+        record["logs"]["lines"][0]["ts"] = f"2026-01-01T00:05:{second:02d}Z"
+        del record["probe"]
+    assert roots(judge(client, peer)) == ([("browser", "limit_exceeded")] if accused else [])
+
+
+@pytest.mark.parametrize(
+    ("line", "accused"),
+    [
+        (
+            "postfix/smtp[5]: warning: SASL authentication failed; server mx.example[192.0.2.3] said: 535 5.7.8 Error",
+            True,
+        ),
+        ("postfix/smtpd[5]: warning: unknown[203.0.113.9]: SASL LOGIN authentication failed: 535 5.7.8 UGFz", False),
+    ],
+)
+def test_a_relay_that_another_server_refuses_is_not_the_one_that_refuses(line: str, accused: bool) -> None:
+    started = "postfix/master[1]: daemon started -- version 3.8.6, configuration /etc/postfix"
+    record = service("postfix", log=(started, line, line, line))
+    assert bool(roots(judge(record, service("app")))) is accused
+
+
+HOST = "Invalid HTTP_HOST header: 'scan.example.org'. You may need to add 'scan.example.org' to ALLOWED_HOSTS."
+
+
+@pytest.mark.parametrize(("times", "health", "accused"), [(3, "healthy", False), (1, None, False), (3, None, True)])
+def test_a_request_that_was_turned_away_may_be_a_strangers(times: int, health: str | None, accused: bool) -> None:
+    record = worker((HOST,) * times, health=health)
+    assert bool(roots(judge(record, service("db")))) is accused
+    failed = service("app", "failed", (HOST,))
+    assert roots(judge(failed)) == [("app", "config_error")]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        'UTC [77] FATAL:  role "root" does not exist',  # what pg_isready without a user brings about
+        "http: TLS handshake error from 203.0.113.9:51234: tls: first record does not look like a TLS handshake",
+        "URL GET /Items/x. MediaBrowser.Common.Extensions.ResourceNotFoundException",
+    ],
+)
+def test_what_healthy_services_say_of_strangers_and_checks_is_no_trouble(said: str) -> None:
+    assert roots(judge(worker((said,) * 3), service("db"))) == []

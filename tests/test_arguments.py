@@ -69,3 +69,20 @@ def test_a_compressed_file_is_told_from_records(run: Run, incident: Path, tmp_pa
 def test_a_folder_is_no_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").mkdir()
     assert run("dm-analyze x.jsonl").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("silence '' --for 2h --why x", "a service without a name"),
+        ("silence app '' --for 2h --why x", "a service without a name"),
+        ("silence '' --project shop --for 2h --why x", "a service without a name"),
+        ("silence --for 2h --why x", "of what?"),
+        ("unsilence", "which silence?"),
+        ("unsilence ''", "no silence ''"),
+    ],
+)
+def test_a_variable_that_is_not_set_silences_nothing(run: Run, tmp_path: Path, words: str, says: str) -> None:
+    done = run(f"dm-incidents {words}", PROOFS_DIR=str(tmp_path / "proofs"))
+    assert (done.returncode, done.stdout) == (2, "") and says in done.stderr
+    assert not (tmp_path / "proofs/incidents/silences.jsonl").exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import COLD, Run
 from tests.making import service
 
 NOTIFY = '[target.me]\nwebhook = "http://127.0.0.1:1/"\n[[rule]]\ntell = ["me"]\n'
@@ -58,3 +58,24 @@ def test_a_broken_file_is_no_bug_and_holds_up_nobody(run: Run, tmp_path: Path, n
         assert done.returncode in (0, 2, 3, 4, 6, 10), (line, done.stderr)
         said = [each for each in done.stderr.splitlines() if "was not judged" not in each]
         assert len(said) <= 1 and not any(word in done.stderr for word in ("internal error", "'None'")), (line, said)
+
+
+WITHOUT_RIGHTS = "setpriv --bounding-set=-dac_override,-dac_read_search --inh-caps=-dac_override,-dac_read_search"
+
+
+def test_a_history_that_may_not_be_read_is_not_an_empty_one(run: Run, tmp_path: Path) -> None:
+    """Root may read all, unless it gives that up."""
+    (tmp_path / "records").write_text(json.dumps(service("app", "failed")) + "\n")
+    folder = tmp_path / "proofs/history"
+    folder.mkdir(parents=True)
+    folder.chmod(0)
+    before, kept = WITHOUT_RIGHTS if os.geteuid() == 0 else "env", str(tmp_path / "proofs")
+    try:
+        for words in ("show", "show --json", "query 'SELECT count() FROM events'"):
+            done = run(f"{before} dm-history {words}", PROOFS_DIR=kept, **COLD)
+            assert (done.returncode, done.stdout) == (3, ""), words
+            assert done.stderr == f"dm-history: cannot read '{folder}': permission denied\n"
+        told = run(f"{before} dm-report records", PROOFS_DIR=kept, **COLD)  # which does without
+        assert told.returncode == 0 and "what happened before is left out" in told.stderr
+    finally:
+        folder.chmod(0o700)

@@ -245,5 +245,5 @@ def test_a_word_that_is_no_text_is_named(run: Run, line: str, says: str) -> None
 def test_a_file_that_is_nested_without_end_is_no_bug_of_ours(run: Run, tmp_path: Path, line: str) -> None:
     for name in ("deep", "deep.toml"):
         (tmp_path / name).write_text("a = " + "[" * 5000)
-    done = run(f"{line} < /dev/null", **COLD)
+    done = run(f"{line} < /dev/null")
     assert done.returncode in (2, 3) and "nested too deeply" in done.stderr and done.stderr.count("\n") == 1

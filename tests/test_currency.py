@@ -128,6 +128,60 @@ def test_how_long_silence_must_be(said: list[tuple[float, str]], is_over: bool) 
     assert over(log(*said)) is is_over
 
 
+@pytest.mark.parametrize(
+    ("said", "started_ago", "due"),
+    [
+        ([(70, "begin"), (30, "begin"), (29, SAYS)], 3000, True),
+        ([(70, "begin"), (30, "begin"), (29, SAYS)], None, True),
+        ([(70, "begin"), (30, "begin"), (29, SAYS)], 70, True),
+        ([(70, "begin"), (30, "begin"), (29, SAYS)], 40, False),  # the run before was another container's life
+        ([(30, "begin"), (29, SAYS)], 3000, False),  # nobody knows when the next one is due
+        ([(70, "begin"), (69, SAYS), (30, "begin"), (29, SAYS)], 3000, False),  # not in the newest run only
+        ([(70, "begin"), (30, SAYS), (29, SAYS)], 3000, True),  # with its very first line
+        ([(70, "begin"), (30, "begin"), (29, SAYS), (5, "done")], 3000, False),  # its last run went on
+        ([(55, "begin"), (26, "begin"), (25, SAYS)], 3000, False),  # every 29 s: a program that always works
+        ([(56, "begin"), (26, "begin"), (25, SAYS)], 3000, True),
+        ([(80, "begin"), (41, "begin"), (39, SAYS)], 3000, False),  # the next one would have begun
+        ([(80, "begin"), (40, "begin"), (39, SAYS)], 3000, True),
+        ([(70, "begin"), (30, "begin"), (20, "goes on"), (19, SAYS)], 3000, True),  # ten seconds of silence are no end
+        ([(200, "begin"), (70, "begin"), (30, "begin"), (29, SAYS)], 3000, True),
+        ([(170, "begin"), (130, "begin"), (60, "begin"), (59, SAYS)], 3000, False),  # the shortest time between counts
+    ],
+)
+def test_a_run_that_failed_holds_until_the_next_one_is_due(
+    said: list[tuple[float, str]], started_ago: float | None, due: bool
+) -> None:
+    found = log(*said, started_ago=started_ago)
+    assert found.course([place for place, line in enumerate(found.lines) if SAYS in line.text]).due is due
+
+
+WARNINGS = [(45.0, "WARN slow"), (40.0, "ERROR no answer"), (35.0, "level=error msg=gone")]
+
+
+@pytest.mark.parametrize(
+    ("later", "soured"),
+    [
+        (WARNINGS, True),
+        (WARNINGS[:2], False),
+        ([*WARNINGS, (30.0, "order 17 stored")], False),
+        ([(50.0, "order 17 stored"), *WARNINGS], True),  # what was under way ten seconds after is none
+        ([(49.9, "order 17 stored"), *WARNINGS], False),
+        ([*WARNINGS[:2], (35.0, "x" * 195 + " ERROR far behind the beginning of a line")], False),
+    ],
+)
+def test_only_warnings_since_are_no_recovery(later: list[tuple[float, str]], soured: bool) -> None:
+    assert log((60, SAYS), *later).course([0]).soured is soured
+
+
+def test_what_a_course_keeps_of_the_complaint_itself() -> None:
+    found = log((30, SAYS), (20, SAYS))
+    course = found.course([1, 0])
+    assert (course.last, course.newest, course.state) == (NOW - 20, True, False)
+    assert found.course([0, 1], is_state=True).state
+    assert not log((30, SAYS), (20, SAYS), OTHER).course([0, 1]).newest
+    assert log((30, SAYS), (29.5, "a line of the same moment")).course([0]).newest
+
+
 def test_an_earlier_run_ends_half_a_second_before_the_start() -> None:
     assert over(log((10.6, SAYS), OTHER, started_ago=10))
     assert not over(log((10.5, SAYS), OTHER, started_ago=10))
@@ -299,6 +353,7 @@ def test_what_can_be_read_may_not_be_written() -> None:
     [
         ([(20.2, SAYS), (20, WRITTEN), (9, SAYS), (8.9, WRITTEN), (2, READ)], True),
         ([(20.2, SAYS), (20, READ), (9, SAYS), (8.9, WRITTEN), (2, READ)], False),
+        ([(9, SAYS), (8.9, WRITTEN), (2, READ)], False),  # once may be chance
         ([(20.2, SAYS), (20, WRITTEN), (9, SAYS), (8.9, WRITTEN), (2, WRITTEN.replace("500", "201"))], False),
     ],
 )
@@ -306,23 +361,3 @@ def test_what_costs_requests_is_no_mere_talk(said: list[tuple[float, str]], cost
     found = log(*said)
     places = [place for place, line in enumerate(found.lines) if line.text == SAYS]
     assert found.course(places).costly is costly
-
-
-@pytest.mark.parametrize(
-    ("said", "due"),
-    [
-        ([(160, "stored"), (100, "stored"), (40, SAYS)], True),
-        ([(220, "stored"), (160, "stored"), (100, SAYS)], False),  # the next run is late
-        ([(12, "stored"), (8, "stored"), (4, SAYS)], False),  # it works all the time
-        ([(160, SAYS), (100, SAYS), (40, SAYS)], False),
-    ],
-)
-def test_the_last_run_of_a_job_counts_until_the_next_is_due(said: list[tuple[float, str]], due: bool) -> None:
-    found = log(*said)
-    places = [place for place, line in enumerate(found.lines) if line.text == SAYS]
-    assert found.course(places).due is due
-
-
-def test_nothing_but_warnings_has_followed() -> None:
-    assert log((40, SAYS), (39, "stored"), *((ago, "WARNING: no data") for ago in (20, 15, 10))).course([0]).soured
-    assert not log((40, SAYS), (20, "WARNING: no data"), (15, "stored"), (10, "WARN x")).course([0]).soured

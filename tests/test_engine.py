@@ -502,6 +502,15 @@ def test_an_engine_that_is_not_there_leaves_no_socket_open(tmp_path: Path) -> No
     gc.collect()  # an open socket would be a warning here, and so an error
 
 
+def test_verbose_tells_the_questions(run: Run, listen: Callable[[Handler], str]) -> None:
+    fake = Fake(listen, events=chunked(json.dumps(EVENT).encode() + b"\n"))
+    done = run("dm-inspect -v a", DOCKER_HOST=fake.url)
+    told = re.findall(r"^dm-inspect: asked Docker at (\S+): GET /v[\d.]+/(\S+?)\??\S*: 200, \d+ ms$", done.stderr, re.M)
+    assert {url for url, _ in told} == {fake.url}
+    assert "containers/json" in done.stderr and f"containers/{ID}/json" in done.stderr and len(told) >= 3, done.stderr
+    assert run("dm-inspect a", DOCKER_HOST=fake.url).stderr == ""
+
+
 # Events: an engine whose memory holds just what is wanted is a fake
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
+from typing import Any
 
+import click
+import orjson
 import pytest
 
 from dm_tools import records
 from dm_tools.records import described
 from tests.conftest import COMMANDS, ROOT, Run
+from tests.making import service
+from tests.servers import answer, status
 
 NEVER = {"learn": {4}, "review": {4}, "schema": {3, 4, 5, 10}, "serve": {4, 5, 10}, "show": {4}, "verify": {5}}
 LINE = '{"service": "x"}\n'
@@ -29,6 +34,8 @@ def test_output_is_a_file_in_full_or_not_at_all(run: Run, tmp_path: Path) -> Non
     failed = run("dm-analyze -o records --on-bad fail", "no record\n")
     assert failed.returncode == 3
     assert run("dm-redact -o none/records", LINE).returncode == 6
+    nameless = run("dm-redact -o ''", LINE)  # as of a variable that is not set
+    assert (nameless.returncode, nameless.stderr) == (2, "dm-redact: --output needs the name of a file\n")
     assert {path.name for path in tmp_path.iterdir()} == {"records"}
 
 
@@ -65,6 +72,53 @@ def test_quiet_says_nothing_and_ends_as_ever(run: Run) -> None:
         loud, quiet = run(line), run(line.replace(" ", " -q ", 1) if " " in line else f"{line} -q")
         assert loud.stderr and not quiet.stderr
         assert (quiet.returncode, quiet.stdout) == (loud.returncode, loud.stdout)
+
+
+def test_verbose_says_what_is_asked_of_whom(run: Run, serve: Any) -> None:
+    port = serve(answer(status(204)))
+    line = f"dm-probe -v 'http://127.0.0.1:{port}/x?token=${{TOKEN}}'"
+    plain, done = (run(each, TOKEN="hunter2hunter2") for each in (line.replace(" -v", ""), line))
+    asked = rf"dm-probe: asked http://127.0.0.1:{port}/x\?token=\S+ at 127.0.0.1\S*: 204, \d+ ms\n"
+    assert re.fullmatch(asked, done.stderr) and "hunter2" not in done.stderr
+    assert (done.returncode, done.stdout.count("\n"), plain.stderr) == (0, 1, "")
+    assert run(f"dm-probe -v -q http://127.0.0.1:{port}/").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("dm-services --filter no=such", "there is no 'no'; there are: ancestor, before, "),
+        ("dm-services --filter label", "give KEY=VALUE"),
+        ("dm-execute --deadline 2h", "'2h' is no time from 1s to 1h"),
+        ("dm-execute --deadline 30x", "30x"),
+        ("dm-probe -t 1y x", "1y"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_one_line_and_status_2(run: Run, words: str, says: str) -> None:
+    refused = run(words)
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1) and says in refused.stderr
+
+
+def test_each_time_takes_a_unit() -> None:
+    """A number of seconds that is no Duration would refuse `30s`."""
+    options = [each for name in COMMANDS for each in importlib.import_module(f"dm_tools.commands.{name}").cli.params]
+    floats = [each.name for each in options if isinstance(each.type, click.FloatRange | type(click.FLOAT))]
+    assert floats == [] and len(options) > 200
+
+
+@pytest.mark.parametrize("words", ["report", "policy", "policy explain", "incidents", "incidents list"])
+def test_sessions_that_print_text_print_json_when_asked(run: Run, words: str) -> None:
+    line = orjson.dumps(service("web", "failed")).decode() + "\n"
+    made = run("dm-analyze | dm-propose | dm-report | jq -r .report_path", line)
+    assert made.returncode == 0, made.stderr
+    first, *rest = words.split()
+    told = run(f"{ROOT}/scripts/supervisor-session.sh {' '.join([first, '--json', *rest])}")
+    assert told.returncode == 0 and not told.stderr
+    texts = [told.stdout] if first == "report" else told.stdout.splitlines()
+    assert texts and all(isinstance(orjson.loads(text), dict) for text in texts)
+    if first == "report":
+        assert orjson.loads(told.stdout)["issues"]
+    assert run(f"{ROOT}/scripts/supervisor-session.sh {words}").stdout != told.stdout
 
 
 @pytest.mark.parametrize(

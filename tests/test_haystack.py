@@ -78,23 +78,25 @@ def test_the_newest_come_first_and_no_more_than_asked_for() -> None:
     assert log.first(r"failed (?P<path>\w+)", "x[0-9]$") == 10
 
 
-def test_an_automaton_for_large_logs_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(haystack, "LARGE", 1000)
+@pytest.mark.parametrize("bound", ["SOME", "LARGE"])
+def test_an_automaton_for_large_logs_finds_the_same(monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    monkeypatch.setattr(haystack, bound, 1000)
     searcher = Searcher()
     searcher.add("no space left")
     texts = ["x" * 100] * 50 + ["no space left"]
     assert [found(searcher, texts, "no space left") for _ in range(3)] == [[50]] * 3
 
 
-def test_a_resident_pipe_needs_no_faster_automaton_for_all_that_it_ever_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resident_pipe_needs_no_fastest_automaton_for_all_that_it_ever_saw(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would take 40 MB for good; a round that is large by itself still gets it."""
     made = []
 
-    def in_bytes(wanted: Iterable[bytes], fast: bool = False) -> needles.InBytes:
-        made.append(fast)
-        return automaton(wanted, fast)
+    def in_bytes(wanted: Iterable[bytes], speed: int) -> needles.InBytes:
+        made.append(speed)
+        return automaton(wanted, speed)
 
     automaton = needles.in_bytes
+    monkeypatch.setattr(haystack, "SOME", 500)
     monkeypatch.setattr(haystack, "LARGE", 1000)
     monkeypatch.setattr(needles, "in_bytes", in_bytes)
     searcher = Searcher()
@@ -102,7 +104,7 @@ def test_a_resident_pipe_needs_no_faster_automaton_for_all_that_it_ever_saw(monk
     for _ in range(5):
         searcher.possible(b"." * 900)
         searcher.rest()
-    assert made == [False]
+    assert made == [0, 1]
     for _ in range(3):
         searcher.possible(b"." * 900)
-    assert made == [False, True]
+    assert made == [0, 1, 2]

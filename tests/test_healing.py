@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,11 +18,12 @@ from typing import Any
 import pytest
 
 from dm_tools.diagnose import silences
-from dm_tools.records import Silence
+from dm_tools.records import ActionName, ApprovedAction, Confidence, Execution, Outcome, Phase, Silence
+from dm_tools.store.journal import Journal
 from dm_tools.watch.healing import FIRST_PAUSE, MOST_PAUSE, Healer, Plan
 from tests import approving
 from tests import lab as fault_lab
-from tests.conftest import SEALED, Run, records
+from tests.conftest import SEALED, Box, Run, records
 from tests.test_deaths import NAMES, engine, processes
 from tests.test_sessions import manifest, supervisor
 from tests.test_watch import stages, status, until, watching
@@ -156,6 +158,17 @@ def test_a_broken_policy_is_said_and_what_is_new_is_told_all_the_same(tmp_path: 
     assert done.stdout.startswith("OPENED shop: ")
 
 
+@pytest.mark.parametrize(("phases", "resumed"), [("intent step", True), ("intent step outcome", False)])
+def test_only_what_was_cut_off_is_ended_first(tmp_path: Path, phases: str, resumed: bool) -> None:
+    environment = manifest(tmp_path, {"name": "shop", "external": [f"tcp://127.0.0.1:{closed_port()}"]})
+    action = ApprovedAction("1", "app", ActionName.RESTART, Confidence.HIGH, "a test", {})
+    for phase in phases.split():
+        begun = action if phase == "intent" else None
+        Journal(tmp_path).add("1", Phase(phase), begun, None if phase == "step" else Execution("1", Outcome.DONE))
+    assert supervisor(tmp_path, "heal", "--no-screenshots", environment=environment).returncode == 10
+    assert (tmp_path / "journal" / "resumed.jsonl").exists() is resumed
+
+
 def test_one_heals_at_a_time(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -217,6 +230,31 @@ def test_events_and_records_are_passed_on_in_their_place(run: Run, tmp_path: Pat
     assert (begun["incidents"], opened["kind"]) == ({"open": [], "undecided": True, "events": 0}, "opened")
     assert ended["incidents"]["open"][0]["service"] == "db" and ended["report_path"].startswith("p/")
     assert [each["service"] for each in records((tmp_path / "kept.jsonl").read_text())] == ["db"]
+
+
+ONCE = "[ -e /tmp/again ] && exec sleep 600; touch /tmp/again"
+
+
+def test_a_start_is_not_taken_back_because_something_else_fails_now(box: Box, _engine_up: str, tmp_path: Path) -> None:
+    container, journal = box("again", "sh", "-c", ONCE), tmp_path / "journal" / "actions.jsonl"
+    until(lambda: container.reload() or container.status == "exited", PATIENCE)
+    (tmp_path / "policy.toml").write_text(POLICY + 'confidence = "medium"\n')
+    other = socket.create_server(("127.0.0.1", 0))
+
+    def fail() -> None:
+        until(lambda: journal.exists() and '"outcome"' in journal.read_text(), PATIENCE)
+        other.close()
+
+    again: dict[str, object] = {"name": "dmtest-again", "internal": ["tcp://dmtest-again:80"]}
+    named: dict[str, object] = {"name": "other", "external": [f"tcp://127.0.0.1:{other.getsockname()[1]}"]}
+    environment = manifest(tmp_path, again, named) | {"DOCKER_HOST": _engine_up}
+    environment |= {"DM_POLICY": str(tmp_path / "policy.toml"), "HEAL_SOAK": "1", "HEAL_DEADLINE": "1"}
+    threading.Thread(target=fail, daemon=True).start()
+    assert supervisor(tmp_path, "heal", "--no-screenshots", environment=environment).returncode == 10
+    newest = sorted((tmp_path / "runs").iterdir())[-1]
+    assert [each["verification"]["proof"] for each in records((newest / "verify.jsonl").read_text())] == ["worse"]
+    container.reload()
+    assert (container.status, '"undoing"' in journal.read_text()) == ("running", False)
 
 
 # A real database, broken by hand, twice.

@@ -39,6 +39,7 @@ AT_HOME: dict[str, str | tuple[str, ...]] = {
     "mcp_types": "serve/protocol.py",
     "rapidocr": "llm/ocr.py",
     "requests": "engine/",
+    "rich": "show/columns.py",
     "starlette": "serve/app.py",
     "uvicorn": "serve/listening.py",
     "urllib3": "engine/",

@@ -30,6 +30,7 @@ from dm_tools.act.propose import propose
 from dm_tools.patterns import reading as reader
 from dm_tools.pipe.spool import Spool
 from dm_tools.records import ConsoleEntry, Page, Reason, Request, Screenshot, Status, Verdict, with_section
+from dm_tools.show import columns
 from dm_tools.show import records as show
 from dm_tools.show.html import graph, page
 from dm_tools.store import reports as report
@@ -138,6 +139,10 @@ def test_a_recorded_fault_opens_in_chromium_and_shows_its_card(run: Run, tmp_pat
         assert all(word in facts for word in ("failed", "high", "2026-11-22 20:20:58 UTC", "rules", "container.ended"))
         fixes = card.locator(".fixes > li").all_inner_texts()
         assert ["start" in fixes[0], "reversible" in fixes[0], "To undo: stop it again" in fixes[0]] == [True] * 3
+        copied = [each.inner_text() for each in card.locator(".fixes .copy code").all()]
+        assert [line.split()[:4] for line in copied] == [
+            ["dm", "review", "--approve", f"postgres:{number}"] for number in (1, 3)
+        ]
         assert ["fix config" in fixes[1], "For a person to do" in fixes[1]] == [True] * 2
         assert ["check logs" in fixes[2], "Changes nothing" in fixes[2]] == [True] * 2
         assert card.locator("svg[role=img] text").all_text_contents() == ["postgres", "app", "web", "worker"]
@@ -741,7 +746,7 @@ def test_a_drawing_stays_small_and_says_what_it_left_out() -> None:
 def test_a_long_name_is_shortened(name: str) -> None:
     (box,) = graph.draw(name, [], {}).boxes
     assert box.name.endswith("…")
-    assert len(box.name) <= graph.NAME
+    assert columns.columns(box.name) <= graph.NAME
 
 
 @pytest.mark.parametrize(

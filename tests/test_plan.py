@@ -38,6 +38,13 @@ def test_an_approval_is_read_from_the_file_and_from_lines() -> None:
     assert plan.approved("x", msgspec.json.encode(TWO[0])) == TWO[:1]
 
 
+def test_an_approval_keeps_its_name_from_version_to_version() -> None:
+    """By it a journal of before knows what was carried out already."""
+    known = Identity("a" * 64, "2026-01-01T00:00:00Z", "running", 0)
+    assert plan.identify(action("app", identity=known)) == "09295e96597ddf73"
+    assert plan.identify(action("app", identity=known)) != plan.identify(action("app"))
+
+
 def test_a_container_that_is_no_services_is_known_by_its_name() -> None:
     alone = container("alone", mode="container:" + "vpn" * 8)
     alone["Config"]["Labels"] = {}

@@ -15,10 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pexpect
 import pytest
 
+from dm_tools.records import ApprovedAction, Phase
 from dm_tools.store.approvals import ReportError, Review, read
+from dm_tools.store.journal import Journal
 from tests.conftest import ROOT, SEALED, Run, records
 
 Json = dict[str, Any]
@@ -157,7 +160,7 @@ class Person:
     """Somebody at a terminal, in front of a command."""
 
     def __init__(self, folder: Path, line: str, **variables: str) -> None:
-        environment = SEALED | {"TERM": "xterm-256color", "DM_NOW": "1764504000"} | variables
+        environment = SEALED | {"TERM": "xterm-256color", "DM_NOW": "1764504000", "PAGER": "cat"} | variables
         command = ["-c", line]
         self.process = pexpect.spawn(
             "/bin/bash",
@@ -268,8 +271,8 @@ def test_a_recorded_incident_from_judgement_to_approval(run: Run, sit: Any, proo
     person.answer("e", "a")
     assert person.end() == 0
     wanted = (
-        "Issue #1: postgres\nSeverity: CRITICAL\nStatus: failed\n  Also fails because of it: app (app → postgres)\n"
-        "  Also fails because of it: web (web → app → postgres)\n  1. Action: start\n  2. Action: fix_config\n"
+        "Issue #1: postgres\nSeverity: CRITICAL\nStatus: failed\n  Also fails because of it: app (postgres → app)\n"
+        "  Also fails because of it: web (postgres → app → web)\n  1. Action: start\n  2. Action: fix_config\n"
         "  3. Action: check_logs\n"
         'Evidence:\n  [inspect:state]\n    state = "exited"\n✓ Approved 3 fix(es) for postgres'
     )
@@ -402,7 +405,7 @@ def test_an_issue_without_pictures_has_nothing_to_view(sit: Any, proofs: Path) -
     person.answer("v", "q")
     assert person.end() == 0
     assert "[v]" not in person.text
-    assert "Please answer a, s, d, i, q or e\n" in person.text
+    assert "Please answer a, s, d, i, q, e, o, u or ?\n" in person.text
 
 
 # The answers
@@ -439,7 +442,7 @@ def test_nonsense_is_asked_again(sit: Any, proofs: Path) -> None:
     person = sit()
     person.answer("", "x", "approve", "aa", "1", "\x1b[A", "ä", "A")
     assert person.end() == 0
-    assert person.text.count("Please answer a, s, d, i, q or e") == 7
+    assert person.text.count("Please answer a, s, d, i, q, e, o, u or ?") == 7
     assert len(approved(proofs)) == 2
 
 
@@ -480,7 +483,7 @@ def test_deferred_issues_come_back_last_and_ignored_ones_do_not(sit: Any, proofs
     assert {service for service, _ in approved(proofs)} == {"one", "three", "four"}
     person = sit()
     assert person.end() == 0
-    assert "Every issue of this report is decided." in person.text
+    assert "Every issue of this report is decided" in person.text
 
 
 # However it ends
@@ -591,7 +594,7 @@ def test_a_torn_journal_costs_only_the_decision_that_was_torn(sit: Any, proofs: 
     assert [service for service, _ in approved(proofs)] == ["one", "one", "two", "two", "three", "three"]
     person = sit()
     person.end()
-    assert "Every issue of this report is decided." in person.text  # nothing was written into the torn line
+    assert "Every issue of this report is decided" in person.text  # nothing was written into the torn line
 
 
 def test_what_another_terminal_decided_before_the_lock_counts(proofs: Path) -> None:
@@ -641,6 +644,109 @@ def test_two_reviews_of_one_report_at_once(sit: Any, proofs: Path) -> None:
     assert len(approved(proofs)) == 2
 
 
+# Taken back, helped, opened
+
+
+@pytest.mark.parametrize(
+    ("answers", "standing"),
+    [
+        (("a", "u", "i", "q"), []),
+        (("a", "u", "a", "q"), ["one", "one"]),
+        (("a", "d", "u", "u", "i", "a", "q"), ["two", "two"]),
+        (("u", "a", "i", "q"), ["one", "one"]),  # nothing was there to take back
+    ],
+)
+def test_a_decision_can_be_taken_back(sit: Any, proofs: Path, answers: tuple[str, ...], standing: list[str]) -> None:
+    report(proofs, issue("one"), issue("two"), issue("three"))
+    person = sit(f"exec dm-review > {proofs}/out")
+    person.answer(*answers)
+    assert person.end() == 0
+    assert [each["service"] for each in records((proofs / "out").read_text())] == standing
+    assert [each["service"] for file in approvals(proofs) for each in file["approved_actions"]] == standing
+
+
+def test_the_last_decision_can_be_taken_back_after_the_end(sit: Any, proofs: Path) -> None:
+    report(proofs, issue("one"), issue("two"))
+    first = sit()
+    first.answer("i", "a")
+    assert first.end() == 0
+    assert len(approved(proofs)) == 2
+    again = sit("exec dm-review --undo")
+    again.answer("q")
+    assert again.end() == 0
+    assert "Taken back: two is undecided again" in again.text
+    assert approved(proofs) == []  # the file is there, and approves nothing
+    third = sit("exec dm-review --undo")
+    third.answer("q")
+    assert third.end() == 0
+    assert "Taken back: one is undecided again" in third.text
+
+
+def test_what_was_carried_out_is_not_taken_back_here(sit: Any, proofs: Path) -> None:
+    report(proofs, issue("one"), issue("two"))
+    first = sit()
+    first.answer("a", "q")
+    assert first.end() == 0
+    (action, _) = approvals(proofs)[0]["approved_actions"]
+    Journal(proofs).add("1", Phase.INTENT, msgspec.convert(action, ApprovedAction))
+    person = sit()
+    person.answer("u", "q")
+    assert person.end() == 0
+    assert "was carried out: dm-undo takes that back" in person.text
+    assert len(approved(proofs)) == 2
+    assert sit("exec dm-review --undo").end() == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted", "status"),
+    [
+        ("one:2", [("one", "check_logs")], 0),
+        ("one:1 two:2", [("one", "restart"), ("two", "check_logs")], 0),
+        ("one:3", None, 3),
+        ("one:1 three:1", None, 3),  # none of them
+        ("one:0", None, 3),
+        ("one", None, 3),
+    ],
+)
+def test_a_fix_is_approved_by_its_name(
+    run: Run, proofs: Path, names: str, wanted: list[tuple[str, str]] | None, status: int
+) -> None:
+    report(proofs, issue("one"), issue("two"))
+    options = " ".join(f"--approve {name}" for name in names.split())
+    done = run(f"setsid --wait dm-review {options} latest", PROOFS_DIR=str(proofs))
+    assert done.returncode == status
+    assert [(each["service"], each["action"]) for each in records(done.stdout)] == (wanted or [])
+    if wanted is None:
+        assert not approvals(proofs) and "has no fix" in done.stderr
+        return
+    assert approved(proofs) == wanted
+    run("dm-review --approve one:1", PROOFS_DIR=str(proofs))
+    assert ("one", "restart") in approved(proofs) and set(wanted) <= set(approved(proofs))
+
+
+def test_help_page_and_age(sit: Any, proofs: Path, browser: Path) -> None:
+    path = report(proofs, issue("one"), generated_at=1764504000000 - 7300_000, host="box-7")
+    person = sit(BROWSER=str(browser))
+    person.answer("?", "o")
+    person.expect("This report has no page")
+    path.with_suffix(".html").touch()
+    person.answer("o", "q")
+    assert person.end() == 0
+    assert "made 2025-11-30 09:58:20 UTC, 2 hours ago, on box-7" in person.text
+    assert "takes your last decision back" in person.text
+    assert (proofs.parent / "opened").read_text() == path.with_suffix(".html").as_uri() + "\n"
+
+
+def test_long_evidence_goes_to_the_pager_also_where_standard_output_is_a_pipe(sit: Any, proofs: Path) -> None:
+    lines = [f"line {number}" for number in range(80)]
+    report(proofs, issue("one", evidence_detail=[{"id": "logs:1", "at": None, "text": "\n".join(lines)}]))
+    person = sit("dm-review | cat > out", PAGER="sed s/^/paged:/")
+    person.answer("e", "q")
+    person.end()
+    assert all(f"paged:    {line}" in person.text for line in lines)
+    assert "paged" not in (proofs.parent / "out").read_text()
+
+
 # Pipes, no terminal
 
 
@@ -648,7 +754,8 @@ def test_it_asks_on_the_terminal_when_stdin_and_stdout_are_pipes(sit: Any, proof
     report(proofs, issue("one"), issue("two"), issue("three"))
     person = sit("set -o pipefail; yes a 2>/dev/null | { dm-review; status=$?; exec 1>&2; exit $status; } | cat > out")
     person.answer("a", "i")
-    assert [each["service"] for each in records(wait_for(proofs.parent / "out", 2))] == ["one", "one"]
+    person.expect("Review (3/3)")
+    assert (proofs.parent / "out").read_text() == ""  # the person may yet take it back
     person.answer("s")
     person.expect("Which fixes")
     person.process.sendline("2")
@@ -674,10 +781,9 @@ def wait_for(path: Path, count: int = 1) -> str:
 
 def test_a_reader_that_had_enough_loses_nothing(sit: Any, proofs: Path) -> None:
     report(proofs, issue("one", fixes=1), issue("two", fixes=1), issue("three", fixes=1))
-    person = sit("dm-review | { head -n 1 > out; exec 0<&-; echo gone > gone; }; exit ${PIPESTATUS[0]}")
-    person.answer("a")
+    person = sit("dm-review | { exec 0<&-; echo gone > gone; }; exit ${PIPESTATUS[0]}")
     wait_for(proofs.parent / "gone")
-    person.answer("a")
+    person.answer("a", "a", "q")
     assert person.end() == 141
     assert [service for service, _ in approved(proofs)] == ["one", "two"]
     assert "Traceback" not in person.text
@@ -731,7 +837,7 @@ def test_no_report_yet(run: Run, proofs: Path) -> None:
     for folder in (proofs, proofs / "missing"):
         done = run("dm-review", PROOFS_DIR=str(folder))
         assert (done.returncode, done.stdout) == (3, "")
-        assert done.stderr == f"dm-review: no report in '{folder}'; run diagnose-enhanced first\n"
+        assert done.stderr == f"dm-review: no report in '{folder}'; run dm diagnose-enhanced first\n"
     assert run("dm-review nothing.json").stderr == "dm-review: cannot read 'nothing.json': no such file or directory\n"
 
 

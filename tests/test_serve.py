@@ -24,7 +24,7 @@ from dm_tools.records import new
 from dm_tools.serve import app, guard, stack
 from dm_tools.serve.runs import Busy, Failed, Runs, Wanted
 from tests import lab as fault_lab
-from tests.conftest import COLD, ROOT, SEALED, Proxy
+from tests.conftest import COLD, ROOT, SEALED, Proxy, Run
 from tests.serving import Server, serving
 
 TOKEN = "0123456789abcdef-0123"
@@ -223,6 +223,20 @@ def test_beyond_loopback_only_with_a_token(tmp_path: Path) -> None:
     )
     done = subprocess.run(command, env=SEALED | {"DM_SERVE_TOKEN": "short"}, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "at least 16 characters" in done.stderr
+    (tmp_path / "token").write_bytes(b"\xff" * 20)
+    done = subprocess.run(
+        [*command, "--token-file", tmp_path / "token"], env=SEALED, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2 and "at least 16 characters of ASCII" in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_mcp_without_a_stream_is_said(run: Run, closed: str) -> None:
+    done = run(f"dm-serve --mcp stdio {closed}", **COLD)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "dm-serve: standard input or output is closed: MCP is spoken on both\n",
+    )
 
 
 def test_many_callers_at_once(server: Server) -> None:

@@ -86,6 +86,39 @@ def test_a_tool_that_breaks_is_a_problem_and_no_end(tmp_path: Path) -> None:
         Toolbox({}, tools=found).answer("moon_phase", {"day": 1})
 
 
+@pytest.mark.parametrize(
+    ("returned", "says"),
+    [
+        ("10**30", "64-bit"),
+        ("{1: 2}", "str"),
+        ("object()", "object"),
+        ('"\\ud800"', "UTF-8"),
+        (
+            "[].append(1) or (_ for _ in ()).throw(ValueError('password=hunter2secret'))",
+            "ValueError: password=<secret:1>",
+        ),
+    ],
+)
+def test_what_is_no_answer_is_a_problem_without_secrets(run: Run, tmp_path: Path, returned: str, says: str) -> None:
+    (tmp_path / "moon.py").write_text(PLUGIN.partition("    return ")[0] + f"    return {returned}\n")
+    (tmp_path / "stack.jsonl").write_text(json.dumps(new("app")) + "\n")
+    done = run("dm-tool --inventory stack.jsonl --tools . moon_phase day=1")
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["code"], done.stderr) == (4, "tool_failed", "")
+    assert error["message"].startswith("moon_phase failed: ") and says in error["message"]
+
+
+def test_what_a_tool_prints_is_no_answer(run: Run, tmp_path: Path) -> None:
+    noisy = PLUGIN.replace("    return ", "    print('noise')\n    return ") + "\nprint('loaded')\n"
+    (tmp_path / "moon.py").write_text(noisy.replace("How full", "How\\n\\x1b[31mfull"))
+    (tmp_path / "stack.jsonl").write_text(json.dumps(new("app")) + "\n")
+    done = run("dm-tool --inventory stack.jsonl --tools . moon_phase day=14")
+    assert json.loads(done.stdout)["output"]["full"] is True
+    assert done.stderr == "loaded\nnoise\n"
+    listed = run("dm-tool --list --tools .")
+    assert listed.stdout.endswith("moon_phase               How \\x1b[31mfull the moon is.\n")
+
+
 def test_answers_are_bounded() -> None:
     long = Tool("long", "", {}, (), lambda box, arguments: ["x" * 100] * 10_000)
     assert len(Toolbox({}, tools={"long": long}).answer("long", {})) <= MAX_ANSWER + 100

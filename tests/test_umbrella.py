@@ -110,8 +110,8 @@ def test_bash_and_fish_offer(typed: str, offered: set[str]) -> None:
         ("dm execute --", {"--yes", "--undo-if-worse", "--help"}),
         ("dm policy r", {"rehearse", "revoke"}),
         ("dm docs pol", {"policy"}),
-        ("dm review ", {"--help"}),
-        ("supervisor-session.sh incidents ", {"list", "unsilence", "--help"}),
+        ("dm verify ", {"--help"}),
+        ("supervisor-session.sh incidents u", {"unsilence"}),
     ],
 )
 def test_bash_offers_what_a_session_takes(typed: str, offered: set[str]) -> None:

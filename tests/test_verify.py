@@ -107,6 +107,11 @@ WAITS = service("app", "failed", ('could not connect to server "db": connection 
             "recovered",
             None,
         ),
+        # what is known is from the very moment in which the action began, or from just behind it
+        ([service("db"), service("app")], [done("db", Outcome.DONE, "2026-01-01T00:10:00Z")], "recovered", None),
+        ([service("db"), service("app")], [done("db", Outcome.DONE, "2026-01-01T00:09:59.5Z")], "recovered", None),
+        # looked at by no more than what had shown the trouble
+        ([service("db") | {"probe": None, "logs": None}, service("app")], [], "recovered", None),
         ([DOWN, WAITS], [], "not_recovered", "what showed the trouble is still there"),
         ([service("app")], [], "unproven", "db was not looked at again"),
     ],
@@ -116,6 +121,7 @@ def test_the_proof_of_an_incident(after: list[Record], executed: list[Record], p
     (found,) = verify.verified_roots(before, now, executed)
     assert found["service"] == "db"
     assert (found["verification"]["proof"], found["verification"]["reason"]) == (proof, reason)
+    assert found.get("v", 1) == 1  # also where the record of now is missing
     ours = [each for each in executed if each["service"] == "db" and "execution" in each]
     assert found["verification"]["action_ids"] == ["a1"] * len(ours)
     assert ("inspect" in found) == any(each["service"] == "db" for each in after)

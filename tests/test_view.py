@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from dm_tools.evidence.view import LAST_LINES, View, recent
+from dm_tools.evidence.recent import LAST_LINES, recent
+from dm_tools.evidence.view import View
 from dm_tools.records import Status
 from tests import making
 

@@ -125,10 +125,18 @@ def _trusting(verify: bool, http2: bool = False) -> ssl.SSLContext:
 
 
 def warm_up() -> None:
-    """Load the library and the trust store before the first record is here: a check's times must not hold them."""
+    """Load the library before the first record is here: a check's times must not hold that."""
     Exchange.load()
-    _trusting(True)
     _loop()
+
+
+_LOADING = threading.Lock()
+
+
+def trust() -> None:
+    """Load the trust store, before a check over TLS for the same reason; from any thread, and once for all."""
+    with _LOADING:
+        _trusting(True)
 
 
 def run(checks: list[Coroutine[Any, Any, Check | None]]) -> list[Check]:

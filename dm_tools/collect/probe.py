@@ -15,6 +15,7 @@ from dm_tools.collect import expecting, http, spoken, targets
 from dm_tools.engine import finding
 from dm_tools.engine.connection import Engines
 from dm_tools.evidence.ids import parse
+from dm_tools.pipe import say
 from dm_tools.records import Check, Discovered, Probe, ProbeError, Status, Wanted
 
 EXCERPT_CHARACTERS = 400
@@ -59,7 +60,10 @@ def probe(record: Record, engines: Engines, timeout: float, way: Way | None = No
         except records.Problem as problem:
             record = records.with_error(record, "probe", problem.code, problem.message)
             continue
-        if found := known.get(url):
+        found = known.get(url)
+        if found or target.parts.scheme in ("https", "tls"):
+            http.trust()
+        if found:
             asked[check_id] = partial(spoken.ask, target, found, timeout)
         else:
             asked[check_id] = partial(http.check, target, timeout, manner)
@@ -79,6 +83,11 @@ def probe(record: Record, engines: Engines, timeout: float, way: Way | None = No
             check.note = redactor.redact(check.note)
         if check.body_excerpt is not None:
             check.body_excerpt = redactor.redact(text.clean(check.body_excerpt))[:EXCERPT_CHARACTERS]
+        if say.talkative:
+            at = f" at {check.address}" if check.address else ""
+            say.detail(
+                f"asked {check.url}{at}: {check.error or check.status_code or 'ok'}, {check.total_ms or 0:.0f} ms"
+            )
         if (wish := wishes.get(check.id)) and wish.interval_s:
             way.kept[record["service"], wish.url] = time.monotonic(), check
     checks = sorted(checks + made, key=lambda check: parse(check.id).number or 0)

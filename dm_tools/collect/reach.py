@@ -93,8 +93,9 @@ class Known:
 def host(written: str) -> str:
     """A host as browsers ask for it: lower case, ASCII, an address in its usual form, however it was written."""
     plain = written.strip("[]").rstrip(".").lower()
-    with contextlib.suppress(ValueError):
-        return str(ipaddress.IPv6Address(plain))
+    if ":" in plain:
+        with contextlib.suppress(ValueError):
+            return str(ipaddress.IPv6Address(plain))
     if plain[:1].isdigit():
         with contextlib.suppress(OSError):  # 2130706433, 0x7f.1, 0177.0.0.1
             return socket.inet_ntoa(socket.inet_aton(plain))

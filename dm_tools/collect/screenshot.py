@@ -15,6 +15,7 @@ from dm_tools.engine import finding, reading
 from dm_tools.engine.connection import Engines
 from dm_tools.evidence import pages as judge
 from dm_tools.evidence.pages import Seen
+from dm_tools.pipe import say
 from dm_tools.records import Page, Probe, ProbeError, Request, Screenshot, Verdict
 from dm_tools.text.late import late
 
@@ -171,6 +172,7 @@ def page(page_id: str, scope: str, seen: Seen, redactor: redact.Redactor) -> Pag
         slow_requests=[request(each) for each in seen.slow_requests],
     )
     verdict, reasons = judge.judged(clean, page_id)
+    say.detail(f"asked {clean.url} in a browser: {verdict}")
     return Page(
         id=page_id,
         url=clean.url,

@@ -33,6 +33,10 @@ class ManifestError(Exception):
     """The manifest cannot be used; the message says which file, which entry and why."""
 
 
+class WrongFilterError(Exception):
+    """An engine does not take a value of --filter."""
+
+
 class NothingFoundError(Exception):
     """The engine has no container that could be looked at; the message says which engine, and of which project."""
 
@@ -216,7 +220,7 @@ def discover(engine: Engine, known: Known | None = None) -> list[Record]:
     Of a Swarm manager also its services and nodes: its tasks' containers are no services of their own, and on any
     node those that have ended are history. $COMPOSE_PROJECT_NAME limits it to one project, or stack. `known` holds what
     was asked in the round before: a container of which the list says nothing else is not inspected again.
-    Raises NothingFoundError.
+    Raises NothingFoundError, WrongFilterError.
     """
     known = Known() if known is None else known
     project = os.environ.get("COMPOSE_PROJECT_NAME")
@@ -229,7 +233,7 @@ def discover(engine: Engine, known: Known | None = None) -> list[Record]:
     ]
     listing = [each for each in everything if project in (None, "", finding.project_of(each))]
     if known.filters:
-        passed = reading.matching(engine, known.filters)
+        passed = _passing(engine, known.filters)
         listing = [each for each in listing if each["Id"] in passed]
     # A filter is about containers, of which a swarm's service is none.
     tasks = swarm.found(engine, cluster, whole, project) if cluster and not known.filters else []
@@ -257,6 +261,17 @@ def discover(engine: Engine, known: Known | None = None) -> list[Record]:
         record = records.new(name, container=own, docker_host=engine.host, **scopes)
         found.append(records.with_section(record, "discovered", chosen))
     return found + tasks
+
+
+def _passing(engine: Engine, filters: dict[str, list[str]]) -> set[str]:
+    """The ids that pass --filter. Raises WrongFilterError, Problem."""
+    try:
+        return reading.matching(engine, filters)
+    except records.Problem as problem:
+        if problem.code != "docker_error":
+            raise
+        words = " ".join(f"{key}={value}" for key, values in filters.items() for value in values)
+        raise WrongFilterError(f"--filter {words}: {problem.message.removeprefix('list of containers: ')}") from None
 
 
 class Known:

@@ -18,11 +18,11 @@ from dm_tools.pipe import clock, command, exits, stream
 @click.option("--services", metavar="NAME,...", help="Only what was approved for these services.")
 @click.option(
     "--deadline",
-    type=click.FloatRange(min=1, max=3600),
-    default=60.0,
+    type=command.Duration(1, 3600),
+    default="60s",
     show_default=True,
-    help="Seconds to wait for another program that acts on the engine, and for a container to run steadily after an "
-    "action.",
+    help="How long to wait for another program that acts on the engine, and for a container to run steadily after an "
+    "action: as 90s, 5m.",
 )
 @click.option(
     "--wait",

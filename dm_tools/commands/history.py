@@ -93,6 +93,8 @@ def cli(
             table.write(answers[what](), as_json)
     except files.CannotWrite as failure:
         raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
+    except PermissionError as failure:
+        raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(failure.filename)!r}: permission denied") from None
     except (CannotAsk, WrongQuestion, PatternError) as wrong:
         raise exits.Stop(exits.UNREACHABLE if isinstance(wrong, CannotAsk) else exits.USAGE, str(wrong)) from None
     return exits.DONE
@@ -103,9 +105,8 @@ def _keep(policy: Path | None) -> Keep:
     from dm_tools.act.policy import language
     from dm_tools.store import policies
 
-    path = policies.path_of(policy)
     try:
-        return language.read(policies.text_of(path)).keep
+        return language.read(policies.text_of(path := policies.path_of(policy))).keep
     except (language.PolicyError, policies.Unusable) as wrong:
         raise exits.Stop(exits.USAGE, f"{str(path)!r}: {wrong}; nothing is removed") from None
 

@@ -48,12 +48,17 @@ def cli(
       dm-probe --fail-on unhealthy 127.0.0.1:5432 || echo "the database is down"
     """
     from dm_tools.collect import http, probe
+    from dm_tools.engine import transport
     from dm_tools.engine.connection import Engines
 
+    def meanwhile() -> None:
+        http.trust()
+        transport.load()
+
     http.warm_up()
-    engines = Engines(timeout)
+    engines = Engines(timeout, load=False)
     way = asking.way(headers, method, insecure, expect, retries)
-    source = command.source(map(asking.as_url, services), on_bad)
+    source = command.source(map(asking.as_url, services), on_bad, meanwhile)
     results = stream.pmap(
         lambda record: probe.probe(record, engines, timeout, way), source, "probe", jobs, keep_order, engines.forget
     )

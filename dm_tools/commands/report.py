@@ -76,7 +76,7 @@ def cli(
         from dm_tools.show.html import page
 
     def manner() -> report.Manner:
-        before = History(options["proofs_dir"]).memory().before
+        before = History(options["proofs_dir"]).remembered().before
         return report.Manner(ceiling.is_safe, show.text, page.render if html else None, before)
 
     def fails(collector: report.Collector) -> bool:

@@ -91,16 +91,16 @@ def cli(
     try:
         machines = hosts.chosen(several, timeout, choosing.wanted(filters)) if discover else []
         if machines and (project or file):  # it counts for whatever is looked up by name
-            of_file = project or services.project_of_file(machines[0].engine, file or Path())
-            os.environ["COMPOSE_PROJECT_NAME"] = of_file
+            os.environ["COMPOSE_PROJECT_NAME"] = project or services.project_of_file(machines[0].engine, file or Path())
         if every:
             asked = [each.engine.host for each in machines]
             return stream.write(resident.rounds(look, every, through, asked), "services")
         found = look()
     except services.ManifestError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
-    except services.NothingFoundError as nothing:
-        raise exits.Stop(exits.ERRORS, str(nothing)) from None
+    except (services.WrongFilterError, services.NothingFoundError) as nothing:
+        wrong_use = isinstance(nothing, services.WrongFilterError)
+        raise exits.Stop(exits.USAGE if wrong_use else exits.ERRORS, str(nothing)) from None
     except records.Problem as problem:
         raise exits.Stop(exits.UNREACHABLE, problem.message) from None
     unknown = set(names) - {record["service"] for record in found}

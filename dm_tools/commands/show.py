@@ -13,15 +13,11 @@ import orjson
 from dm_tools.pipe import command, exits, say, stream
 from dm_tools.records import Before
 from dm_tools.show import terminal, views
+from dm_tools.store import kept
 
 
 @command.define("dm-show", errors=False)
-@click.option(
-    "--why",
-    "view",
-    flag_value="why",
-    help="Show what every verdict stands on: the pattern and the lines of evidence.",
-)
+@click.option("--why", "view", flag_value="why", help="Show what every verdict stands on: the lines of evidence.")
 @click.option(
     "--overview",
     "view",
@@ -44,18 +40,18 @@ from dm_tools.show import terminal, views
 def cli(file: Path | None, view: str | None, proofs_dir: Path) -> int:
     """Show FILE, or standard input: records (one line per service), a report, or approved fixes.
 
-    On a terminal, lines are cut to its width; in a pipe they are
-    whole. Control characters are escaped: a log line cannot drive your terminal. Records are shown as they come;
-    --overview reads them all first, to put causes before what they cause. --why also tells what the history knows of
-    the same trouble from before: of a report what it holds, of records what lies in the folder of the reports.
+    `latest` is the newest report. On a terminal, words are wrapped, rows of tables are shortened, and a file that is
+    longer than the screen goes to $PAGER; in a pipe lines are whole. Control characters are escaped: a log line cannot
+    drive your terminal. Records are shown as they come; --overview reads them all first, to put causes before what they
+    cause. --why also tells what the history knows of the same trouble from before.
 
     Network: none.
 
     \b
     Examples:
-      dm-services | dm-probe | dm-inspect | dm-stats | dm-show
+      dm-services | dm-probe | dm-inspect | dm-show
       dm-analyze < incident.jsonl | dm-propose | dm-show --overview
-      dm-show --why volumes/proofs/enhanced_diagnostics_1732800000.json
+      dm-show --why latest
       dm-show --cost volumes/proofs/enhanced_diagnostics_1732800000.json
     """
 
@@ -65,8 +61,18 @@ def cli(file: Path | None, view: str | None, proofs_dir: Path) -> int:
         return History(proofs_dir).memory().before(fingerprint, at)
 
     width = terminal.width() if sys.stdout is not None and sys.stdout.isatty() else None
-    terminal.write(views.lines(values(file), view, width, known), width)
+    found = views.lines(values(chosen(file, proofs_dir)), view, width, known)
+    terminal.write(found, width, paged=file is not None)
     return exits.DONE
+
+
+def chosen(file: Path | None, folder: Path) -> Path | None:
+    """The file that is named; `latest` is the newest report."""
+    if str(file) != "latest" or Path("latest").exists():
+        return file
+    if found := kept.path(folder, "latest"):
+        return found
+    raise exits.Stop(exits.BAD_INPUT, f"no report in {str(folder)!r}; run diagnose-enhanced first")
 
 
 def values(file: Path | None) -> Iterator[Any]:
@@ -77,10 +83,10 @@ def values(file: Path | None) -> Iterator[Any]:
                 yield from parsed(source)
         except OSError as failure:
             raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(file)!r}: {failure.strerror}") from None
-    elif sys.stdin is None or (sys.stdin.isatty() and file is None):
+        return
+    if sys.stdin is None or (sys.stdin.isatty() and file is None):
         raise exits.Stop(exits.USAGE, "nothing to show: pipe records in or name a file (see --help)")
-    else:
-        yield from parsed(sys.stdin.buffer)
+    yield from parsed(sys.stdin.buffer)
 
 
 def parsed(source: BinaryIO) -> Iterator[Any]:

@@ -58,7 +58,8 @@ def cli(
     if only_list:
         for tool in tools.values():
             row: Any = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-            text = stream.dumps(row) if as_json else f"{tool.name:24} {tool.description}\n".encode()
+            words = say.printable(" ".join(tool.description.split()))
+            text = stream.dumps(row) if as_json else f"{tool.name:24} {words}\n".encode()
             writer.write(text, flush=False)
         return exits.ERRORS if refused else exits.DONE
     if name is None:
@@ -71,10 +72,9 @@ def cli(
         if inventory is not None or (name in tools and tools[name].of_stack):
             known = _known(inventory) if inventory else services.known(Engine(None, registry.TIMEOUT))
         output = registry.Toolbox({each["service"]: each for each in known}, tools=tools).answer(name, given)
-    except services.ManifestError as wrong:
-        raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
-    except services.NothingFoundError as nothing:
-        raise exits.Stop(exits.ERRORS, str(nothing)) from None
+    except (services.ManifestError, services.NothingFoundError) as wrong:
+        status = exits.BAD_INPUT if isinstance(wrong, services.ManifestError) else exits.ERRORS
+        raise exits.Stop(status, str(wrong)) from None
     except records.Problem as failure:
         problem = {"code": failure.code, "message": failure.message}
     writer.write(stream.dumps({"tool": name, "output": output, "error": problem}), flush=True)

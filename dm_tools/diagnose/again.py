@@ -15,7 +15,7 @@ from dm_tools.text.times import parse_time
 
 # A digest that is kept may not hang on how long ago something was: that of a service that is well, of which no pattern
 # says anything, and which has run for long enough to be neither young nor in a loop.
-SETTLED_SECONDS = 300.0
+SETTLED_SECONDS = 120.0
 KEPT_SECONDS = 300.0  # then it is made anew all the same
 # What differs from look to look and is judged nowhere.
 _TIMES = {"connect_ms": None, "tls_ms": None, "first_byte_ms": None, "total_ms": None}

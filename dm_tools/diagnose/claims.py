@@ -65,6 +65,7 @@ class Claim:
     nobody: bool = False  # it does not find a service that is not there
     login: bool = False  # it says that a log-in at its peer was refused
     serving: bool = False  # it is the one that refuses log-ins: that is no trouble of its own
+    refusing: bool = False  # it turned a request away, which may be a stranger's
     fixes: list[Fix] = field(default_factory=list)
 
     @property
@@ -75,9 +76,10 @@ class Claim:
 
     @property
     def of_a_stranger(self) -> bool:
-        """A server turned somebody away: by its log-in, or because it was asked in another protocol than its own."""
+        """A server turned somebody away: by its log-in, or because it was asked at another name or in another protocol
+        than its own."""
         warned = self.finding.severity != Severity.CRITICAL
-        return self.serving or (warned and self.finding.cause == Cause.WRONG_PORT)
+        return self.serving or self.refusing or (warned and self.finding.cause == Cause.WRONG_PORT)
 
 
 @dataclass
@@ -191,7 +193,7 @@ class Judged:
         was said again and again, by name, and nothing else since."""
         course = claim.course
         again = course.occasions >= OFTEN or (course.lasted >= AGAIN_SECONDS and claim.finding.cause not in PASSING)
-        last_words = again and course.newest and claim.rank >= GENERAL_RANK
+        last_words = again and course.newest and claim.rank >= GENERAL_RANK and not claim.refusing
         return claim.agreed or last_words or self._stays(claim)
 
     def _stays(self, claim: Claim) -> bool:
@@ -202,7 +204,7 @@ class Judged:
         course, cause = claim.course, claim.finding.cause
         if course.state and cause in CRIPPLING and claim.rank >= EXACT_RANK:
             return True
-        if cause not in LASTING:
+        if cause not in LASTING or (claim.refusing and (self.asked or not course.repeated)):
             return False
         if course.newest:
             return course.repeated or (course.dying and course.at_start) or self.facts.unasked
@@ -324,6 +326,7 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         serving=hit.pattern.blames == "credentials"
         and technology in topology.nodes[service].serves
         and captures.get("upstream") is None,
+        refusing=hit.pattern.refuses,
         fixes=[*hit.pattern.fixes, _ask_outside(captures["upstream"])] if outside else hit.pattern.fixes,
     )
 

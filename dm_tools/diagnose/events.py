@@ -10,7 +10,8 @@ import msgspec
 
 from dm_tools.diagnose.incidents import fingerprint
 from dm_tools.evidence.ids import cites_own_log, own
-from dm_tools.evidence.view import View, recent
+from dm_tools.evidence.recent import recent
+from dm_tools.evidence.view import View
 from dm_tools.evidence.words import told
 from dm_tools.records import (
     Analysis,

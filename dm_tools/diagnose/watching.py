@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 from dm_tools.diagnose import silences
+from dm_tools.diagnose.comparing import changed, order, verdict, well, worse
 from dm_tools.diagnose.looks import Healing, Look, Sight, key
 from dm_tools.records import Happening, IncidentEvent, Severity, Silence, Status
 from dm_tools.text.times import lasting
@@ -152,7 +153,7 @@ class _Round:
         if not looks or any(each.healing is None for each in looks):
             self._time_passes()  # what was done is no look of its own
         found: dict[str, Look] = {}
-        for each in sorted(looks, key=_order):
+        for each in sorted(looks, key=order):
             if each.healing is not None:
                 self._healed(each, each.healing)
             else:
@@ -160,7 +161,7 @@ class _Round:
         found = {name: self._meant(each, found) for name, each in found.items()}
         for incident in self.state.open.values():
             host = incident.look.host
-            incident.suffering = [each for each in incident.suffering if not _well(found.get(key(host, each)))]
+            incident.suffering = [each for each in incident.suffering if not well(found.get(key(host, each)))]
         self._roots_move(found)
         for name in sorted(self.state.open.keys() - found.keys()):
             self._not_looked_at(name)
@@ -300,7 +301,7 @@ class _Round:
             id=f"{(look.fingerprint or '')[:12]}-{number}",
             opened=self.moment.at,
             look=look,
-            newest=_verdict(look),
+            newest=verdict(look),
             seconds=seconds,
             flaps=lately.flaps + 1 if lately else 0,
             again=lately.again + 1 if lately else 0,
@@ -319,7 +320,7 @@ class _Round:
                 incident.flaps += 1
             incident.good = incident.stopped = 0
             if look.sight == Sight.BAD:
-                incident.newest = _verdict(look)
+                incident.newest = verdict(look)
                 incident.suffering = sorted({*incident.suffering, *look.symptoms} - {look.service})
                 self._changed(incident, look)
             if incident.flaps == FLAPS and not self._silent(look, incident):
@@ -340,7 +341,7 @@ class _Round:
                 self._end(name, "somebody stopped it on purpose")
 
     def _changed(self, incident: Incident, look: Look) -> None:
-        change = _change(incident, look)
+        change = changed(incident.look, incident.symptoms, look)
         if change is None:
             incident.mark, incident.held = "", 0
             incident.look = look  # newer evidence, the same trouble
@@ -429,55 +430,3 @@ class _Round:
                 in_gap=self.gap,
             )
         )
-
-
-def worse(one: Look | None, other: Look) -> Look:
-    """Of two looks at one service in one round, the one that counts, in whatever order they came."""
-    return other if one is None or _order(other) < _order(one) else one
-
-
-_SIGHTS = (Sight.BAD, Sight.SYMPTOM, Sight.STOPPED, Sight.NOTHING, Sight.GOOD)
-
-
-def _order(look: Look) -> tuple[str, int, str]:
-    """By service, the worst first."""
-    return look.key, _SIGHTS.index(look.sight), repr(look)
-
-
-_STATUSES = (Status.FAILED, Status.DEGRADED)
-
-
-def _change(incident: Incident, look: Look) -> tuple[Happening, str, str] | None:
-    """What is different from what was told: kind, words, and what must hold for it to be told."""
-    was = incident.look
-    mark = f"{look.service} {look.cause} {look.severity} {look.status}"
-    if look.service != was.service:
-        return Happening.CHANGED, f"the root is {look.service}, not {was.service}", mark
-    if look.cause != was.cause:
-        return Happening.CHANGED, f"the cause is {_named(look)}, not {_named(was)}", mark
-    new = sorted(set(look.symptoms) - set(incident.symptoms))
-    by = look.severity.order - was.severity.order
-    if by < 0:
-        return Happening.WORSE, f"it is {look.severity} now, it was {was.severity}", mark
-    if was.status == Status.DEGRADED and look.status == Status.FAILED:
-        return Happening.WORSE, "it gives no service at all now", mark
-    if new:
-        return Happening.WORSE, f"now also failing: {', '.join(new)}", f"{mark} {' '.join(new)}"
-    if by > 0:
-        return Happening.BETTER, f"it is {look.severity} now, it was {was.severity}", mark
-    if was.status == Status.FAILED and look.status == Status.DEGRADED:
-        return Happening.BETTER, "it gives some service again", mark
-    return None
-
-
-def _verdict(look: Look) -> str:
-    """What hangs on a verdict when something is to be done: who, of what, and the actions that are proposed."""
-    return " ".join([look.service, str(look.cause), *(each.partition(":")[0] for each in look.proposed)])
-
-
-def _well(look: Look | None) -> bool:
-    return look is not None and look.sight == Sight.GOOD
-
-
-def _named(look: Look) -> str:
-    return str(look.cause or "unknown").replace("_", " ")

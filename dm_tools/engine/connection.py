@@ -193,6 +193,10 @@ class Engine:
 
     def _greeted(self, answer: Any, **_: Any) -> None:
         self.podman |= answer.headers.get("Server", "").startswith("Libpod/")
+        if say.talkative:
+            asked, ms = answer.request, answer.elapsed.total_seconds() * 1000
+            path = redact.redact(asked.path_url)
+            say.detail(f"asked Docker at {self.name}: {asked.method} {path}: {answer.status_code}, {ms:.0f} ms")
 
     def _knock(self, address: str) -> None:
         """Connect once and hang up: the library leaves its socket open if it cannot connect (docker 7.2.0)."""
@@ -282,10 +286,12 @@ class Engines:
     """The engines that one command asks: each record may name its own. For several threads.
 
     Made before the first record is here, it loads the library: in a pipe all commands start at once, and all wait.
+    `load` false: not before an engine is asked, which may never be.
     """
 
-    def __init__(self, timeout: float) -> None:
-        transport.load()
+    def __init__(self, timeout: float, load: bool = True) -> None:
+        if load:
+            transport.load()
         self.timeout = timeout
         self._lock = threading.Lock()
         self._engines: dict[str | None, Engine] = {}

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from dm_tools.evidence.view import RECENT_SECONDS, View
+from dm_tools.evidence.recent import RECENT_SECONDS
+from dm_tools.evidence.view import View
 from dm_tools.records import LogLine, Template
 from dm_tools.text import condense
 from dm_tools.text.late import late

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +15,6 @@ from dm_tools.records import (
     Event,
     Host,
     Inspect,
-    LogLine,
     Logs,
     Page,
     Probe,
@@ -30,7 +28,7 @@ from dm_tools.records import (
 )
 from dm_tools.text.late import late
 from dm_tools.text.runs import dying
-from dm_tools.text.times import TIME, parse_time, seconds_between, utc
+from dm_tools.text.times import seconds_between
 
 # Compose renames a container like this while it puts a new one in its place: `ff201f16580e_shop-app-1`.
 REPLACED = late(r"^/?[0-9a-f]{12}_.")
@@ -388,8 +386,7 @@ class View:
 
     @property
     def answers_urls(self) -> bool:
-        """Some URL was asked, and all is well with those that were, whatever its healthcheck (the container's own) says
-        of it."""
+        """Some URL was asked, and all is well with each, whatever its healthcheck (the container's own check) says."""
         asked = [check.ok for check in (self.probe.checks if self.probe else []) if check.kind != "container"]
         return bool(asked) and all(asked)
 
@@ -427,41 +424,3 @@ def _age(found: Inspect, since: str | None) -> float | None:
     """How many seconds before it was looked at something happened to a container."""
     age = seconds_between(since, found.observed_at)
     return age if age is not None and age >= 0 else None
-
-
-RECENT_SECONDS = 300.0  # a log line that much older than the newest one is history, not a symptom,
-LAST_LINES = 20  # unless so few have followed that nothing tells that it is past,
-STALE_SECONDS = 26 * 3600.0  # and of a healthy one not even those are older than the last run of a daily job
-
-
-def recent(view: View) -> list[LogLine]:
-    """The log lines that tell of the present.
-
-    They are close to its newest line, however long ago, or among its last: it may have said why and fallen silent, be
-    it that a green healthcheck answers for it. Whether what they complain of still holds is told by what came after
-    (diagnose/currency.py). If only the log is known, all of it counts: nothing says what is past.
-    """
-    lines = view.logs.lines if view.logs else []
-    if view.inspect is None and view.probe is None:
-        return lines
-    newest = next((stamp for line in reversed(lines) if (stamp := parse_time(line.ts)) is not None), None)
-    observed = parse_time(view.inspect.observed_at) if view.inspect else None
-    if observed is not None:
-        newest = observed if newest is None else min(newest, observed)  # a clock that is ahead makes nothing look old
-    if newest is None:
-        return lines
-    bound, stale = _written(newest - RECENT_SECONDS), ""
-    if view.status == Status.HEALTHY and observed is not None:
-        stale = _written(observed - STALE_SECONDS)
-        bound = max(bound, stale)
-    last = len(lines) - LAST_LINES
-    return [
-        line
-        for at, line in enumerate(lines)
-        if line.ts is None or utc(line.ts) >= (stale if at >= last else bound) or not TIME.match(line.ts)
-    ]
-
-
-def _written(seconds: float) -> str:
-    """A time (seconds since 1970) as text; times in UTC are all of one form: their order as text is that in time."""
-    return datetime.fromtimestamp(max(seconds, 0), UTC).strftime("%Y-%m-%dT%H:%M:%S")

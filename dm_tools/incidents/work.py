@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from dm_tools.diagnose import deeds, remembered, silences
+from dm_tools.diagnose.comparing import worse
 from dm_tools.diagnose.looks import Look, completed, look, quotes
-from dm_tools.diagnose.watching import Moment, Rules, State, judged, worse
+from dm_tools.diagnose.watching import Moment, Rules, State, judged
 from dm_tools.pipe import clock, exits, say, stream
 from dm_tools.pipe.rounds import Round, rounds
 from dm_tools.records import Happening, IncidentEvent, Problem, Silence
@@ -21,7 +22,6 @@ from dm_tools.store import approvals
 from dm_tools.store.history import History
 from dm_tools.store.incidents import Incidents, Silences
 from dm_tools.store.journal import Journal
-from dm_tools.text.times import minute
 
 VERBS = ("list", "silence", "unsilence")
 ONE_LOOK = Rules()
@@ -105,7 +105,7 @@ def _with_history(proofs_dir: Path, event: IncidentEvent) -> IncidentEvent:
     """One that opens an incident or names another cause says what happened at earlier occasions, if there were any."""
     if event.kind not in (Happening.OPENED, Happening.CHANGED) or event.fingerprint is None:
         return event
-    before = History(proofs_dir).memory().before(event.fingerprint, event.at)
+    before = History(proofs_dir).remembered().before(event.fingerprint, event.at)
     if before is None or not before.times:
         return event
     before.going_on = None  # this occasion may have been recorded a moment ago
@@ -152,7 +152,7 @@ def _unseen(proofs_dir: Path, state: State) -> tuple[str, list[str]] | None:
     made = report.generated_at / 1000
     known = {each.look.service for each in state.open.values()}
     found = [each.service for each in report.issues if each.service not in known]
-    return (minute(made), found) if found and (not state.at or made > state.wall) else None
+    return (clock.rfc3339(made), found) if found and (not state.at or made > state.wall) else None
 
 
 def silence(proofs_dir: Path, services: tuple[str, ...], options: dict[str, Any]) -> int:
@@ -160,6 +160,8 @@ def silence(proofs_dir: Path, services: tuple[str, ...], options: dict[str, Any]
     project, host, incident, weekly = (options[name] for name in ("project", "host", "incident", "weekly"))
     if not services and not (project or host or incident):
         raise exits.Stop(exits.USAGE, "of what? give a service, --project, --host or --incident ('*' stands for all)")
+    if "" in services:  # as of a variable that is not set: it would be of all
+        raise exits.Stop(exits.USAGE, "a service without a name ('*' stands for all)")
     if not options["why"]:
         raise exits.Stop(exits.USAGE, "a silence needs a reason: --why TEXT")
     if weekly and silences.window(weekly) is None:
@@ -187,6 +189,8 @@ def silence(proofs_dir: Path, services: tuple[str, ...], options: dict[str, Any]
 
 def unsilence(proofs_dir: Path, ids: tuple[str, ...]) -> int:
     """End silences by their id. Raises exits.Stop, files.CannotWrite."""
+    if not ids:
+        raise exits.Stop(exits.USAGE, "which silence? give its id (dm-incidents list names them)")
     kept, now = Silences(proofs_dir), clock.now()
     standing = {each.id: each for each in kept.standing(now)}
     for id in ids:

@@ -158,6 +158,10 @@ class Client:
             raise
         except Exception as failure:  # the library wraps most, not all, of what can go wrong
             raise self._error(failure) from None
+        if say.talkative:
+            said = f"{reply.usage.prompt_tokens} tokens read, {reply.usage.completion_tokens} written"
+            ms = (time.monotonic() - begin) * 1000
+            say.detail(f"asked the model at {self.settings.place}: {said}, {ms:.0f} ms")
         used = reply.usage.prompt_tokens + reply.usage.completion_tokens
         self.budget.give_back(reserved - used if used else 0)
         return reply

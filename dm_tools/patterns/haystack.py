@@ -20,7 +20,8 @@ from dm_tools.text.late import late
 
 PIECE_BYTES = 32 * 1024
 FEW = 16  # places in a piece up to which looking at each is quicker than searching all of it
-LARGE = 64 * 1024 * 1024  # bytes of log from which on a faster automaton is worth the time that making it takes
+# Bytes of log from which on the next quicker automaton is worth the time that making it takes.
+SOME, LARGE = 2 * 1024 * 1024, 64 * 1024 * 1024
 
 # What stands in a log but is not the program's own words: what a client sent, a user typed or a statement holds.
 # An item is read from the left, so that quotes pair; a line of an access log is a client's from end to end.
@@ -90,7 +91,7 @@ class Searcher:
         self._table = dict(table or {})
         self._compiled: dict[str, re2._Regexp] = {}
         self._known: dict[str, None] = {}
-        self._scanned = 0
+        self._scanned = self._speed = 0
         self._everywhere: frozenset[str] = frozenset()
         self._by_literal: list[frozenset[str]] = []
         self._automaton: needles.InBytes | None = None
@@ -122,13 +123,11 @@ class Searcher:
 
     def possible(self, piece: bytes) -> dict[str, list[int]]:
         """The expressions that may match in a text, each with where its literals stand; the others cannot."""
-        if self._automaton is None:
+        speed = 2 if self._scanned > LARGE else int(self._scanned >= SOME)
+        if self._automaton is None or speed > self._speed:
+            self._speed = max(speed, self._speed)
             self._prepare()
-        elif 0 < LARGE < self._scanned:
-            self._scanned = -1  # once
-            self._prepare(fast=True)
-        if self._scanned >= 0:
-            self._scanned += len(piece)
+        self._scanned += len(piece)
         assert self._automaton is not None
         found: dict[str, list[int]] = {text: [] for text in self._everywhere}
         # In slices, so that one item of many megabytes does not become as many places.
@@ -143,10 +142,10 @@ class Searcher:
 
     def rest(self) -> None:
         """What was searched so far does not count: a resident command sees little at once, however long it lives, and
-        the faster automaton takes 40 MB."""
-        self._scanned = min(self._scanned, 0)
+        the fastest automaton takes 40 MB."""
+        self._scanned = min(self._scanned, SOME)
 
-    def _prepare(self, fast: bool = False) -> None:
+    def _prepare(self) -> None:
         wanting: dict[bytes, set[str]] = {}
         everywhere = set()
         for text in self._known:
@@ -157,7 +156,7 @@ class Searcher:
                 wanting.setdefault(each.encode(), set()).add(text)
         self._everywhere = frozenset(everywhere)
         self._by_literal = [frozenset(each) for each in wanting.values()]
-        self._automaton = needles.in_bytes(wanting, fast)
+        self._automaton = needles.in_bytes(wanting, self._speed)
 
     def _literals(self, text: str) -> list[str]:
         if text not in self._table:

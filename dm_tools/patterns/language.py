@@ -173,6 +173,13 @@ class Pattern(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     accuses: Annotated[
         bool | None, _says("whether the one that is blamed counts as broken even if it shows nothing itself")
     ] = None
+    refuses: Annotated[
+        bool,
+        _says(
+            "whether a server says it of a request that it turns away, which may be a stranger's: said once, or while "
+            "whoever asks whether it works is answered, it is no trouble"
+        ),
+    ] = False
     yields: Annotated[
         bool, _says("whether it stands back where a specific pattern reads the same log item: for general sayings")
     ] = False

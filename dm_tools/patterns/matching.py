@@ -11,7 +11,8 @@ import msgspec
 
 from dm_tools.evidence import swarm as tasks
 from dm_tools.evidence.ids import Kind, parse
-from dm_tools.evidence.view import View, meant_to_end, recent
+from dm_tools.evidence.recent import recent
+from dm_tools.evidence.view import View, meant_to_end
 from dm_tools.patterns import causes, objects
 from dm_tools.patterns.haystack import Captures, Haystack
 from dm_tools.patterns.language import LAST_WORDS, PLACEHOLDER, Clause, Level, Library, Pattern

@@ -25,9 +25,9 @@ _NO_NAMES = frozenset(
         """
         a address all an and any api app application at backend be because broker by cache client cluster connect
         connection database db endpoint error errors exception failed failure for from has host http https in
-        information is it its master network no node not of on one or our peer port proxy queue refused registry remote
-        replica repository self server service some storage store socket tcp that the them there this timed to tunnel
-        udp unix unknown upstream url us was with your
+        information is it its master network no node not of on one or our peer port proxy queue refused remote replica
+        self server service some storage store socket tcp that the them there this timed to tunnel udp unix unknown
+        upstream url us was with your repository registry
         """,
     )
 )

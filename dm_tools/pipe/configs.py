@@ -63,6 +63,11 @@ def session() -> Path:
     return beside("scripts") / "supervisor-session.sh"
 
 
+def called() -> str:
+    """How a person calls the sessions, for hints."""
+    return os.environ.get("DM_CALLED") or "dm"
+
+
 def for_session(called: str, path: str | None = None) -> dict[str, str]:
     """The variables that `session` is started with: installed, it cannot know its Python, nor where dm-* are.
 

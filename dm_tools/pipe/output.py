@@ -14,6 +14,8 @@ _pending: list[tuple[str, Path]] = []  # the file that is written, and what it i
 
 def into(path: Path) -> None:
     """From now on standard output is that file. Raises exits.Stop: it cannot be written."""
+    if not path.name:
+        raise exits.Stop(exits.USAGE, "--output needs the name of a file")
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         umask = os.umask(0)
@@ -35,5 +37,10 @@ def end(status: int) -> None:
             with contextlib.suppress(OSError):
                 os.unlink(name)
             return
-        os.fsync(1)
-        os.replace(name, path)
+        try:
+            os.fsync(1)
+            os.replace(name, path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise

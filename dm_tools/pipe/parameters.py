@@ -26,6 +26,13 @@ class Duration(click.ParamType):  # type: ignore[type-arg] # generic only in the
         return found
 
 
+# Those of docker ps (docs.docker.com/reference/cli/docker/container/ls/#filter) that both kinds of engines have.
+FILTERS = (
+    *("ancestor", "before", "exited", "expose", "health", "id", "label", "name", "network", "publish", "since"),
+    *("status", "volume"),
+)
+
+
 class Filter(click.ParamType):  # type: ignore[type-arg]
     """What an engine's list is filtered by, written as `label=tier=web`: a key and a value."""
 
@@ -38,6 +45,8 @@ class Filter(click.ParamType):  # type: ignore[type-arg]
         key, equals, wanted = value.partition("=")
         if not key or not equals or not wanted:
             self.fail("give KEY=VALUE, as in label=tier=web, name=shop, status=running", parameter, context)
+        if key not in FILTERS:
+            self.fail(f"there is no {key[:40]!r}; there are: {', '.join(FILTERS)}", parameter, context)
         return key, wanted
 
 

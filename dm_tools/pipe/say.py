@@ -9,6 +9,7 @@ import sys
 
 program = "dm-tools"
 quiet = False
+talkative = False
 coloured: bool | None = None  # what --color says; None: as the stream is
 
 
@@ -19,6 +20,18 @@ def note(text: str) -> None:
     line = f"{program}: {text}".replace("\n", " ")
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.write(printable(line) + "\n")
+
+
+def detail(text: str) -> None:
+    """With -v: one line on what was asked of whom. Whatever is secret in the text is masked by who calls."""
+    if talkative:
+        note(text)
+
+
+def be_talkative(wanted: bool) -> None:
+    """Say what is asked, if it is wanted; -q is stronger."""
+    global talkative
+    talkative = wanted
 
 
 def be_quiet(wanted: bool) -> None:

@@ -80,11 +80,21 @@ class IssuePage(Section):
     reason: str | None = None
 
 
+class Moment(Section):
+    """Something that happened at a time, RFC 3339 UTC. `times`: how often, the last time at `until`."""
+
+    at: str
+    service: str
+    text: str
+    times: int = 1
+    until: str | None = None
+
+
 class Issue(Section):
     """One incident: the root with its evidence and fixes; the services that only suffer are its `symptoms`.
 
     `fingerprint` is the same for the same trouble in the next run; `id` is this report's own. `history`: what was known
-    of it before.
+    of it before. `moments`: what happened to its services, in the order of time.
     """
 
     id: str
@@ -114,6 +124,18 @@ class Issue(Section):
     identity: Identity | None = None
     docker_host: str | None = None
     history: Before | None = None
+    moments: list[Moment] = msgspec.field(default_factory=list)
+
+
+class Compared(Section):
+    """What has changed since the enhanced report before it in the same folder: issues as "service: cause". `over` has
+    only what was looked at this time, too."""
+
+    report_id: str
+    generated_at: int
+    begun: list[str]
+    over: list[str]
+    going_on: list[str]
 
 
 class ReportedComplaint(Section):
@@ -190,11 +212,13 @@ class Cost(Section):
 
 
 class Head(Section, kw_only=True):
-    """What every report says of itself. `generated_at` in milliseconds since 1970; `summary` counts services."""
+    """What every report says of itself. `generated_at` in milliseconds since 1970; `summary` counts services; `host`:
+    the machine that it was made on."""
 
     generated_at: int = 0
     report_id: str
     version: int = REPORT_VERSION
+    host: str | None = None
     summary: dict[str, int]
     run_path: str | None = None
     input_errors: list[dict[str, Any]] = msgspec.field(default_factory=list)
@@ -237,6 +261,7 @@ class EnhancedReport(Head, kw_only=True):
     sent_to: list[str] = msgspec.field(default_factory=list)
     cost: Cost | None = None
     healing: list[Deed] = msgspec.field(default_factory=list)
+    since_last: Compared | None = None
 
 
 class ApprovedAction(Section):

@@ -11,6 +11,7 @@ import base64
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 
 from dm_tools.redact.rules.values import Span, looks_random
 from dm_tools.text import needles
@@ -46,7 +47,11 @@ class Known:
         self.forms = _by_head(self.alone)
         self.fragments = _by_head(fragments)
         self.heads = [*dict.fromkeys((*self.forms, *self.fragments, *self.tails))]
-        self.automaton = needles.InText(self.heads)
+
+    @cached_property
+    def automaton(self) -> needles.InText:
+        """Finds the heads; made when it is needed first, since most records know of no value."""
+        return needles.InText(self.heads)
 
     def spans(self, text: str) -> Iterator[Span]:
         """Where the values stand in a text; the spans may overlap."""

@@ -1,8 +1,9 @@
-"""session RUN BEGAN WORD...: run the stages of one session's pipe. supervisor-session.sh composes it.
+"""session RUN BEGAN TERMINAL WORD...: run the stages of one session's pipe. supervisor-session.sh composes it.
 
 The words are `NAME COMMAND...`, with `|` between the stages of the pipe and `;` before each command that reads what the
 last stage of the pipe wrote, from its standard input. These run one after the other, and only if nothing has died
-before. BEGAN is when the run began, in microseconds since 1970.
+before. BEGAN is when the run began, in microseconds since 1970; TERMINAL the file descriptor of whoever waits at a
+terminal, who is told when each stage is done; empty if nobody does.
 
 Of each stage RUN holds NAME.jsonl (or what stands behind the name, as in brief=brief.txt), its messages in NAME.err,
 and in the end NAME.status: its exit status as a shell has it, when it was done, and what it died of if it did.
@@ -23,12 +24,17 @@ from typing import Any
 
 import orjson
 
-from dm_tools.pipe import command, exits
+from dm_tools.pipe import ending, exits
 from dm_tools.session import forking
 
 # Imported before the first fork: what more than one of these commands needs, and imports late.
 ENGINE = ("dm_tools.engine.connection", "dm_tools.engine.finding", "dm_tools.engine.reading", "requests", "urllib3")
-JUDGED = ("dm_tools.evidence.view", "dm_tools.evidence.words", "dm_tools.patterns.language", "dm_tools.text.condense")
+JUDGED = (
+    "dm_tools.diagnose.topology",
+    "dm_tools.evidence.telling",
+    "dm_tools.evidence.words",
+    "dm_tools.text.condense",
+)
 KEPT = ("dm_tools.diagnose.remembered", "dm_tools.diagnose.watching", "dm_tools.show.records", "dm_tools.store.history")
 NEEDS = {
     "services": ("asyncio", "dm_tools.engine.connection"),
@@ -41,11 +47,7 @@ NEEDS = {
     "report": ("dm_tools.evidence.view", *KEPT),
     "history": ("dm_tools.evidence.view", *KEPT),
 }
-SAID = (
-    exits.USAGE,
-    exits.BAD_INPUT,
-    exits.CANNOT_WRITE,
-)  # what was wrong is said: whoever comes before may stop, too
+SAID = (exits.USAGE, exits.BAD_INPUT, exits.CANNOT_WRITE)  # what is wrong is said: whoever comes before may stop, too
 
 
 @dataclass
@@ -63,8 +65,8 @@ class Stage:
 class Session:
     """The stages of a run, from the first to the last."""
 
-    def __init__(self, run: Path, began: int) -> None:
-        self.run, self.began = run, began
+    def __init__(self, run: Path, began: int, terminal: int | None) -> None:
+        self.run, self.began, self.terminal = run, began, terminal
         self.interrupted = False
         self._on_interrupt: Any = signal.SIG_IGN
         if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # a shell's background job ignores Ctrl-C
@@ -146,6 +148,10 @@ class Session:
         noted = {"stage": stage.name, "status": status, "finished_s": finished, "died": died}
         with contextlib.suppress(OSError):  # whoever finds no status says so
             (self.run / f"{stage.name}.status").write_bytes(orjson.dumps(noted) + b"\n")
+            if self.terminal is not None and stage.out == f"{stage.name}.jsonl":
+                count = (self.run / stage.out).read_bytes().count(b"\n")
+                said = died or f"{count} record{'' if count == 1 else 's'}"
+                os.write(self.terminal, f"[supervisor] {finished:6.2f} s  {stage.name}: {said}\n".encode())
 
 
 def stages_of(words: list[str]) -> list[Stage]:
@@ -161,8 +167,9 @@ def stages_of(words: list[str]) -> list[Stage]:
 
 def main() -> None:
     """Entry point."""
-    command.stand_in()
-    run, began, words = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    ending.stand_in()
+    run, began, words = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[4:]
+    terminal = int(sys.argv[3]) if sys.argv[3] else None
     end = words.index(";") if ";" in words else len(words)
     piped, then = stages_of(words[:end]), stages_of(words[end:])
     own = {stage.name: name for stage in (*piped, *then) if (name := forking.module(stage.command[0]))}
@@ -170,7 +177,7 @@ def main() -> None:
         forking.share(["dm_tools.engine.transport"])
         sys.modules["dm_tools.engine.transport"].load()
     forking.share([*own.values(), *(needed for name in own for needed in NEEDS.get(name, ()))])
-    session = Session(run, began)
+    session = Session(run, began, terminal)
     if session.pipe(piped):
         after = run / piped[-1].out
         all(session.then(stage, after) for stage in then)

@@ -10,7 +10,7 @@ from typing import Any
 from dm_tools.evidence.words import own_part
 from dm_tools.pipe import say
 from dm_tools.records import Severity
-from dm_tools.show import terminal
+from dm_tools.show.columns import columns, fitted, padded
 from dm_tools.show.records import COLOURS, MARKS, Line, as_dict, as_list, is_record, measured, seen_status
 
 ORDER = ("failed", "degraded", "unknown", "healthy")
@@ -61,13 +61,13 @@ def lines(found: Iterable[Any], width: int | None) -> Iterator[Line]:
     yield _summary(counts, len([row for row in rows if row.is_root]))
     ordered = [(row, place > 0 and group[0].is_root) for group in groups for place, row in enumerate(group)]
     cells = [_cells(row, below) for row, below in ordered]
-    widths = [max((terminal.columns(each[column]) for each in cells), default=0) for column in range(3)]
+    widths = [max((columns(each[column]) for each in cells), default=0) for column in range(3)]
     if width is not None:  # most of the line belongs to what happened
         widths = [min(each, width // share) for each, share in zip(widths, (4, 5, 5), strict=True)]
     for (row, _), each in zip(ordered, cells, strict=True):
         padded = "".join(_fitted(cell, room) + " " * GAP for cell, room in zip(each[:3], widths, strict=True) if room)
         text = f"{MARKS.get(row.status, ' ' if not row.status else '?')} {padded}{each[3]}".rstrip()
-        yield Line(text if width is None else terminal.fitted(text, width), COLOURS.get(row.status), row.is_root)
+        yield Line(text if width is None else fitted(text, width), COLOURS.get(row.status), row.is_root)
 
 
 def _of_record(record: Json) -> Row:
@@ -172,8 +172,7 @@ def _text(value: Any) -> str:
 
 
 def _fitted(text: str, room: int) -> str:
-    short = terminal.fitted(text, room)
-    return short + " " * (room - terminal.columns(short))
+    return padded(fitted(text, room), room)
 
 
 def _place(value: str, order: tuple[str, ...]) -> int:

@@ -6,29 +6,40 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dm_tools.pipe import clock, say
 from dm_tools.records import container_fine, is_marker
-from dm_tools.show import incidents
-from dm_tools.text.times import minute
+from dm_tools.show import copied, incidents
+from dm_tools.show.columns import padded
+from dm_tools.text.times import lasting
+from dm_tools.text.traces import decisive
 
 MARKS = {"healthy": "✓", "degraded": "!", "failed": "✗", "unknown": "?"}
 COLOURS = {"healthy": "green", "degraded": "yellow", "failed": "red", "unknown": "cyan"}
 HEADER = f"  {'SERVICE':<24} {'STATUS':<9} {'CAUSE':<20} DETAIL"
+NARROW = 90  # columns of a terminal below which a table has no room for what happened
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of text. `colour` None: plain. `whole`: on a terminal it is folded, where others are cut."""
+    """One line of text. `colour` None: plain. `wraps`: it is words, and goes on in the next line of a narrow terminal;
+    what is not, a row of a table or a quotation, is shortened."""
 
     text: str
     colour: str | None = None
     bold: bool = False
-    whole: bool = False
+    wraps: bool = False
 
 
-def lines(value: Any) -> Iterator[Line]:
-    """Any JSON value that our commands write, as lines."""
+def paragraph(text: str, colour: str | None = None, bold: bool = False) -> Line:
+    """A line of words."""
+    return Line(text, colour, bold, wraps=True)
+
+
+def lines(value: Any, narrow: bool = False, commands: bool = False) -> Iterator[Line]:
+    """Any JSON value that our commands write, as lines. `narrow`: a service's row has its words below it. `commands`: a
+    fix of a report has the command that begins it."""
     if not isinstance(value, dict):
         yield Line(f"? not a record: {value!r}")
     elif is_marker(value):
@@ -38,9 +49,9 @@ def lines(value: Any) -> Iterator[Line]:
     elif "approved_actions" in value:
         yield from _approval(value)
     elif "report_path" in value and "services" in value:
-        yield from _stack_report(value)
+        yield from _stack_report(value, narrow)
     elif "issues" in value:
-        yield from _report(value)
+        yield from _report(value, commands)
     elif "report_path" in value:
         yield Line(_summary(value))
         yield Line(f"Report: {value['report_path']}")
@@ -51,7 +62,7 @@ def lines(value: Any) -> Iterator[Line]:
     elif "issue_id" in value:
         yield Line(f"  {value.get('service')}: {_action(value)}")
     else:
-        yield from _record(value)
+        yield from _record(value, narrow)
 
 
 def text(value: Any) -> str:
@@ -91,7 +102,7 @@ def way(path: Any) -> str:
     return " → ".join(str(each) for each in reversed(as_list(path)))
 
 
-def _record(record: Json) -> Iterator[Line]:
+def _record(record: Json, narrow: bool) -> Iterator[Line]:
     analysis, status = as_dict(record.get("analysis")), seen_status(record)
     role, cause = analysis.get("role"), str(analysis.get("cause") or "")
     detail = analysis.get("hypothesis") or measured(record)
@@ -100,15 +111,29 @@ def _record(record: Json) -> Iterator[Line]:
     if "service" not in record:
         status, detail = "unknown", ""
     name = str(record.get("service", "(bad line)"))
-    mark = MARKS.get(status, "?")
-    colour = COLOURS.get(status)
-    yield Line(f"{mark} {name:<24} {status:<9} {cause:<20} {detail}".rstrip(), colour, role == "root")
-    yield from _verified(as_dict(record.get("verification")))
+    yield from _row(name, status, cause, detail, narrow, role == "root")
+    margin = BELOW if narrow else BESIDE
+    yield from _verified(as_dict(record.get("verification")), margin)
     for note in as_list(analysis.get("notes")):
-        yield Line(f"{'':<36}model: {note}", "cyan")
+        yield paragraph(f"{margin}model: {note}", "cyan")
     for proposal in as_list(record.get("proposals")) if role == "root" else []:
-        yield Line(f"{'':<36}do: {_action(as_dict(proposal))}")
-    yield from _errors(record.get("errors"))
+        yield paragraph(f"{margin}do: {_action(as_dict(proposal))}")
+    yield from _errors(record.get("errors"), margin)
+
+
+BESIDE, BELOW = " " * 36, "    "  # where what belongs to a row begins
+
+
+def _row(name: str, status: str, cause: str, detail: Any, narrow: bool, bold: bool = False) -> Iterator[Line]:
+    """A service in a table; in a narrow one its words are below it."""
+    mark, colour = MARKS.get(status, "?"), COLOURS.get(status)
+    if not narrow:
+        head = f"{mark} {padded(say.printable(name), 24)} {status:<9} {padded(cause, 20)}"
+        yield Line(f"{head} {detail}".rstrip(), colour, bold)
+        return
+    yield Line(f"{mark} {name}  {status}  {cause}".rstrip(), colour, bold)
+    if detail:
+        yield paragraph(f"{BELOW}{detail}", colour)
 
 
 def _round(marker: Json) -> Iterator[Line]:
@@ -155,22 +180,22 @@ def _journal_entry(entry: Json) -> Iterator[Line]:
 PROOFS = {"recovered": "green", "unproven": "yellow", "not_recovered": "red", "worse": "red"}
 
 
-def _verified(verification: Json) -> Iterator[Line]:
+def _verified(verification: Json, margin: str) -> Iterator[Line]:
     """Whether what was done has helped."""
     if not verification:
         return
     proof = str(verification.get("proof"))
     reason = f": {verification['reason']}" if verification.get("reason") else ""
-    yield Line(f"{'':<36}{proof.replace('_', ' ')}{reason}", PROOFS.get(proof, "red"), bold=True)
-    for key, words in (("gone", "gone"), ("stays", "still"), ("new", "new")):
+    yield paragraph(f"{margin}{proof.replace('_', ' ')}{reason}", PROOFS.get(proof, "red"), bold=True)
+    for key, heading in (("gone", "gone"), ("stays", "still"), ("new", "new")):
         for each in as_list(verification.get(key)):
-            yield Line(f"{'':<38}{words}: {each}")
+            yield paragraph(f"{margin}  {heading}: {each}")
 
 
-def _errors(errors: Any) -> Iterator[Line]:
+def _errors(errors: Any, margin: str = BESIDE) -> Iterator[Line]:
     for error in as_list(errors):
         entry = as_dict(error)
-        yield Line(f"{'':<36}{entry.get('stage')}: {entry.get('message')}", "cyan")
+        yield paragraph(f"{margin}{entry.get('stage')}: {entry.get('message')}", "cyan")
 
 
 def seen_status(record: Json) -> str:
@@ -224,32 +249,32 @@ def _action(fix: Json) -> str:
 def _summary(report: Json) -> str:
     counts = as_dict(report.get("summary"))
     parts = [f"{counts[key]} {key}" for key in ("healthy", "degraded", "failed", "unknown") if counts.get(key)]
-    made = report.get("generated_at")
-    when = f" ({minute(made / 1000)})" if isinstance(made, (int, float)) else ""
-    return f"{report.get('report_id')}{when}: {counts.get('total')} services: " + ", ".join(parts or ["none"])
+    return f"{report.get('report_id')}: {counts.get('total')} services: " + ", ".join(parts or ["none"])
 
 
-def _report(report: Json) -> Iterator[Line]:
-    yield Line(_summary(report), bold=True, whole=True)
+def _report(report: Json, commands: bool) -> Iterator[Line]:
+    yield paragraph(_summary(report), bold=True)
+    own_path = copied.path_of(report) if commands else ""
     for issue in as_list(report.get("issues")):
         issue = as_dict(issue)
         colour = "red" if issue.get("severity") == "critical" else "yellow"
         yield Line("")
         severity = str(issue.get("severity")).upper()
-        yield Line(f"{severity} {issue.get('service')}: {issue.get('cause')}", colour, bold=True)
-        yield Line(f"  {issue.get('root_cause_hypothesis')}", whole=True)
-        if words := as_dict(issue.get("history")).get("words"):
-            yield Line(f"  history: {words}", whole=True)
+        yield paragraph(f"{severity} {issue.get('service')}: {issue.get('cause')}", colour, bold=True)
+        yield paragraph(f"  {issue.get('root_cause_hypothesis')}")
+        if before := as_dict(issue.get("history")).get("words"):
+            yield paragraph(f"  history: {before}")
         for symptom in as_list(issue.get("symptoms")):
             path = as_list(as_dict(symptom).get("path")) or [symptom]
-            yield Line(f"  also fails because of it: {way(path)}", whole=True)
-        for fix in as_list(issue.get("proposed_fixes")):
-            yield Line(f"  do: {_action(as_dict(fix))}", whole=True)
+            yield paragraph(f"  also fails because of it: {way(path)}")
+        for number, fix in enumerate(map(as_dict, as_list(issue.get("proposed_fixes"))), 1):
+            yield paragraph(f"  do: {_action(fix)}")
+            if command := copied.of_fix(str(issue.get("service")), number, fix.get("risk"), own_path):
+                yield paragraph(f"      $ {command}")
         for each in as_list(issue.get("evidence_detail")):
-            entry = as_dict(each)
-            yield Line(f"  [{entry.get('id')}] {entry.get('text')}")
+            yield _quoted(as_dict(each))
         for each in as_list(issue.get("notes")):
-            yield Line(f"  model: {each}", whole=True)
+            yield paragraph(f"  model: {each}")
     if not as_list(report.get("issues")):
         incomplete = as_list(report.get("input_errors")) != []
         yield Line("No issues seen, but the evidence is incomplete." if incomplete else "No issues.")
@@ -259,10 +284,46 @@ def _report(report: Json) -> Iterator[Line]:
     for each in map(as_dict, as_list(report.get("complaints"))):
         yield Line("")
         yield Line(f"{each.get('service')} complains, and nobody is seen to fail because of it", "yellow", bold=True)
-        yield Line(f"  {each.get('text')}", whole=True)
+        yield paragraph(f"  {each.get('text')}")
         for quoted in map(as_dict, as_list(each.get("evidence_detail"))):
-            yield Line(f"  [{quoted.get('id')}] {quoted.get('text')}")
+            yield _quoted(quoted)
     yield from _errors(report.get("input_errors"))
+
+
+def _quoted(evidence: Json) -> Line:
+    """A piece of evidence by its decisive line; --why has its others."""
+    said, others = decisive(str(evidence.get("text")))
+    more = f" ({len(others)} more line{'s' if len(others) > 1 else ''}: --why)" if others else ""
+    return paragraph(f"  [{evidence.get('id')}] {said}{more}")
+
+
+def made(report: Json, now: float) -> Line | None:
+    """When a report was made, how long ago and where; None if it does not say. `now`: seconds since 1970."""
+    at = report.get("generated_at")
+    if not isinstance(at, int | float) or not 0 < at < 1e14:
+        return None
+    old = now - at / 1000
+    words = f"  made {clock.rfc3339(at / 1000)[:19].replace('T', ' ')} UTC, {lasting(max(old, 0.0))} ago"
+    words += f", on {report['host']}" if report.get("host") else ""
+    return Line(words, "yellow" if old > STALE else None, wraps=True)
+
+
+def changed(report: Json) -> Iterator[Line]:
+    """What has changed since the report before."""
+    last = as_dict(report.get("since_last"))
+    at = last.get("generated_at")
+    if not isinstance(at, int | float) or not 0 < at < 1e14:
+        return
+    yield Line(f"  since the report of {clock.rfc3339(at / 1000)[:19].replace('T', ' ')} UTC:")
+    parts = [("new", "red", "begun"), ("over", "green", "over"), ("still", None, "going_on")]
+    told = [(word, colour, str(each)) for word, colour, key in parts for each in as_list(last.get(key))]
+    for word, colour, each in told:
+        yield paragraph(f"    {word}: {each}", colour)
+    if not told:
+        yield Line("    no issue then, and none now")
+
+
+STALE = 3600.0  # seconds after which a report may well be of another trouble
 
 
 def _healing(deeds: list[Any]) -> Iterator[Line]:
@@ -275,25 +336,23 @@ def _healing(deeds: list[Any]) -> Iterator[Line]:
         reason = f": {each['reason']}" if each.get("reason") else ""
         ended, what = str(each.get("proof") or each.get("outcome")), f": {each['action']}" if each.get("action") else ""
         head = f"{when}{each.get('service')}{what} {ended.replace('_', ' ')}{reason}"
-        yield Line(f"  {head}", (OUTCOMES | PROOFS).get(ended, "yellow"), bold=True)
-        for key, words in (("steps", ""), ("gone", "gone: "), ("stays", "still: "), ("new", "new: ")):
+        yield paragraph(f"  {head}", (OUTCOMES | PROOFS).get(ended, "yellow"), bold=True)
+        for key, heading in (("steps", ""), ("gone", "gone: "), ("stays", "still: "), ("new", "new: ")):
             for text in as_list(each.get(key)):
-                yield Line(f"    {words}{text}")
+                yield paragraph(f"    {heading}{text}")
         if each.get("undo"):
-            yield Line(f"    way back (dm-undo {str(each.get('id'))[:8]}): {each['undo']}")
+            yield paragraph(f"    way back (dm-undo {str(each.get('id'))[:8]}): {each['undo']}")
 
 
-def _stack_report(report: Json) -> Iterator[Line]:
-    yield Line(_summary(report), bold=True, whole=True)
+def _stack_report(report: Json, narrow: bool) -> Iterator[Line]:
+    yield paragraph(_summary(report), bold=True)
     for service in as_list(report.get("services")):
         service = as_dict(service)
         status = str(service.get("status"))
-        path = way(service.get("path"))
         cause = str(service.get("cause") or "")
-        text = f"{MARKS.get(status, '?')} {service.get('name')!s:<24} {status:<9} {cause:<20} {path}"
-        yield Line(text.rstrip(), COLOURS.get(status))
-        yield from _errors(service.get("errors"))
-    yield from _errors(report.get("input_errors"))
+        yield from _row(str(service.get("name")), status, cause, way(service.get("path")), narrow)
+        yield from _errors(service.get("errors"), BELOW if narrow else BESIDE)
+    yield from _errors(report.get("input_errors"), BELOW if narrow else BESIDE)
 
 
 def _approval(approval: Json) -> Iterator[Line]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from dm_tools.records import ApprovedAction, Issue, IssuePage
+from dm_tools.records import Issue, IssuePage
 from dm_tools.show.records import way
 from dm_tools.show.terminal import Terminal
 from dm_tools.store import screenshots
-from dm_tools.store.approvals import Review
+from dm_tools.store.approvals import ReportError, Review
 
 CHOICES = """\
   [a] Approve all
@@ -20,60 +19,100 @@ CHOICES = """\
   [e] Evidence in full
 """
 VIEW = "  [v] View the screenshots\n"
+MORE = "  [o] Open the report's page   [u] Undo the last decision   [?] Help\n"
+HELP = """
+  a  approves every fix of this issue; s asks which. Nothing is done yet: they are written to a file, and after the
+     review you see what would be done and are asked once (dm review), or dm-execute carries them out.
+  d  decides nothing: the issue comes back at the next review.
+  i  the issue does not come back for this report; the same trouble does in the next report.
+  q  ends the review; what you have decided stays. So does Ctrl-C.
+  e  shows the evidence in full, by your $PAGER if it is long.
+  v  draws the pages' pictures here if the terminal can, or opens them with $BROWSER.
+  o  opens the report's HTML page with $BROWSER.
+  u  takes your last decision back and asks about that issue again; after the end, dm-review --undo does.
+"""
 MAX_PAGES = 8  # of an incident that are shown
 LARGEST_PICTURE = 8 * 1024 * 1024  # bytes that are sent to a terminal
 
 
-def hold(review: Review, terminal: Terminal, emit: Callable[[list[ApprovedAction]], None]) -> None:
-    """Ask about every undecided issue; `emit` gets the actions of each approval as soon as it is on the disk."""
+def hold(review: Review, terminal: Terminal) -> None:
+    """Ask about every undecided issue."""
     waiting = review.undecided()
-    for number, issue in enumerate(waiting, 1):
-        _show_issue(number, issue, terminal)
-        if not _decide(review, issue, f"{number}/{len(waiting)}", terminal, emit):
+    place = 0
+    while place < len(waiting):
+        _show_issue(place + 1, waiting[place], terminal)
+        decided = _decide(review, waiting[place], f"{place + 1}/{len(waiting)}", terminal)
+        if decided is None:
             left = len(review.undecided())
             terminal.show(f"Stopped; {left} issue(s) left. Run review again to go on.")
             return
+        if decided == waiting[place].id:
+            place += 1
+            continue
+        ids = [issue.id for issue in waiting]
+        if decided in ids:
+            place = ids.index(decided)
+        else:  # decided by an earlier review
+            waiting.insert(place, next(issue for issue in review.report.issues if issue.id == decided))
 
 
-def _decide(
-    review: Review,
-    issue: Issue,
-    position: str,
-    terminal: Terminal,
-    emit: Callable[[list[ApprovedAction]], None],
-) -> bool:
-    """Ask until the issue is decided; False to quit."""
+def _decide(review: Review, issue: Issue, position: str, terminal: Terminal) -> str | None:
+    """Ask until the issue is decided, or another one no more; returns the id of that one, None to quit."""
     everything = list(range(len(issue.proposed_fixes)))
     pictured = any(each.path for each in _pages(issue))
     while True:
-        terminal.show(f"\nReview ({position}):\n{CHOICES}{VIEW if pictured else ''}")
+        terminal.show(f"\nReview ({position}):\n{CHOICES}{VIEW if pictured else ''}{MORE}")
         answer = terminal.ask("Your choice: ")
         choice = answer.lower() if answer is not None else "q"
         if choice == "q":
-            return False
+            return None
         if choice == "e":
             _show_evidence(issue, terminal)
+        elif choice == "?":
+            terminal.show(HELP)
+        elif choice == "o":
+            _open(review.path.with_suffix(".html"), terminal)
+        elif choice == "u":
+            if again := _taken_back(review, terminal):
+                return again
         elif choice == "v" and pictured:
             _view(issue, review.path.parent, terminal)
         elif choice == "d":
             review.decide(issue, "defer", [])
             terminal.show(f"Deferred: {issue.service} comes back at the next review")
-            return True
+            return issue.id
         elif choice == "i":
             review.decide(issue, "ignore", [])
             terminal.show(f"Ignored: {issue.service}")
-            return True
+            return issue.id
         elif choice in ("a", "s") and not everything:
             terminal.show("There is no fix to approve; defer or ignore the issue")
         elif choice in ("a", "s"):
             chosen = everything if choice == "a" else _select(len(everything), terminal)
             if chosen:
                 review.decide(issue, "approve", chosen)
-                emit(review.approved(issue.id))
                 terminal.show(f"✓ Approved {len(chosen)} fix(es) for {issue.service}", fg="green")
-                return True
+                return issue.id
         else:
-            terminal.show(f"Please answer a, s, d, i, q{', e or v' if pictured else ' or e'}")
+            terminal.show(f"Please answer a, s, d, i, q, e{', v' if pictured else ''}, o, u or ?")
+
+
+def _taken_back(review: Review, terminal: Terminal) -> str | None:
+    """Take the last decision back; the id of its issue, None if there is nothing to take back."""
+    try:
+        found = review.take_back()
+    except ReportError as carried_out:
+        terminal.show(str(carried_out))
+        return None
+    terminal.show(f"Taken back: {found.service} is undecided again" if found else "Nothing is decided yet")
+    return found.id if found else None
+
+
+def _open(page: Path, terminal: Terminal) -> None:
+    if not page.is_file():
+        terminal.show(f"This report has no page: {page} is not there")
+    elif not terminal.browse(page):
+        terminal.show(f"No $BROWSER and no desktop to open it on: see {page}")
 
 
 def _select(count: int, terminal: Terminal) -> list[int]:
@@ -148,8 +187,8 @@ def _view(issue: Issue, folder: Path, terminal: Terminal) -> None:
 
 def _show_evidence(issue: Issue, terminal: Terminal) -> None:
     terminal.show("\nEvidence:", bold=True)
+    lines: list[str] = []
     for each in issue.evidence_detail:
-        terminal.show(f"  [{each.id}]" + (f" at {each.at}" if each.at else ""))
-        terminal.show("\n".join(f"    {line}" for line in each.text.split("\n")))
-    if not issue.evidence_detail:
-        terminal.show("  (none)")
+        lines.append(f"  [{each.id}]" + (f" at {each.at}" if each.at else ""))
+        lines += (f"    {line}" for line in each.text.split("\n"))
+    terminal.show_long("\n".join(lines or ["  (none)"]))

@@ -10,6 +10,7 @@ import orjson
 
 from dm_tools.pipe import say, stream
 from dm_tools.show import terminal
+from dm_tools.show.columns import columns, fitted, padded
 from dm_tools.show.records import Line
 
 WIDEST = 100  # characters of one column
@@ -18,7 +19,8 @@ WIDEST = 100  # characters of one column
 def write(found: Iterable[bytes], as_json: bool) -> None:
     """JSON Lines as they are, or as a table for people on a terminal."""
     if not as_json and sys.stdout is not None and sys.stdout.isatty():
-        terminal.write(lines([orjson.loads(line) for line in b"".join(found).splitlines()]), terminal.width())
+        rows = [orjson.loads(line) for line in b"".join(found).splitlines()]
+        terminal.write(lines(rows), terminal.width(), paged=True)
         return
     writer = stream.Writer()
     for part in found:
@@ -33,12 +35,12 @@ def lines(rows: list[dict[str, Any]]) -> Iterator[Line]:
         return
     names = list(rows[0])
     cells = [[_cell(row.get(name)) for name in names] for row in rows]
-    widths = [max(len(name), *(len(row[place]) for row in cells)) for place, name in enumerate(names)]
+    widths = [max(columns(name), *(columns(row[place]) for row in cells)) for place, name in enumerate(names)]
     numeric = [all(isinstance(row.get(name), int | float | None) for row in rows) for name in names]
     yield Line("  ".join(name.ljust(width) for name, width in zip(names, widths, strict=True)).rstrip(), bold=True)
     for row in cells:
         parts = zip(row, widths, numeric, strict=True)
-        yield Line("  ".join(each.rjust(w) if right else each.ljust(w) for each, w, right in parts).rstrip())
+        yield Line("  ".join(each.rjust(w) if right else padded(each, w) for each, w, right in parts).rstrip())
 
 
 def _cell(value: Any) -> str:
@@ -46,4 +48,4 @@ def _cell(value: Any) -> str:
         value = ", ".join(map(str, value))
     text = "" if value is None else f"{value:g}" if isinstance(value, float) and abs(value) < 1e6 else str(value)
     text = say.printable(text.replace("\n", " "))
-    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+    return fitted(text, WIDEST)

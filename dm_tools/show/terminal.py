@@ -7,8 +7,6 @@ import contextlib
 import os
 import shutil
 import sys
-import textwrap
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
@@ -16,6 +14,7 @@ from typing import TextIO
 import click
 
 from dm_tools.pipe import exits, say, stream
+from dm_tools.show.columns import fitted, wrapped
 from dm_tools.show.records import Line
 
 
@@ -33,9 +32,31 @@ class Terminal:
 
     def show(self, text: str = "", **style: bool | str) -> None:
         """One or more lines. Control characters of the text are shown, not obeyed: it may quote hostile data."""
-        safe = say.printable(text)
+        room = self.size().columns
+        safe = "\n".join(part for line in say.printable(text).split("\n") for part in wrapped(line, room))
         self.out.write((click.style(safe, **style) if self.colour and style else safe) + "\n")  # type: ignore[arg-type]
         self.out.flush()
+
+    def show_long(self, text: str) -> None:
+        """Lines that may be more than the terminal has room for: then by the person's pager."""
+        size = self.size()
+        found = [part for line in say.printable(text).split("\n") for part in wrapped(line, size.columns)]
+        if len(found) < size.lines:
+            self.show(text)
+            return
+        with self._lent():
+            page("\n".join(found) + "\n", colour=False)
+
+    def size(self) -> os.terminal_size:
+        """$COLUMNS and $LINES, or the size of this terminal; 100 by 24 when nobody knows."""
+        found = shutil.get_terminal_size((0, 0))  # of standard output, which may be a pipe
+        with contextlib.suppress(OSError):
+            if not sys.__stdout__ or not sys.__stdout__.isatty():
+                own = os.get_terminal_size(self.out.fileno())
+                named = (os.environ.get("COLUMNS", ""), os.environ.get("LINES", ""))
+                sides = [int(n) if n.isdecimal() and int(n) else side for n, side in zip(named, own, strict=True)]
+                found = os.terminal_size(sides)
+        return os.terminal_size((found.columns or 100, found.lines or 24))
 
     def ask(self, prompt: str) -> str | None:
         """One line of an answer; None at the end of the input (Ctrl-D)."""
@@ -112,46 +133,37 @@ def width() -> int:
     return shutil.get_terminal_size((100, 24)).columns
 
 
-def columns(text: str) -> int:
-    """How many columns the text takes: some characters take two."""
-    return sum(map(_columns, text))
+def height() -> int:
+    """$LINES, or the lines of the terminal; 24 when neither is known."""
+    return shutil.get_terminal_size((100, 24)).lines
 
 
-def _columns(character: str) -> int:
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+def write(found: Iterable[Line], wide: int | None = None, paged: bool = False) -> None:
+    """Lines to standard output: coloured on a terminal, and made to fit into `wide` columns; nothing in them drives it.
 
-
-def fitted(text: str, room: int) -> str:
-    """The text, or what fits into so many columns of it, an ellipsis included."""
-    text = text.expandtabs()
-    return text if columns(text) <= room else cut(text, room - 1) + "…"
-
-
-def folded(text: str, room: int) -> str:
-    """The text in lines of so many columns; those after the first stand two columns further to the right."""
-    indent = text[: len(text) - len(text.lstrip())]
-    found = textwrap.wrap(text, max(room, 20), subsequent_indent=f"{indent}  ", break_on_hyphens=False)
-    return "\n".join(fitted(each, room) for each in found) or text
-
-
-def cut(line: str, columns: int) -> str:
-    """The beginning of the line that fits into so many columns."""
-    line = line.expandtabs()
-    for index, character in enumerate(line):
-        columns -= _columns(character)
-        if columns < 0:
-            return line[:index]
-    return line
-
-
-def write(found: Iterable[Line], wide: int | None = None) -> None:
-    """Lines to standard output: coloured on a terminal, and cut to `wide` columns, or folded if they are to be whole;
-    nothing in them drives it."""
+    `paged`: all of them at once, and by the person's pager where they are more than the terminal has room for.
+    """
     writer, colour = stream.Writer(), say.colour(sys.stdout)
+    if paged and wide is not None and sys.stdin is not None and sys.stdin.isatty():
+        text = "".join(part + "\n" for line in found for part in styled(line, wide, colour))
+        if text.count("\n") >= height():
+            page(text, colour)
+        else:
+            writer.write(text.encode("utf-8", "replace"), flush=True)
+        return
     for line in found:
-        text = say.printable(line.text)
-        if wide is not None:
-            text = "\n".join(folded(part, wide) if line.whole else fitted(part, wide) for part in text.split("\n"))
-        if colour:
-            text = click.style(text, fg=line.colour, bold=line.bold)
-        writer.write(text.encode("utf-8", "replace") + b"\n", flush=True)
+        for part in styled(line, wide, colour):
+            writer.write(part.encode("utf-8", "replace") + b"\n", flush=True)
+
+
+def styled(line: Line, wide: int | None, colour: bool) -> Iterator[str]:
+    """A line as it is written: several if it holds several, or is wrapped."""
+    for part in say.printable(line.text).split("\n"):
+        for fit in [part] if wide is None else wrapped(part, wide) if line.wraps else [fitted(part, wide)]:
+            yield click.style(fit, fg=line.colour, bold=line.bold) if colour else fit
+
+
+def page(text: str, colour: bool) -> None:
+    """A long text by $PAGER, or else by less, as git calls it: it stays on the screen, and colours are colours."""
+    os.environ.setdefault("LESS", "FRX")
+    click.echo_via_pager(text, color=colour)

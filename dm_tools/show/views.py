@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
 
+from dm_tools.pipe import clock
 from dm_tools.pipe.rounds import rounds
 from dm_tools.records import Before, Cost, Issue
 from dm_tools.show import overview
@@ -24,25 +26,31 @@ def lines(
         "cost": _costs,
         "overview": lambda values: overview.lines(values, width),
     }
+    table = functools.partial(_tables, narrow=width is not None and width < show.NARROW)
     marked = False
     for each in rounds(found):
         values = iter(each)
         first = list(itertools.islice(values, 1))
         if first or each.marker or not marked:  # behind the last marker there need be nothing
-            yield from shown.get(view or "", _tables)(itertools.chain(first, values))
+            yield from shown.get(view or "", table)(itertools.chain(first, values))
         if each.marker:
             marked = True
             yield from show.lines(each.marker)
 
 
-def _tables(found: Iterable[Any]) -> Iterator[show.Line]:
-    """Values one after another; records that follow each other share one table."""
+def _tables(found: Iterable[Any], narrow: bool) -> Iterator[show.Line]:
+    """Values one after another; records that follow each other share one table, reports say when they were made."""
     in_table = False
     for value in found:
-        if show.is_record(value) and not in_table:
+        if show.is_record(value) and not in_table and not narrow:
             yield show.Line(show.HEADER, bold=True)
         in_table = show.is_record(value)
-        yield from show.lines(value)
+        shown = show.lines(value, narrow, commands=True)
+        yield from itertools.islice(shown, 1)
+        if made := "report_id" in show.as_dict(value) and show.made(value, clock.now()):
+            yield made
+        yield from show.changed(show.as_dict(value))
+        yield from shown
 
 
 def _reasons(found: Iterable[Any], known: Callable[[str, str], Before | None]) -> Iterator[show.Line]:

@@ -25,7 +25,7 @@ from dm_tools.records import (
     ToolCall,
     section,
 )
-from dm_tools.show.records import Line, way
+from dm_tools.show.records import Line, paragraph, way
 
 Json = dict[str, Any]
 
@@ -73,7 +73,7 @@ class Why:
             for symptom in each.verdict.symptoms:
                 yield Line(f"  {way(symptom.path)}", "yellow")
                 if judged := self._services.get(symptom.service):
-                    yield Line(f"    {judged.verdict.hypothesis}")
+                    yield paragraph(f"    {judged.verdict.hypothesis}")
                     yield from self._evidence(symptom.service, judged.verdict.evidence[-1:], "    ")
         if not roots:
             yield Line("No issues.")
@@ -89,12 +89,12 @@ class Why:
         looked = ", ".join(verdict.looked_at) or "nothing"
         yield Line(f"{service}: {verdict.status}, no issue (looked at: {looked})")
         for each in verdict.complaints:
-            yield Line(f"  complains: {each.text}", "yellow")
-            yield Line("    no issue: nothing is seen to fail (its checks pass, no request in its log fails)")
+            yield paragraph(f"  complains: {each.text}", "yellow")
+            yield paragraph("    no issue: nothing is seen to fail (its checks pass, no request in its log fails)")
             yield from self._evidence(service, each.evidence, "    ")
         for finding in verdict.findings:
             if finding.over:
-                yield Line(f"  over: {finding.explanation} ({finding.pattern})")
+                yield paragraph(f"  over: {finding.explanation} ({finding.pattern})")
                 yield from self._evidence(service, finding.evidence[-1:], "    ")
 
     def _evidence(self, service: str, ids: list[str], margin: str = "  ") -> Iterator[Line]:
@@ -108,12 +108,15 @@ def issue(found: Issue) -> Iterator[Line]:
     """An issue of a report: it holds the words of its evidence itself."""
     yield Line("")
     yield Line(f"{found.severity.upper()} {found.service}: {found.cause}", "red", bold=True)
-    yield Line(f"  {found.root_cause_hypothesis}")
+    yield paragraph(f"  {found.root_cause_hypothesis}")
     yield from _basis(found.confidence, found.pattern, found.since, found.next)
     yield from _before(found.history.words if found.history else None)
     yield from _model(found.notes, found.steps)
     for each in found.evidence_detail:
         yield _quoted(each.id, each, "  ")
+    for moment in found.moments:
+        again = f", {moment.times} times until {moment.until[11:23]}" if moment.until else ""
+        yield paragraph(f"  {moment.at[:23].replace('T', ' ')} {moment.service}: {moment.text}{again}")
     for symptom in found.symptoms:
         yield Line(f"  {way(symptom.path)}", "yellow")
 
@@ -128,12 +131,12 @@ def service(found: ServiceLine, complaints: Sequence[ReportedComplaint]) -> Iter
     if found.path and len(found.path) > 1:
         yield Line(f"  {way(found.path)}", "yellow")
     if found.hypothesis:
-        yield Line(f"  {found.hypothesis}")
+        yield paragraph(f"  {found.hypothesis}")
     for each in found.evidence_detail:
         yield _quoted(each.id, each, "  ")
     for complaint in complaints:
         if complaint.service == found.name:
-            yield Line(f"  complains: {complaint.text}", "yellow")
+            yield paragraph(f"  complains: {complaint.text}", "yellow")
             for each in complaint.evidence_detail:
                 yield _quoted(each.id, each, "    ")
 
@@ -141,7 +144,7 @@ def service(found: ServiceLine, complaints: Sequence[ReportedComplaint]) -> Iter
 def _verdict(service: str, verdict: Analysis) -> Iterator[Line]:
     yield Line("")
     yield Line(f"{str(verdict.severity).upper()} {service}: {verdict.cause}", "red", bold=True)
-    yield Line(f"  {verdict.hypothesis}")
+    yield paragraph(f"  {verdict.hypothesis}")
     yield from _basis(verdict.confidence, verdict.pattern, verdict.since, verdict.next)
     yield from _model(verdict.notes, verdict.steps)
 
@@ -150,24 +153,24 @@ def _basis(
     confidence: Confidence | None, pattern: str | None, since: str | None, following: list[str]
 ) -> Iterator[Line]:
     begun = f", since {since}" if since else ""
-    yield Line(f"  confidence {confidence}" + (f", pattern {pattern}" if pattern else "") + begun)
+    yield paragraph(f"  confidence {confidence}" + (f", pattern {pattern}" if pattern else "") + begun)
     for each in following:
-        yield Line(f"  next: {each}")
+        yield paragraph(f"  next: {each}")
 
 
 def _before(words: str | None) -> Iterator[Line]:
     if words:
-        yield Line(f"  history: {words}", "green")
+        yield paragraph(f"  history: {words}", "green")
 
 
 def _model(notes: list[str], steps: Sequence[Step | ToolCall]) -> Iterator[Line]:
     """What a model said that is not the verdict, and what it looked at."""
     for each in notes:
-        yield Line(f"  model: {each}")
+        yield paragraph(f"  model: {each}")
     for step in steps:
         arguments = " ".join(f"{key}={value}" for key, value in step.arguments.items())
         failed = f": {step.error}" if step.error else ""
-        yield Line(f"  model looked: [{step.id}] {step.tool} {arguments}{failed}")
+        yield paragraph(f"  model looked: [{step.id}] {step.tool} {arguments}{failed}")
 
 
 def _quoted(evidence_id: str, words: Quoted | None, margin: str) -> Line:
@@ -176,4 +179,4 @@ def _quoted(evidence_id: str, words: Quoted | None, margin: str) -> Line:
     if len(parts) > 2 * SHOWN_ENDS + 1:
         left = f"[... {len(parts) - 2 * SHOWN_ENDS} lines left out ...]"
         parts = [*parts[:SHOWN_ENDS], left, *parts[-SHOWN_ENDS:]]
-    return Line(f"{margin}[{evidence_id}] {at}" + f"\n{margin}    ".join(parts), "cyan")
+    return paragraph(f"{margin}[{evidence_id}] {at}" + f"\n{margin}    ".join(parts), "cyan")

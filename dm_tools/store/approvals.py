@@ -18,9 +18,10 @@ from typing import Annotated, Literal
 import msgspec
 import orjson
 
-from dm_tools.pipe import clock, stream
+from dm_tools.pipe import clock, configs, stream
 from dm_tools.records import REPORT_VERSION, Approval, ApprovedAction, EnhancedReport, Issue, Risk
 from dm_tools.store import files
+from dm_tools.store.journal import Journal
 
 _KEPT = ("action", "confidence", "reasoning", "parameters", "risk", "undo")  # of a fix, once it is approved
 _REPORT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
@@ -34,7 +35,7 @@ class Decision(msgspec.Struct):
 
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     issue_id: str
-    decision: Literal["approve", "defer", "ignore"]
+    decision: Literal["approve", "defer", "ignore", "undo"]  # undo: what was decided of it before is taken back
     fixes: list[int]
     by: list[str] = []
 
@@ -52,7 +53,7 @@ def newest(folder: Path) -> Path:
     kept = (path for path in folder.glob("enhanced_diagnostics_*.json") if path.is_file() and not path.is_symlink())
     found = [path for path in kept if path.stem.rpartition("_")[2].isdecimal()]
     if not found:
-        raise ReportError(f"no report in {str(folder)!r}; run diagnose-enhanced first")
+        raise ReportError(f"no report in {str(folder)!r}; run {configs.called()} diagnose-enhanced first")
     return max(found, key=lambda path: int(path.stem.rpartition("_")[2]))
 
 
@@ -81,7 +82,8 @@ class Review:
     def __init__(self, path: Path, report: EnhancedReport) -> None:
         self.path, self.report = path.resolve(), report
         self.journal = self.path.parent / f"review_{report.report_id}.jsonl"
-        self.decisions = {entry.issue_id: entry for entry in _entries(self.journal)}
+        self.decisions = _standing(self.journal)
+        self.approved_now: set[str] = set()  # issues
 
     def undecided(self) -> list[Issue]:
         """The issues to ask about: neither approved nor ignored. Deferred ones come last.
@@ -115,9 +117,51 @@ class Review:
         now = datetime.fromtimestamp(clock.now(), UTC)
         entry = Decision(at=now, issue_id=issue.id, decision=decision, fixes=chosen, by=list(by))
         files.append(self.journal, msgspec.json.encode(entry))
+        self.decisions.pop(issue.id, None)
         self.decisions[issue.id] = entry
         if decision == "approve":
+            self.approved_now.add(issue.id)
             self.write_approvals()
+
+    def take_back(self) -> Issue | None:
+        """Take the last decision of a person back, for good; returns its issue, None if there is none.
+
+        Raises ReportError if what it approved was begun: that is for dm-undo. Raises files.CannotWrite.
+        """
+        known = {issue.id: issue for issue in self.report.issues}
+        last = next((e for e in reversed(self.decisions.values()) if not e.by and e.issue_id in known), None)
+        if last is None:
+            return None
+        begun = (entry.action for entry in Journal(self.path.parent).entries() if entry.action)
+        if last.decision == "approve" and any(action.issue_id == last.issue_id for action in begun):
+            raise ReportError(f"what was approved of {last.issue_id!r} was carried out: dm-undo takes that back")
+        now = datetime.fromtimestamp(clock.now(), UTC)
+        undone = Decision(at=now, issue_id=last.issue_id, decision="undo", fixes=[])
+        files.append(self.journal, msgspec.json.encode(undone))
+        del self.decisions[last.issue_id]
+        self.approved_now.discard(last.issue_id)
+        if last.decision == "approve" and not self.write_approvals():
+            for path in self._written():  # nothing is approved any more
+                files.replace(path, [self._content([])])
+        return known[last.issue_id]
+
+    def approve(self, names: Sequence[str]) -> None:
+        """Approve fixes by name, SERVICE:NUMBER as reports count them, beside what was approved of their issues before.
+
+        Raises ReportError if there is no such fix, and then approves none. Raises files.CannotWrite.
+        """
+        chosen: dict[str, set[int]] = {}
+        for name in names:
+            service, _, number = name.rpartition(":")
+            issue = next((each for each in self.report.issues if each.service == service), None)
+            if issue is None or not number.isdecimal() or not 1 <= int(number) <= len(issue.proposed_fixes):
+                raise ReportError(f"{str(self.path)!r} has no fix {name!r} (SERVICE:NUMBER)")
+            chosen.setdefault(issue.id, set()).add(int(number) - 1)
+        for issue in self.report.issues:
+            if issue.id in chosen:
+                before = self.decisions.get(issue.id)
+                kept = set(before.fixes) if before and before.decision == "approve" and not before.by else set()
+                self.decide(issue, "approve", sorted(kept | chosen[issue.id]))
 
     def approved(self, only: str | None = None) -> list[ApprovedAction]:
         """The approved actions in the seed's schema: all, or those of one issue."""
@@ -147,10 +191,8 @@ class Review:
 
     def approvals_path(self) -> Path:
         """The approval file, one per report: named after the moment of the report's first approval."""
-        own = files.text(self.path.name)
-        for path in sorted(self.path.parent.glob("approved_fixes_*.json")):
-            if _source_of(path) == own:  # also if the folder has moved, or the time zone is another one
-                return path
+        for path in self._written():
+            return path
         moment = min(entry.at for entry in self.decisions.values() if entry.decision == "approve").astimezone()
         suffix = self.report.report_id.rpartition("-")[2]
         name = f"approved_fixes_{moment:%Y%m%d_%H%M%S}"
@@ -159,15 +201,25 @@ class Review:
             path = self.path.parent / f"{name}_{suffix}.json"  # another report's, of the same second
         return path
 
+    def _written(self) -> Iterator[Path]:
+        """The approval file if it is there."""
+        own = files.text(self.path.name)
+        for path in sorted(self.path.parent.glob("approved_fixes_*.json")):
+            if _source_of(path) == own:  # also if the folder has moved, or the time zone is another one
+                yield path
+
+    def _content(self, actions: list[ApprovedAction]) -> bytes:
+        now = datetime.fromtimestamp(clock.now()).isoformat(timespec="seconds")
+        content = msgspec.to_builtins(Approval(now, files.text(self.path), actions))
+        return orjson.dumps(stream.repaired(content), option=orjson.OPT_INDENT_2) + b"\n"
+
     def write_approvals(self) -> Path | None:
         """Write all that was approved so far; None if nothing was. Raises files.CannotWrite."""
         actions = self.approved()
         if not actions:
             return None
-        now = datetime.fromtimestamp(clock.now()).isoformat(timespec="seconds")
-        content = msgspec.to_builtins(Approval(now, files.text(self.path), actions))
         path = self.approvals_path()
-        files.replace(path, [orjson.dumps(stream.repaired(content), option=orjson.OPT_INDENT_2) + b"\n"])
+        files.replace(path, [self._content(actions)])
         return path
 
     @contextlib.contextmanager
@@ -183,11 +235,21 @@ class Review:
         except BlockingIOError:
             os.close(descriptor)
             raise ReportError(f"{str(self.path)!r} is being reviewed in another terminal") from None
-        self.decisions = {entry.issue_id: entry for entry in _entries(self.journal)}
+        self.decisions = _standing(self.journal)
         try:
             yield
         finally:
             os.close(descriptor)
+
+
+def _standing(journal: Path) -> dict[str, Decision]:
+    """The decisions that hold, by issue, the last one last."""
+    found: dict[str, Decision] = {}
+    for entry in _entries(journal):
+        found.pop(entry.issue_id, None)
+        if entry.decision != "undo":
+            found[entry.issue_id] = entry
+    return found
 
 
 def _entries(journal: Path) -> Iterator[Decision]:

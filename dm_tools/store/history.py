@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
+import os
 import re
 import socket
 from collections.abc import Iterable, Iterator
@@ -19,7 +20,7 @@ import msgspec
 
 from dm_tools.diagnose.events import identified
 from dm_tools.diagnose.remembered import Memory
-from dm_tools.pipe import clock
+from dm_tools.pipe import clock, say
 from dm_tools.records import ActionOutcome, EventKind, HistoryEvent, Outcome
 from dm_tools.store import files
 
@@ -75,8 +76,11 @@ class History:
                 return
 
     def segments(self) -> list[Path]:
-        """The files of the history, oldest day first."""
-        found = (each for each in self.folder.glob("*.jsonl") if _SEGMENT.fullmatch(each.name))
+        """The files of the history, oldest day first. Raises OSError: what cannot be read is not nothing."""
+        try:
+            found = [self.folder / name for name in os.listdir(self.folder) if _SEGMENT.fullmatch(name)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
         return sorted((each for each in found if each.is_file() and not each.is_symlink()), key=_day)
 
     def events(self) -> Iterator[HistoryEvent]:
@@ -93,8 +97,20 @@ class History:
         for _, paths in itertools.groupby(self.segments(), month):
             yield from heapq.merge(*(read(path, ends) for path in paths), key=lambda each: each.at)
 
+    def remembered(self) -> Memory:
+        """What is known of every incident; where the history cannot be read that is said, and nothing is known: a
+        report or an alarm does without."""
+        try:
+            return self.memory()
+        except OSError as failure:
+            say.once(f"what happened before is left out: cannot read {str(failure.filename)!r}: {failure.strerror}")
+            return Memory()
+
     def memory(self) -> Memory:
-        """What is known of every incident. Kept beside the segments with how far they were read; lost without loss."""
+        """What is known of every incident. Kept beside the segments with how far they were read; lost without loss.
+
+        Raises OSError.
+        """
         kept = self.folder / "known.json"
         try:
             known = msgspec.json.decode(b"".join(files.lines(kept)), type=_Known)

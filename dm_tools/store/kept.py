@@ -20,10 +20,13 @@ def ids(folder: Path) -> list[str]:
 
 
 def path(folder: Path, name: str, suffix: str = ".json") -> Path | None:
-    """A report's file; `latest` is the newest of all, `enhanced` and `stack` the newest of a kind."""
+    """A report's file; `latest` is the newest of all, the one with the issues if there is one; `enhanced` and `stack`
+    are the newest of a kind."""
     if name in ("latest", "enhanced", "stack"):
         kinds = ("enhanced", "stack") if name == "latest" else (name,)
-        name = next((each for each in ids(folder) if each.startswith(kinds)), "")
+        there = [each for each in ids(folder) if each.startswith(kinds)]
+        newest = [each for each in there if each.rpartition("_")[2] == there[0].rpartition("_")[2]]
+        name = min(newest, default="")  # of the same second: enhanced before stack
     if not _ID.fullmatch(name):
         return None
     found = folder / f"{name}{suffix}"

@@ -6,6 +6,7 @@ One issue is one incident: the root with its evidence and fixes; the services th
 
 from __future__ import annotations
 
+import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import msgspec
 import orjson
 
 from dm_tools.diagnose.incidents import fingerprint
-from dm_tools.evidence import ids, words
+from dm_tools.evidence import ids, moments, words
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import size, told
 from dm_tools.pipe import clock
@@ -32,6 +33,7 @@ from dm_tools.records import (
     Inspect,
     Issue,
     Logs,
+    Moment,
     Probe,
     Problem,
     Proposal,
@@ -52,7 +54,7 @@ from dm_tools.records import (
     sections,
     with_error,
 )
-from dm_tools.store import deeds, files, screenshots
+from dm_tools.store import compared, deeds, files, screenshots
 from dm_tools.store.meter import Meter
 
 EXCERPT_LINES = 20
@@ -85,6 +87,7 @@ class Collector:
         self.input_errors: list[dict[str, Any]] = []
         self.quoted: dict[str, Quoted] = {}  # evidence that other services' verdicts may cite
         self.deeds: list[Deed] = []
+        self.moments: dict[str, list[Moment]] = {}  # of services that have a part in an incident
         self.observed: dict[str, str | None] = {}  # when the root of each issue was looked at
         self.analysed = False
         self.meter = Meter()
@@ -114,6 +117,8 @@ class Collector:
             for evidence_id in finding.evidence:
                 whole = f"{view.service}/{evidence_id}"
                 self.quoted[whole] = msgspec.structs.replace(told(view, evidence_id), id=whole)
+        if verdict is not None and verdict.role in (Role.ROOT, Role.SYMPTOM):
+            self.moments[view.service] = moments.of_service(view, _local(verdict))
         if verdict is not None and verdict.role == Role.ROOT:
             self.issues.append(_issue(record, view, verdict))
             self.observed[view.service] = view.inspect.observed_at if view.inspect else None
@@ -349,6 +354,8 @@ def _complete(collector: Collector) -> None:
         issue.evidence_detail += foreign
         members = [issue.service, *(each.service for each in issue.symptoms)]
         issue.screenshots = [page for name in members for page in pages.get(name, [])]
+        there = [moment for name in dict.fromkeys(members) for moment in collector.moments.get(name, [])]
+        issue.moments = moments.of_incident(issue.service, issue.since, there)
         quoted = [each.text for each in foreign if ids.parse(each.id).kind == ids.Kind.LOGS]
         if quoted and not ids.cites_own_log(issue.evidence):
             issue.log_excerpt = "\n".join("\n".join(quoted).split("\n")[-EXCERPT_LINES:])
@@ -360,6 +367,7 @@ def _head(collector: Collector, stamp: int, now: float, run_path: str | None) ->
     return Head(
         generated_at=int(now * 1000),
         report_id=f"stack-{stamp}",
+        host=platform.node() or None,
         summary={"total": sum(counts.values())} | counts,
         run_path=files.text(run_path) if run_path else None,
         input_errors=collector.input_errors,
@@ -391,6 +399,7 @@ def _enhanced(collector: Collector, head: Head, stamp: int, base: Path, manner: 
     report = EnhancedReport(
         generated_at=head.generated_at,
         report_id=f"enhanced-{stamp}",
+        host=head.host,
         summary=head.summary | {"issues": len(issues), "safe_actions": len(safe), "needs_review": len(review)},
         run_path=head.run_path,
         input_errors=head.input_errors,
@@ -402,5 +411,7 @@ def _enhanced(collector: Collector, head: Head, stamp: int, base: Path, manner: 
         sent_to=sorted(collector.meter.sent_to),
         healing=deeds.in_time(collector.deeds),
     )
+    if earlier := compared.before(base.parent, f"enhanced_diagnostics_{stamp}"):
+        report.since_last = compared.compared(earlier, issues, {line.name for line in collector.lines})
     report.cost = collector.meter.cost(manner.text(msgspec.to_builtins(report)))
     return report

@@ -94,8 +94,11 @@ def _told(line: LogLine) -> Iterator[tuple[int, str]]:
         shown = text.strip()[:MAX_LINE]
         if not shown or not _LETTERS.search(shown) or _ACCESS.search(shown):
             continue
-        if at and at != deepest and (_FRAME.match(text) or text[0] in " \t"):
+        if at and at != deepest and (_FRAME.match(text) or (text[0] in " \t" and not text.lstrip().startswith('{"'))):
             continue
+        if words.endswith(":") and at + 1 < len(texts) and not _FRAME.match(texts[at + 1]):
+            words = f"{words} {texts[at + 1].strip()}"[:MAX_LINE]  # a heading, and what stands below it
+            shown = f"{shown} {texts[at + 1].strip()}"[:MAX_LINE]
         yield _weight(shown, words) + 2 * (at == deepest), words
 
 

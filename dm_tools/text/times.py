@@ -42,14 +42,6 @@ def lasting(seconds: float) -> str:
     return f"{whole} second{'s' if whole != 1 else ''}"
 
 
-def minute(seconds: float) -> str:
-    """The time that is so many seconds after 1970, for people."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (OverflowError, ValueError, OSError):
-        return f"at {seconds}"
-
-
 def utc(value: str) -> str:
     """An RFC 3339 time as UTC, ending in Z, all decimals kept; what is no time stays as it is."""
     match = None if value.endswith("Z") else TIME.match(value)

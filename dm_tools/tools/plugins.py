@@ -8,16 +8,19 @@ take the place of a tool that there is.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import re
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import msgspec
+import orjson
 
 from dm_tools import redact
 from dm_tools.records import Problem
@@ -45,15 +48,39 @@ def tools(folder: Path | None, more: Mapping[str, Tool] = {}) -> tuple[dict[str,
     found, refused = {**TOOLS, **more}, []
     for origin, load in [*_files(folder), *_entry_points()]:
         try:
-            tool = _tool(origin, load())
+            with _aside():
+                tool = _tool(origin, load())
             if tool.name in found:
                 raise Refused(f"{origin}: there is a tool {tool.name!r} already")
             found[tool.name] = tool
         except Refused as failure:
             refused.append(failure)
         except (Exception, SystemExit) as failure:  # a plugin's own code: whatever it raises is no end of ours
-            refused.append(Refused(f"{origin}: cannot be loaded: {type(failure).__name__}: {failure}"))
+            words = redact.redact(f"{type(failure).__name__}: {failure}")
+            refused.append(Refused(f"{origin}: cannot be loaded: {words}"))
     return found, refused
+
+
+_printing = threading.Lock()
+_aside_depth, _before = 0, sys.stdout
+
+
+@contextlib.contextmanager
+def _aside() -> Iterator[None]:
+    """What a plugin prints goes to standard error: standard output is for answers, and over MCP a stray word there
+    ends the conversation. Several may run at once: the first one in turns it aside, the last one out back."""
+    global _aside_depth, _before
+    with _printing:
+        if _aside_depth == 0:
+            _before, sys.stdout = sys.stdout, sys.stderr
+        _aside_depth += 1
+    try:
+        yield
+    finally:
+        with _printing:
+            _aside_depth -= 1
+            if _aside_depth == 0:
+                sys.stdout = _before
 
 
 def _files(folder: Path | None) -> Iterator[tuple[str, Any]]:
@@ -96,11 +123,13 @@ def _tool(origin: str, plugin: Any) -> Tool:
 
     def called(box: Toolbox, arguments: Arguments) -> Any:
         try:
-            found = msgspec.to_builtins(run(arguments, box.inventory))
-        except Problem:
-            raise
-        except (Exception, SystemExit) as failure:  # as above
-            raise Problem("tool_failed", f"{declared.name} failed: {type(failure).__name__}: {failure}") from None
+            with _aside():
+                found = orjson.loads(orjson.dumps(msgspec.to_builtins(run(arguments, box.inventory))))
+        except Problem as problem:
+            raise Problem(problem.code, redact.redact(problem.message)) from None
+        except (Exception, SystemExit) as failure:  # as above; also of what is no JSON
+            words = redact.redact(f"{type(failure).__name__}: {failure}")
+            raise Problem("tool_failed", f"{declared.name} failed: {words}") from None
         return redact.Redactor().value(found)
 
     return Tool(declared.name, declared.description, properties, required, called)

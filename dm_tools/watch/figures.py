@@ -41,9 +41,14 @@ class Kept:
     def counts(self) -> Counts:
         """As they are now."""
         return Counts(
-            self._once("heals", self.history.segments(), lambda: _heals(self.history)),
+            self._once("heals", self._segments(), lambda: _heals(self.history)),
             self._once("told", [self.told.path], lambda: _told(self.told)),
         )
+
+    def _segments(self) -> list[Path]:
+        with contextlib.suppress(OSError):
+            return self.history.segments()
+        return []
 
     def _once(self, name: str, paths: Iterable[Path], count: Callable[[], Any]) -> Any:
         state = []
@@ -75,7 +80,7 @@ def trouble(status: Json, now: float) -> str:
 
 
 def _heals(history: History) -> Counter[str]:
-    cures = [cure for trouble in history.memory().troubles.values() for cure in trouble.cures.values()]
+    cures = [cure for trouble in history.remembered().troubles.values() for cure in trouble.cures.values()]
     found = Counter({"recovered": sum(each.recovered for each in cures), "failed": sum(each.failed for each in cures)})
     found["unproven"] = sum(each.tried for each in cures) - found.total()
     return found

@@ -102,7 +102,7 @@ def _lasts(luck: random.Random) -> int:
 
 def _shop(week: Week, luck: random.Random) -> None:
     """Recorded faults one after another; who suffers fails a little sooner or later, and is well a little later."""
-    part, services = Part("shop"), set(scenes.SHOP)
+    part, services = Part("shop"), scenes.SHOP
     week.parts.append(part)
     faults = [each for each in lab.faults() if each.roots and scenes.of_shop(each.name)]
     queue: list[lab.Fault] = []

@@ -49,6 +49,7 @@ _PLAIN_COOKIE = late(r"[a-zA-Z]{1,5}|\d{1,3}|[a-z]{2}[_-][A-Z]{2}")
 _SCHEME = late(r"(?:bearer|basic|token|apikey|bot|key)[ \t]+", re.IGNORECASE)
 _CREDENTIAL = late(r"[^\s\"'`,;\\]{1,4000}")
 _OTHER_SCHEME = late(r"[A-Za-z][A-Za-z0-9-]{2,30}[ \t]+(?=[\w.-]{1,40}=|\S{8})")
+_NO_CREDENTIALS = late(r"(?:realm|error|charset)=|[.xX*]+$", re.IGNORECASE)
 _AUTH_TOKEN = late(r"\b(bearer|basic)(?:[ \t]+|%20)([A-Za-z0-9._~+/=-]{6,4000})(?![A-Za-z0-9._~+/-])", re.IGNORECASE)
 
 
@@ -99,7 +100,7 @@ def headers(text: str, lowered: str) -> Iterator[Span]:
 
 def _credential(scheme: str, value: str) -> bool:
     """Whether what follows the word is a token, and not "authentication" or `realm="..."`."""
-    if re.match(r"(?:realm|error|charset)=|[.xX*]+$", value, re.IGNORECASE):
+    if _NO_CREDENTIALS.match(value):
         return False
     if value.isalpha():
         return len(value) >= 20 or (scheme == "basic" and not value.islower() and not value.istitle())

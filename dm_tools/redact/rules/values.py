@@ -40,6 +40,8 @@ _RANDOM = late(r"[\w.+/=%~:|-]{1,500}+")
 ALONE = late(r"[ \t.!]*(?:$|[\r\n])")
 _FAILURE = late(r"(?:error|exception|failure|invalid|expired)\w{0,20}$", re.IGNORECASE)
 _NEXT_WORD = late(r"[ \t]([^\s\"'`=:,;()\[\]{}<>|]{1,64})(?![^\s,;.!)\]}])")
+_USER_ID = late(r"[ug]id[:=]\d{1,10}")
+_PRINTABLE = late(r"[\w.+/=%~:|$;&!-]+")
 MAX_VALUE = 4000  # of a quoted value without its closing quote, the line ends it, or this
 
 
@@ -124,7 +126,7 @@ def secret_at(text: str, begin: int, kind: Kind, name: str, direct: bool) -> Spa
         return None
     if word in ("0", "1") or (kind is Kind.PASSWORD and direct and len(word) == 1):
         return None
-    if direct and re.fullmatch(r"[ug]id[:=]\d{1,10}", word):
+    if direct and _USER_ID.fullmatch(word):
         return None
     if bare[0] == name or is_harmless(text, begin, end):  # password=password in a trace's source line
         return None
@@ -214,7 +216,7 @@ def is_weak_secret(value: str) -> bool:
         r"[A-Za-z]+[-_.:/]?\d{1,3}|v?\d[\d.:TZ+-]*|0x[0-9a-f]{1,8}|(?i:sha|md|rs|hs|es|ps)-?\d+.*|\d+(?:ms|s|m|h|d|kb|mb|gb|%)",
         core,
     )
-    return len(core) >= 6 and letters and digits and not plain and re.fullmatch(r"[\w.+/=%~:|$;&!-]+", core) is not None
+    return len(core) >= 6 and letters and digits and not plain and _PRINTABLE.fullmatch(core) is not None
 
 
 def phrase(text: str, end: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dm_tools.show import terminal
+from dm_tools.show import columns as wide
 
 SHOWN = 24  # boxes; the list beside the drawing has them all
 NAME = 20  # columns of a name
@@ -61,10 +61,10 @@ def draw(root: str, paths: Sequence[Sequence[str]], statuses: Mapping[str, str])
         children[parent].append(name)
         depth[name] = depth[parent] + 1
     rows = _rows(root, children)
-    fitting = {name: terminal.fitted(name, NAME) for name in names}
+    fitting = {name: wide.fitted(name, NAME) for name in names}
     widths = [0] * (max(depth.values()) + 1)  # of the boxes of each column
     for name in names:
-        widths[depth[name]] = max(widths[depth[name]], round(terminal.columns(fitting[name]) * CHARACTER) + PADDING)
+        widths[depth[name]] = max(widths[depth[name]], round(wide.columns(fitting[name]) * CHARACTER) + PADDING)
     columns = [sum(widths[:each]) + each * COLUMN for each in range(len(widths))]
     place = {name: (columns[depth[name]], round(rows[name] * ROW)) for name in names}
     arrows = []

@@ -30,10 +30,12 @@ from dm_tools.evidence.words import own_part, size
 from dm_tools.patterns import keeping
 from dm_tools.pipe import clock, say
 from dm_tools.records import EnhancedReport, Head, Issue, PageLine, Proof, Quoted, Role, ServiceLine, Status
+from dm_tools.show import copied
 from dm_tools.show.html import graph
 from dm_tools.show.records import MARKS, way
 from dm_tools.store import screenshots
 from dm_tools.text.shorten import both_ends
+from dm_tools.text.times import lasting, seconds_between
 from dm_tools.text.traces import decisive
 
 if TYPE_CHECKING:
@@ -68,11 +70,12 @@ def render(report: Head, services: Iterable[ServiceLine], report_path: str, fold
         report=report,
         enhanced=report if isinstance(report, EnhancedReport) else None,
         headline=headline(report),
-        generated=clock.rfc3339(report.generated_at / 1000)[:19].replace("T", " ") + " UTC",
+        generated=minute(report.generated_at),
         stack=stack,
         stages=stages(report.run_path),
         commands=commands(report, report_path, folder),
         json_name=os.path.basename(report_path),
+        report_path=os.path.abspath(report_path),
     )
     for part in parts:
         yield part.encode("utf-8")
@@ -104,6 +107,9 @@ def _template() -> Template:
         "folded": folded,
         "breakable": breakable,
         "way": way,
+        "command": copied.of_fix,
+        "after": after,
+        "minute": minute,
         "fields": msgspec.structs.asdict,
     }
     return environment.template_class.from_code(environment, _code(environment), environment.make_globals(None))
@@ -144,7 +150,7 @@ def folded(text: Any) -> list[tuple[str, str]]:
     return [("telling", telling), *([(kind, "\n".join(others))] if others else [])]
 
 
-_JOINTS = re.compile(r"(?<=[^\W_])([/_.:?&=,@-]+)(?=[^\W_])|(?<=\s)(/)(?=\w)")
+_JOINTS = re.compile(r"(?<=[^\W_])([/_.:?&=,@-]+)(?=[^\W_])")
 
 
 def breakable(text: Any) -> Any:
@@ -159,6 +165,20 @@ def moment(stamp: Any) -> str:
     """The time of day of an RFC 3339 time, to the millisecond."""
     found = re.match(r"\d{4}-\d\d-\d\dT(\d\d:\d\d:\d\d(?:\.\d{1,3})?)", str(stamp or ""))
     return found[1] if found else ""
+
+
+def after(stamp: str, begun: str | None) -> str:
+    """How long after the trouble began (or before) something happened."""
+    seconds = seconds_between(begun, stamp)
+    if seconds is None:
+        return ""
+    size = f"{abs(seconds):.1f} s" if abs(seconds) < 120 else lasting(abs(seconds))
+    return f"{'−' if seconds < -0.05 else '+'}{size}"
+
+
+def minute(milliseconds: int) -> str:
+    """A time in UTC, to the second."""
+    return clock.rfc3339(milliseconds / 1000)[:19].replace("T", " ") + " UTC"
 
 
 def words(identifier: Any) -> str:
