@@ -39,6 +39,7 @@ LASTING = frozenset(
         *(Cause.STORE_READ_ONLY, Cause.VERSION_MISMATCH),
     )
 )
+STAYING = LASTING | {Cause.DISK_FULL, Cause.NETWORK_DETACHED}  # nor do these, and their sentences tell what to change
 # What may be well the next time that it is tried: once more says little.
 PASSING = frozenset(
     (
@@ -183,6 +184,18 @@ class Judged:
         return complains or any(not each.course.over for each in self.blaming) or bool(self.accused_by)
 
     @property
+    def stuck(self) -> bool:
+        """It said since its start what does not get well by itself, and no word of recovery, however long ago."""
+        return any(
+            each.rank >= SPECIFIC_RANK
+            and each.finding.cause in STAYING
+            and cites_own_log(each.finding.evidence)
+            and not each.refusing
+            and (not each.course.over or each.course.silent)
+            for each in self.own
+        )
+
+    @property
     def murmurs(self) -> bool:
         """It looks healthy, and its recent log holds at least a failure that no rule knows by name."""
         spoken = [each for each in self.own if not each.course.over and each.finding.pattern != REQUESTS]
@@ -204,7 +217,7 @@ class Judged:
         course, cause = claim.course, claim.finding.cause
         if course.state and cause in CRIPPLING and claim.rank >= EXACT_RANK:
             return True
-        if cause not in LASTING or (claim.refusing and (self.asked or not course.repeated)):
+        if cause not in STAYING or (claim.refusing and (self.asked or not course.repeated)):
             return False
         if course.newest:
             return course.repeated or (course.dying and course.at_start) or self.facts.unasked
