@@ -314,7 +314,7 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
         return down
     # Who answers with errors, as it is seen now, and says nothing: what one that it needs said last still stands.
     mute = not judged.own or judged.own[0].rank < REQUESTS_RANK
-    if mute and (stuck := next((peer for peer in peers if stack[peer].stuck), None)):
+    if judged.measured and mute and (stuck := next((peer for peer in peers if stack[peer].stuck), None)):
         return stuck
     if judged.best_rank >= SPECIFIC_RANK or judged.accused_by or blamed:
         return None

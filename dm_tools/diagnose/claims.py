@@ -39,7 +39,6 @@ LASTING = frozenset(
         *(Cause.STORE_READ_ONLY, Cause.VERSION_MISMATCH),
     )
 )
-STAYING = LASTING | {Cause.DISK_FULL, Cause.NETWORK_DETACHED}  # nor do these, and their sentences tell what to change
 # What may be well the next time that it is tried: once more says little.
 PASSING = frozenset(
     (
@@ -185,10 +184,10 @@ class Judged:
 
     @property
     def stuck(self) -> bool:
-        """It said since its start what does not get well by itself, and no word of recovery, however long ago."""
+        """It said, in its own words, what does not get well by itself, and nothing of a recovery, however long ago."""
         return any(
-            each.rank >= SPECIFIC_RANK
-            and each.finding.cause in STAYING
+            each.rank > GENERAL_RANK
+            and each.finding.cause in LASTING
             and cites_own_log(each.finding.evidence)
             and not each.refusing
             and (not each.course.over or each.course.silent)
@@ -217,7 +216,7 @@ class Judged:
         course, cause = claim.course, claim.finding.cause
         if course.state and cause in CRIPPLING and claim.rank >= EXACT_RANK:
             return True
-        if cause not in STAYING or (claim.refusing and (self.asked or not course.repeated)):
+        if cause not in LASTING or (claim.refusing and (self.asked or not course.repeated)):
             return False
         if course.newest:
             return course.repeated or (course.dying and course.at_start) or self.facts.unasked
