@@ -26,7 +26,7 @@ def unasked(name: str, *log: str, **changes: object) -> Record:
     return service(name, log=log, **changes) | {"probe": {"status": "healthy", "checks": [check(kind="container")]}}
 
 
-QUOTA = "mqtt error: Connection refused: Quota exceeded"
+QUOTA = "mqtt error: Quota exceeded"
 LICENCE = "[error] tag: LICENSE, clientid: a, msg: connection_rejected_due_to_license_limit_reached"
 
 
