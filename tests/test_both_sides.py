@@ -31,7 +31,7 @@ LICENCE = "[error] tag: LICENSE, clientid: a, msg: connection_rejected_due_to_li
 
 
 def test_a_limit_that_the_other_side_tells_of_in_its_own_words_is_that_ones() -> None:
-    client = unasked("ingest", QUOTA, QUOTA, env_hosts=["broker:1883"])
+    client = unasked("ingest", QUOTA, QUOTA, QUOTA, env_hosts=["broker:1883"])
     assert roots(judged(client, unasked("broker", LICENCE, LICENCE))) == [("broker", Cause.LIMIT_EXCEEDED)]
     assert roots(judged(client, unasked("broker", "started"))) == [("ingest", Cause.LIMIT_EXCEEDED)]
 
