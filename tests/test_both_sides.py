@@ -107,3 +107,17 @@ def test_who_says_that_somebody_is_down_and_not_who_means_the_one_that_is() -> N
     verdicts = judged(client, service("db"), service("proxy", **down) | {"probe": None})
     assert roots(verdicts) == [("proxy", Cause.OOM_KILLED)]
     assert roots(judged(client, service("db"), service("proxy")))[0][0] == "api"
+
+
+@pytest.mark.parametrize(
+    ("lines", "accused"),
+    [
+        (
+            ("order 1 stored", "order 2 stored", "ERROR cannot open file /srv/in/7.pdf: No such file or directory"),
+            False,
+        ),
+        (("ERROR cannot open file /srv/app.db: No such file or directory",) * 3, True),
+    ],
+)
+def test_one_file_that_one_user_misses_is_no_trouble_where_nobody_asks(lines: tuple[str, ...], accused: bool) -> None:
+    assert bool(roots(judged(unasked("app", *lines)))) is accused
