@@ -10,6 +10,7 @@ import importlib
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -85,7 +86,7 @@ def main() -> NoReturn:
 
         _print(f"dm, version {__version__}\n")
     if name not in filters():
-        _stop(f"{wanted[:100]!r} is no command (dm alone lists them)")
+        _stop(f"{wanted[:100]!r} is no command (dm alone lists them){_meant(wanted, [*SESSIONS, *filters(), *HELP])}")
     sys.argv = [f"dm-{name}", *arguments]
     importlib.import_module(f"dm_tools.commands.{name}").main()
     raise AssertionError("a command ends the process")
@@ -115,10 +116,12 @@ def _help(wanted: str, arguments: list[str]) -> NoReturn:
     known = {path.stem: path for path in sorted(configs.beside("docs").glob("*.md"))}
     known |= {path.name: path for path in map(configs.folder, EXAMPLES)}
     if not arguments or arguments[0] in ("-h", "--help"):
-        _print("".join(f"{name}\n" for name in ["readme", *known]))
+        titles = {name: "an example file" if path.suffix != ".md" else _title(path) for name, path in known.items()}
+        titles = {"readme": "what all this is, and how to begin"} | titles
+        _print("".join(f"{name:<31}{title}\n" for name, title in titles.items()))
     name = arguments[0].lower().removesuffix(".md")
     if name != "readme" and name not in known:
-        _stop(f"no document {arguments[0][:100]!r}; there are: {', '.join(['readme', *known])}")
+        _stop(f"no document {arguments[0][:100]!r}; there are: {', '.join(['readme', *known])}{_meant(name, known)}")
     text = _readme() if name == "readme" else known[name].read_text("utf-8")
     if sys.stdout is not None and sys.stdout.isatty():
         import pydoc
@@ -126,6 +129,20 @@ def _help(wanted: str, arguments: list[str]) -> NoReturn:
         pydoc.pager(text)
         sys.exit(0)
     _print(text)
+
+
+def _title(path: Path) -> str:
+    """The first line of a document."""
+    with path.open(encoding="utf-8") as file:
+        return file.readline().lstrip("# ").rstrip()
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    """What a mistyped word may have been, as the end of a message."""
+    import difflib
+
+    found = difflib.get_close_matches(word.removeprefix("dm-"), known, 1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def _services() -> list[str]:

@@ -635,13 +635,27 @@ unfinished() { # whether the journal may tell of an action that was begun and ha
 
 incidents() {
     settings
+    if [[ -t 1 && ${1:-} == unsilence ]]; then
+        dm-incidents "$@" | silences
+        return "${PIPESTATUS[0]}"
+    fi
     [[ ${1-} == [a-z]* ]] || set -- list "$@"
     dm-incidents "$@"
 }
 
 silence() {
     settings
+    if [[ -t 1 ]]; then
+        dm-incidents silence "$@" | silences
+        return "${PIPESTATUS[0]}"
+    fi
     dm-incidents silence "$@"
+}
+
+silences() { # what was begun or ended, in words
+    jq -r --arg called "$called" '([.service, .project, .host, .incident | select(. != "")] | join(", ")) as $what
+        | if .action == "end" then "\($what): alarms are raised again"
+        else "\($what): no alarm until \(.until); to end it: \($called) incidents unsilence \(.id)" end'
 }
 
 complaints() { # what healthy services say that made no issue; in cron it is no reason for a mail
@@ -718,7 +732,7 @@ as_text() { # what dm-approve told, by a program for jq; with --json as it is
 }
 
 policy() {
-    local report what told json='' others=()
+    local report what told json='' others=() own
     for what; do
         if [[ $what == --json ]]; then json=1; else others+=("$what"); fi
     done
@@ -731,6 +745,8 @@ policy() {
         told=$(dm-approve --explain "$report") || return
         as_text '"\(.service): \(.action): " + ({approved: "approved", person: "for a person", refused: "refused"}[.ruling])
             + (if .rule then " (rule \(.rule))" else "" end) + ": \(.reason)"'
+        own=${DM_ENV_FILE:-${XDG_CONFIG_HOME:-${HOME:-}/.config}/dm-tools/env} own=${own%/*}/policy.toml
+        [[ -n $json || -n ${DM_POLICY:-} || -e $own ]] || say "[supervisor] You have no policy: all is for a person. To write one: dm docs policy"
         ;;
     rehearse)
         told=$(dm-approve --rehearse --last "${2:-30d}") || return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from dm_tools.diagnose.incidents import fingerprint
 from dm_tools.patterns import reading as reader
 from dm_tools.records import Analysis, Cause, Role
 from tests import lab
+from tests.conftest import ROOT, Run
 from tests.score import faults
 
 LIBRARY = reader.read(None)
@@ -94,3 +96,26 @@ def test_it_does_not_depend_on_what_the_evidence_is_called() -> None:
     before = fingerprint("postgres", verdict)
     verdict.evidence, verdict.since, verdict.findings = ["logs:99"], "2031-01-01T00:00:00Z", []
     assert fingerprint("postgres", verdict) == before
+
+
+DATA = ROOT / "tests" / "data"
+
+
+def test_the_list_names_what_a_diagnosis_by_hand_found_later(run: Run, tmp_path: Path) -> None:
+    """`no incident is open` beside a report of a minute ago that says CRITICAL is not to be believed."""
+    judged = f"dm-analyze < {DATA}/database-down.jsonl | dm-propose"
+    said = r"not in this list: the diagnosis of .* found postgres failing"
+    run(f"dm-analyze < {DATA}/healthy.jsonl | dm-incidents --proofs-dir .", DM_NOW="1732800000")
+    assert "no incident is open" in run("dm-incidents list --proofs-dir .").stdout
+    run(f"{judged} | dm-report --proofs-dir . --html", DM_NOW="1732800600")
+    listed = run("dm-incidents list --proofs-dir .", DM_NOW="1732800700").stdout
+    assert re.search(said, listed) and "is open" not in listed
+    run(f"{judged} | dm-incidents --proofs-dir .", DM_NOW="1732800500")
+    assert not re.search(said, run("dm-incidents list --proofs-dir .", DM_NOW="1732800700").stdout)
+
+
+def test_a_mistyped_word_is_no_look(run: Run, tmp_path: Path) -> None:
+    done = run("dm-incidents lst --proofs-dir .")
+    assert done.returncode == 2
+    assert "neither a file of records nor list, silence or unsilence" in done.stderr
+    assert not (tmp_path / "incidents").exists()

@@ -151,7 +151,8 @@ def test_a_manifest_that_cannot_be_used_is_status_3_and_one_line(run: Run, tmp_p
 def test_a_missing_manifest_is_named(run: Run, tmp_path: Path) -> None:
     done = run("dm-services")
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr == f"dm-services: cannot read the manifest '{MANIFEST}': no such file or directory\n"
+    hint = " (--discover asks Docker instead; dm docs manifest)"
+    assert done.stderr == f"dm-services: cannot read the manifest '{MANIFEST}': no such file or directory{hint}\n"
     done = run("dm-services --manifest .")
     assert (done.returncode, done.stdout) == (3, "")
     assert "is a directory" in done.stderr

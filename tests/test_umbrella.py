@@ -104,6 +104,25 @@ def test_bash_and_fish_offer(typed: str, offered: set[str]) -> None:
     assert {line.split("\t")[0] for line in _said("fish", "--no-config", "-c", script)} >= offered
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("dm execute --", {"--yes", "--undo-if-worse", "--help"}),
+        ("dm policy r", {"rehearse", "revoke"}),
+        ("dm docs pol", {"policy"}),
+        ("dm verify ", {"--help"}),
+        ("supervisor-session.sh incidents u", {"unsilence"}),
+    ],
+)
+def test_bash_offers_what_a_session_takes(typed: str, offered: set[str]) -> None:
+    *words, last = typed.split(" ")
+    script = (
+        f"source {ROOT}/completions/dm-tools.bash; COMP_WORDS=({typed}); COMP_CWORD={len(words)}; "
+        f'_dm_tools {words[0]} "{last}" "{words[-1]}"; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    )
+    assert set(_said("bash", "-c", script)) == offered
+
+
 def test_services_are_offered_by_name(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     path.write_text('{"services": [{"name": "web"}, {"name": "worker"}]}')

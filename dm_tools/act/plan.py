@@ -95,4 +95,4 @@ def approved(name: str, data: bytes) -> list[ApprovedAction]:
         lines = [line for line in data.splitlines() if line.strip()]
         return [msgspec.json.decode(line, type=ApprovedAction) for line in lines]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
-        raise Unreadable(f"{name}: no approved actions: {wrong}") from None
+        raise Unreadable(f"{name}: no approved actions, as dm-review and dm-approve write them: {wrong}") from None

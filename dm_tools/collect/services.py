@@ -180,7 +180,9 @@ def read_manifest(path: Path) -> list[Record]:
         return parse_manifest(path.read_bytes(), settings.variables())
     except OSError as failure:
         reason = (failure.strerror or str(failure)).lower()
-        raise ManifestError(f"cannot read the manifest {str(path)!r}: {reason}") from None
+        missing = isinstance(failure, FileNotFoundError)
+        otherwise = " (--discover asks Docker instead; dm docs manifest)" if missing else ""
+        raise ManifestError(f"cannot read the manifest {str(path)!r}: {reason}{otherwise}") from None
     except ManifestError as wrong:
         raise ManifestError(f"{path}: {wrong}") from None
 

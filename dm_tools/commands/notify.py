@@ -59,7 +59,10 @@ def cli(
     path = configuration.path(config)
     settings = configuration.read(path)
     if not settings.config.target:
-        raise exits.Stop(exits.USAGE, f"{str(path)!r} names no target (dm docs notify says how)")
+        missing = f"{str(path)!r} names no target"
+        if path == configuration.shipped():
+            missing = f"there is no {str(configuration.own())!r}, and the shipped file names no target"
+        raise exits.Stop(exits.USAGE, f"{missing} (dm docs notify says how)")
     teller = work.Teller(settings, proofs_dir, page, dry_run, pass_on)
     try:
         if test:

@@ -13,11 +13,12 @@ import msgspec
 from dm_tools.diagnose import deeds, remembered, silences
 from dm_tools.diagnose.comparing import worse
 from dm_tools.diagnose.looks import Look, completed, look, quotes
-from dm_tools.diagnose.watching import Moment, Rules, judged
+from dm_tools.diagnose.watching import Moment, Rules, State, judged
 from dm_tools.pipe import clock, exits, say, stream
 from dm_tools.pipe.rounds import Round, rounds
 from dm_tools.records import Happening, IncidentEvent, Problem, Silence
 from dm_tools.show import incidents as show
+from dm_tools.store import approvals
 from dm_tools.store.history import History
 from dm_tools.store.incidents import Incidents, Silences
 from dm_tools.store.journal import Journal
@@ -135,10 +136,23 @@ def listed(proofs_dir: Path, as_json: bool) -> int:
         return exits.DONE
     steady, boot = clock.steady()
     passed = steady - state.steady if boot == state.boot else now - state.wall
-    for line in show.lines(state, quiet, max(passed, 0.0) if state.at else None):
+    unseen = _unseen(proofs_dir, state)
+    for line in show.lines(state, quiet, max(passed, 0.0) if state.at else None, unseen):
         writer.write((say.printable(line) + "\n").encode("utf-8", "replace"), flush=False)
     writer.write(b"", flush=True)
     return exits.DONE
+
+
+def _unseen(proofs_dir: Path, state: State) -> tuple[str, list[str]] | None:
+    """When a diagnosis by hand was made that is younger than the last look, and whose issues are no open incident's."""
+    try:
+        report = approvals.read(approvals.newest(proofs_dir))
+    except approvals.ReportError:
+        return None
+    made = report.generated_at / 1000
+    known = {each.look.service for each in state.open.values()}
+    found = [each.service for each in report.issues if each.service not in known]
+    return (clock.rfc3339(made), found) if found and (not state.at or made > state.wall) else None
 
 
 def silence(proofs_dir: Path, services: tuple[str, ...], options: dict[str, Any]) -> int:

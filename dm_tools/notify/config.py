@@ -118,8 +118,17 @@ def path(named: Path | None) -> Path:
     """Where the configuration is: the file that was named, one's own, or the shipped one (which names no target)."""
     if named is not None:
         return named
-    own = configs.own() / "notify.toml"
-    return own if own.exists() else configs.folder("") / "notify.toml"
+    return own() if own().exists() else shipped()
+
+
+def own() -> Path:
+    """Where one's own configuration belongs."""
+    return configs.own() / "notify.toml"
+
+
+def shipped() -> Path:
+    """The configuration that comes along, which names no target."""
+    return configs.folder("") / "notify.toml"
 
 
 def read(file: Path) -> Settings:

@@ -358,5 +358,5 @@ def standard_input(wanted: str) -> BinaryIO:
     if sys.stdin is None:
         raise exits.Stop(exits.USAGE, f"standard input is closed; give {wanted}")
     if sys.stdin.isatty():
-        raise exits.Stop(exits.USAGE, f"nothing to read; give {wanted} (see --help)")
+        raise exits.Stop(exits.USAGE, f"nothing to read on standard input; give {wanted} (see --help)")
     return sys.stdin.buffer

@@ -12,10 +12,13 @@ from dm_tools.text.times import lasting
 MOST_DONE = 3  # sentences on what was done that one line has
 
 
-def lines(state: State, quiet: Iterable[Silence], passed: float | None) -> Iterator[str]:
-    """One line for each open incident and silence. `passed`: seconds since the last round, None if there was none."""
+def lines(
+    state: State, quiet: Iterable[Silence], passed: float | None, unseen: tuple[str, list[str]] | None = None
+) -> Iterator[str]:
+    """One line for each open incident and silence. `passed`: seconds since the last round, None if there was none.
+    `unseen`: when a diagnosis that is younger, and no look at incidents, found issues, and of which services."""
     if passed is None:
-        yield "nobody has looked yet"
+        yield "neither watch nor tell nor heal has looked yet"
     else:
         yield f"looked last {lasting(passed)} ago ({state.at}), round {state.rounds}"
     for each in sorted(state.open.values(), key=lambda each: (each.look.severity.order, each.opened)):
@@ -25,7 +28,9 @@ def lines(state: State, quiet: Iterable[Silence], passed: float | None) -> Itera
         since = lasting(each.seconds + (passed or 0.0))
         yield f"{look.severity.upper()} {look.service} for {since}: {look.text}{also}{done} [{each.id}]"
     if passed is not None and not state.open:
-        yield "no incident is open"
+        yield "no incident was open then" if unseen else "no incident is open"
+    if unseen:
+        yield f"not in this list: the diagnosis of {unseen[0]} found {', '.join(unseen[1])} failing (dm report)"
     for silence in quiet:
         what = [
             f"{name} {value}"
