@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from dm_tools.evidence.view import LAST_LINES, View
+from dm_tools.evidence.recent import LAST_LINES
+from dm_tools.evidence.view import View
 from dm_tools.patterns import matching as patterns
 from dm_tools.patterns import reading as reader
 from tests.conftest import Run

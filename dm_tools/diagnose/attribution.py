@@ -7,11 +7,12 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
-from dm_tools.diagnose.both_sides import asked_wrongly, said_by_both, turned_away_rightly
+from dm_tools.diagnose.both_sides import asked_wrongly, said_by_both, told_by_the_other, turned_away_rightly
 from dm_tools.diagnose.claims import (
     CRIPPLING,
     FACT_RANK,
     OFTEN,
+    REQUESTS_RANK,
     SPECIFIC_RANK,
     Claim,
     Judged,
@@ -55,6 +56,7 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
         peers = [judged[peer] for peer in topology.peers(service)]
         asked_wrongly(each, peers)
         said_by_both(each, peers)
+        told_by_the_other(each, peers)
         turned_away_rightly(each, judged)
     for service, each in judged.items():
         if each.broken or each.suspect:
@@ -241,7 +243,7 @@ def _explained_by_the_map(
         return  # it is reached by its machine, where other ports and no network of containers count
     port, ports = finding.captures.get("port"), topology.nodes[peer].ports
     if topology.apart(service, peer):
-        finding.cause, finding.points_to = Cause.NETWORK_DETACHED, None
+        finding.cause, finding.points_to, claim.agreed = Cause.NETWORK_DETACHED, None, True
         finding.evidence.append("inspect:networks")
         finding.explanation = f"{service} cannot reach {peer}: they have no network in common"
     elif finding.cause == Cause.CONNECTION_REFUSED and port and ports and port not in ports:
@@ -307,8 +309,13 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
     peers = topology.peers(service)
     if turned_away := _turned_away_by(judged, peers, stack):
         return turned_away
-    if waits and (down := next((peer for peer in peers if stack[peer].best_rank >= FACT_RANK), None)):
+    unnamed = any(claim.finding.cause == Cause.DEPENDENCY_DOWN and not claim.course.over for claim in judged.own[:1])
+    if (waits or unnamed) and (down := next((peer for peer in peers if stack[peer].best_rank >= FACT_RANK), None)):
         return down
+    # Who answers with errors, as it is seen now, and says nothing: what one that it needs said last still stands.
+    mute = not judged.own or judged.own[0].rank < REQUESTS_RANK
+    if judged.measured and mute and (stuck := next((peer for peer in peers if stack[peer].stuck), None)):
+        return stuck
     if judged.best_rank >= SPECIFIC_RANK or judged.accused_by or blamed:
         return None
     if not judged.broken:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dm_tools.diagnose.claims import REQUESTS, Judged
+from dm_tools.diagnose.claims import GENERAL_RANK, REQUESTS, Judged
+from dm_tools.records import Cause
 
 
 def asked_wrongly(each: Judged, peers: list[Judged]) -> None:
@@ -17,10 +18,30 @@ def said_by_both(each: Judged, peers: list[Judged]) -> None:
     """What a client was told, and the one that it needs says of itself, too, is no mere talk of that one.
 
     The client may have spoken of other things since: it is asked again and again, the other one only now and then.
+    Nor is it a stranger whom a server turns away, if a client of its own complains of it.
     """
     told = {claim.finding.pattern for claim in each.own}
-    for claim in (claim for peer in peers for claim in peer.own):
-        claim.agreed = claim.agreed or claim.finding.pattern in told
+    blamed = {claim.finding.points_to for claim in each.blaming if not claim.course.over}
+    for peer in peers:
+        for claim in peer.own:
+            turned_away = claim.refusing and peer.facts.node.service in blamed
+            claim.agreed = claim.agreed or claim.finding.pattern in told or turned_away
+
+
+# What one has no more of than it is allowed: who asks it for more is told so in anybody's words.
+CAPACITY = (Cause.CONNECTION_LIMIT, Cause.LIMIT_EXCEEDED, Cause.RATE_LIMITED, Cause.STORE_READ_ONLY)
+
+
+def told_by_the_other(each: Judged, peers: list[Judged]) -> None:
+    """A limit of which a client speaks in anybody's words, and the one that it needs in its own, is that one's."""
+    for claim in [own for own in each.own if own.rank <= GENERAL_RANK and own.finding.cause in CAPACITY]:
+        for peer in peers:
+            same = (own for own in peer.own if own.finding.cause == claim.finding.cause and not own.course.over)
+            if any(own.rank > GENERAL_RANK for own in same):
+                claim.finding.points_to = peer.facts.node.service
+                each.own.remove(claim)
+                each.blaming.append(claim)
+                break
 
 
 def turned_away_rightly(each: Judged, stack: dict[str, Judged]) -> None:

@@ -50,6 +50,7 @@ PASSING = frozenset(
 CRIPPLING = frozenset(
     (Cause.DATA_CORRUPTION, Cause.DISK_FULL, Cause.IO_ERROR, Cause.READ_ONLY_FILESYSTEM, Cause.STORE_READ_ONLY)
 )
+OF_ONE_USER = frozenset((Cause.DATA_CORRUPTION, Cause.RESOURCE_MISSING))
 SETTINGS = frozenset((Cause.CONFIG_ERROR, Cause.MISSING_ENV))  # read at the start, and as they are until the next one
 
 
@@ -183,6 +184,18 @@ class Judged:
         return complains or any(not each.course.over for each in self.blaming) or bool(self.accused_by)
 
     @property
+    def stuck(self) -> bool:
+        """It said, in its own words, what does not get well by itself, and nothing of a recovery, however long ago."""
+        return any(
+            each.rank > GENERAL_RANK
+            and each.finding.cause in LASTING
+            and cites_own_log(each.finding.evidence)
+            and not each.refusing
+            and (not each.course.over or each.course.silent)
+            for each in self.own
+        )
+
+    @property
     def murmurs(self) -> bool:
         """It looks healthy, and its recent log holds at least a failure that no rule knows by name."""
         spoken = [each for each in self.own if not each.course.over and each.finding.pattern != REQUESTS]
@@ -207,7 +220,10 @@ class Judged:
         if cause not in LASTING or (claim.refusing and (self.asked or not course.repeated)):
             return False
         if course.newest:
-            return course.repeated or (course.dying and course.at_start) or self.facts.unasked
+            # In anybody's words, one file that is not there or not readable may be what one user asked for or sent.
+            of_one_user = cause in OF_ONE_USER and claim.rank <= GENERAL_RANK and not course.at_start
+            once = self.facts.unasked and not of_one_user
+            return course.repeated or (course.dying and course.at_start) or once
         return self.facts.unasked and course.at_start and cause in SETTINGS
 
     @property

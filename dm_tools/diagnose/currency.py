@@ -45,7 +45,8 @@ class Course:
     `newest`: nothing has been said since. `lasted`: seconds from the first to the last occasion.
     `costly`: each time requests failed, whose kind has not succeeded since. `soured`: all that has been said since are
     warnings and errors. `due`: the program works now and then, its last run ended so, and the next is not due yet.
-    `state`: it is said once, when it begins, and nothing has said since that it ended.
+    `state`: it is said once, when it begins, and nothing has said since that it ended. `silent`: over, as far as that
+    it was not said again tells.
     """
 
     occasions: int = 1
@@ -60,6 +61,7 @@ class Course:
     due: bool = False
     state: bool = False
     lasted: float = 0.0
+    silent: bool = False
 
     @property
     def repeated(self) -> bool:
@@ -93,10 +95,13 @@ class Log:
                 occasions.append(time)
         last = times[-1]
         later = [line for line in self.lines[newest + 1 :] if (parse_time(line.ts) or 0) > last + BURST_SECONDS]
+        ended = self._ended(last, later)
+        silent = self._silent(occasions, last, later, is_state)
         return Course(
             occasions=len(occasions),
             last=last,
-            over=self._over(occasions, last, later, is_state),
+            over=ended or silent,
+            silent=silent and not ended,
             dying=not later and "\n" in self.lines[newest].text,
             closing=not later and len(positions) >= 2,
             newest=not later,
@@ -118,11 +123,12 @@ class Log:
         between = min(after - before for before, after in pairwise(runs))
         return between >= PERIOD_SECONDS and (self.now or last) - last < between
 
-    def _over(self, occasions: list[float], last: float, later: list[LogLine], is_state: bool) -> bool:
+    def _ended(self, last: float, later: list[LogLine]) -> bool:
         if self.started is not None and last < self.started - BURST_SECONDS:
             return True  # an earlier run of the container said it
-        if any(_RECOVERY.search(line.text) for line in later) or recovered_after(self.requests, last):
-            return True
+        return any(_RECOVERY.search(line.text) for line in later) or recovered_after(self.requests, last)
+
+    def _silent(self, occasions: list[float], last: float, later: list[LogLine], is_state: bool) -> bool:
         if is_state and len(occasions) < STATE_OCCASIONS:
             return False
         if not later:

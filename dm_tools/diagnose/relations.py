@@ -226,11 +226,24 @@ def _mute(facts: Facts, limit: float) -> bool:
 
 
 def _asks(name: str, facts: Facts, service: str, topology: Topology) -> bool:
-    """Whether a service does not work and complains that it cannot reach another one."""
-    if facts.status not in (Status.FAILED, Status.DEGRADED):
-        return False
-    named = [hit.captures for hit in facts.hits if hit.pattern.cause in NOT_FOUND and "upstream" in hit.captures]
-    return any(topology.resolve(each["upstream"], name, each.get("port")) == service for each in named)
+    """Whether a service does not work and complains that it cannot reach another one.
+
+    Where nobody asks whether it works, it has to complain more than once. One that does not say whom it cannot reach
+    means the only one of those that it asks at a port that does not run.
+    """
+    broken = facts.status in (Status.FAILED, Status.DEGRADED)
+    said = [
+        hit.captures
+        for hit, course in zip(facts.hits, facts.courses, strict=True)
+        if hit.pattern.cause in NOT_FOUND and (broken or (facts.unasked and course.repeated and not course.over))
+    ]
+    named = [each for each in said if "upstream" in each]
+    if any(topology.resolve(each["upstream"], name, each.get("port")) == service for each in named):
+        return True
+    nameless = len(named) < len(said)
+    asked = [need.partition(":")[::2] for need in topology.nodes[name].needs] if nameless else []
+    peers = {topology.resolve(host, name, port) for host, port in asked if port} - {None, name}
+    return [each for each in peers if topology.nodes[str(each)].state not in RUNS] == [service]
 
 
 # Ports: https://docs.docker.com/engine/network/port-publishing/

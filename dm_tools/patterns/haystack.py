@@ -65,7 +65,7 @@ _SPEAKS = late(
             (?:[_.-]?(?:messages?|msg|text|string|str|description|desc|details?|cause|reason|stack|trace|info|class|type
               |code|log|verbose|kind|data))?
           | \w{0,20}(?:msg|message|ready)s? | mess | reason | stack_?trace | trace(?:back)? | (?:root_?)?cause
-          | details? | event | output | logger | result | std(?:out|err) )
+          | details? | event | output | resp(?:onse)?[ _]body | logger | result | std(?:out|err) )
       | str | code | codename | type | status | action )
     ["']?\s?[:=,]\s?$
     | (?:\blog|@m|@x|@mt)["']?\s?[:=]\s?$
