@@ -168,7 +168,7 @@ CANNOT_BE = "postgres shut itself down (exit code 0), and its restart policy (no
         ("explain of=1", "CRITICAL postgres: exited"),
         ("explain of=postgres", '[inspect:state] state = "exited"'),
         ("explain of=postgres report=latest", CANNOT_BE),
-        ("explain of=web", "web: degraded, symptom\n  web → app → postgres"),
+        ("explain of=web", "web: degraded, symptom\n  postgres → app → web"),
         ("explain of=web", "because of:\n\nCRITICAL postgres: exited"),
         ("explain of=redis", "redis: healthy"),
         ("history", "seen in 1 run"),

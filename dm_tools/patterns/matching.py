@@ -334,7 +334,8 @@ class Places:
         elif where == "mount.system":
             yield from (each for each, _ in self._mounts() if (each[1].rstrip("/") or "/") in SYSTEM)
         elif where == LAST_WORDS:
-            yield from [(self.last_words.id, self.last_words.text)] if self.last_words else []
+            # Of one that runs and is asked, what a stranger sent may be among its last words.
+            yield from [(self.last_words.id, self.last_words.text)] if self.view.down and self.last_words else []
         elif where == "ended.code":
             yield from [self.view.last_exit] if self.view.last_exit else []
         elif where == "ended.memory":
