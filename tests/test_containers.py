@@ -423,7 +423,11 @@ def test_discover_names_services_and_skips_one_off_containers(run: Run, box: Box
         chosen = run(f"dm-services {choice}", **shop | {"COMPOSE_PROJECT_NAME": ""})
         assert {record["container"] for record in records(chosen.stdout)} == set(mine.values()) - {"dmtest-plain"}
     wrong = run("dm-services --filter no=such", **limited)
-    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "there is no 'no'; there are: ancestor, " in wrong.stderr
+    assert (
+        wrong.returncode == 2
+        and wrong.stderr.count("\n") == 1
+        and "there is no 'no'; there are: ancestor, " in wrong.stderr
+    )
     piped = run("dm-services --discover dmtest-shop | dm-inspect | dm-stats | dm-logs", **limited)
     assert codes(one(piped)) == []
 
