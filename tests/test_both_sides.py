@@ -113,7 +113,7 @@ def test_who_says_that_somebody_is_down_and_not_who_means_the_one_that_is() -> N
     ("lines", "accused"),
     [
         (
-            ("order 1 stored", "order 2 stored", "ERROR cannot open file /srv/in/7.pdf: No such file or directory"),
+            ("order 1 stored", "ERROR cannot open file /srv/in/7.pdf: No such file or directory"),
             False,
         ),
         (("ERROR cannot open file /srv/app.db: No such file or directory",) * 3, True),
