@@ -184,5 +184,5 @@ def test_over_stdio_a_signal_ends_it_too(tmp_path: Path) -> None:
         process.stdin.flush()
         process.stdout.readline()  # it answers, so it is there
         process.terminate()
-        assert process.wait(15) == 143
+        assert process.wait(60) == 143
         assert process.stderr.read() == b""
