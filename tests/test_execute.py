@@ -249,13 +249,13 @@ def test_who_shares_the_network_of_one_made_anew_is_made_anew_and_taken_back_wit
 def test_made_anew_it_has_its_data_names_address_and_limits(bench: Bench) -> None:
     first = bench.name("net")
     bench.networks.append(first)
-    pool = docker.types.IPAMPool(subnet="172.31.241.0/24")
+    pool = docker.types.IPAMPool(subnet="198.18.241.0/24")
     bench.client.networks.create(first, ipam=docker.types.IPAMConfig(pool_configs=[pool]), labels={"dm-tools.lab": "1"})
     second = bench.network("other")
     container = bench.with_data("box", network=first)
     api = bench.client.api
     api.disconnect_container_from_network(container.id, first)
-    api.connect_container_to_network(container.id, first, aliases=["db"], ipv4_address="172.31.241.77")
+    api.connect_container_to_network(container.id, first, aliases=["db"], ipv4_address="198.18.241.77")
     api.connect_container_to_network(container.id, second, aliases=["also"])
     whole, before = acting.data(bench, "box"), bench.now("box")
 
