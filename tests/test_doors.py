@@ -183,6 +183,8 @@ def test_over_stdio_a_signal_ends_it_too(tmp_path: Path) -> None:
         process.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n')
         process.stdin.flush()
         process.stdout.readline()  # it answers, so it is there
+        process.stdin.write(b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n' * 500)  # and has something to do
+        process.stdin.flush()
         process.terminate()
         assert process.wait(60) == 143
         assert process.stderr.read() == b""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from dm_tools import __version__
+from dm_tools.pipe import ending
 from dm_tools.records import Problem
 from dm_tools.store import kept
 from dm_tools.tools import reports
@@ -134,9 +136,14 @@ def over_http(server: Server[Any], names: frozenset[str]) -> Any:
 
 
 async def over_stdio(server: Server[Any]) -> None:
-    """Answer on standard input and output until the input ends."""
+    """Answer on standard input and output until the input ends, or a signal comes."""
     from mcp.server.stdio import stdio_server
 
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            # What a handler raises may end one task alone; the others would wait for what stands on standard input.
+            loop.add_signal_handler(number, ending.finish, 128 + number)
     async with stdio_server() as (reader, writer):
         await server.run(reader, writer, server.create_initialization_options())
 
