@@ -384,7 +384,9 @@ begin() { # a new run's folder; of the old ones the newest 100 stay, so that cro
     began=${EPOCHREALTIME/[.,]/}
     mapfile -t old < <(find "$PROOFS_DIR/runs" -mindepth 1 -maxdepth 1 -type d -name '20*T*-*' 2>/dev/null | sort)
     ((${#old[@]} <= 100)) || rm -r -- "${old[@]:0:${#old[@]}-100}"
-    run=$PROOFS_DIR/runs/$(date +%Y%m%dT%H%M%S)-$$
+    # A quick session begins another one within the same second.
+    runs=$((${runs:-0} + 1)) run=$PROOFS_DIR/runs/$(date +%Y%m%dT%H%M%S)-$$
+    ((runs == 1)) || run+=-$runs
     # In a folder that others may write to, nothing that they laid there is written through.
     (umask 077 && mkdir -p "$PROOFS_DIR/runs" && [[ ! -L $PROOFS_DIR/runs ]] && mkdir "$run") || {
         complain "cannot write '$run'"
