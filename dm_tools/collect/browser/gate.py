@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from dm_tools import records
 from dm_tools.collect import reach, socks
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from playwright.async_api import CDPSession
 
 MAX_REFUSED = 50  # that are remembered of one page
+_SHOWN = frozenset(("http", "https", "about", "data", "blob", "javascript"))  # by a tab itself
 _KINDS = ("Document", "XHR", "Fetch", "Ping", "CSPViolationReport", "Other")
 
 
@@ -41,6 +43,14 @@ class Guest:
         self.own = {self.asked} if self.asked else set()
         self.refused = {}
         self.stays.clear()
+
+    def wants_to_go(self, event: Mapping[str, Any]) -> None:
+        """`Page.frameRequestedNavigation`: what another program would open leaves the tab where it is.
+
+        A headless Chromium has no such program, and never says that a page which asks for one has loaded.
+        """
+        if event["frameId"] == self.frame and urlsplit(event["url"]).scheme not in _SHOWN:
+            self.stays.set()
 
     def refuse(self, method: str, url: str, why: str) -> None:
         """Remember what was refused."""
