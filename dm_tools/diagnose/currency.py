@@ -133,7 +133,8 @@ class Log:
             return False
         if not later:
             return False  # the program has fallen silent: nothing tells that it is well
-        silent = (self.now or last) - last
+        spoken = max(parse_time(line.ts) or last for line in later)
+        silent = min(self.now or last, spoken) - last  # a program that says nothing at all does not say that it is well
         if len(occasions) == 1:
             return silent > QUIET_ONCE_SECONDS
         gaps = [after - before for before, after in pairwise(occasions)]
