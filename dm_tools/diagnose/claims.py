@@ -19,6 +19,7 @@ from dm_tools.text.shorten import short
 FACT_RANK = Level.FACT.rank  # what the engine itself states of a container
 SPECIFIC_RANK = Level.BROAD.rank  # a cause by name; below it, "it fails" in other words
 GENERIC_RANK = Level.FAILING.rank
+CAUSE_RANK = Level.CAUSE.rank
 EXACT_RANK = Level.EXACT.rank
 GENERAL_RANK = Level.GENERAL.rank
 
@@ -335,7 +336,9 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         rank=min(hit.pattern.rank, highest),
         course=course,
         accuses=hit.pattern.accusing,
-        agreed=nobody or course.costly,
+        agreed=nobody
+        or course.costly
+        or (course.cost_once and hit.pattern.cause in LASTING and hit.pattern.rank >= CAUSE_RANK),
         nobody=nobody,
         login=hit.pattern.blames == "credentials",
         # Who names the server that refused it is not that server, be it one of the same kind (a relay, a replica).

@@ -16,6 +16,7 @@ from dm_tools.text.late import late
 from dm_tools.text.times import parse_time
 
 BURST_SECONDS = 0.5  # what is said closer together is one occasion: the lines of a trace, a retry at once
+TAIL_SECONDS = 1.0  # what follows so soon ends what was said: the rest of a trace, "retrying"
 QUIET_GAPS = 3.0  # silent for so many times the longest of the last gaps between two occasions
 QUIET_SECONDS = 15.0  # and at least for so long
 QUIET_ONCE_SECONDS = 60.0  # what was said on one occasion only, and others have been spoken of since
@@ -43,7 +44,7 @@ class Course:
     `dying`: it was made with a trace, and nothing has been said since: a job that failed in its last run. `at_start`:
     it was only made right after the start of its program. `closing`: it was made in several lines, the last of all.
     `newest`: nothing has been said since. `lasted`: seconds from the first to the last occasion.
-    `costly`: each time requests failed, whose kind has not succeeded since. `soured`: all that has been said since are
+    `costly`: each time requests failed, whose kind has not succeeded since; `cost_once`: be it once. `soured`: all that has been said since are
     warnings and errors. `due`: the program works now and then, its last run ended so, and the next is not due yet.
     `state`: it is said once, when it begins, and nothing has said since that it ended. `silent`: over, as far as that
     it was not said again tells.
@@ -57,6 +58,7 @@ class Course:
     closing: bool = False
     newest: bool = False
     costly: bool = False
+    cost_once: bool = False
     soured: bool = False
     due: bool = False
     state: bool = False
@@ -95,6 +97,11 @@ class Log:
                 occasions.append(time)
         last = times[-1]
         later = [line for line in self.lines[newest + 1 :] if (parse_time(line.ts) or 0) > last + BURST_SECONDS]
+        since = [line for line in later if (parse_time(line.ts) or 0) > last + TAIL_SECONDS]
+        costly = cost(self.requests, occasions[-2:])
+        if costly:  # that something else is answered meanwhile says nothing
+            asked = {each.line for each in self.requests}
+            since = [line for line in since if line.id not in asked]
         ended = self._ended(last, later)
         silent = self._silent(occasions, last, later, is_state)
         return Course(
@@ -102,11 +109,12 @@ class Log:
             last=last,
             over=ended or silent,
             silent=silent and not ended,
-            dying=not later and "\n" in self.lines[newest].text,
-            closing=not later and len(positions) >= 2,
-            newest=not later,
+            dying=not since and "\n" in self.lines[newest].text,
+            closing=not since and len(positions) >= 2,
+            newest=not since,
             at_start=self.started is not None and last - self.started < START_SECONDS,
-            costly=len(occasions) >= 2 and cost(self.requests, occasions[-2:]),
+            costly=costly and len(occasions) >= 2,
+            cost_once=costly,
             soured=_soured(later, last),
             due=not later and self._due(occasions, last),
             state=is_state,
