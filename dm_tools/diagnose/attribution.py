@@ -7,7 +7,13 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
-from dm_tools.diagnose.both_sides import asked_wrongly, said_by_both, told_by_the_other, turned_away_rightly
+from dm_tools.diagnose.both_sides import (
+    asked_wrongly,
+    refused_by_each_other,
+    said_by_both,
+    told_by_the_other,
+    turned_away_rightly,
+)
 from dm_tools.diagnose.claims import (
     CRIPPLING,
     FACT_RANK,
@@ -58,6 +64,7 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
         asked_wrongly(each, peers)
         said_by_both(each, peers)
         told_by_the_other(each, peers)
+        refused_by_each_other(each, peers)
         turned_away_rightly(each, judged)
     for service, each in judged.items():
         if each.broken or each.suspect:
@@ -332,7 +339,10 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
     peers = topology.peers(service)
     if turned_away := _turned_away_by(judged, peers, stack):
         return turned_away
-    unnamed = any(claim.finding.cause == Cause.DEPENDENCY_DOWN and not claim.course.over for claim in judged.own[:1])
+    unnamed = any(
+        claim.finding.cause in (Cause.DEPENDENCY_DOWN, Cause.QUORUM_LOST) and not claim.course.over
+        for claim in judged.own[:1]
+    )
     if (waits or unnamed) and (down := next((peer for peer in peers if stack[peer].best_rank >= FACT_RANK), None)):
         return down
     # Who answers with errors, as it is seen now, and says nothing: what one that it needs said last still stands.

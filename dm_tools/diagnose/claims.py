@@ -127,7 +127,7 @@ class Judged:
             for each in self.own + self.blaming
             if each.finding.severity == Severity.CRITICAL
             and each.rank >= SPECIFIC_RANK
-            and not each.course.over
+            and (not each.course.over or self._set_at_start(each))
             and not each.serving
             and (
                 each.course.repeated
@@ -225,7 +225,13 @@ class Judged:
             of_one_user = cause in OF_ONE_USER and claim.rank <= GENERAL_RANK and not course.at_start
             once = self.facts.unasked and not of_one_user
             return course.repeated or (course.dying and course.at_start) or once
-        return self.facts.unasked and course.at_start and cause in SETTINGS
+        return self._set_at_start(claim)
+
+    def _set_at_start(self, claim: Claim) -> bool:
+        """Whether a program that nobody asks said at its start that a setting is wrong: so it stays until the next."""
+        course = claim.course
+        over = course.over and not course.silent
+        return self.facts.unasked and course.at_start and claim.finding.cause in SETTINGS and not over
 
     @property
     def ends_by_its_own(self) -> bool:

@@ -44,8 +44,8 @@ class Course:
     `dying`: it was made with a trace, and nothing has been said since: a job that failed in its last run. `at_start`:
     it was only made right after the start of its program. `closing`: it was made in several lines, the last of all.
     `newest`: nothing has been said since. `lasted`: seconds from the first to the last occasion.
-    `costly`: each time requests failed, whose kind has not succeeded since; `cost_once`: be it once. `soured`: all that has been said since are
-    warnings and errors. `due`: the program works now and then, its last run ended so, and the next is not due yet.
+    `costly`: each time requests failed, whose kind has not succeeded since; `cost_once`: be it only once. `soured`: all
+    that has been said since are warnings and errors. `due`: the program works now and then, its last run ended so, and the next is not due yet.
     `state`: it is said once, when it begins, and nothing has said since that it ended. `silent`: over, as far as that
     it was not said again tells.
     """
