@@ -17,6 +17,7 @@ from dm_tools.text.times import parse_time
 
 BURST_SECONDS = 0.5  # what is said closer together is one occasion: the lines of a trace, a retry at once
 TAIL_SECONDS = 1.0  # what follows so soon ends what was said: the rest of a trace, "retrying"
+RESUMED = 4  # items said since, from which on a program is taken to have gone on with its work
 QUIET_GAPS = 3.0  # silent for so many times the longest of the last gaps between two occasions
 QUIET_SECONDS = 15.0  # and at least for so long
 QUIET_ONCE_SECONDS = 60.0  # what was said on one occasion only, and others have been spoken of since
@@ -45,9 +46,9 @@ class Course:
     it was only made right after the start of its program. `closing`: it was made in several lines, the last of all.
     `newest`: nothing has been said since. `lasted`: seconds from the first to the last occasion.
     `costly`: each time requests failed, whose kind has not succeeded since; `cost_once`: be it only once. `soured`: all
-    that has been said since are warnings and errors. `due`: the program works now and then, its last run ended so, and the next is not due yet.
-    `state`: it is said once, when it begins, and nothing has said since that it ended. `silent`: over, as far as that
-    it was not said again tells.
+    that has been said since are warnings and errors. `due`: the program works now and then, its last run ended so, and
+    the next is not due yet. `state`: it is said once, when it begins, and nothing has said since that it ended.
+    `silent`: over, as far as that it was not said again tells.
     """
 
     occasions: int = 1
@@ -97,11 +98,14 @@ class Log:
                 occasions.append(time)
         last = times[-1]
         later = [line for line in self.lines[newest + 1 :] if (parse_time(line.ts) or 0) > last + BURST_SECONDS]
-        since = [line for line in later if (parse_time(line.ts) or 0) > last + TAIL_SECONDS]
         costly = cost(self.requests, occasions[-2:])
-        if costly:  # that something else is answered meanwhile says nothing
-            asked = {each.line for each in self.requests}
-            since = [line for line in since if line.id not in asked]
+        asked = {each.line for each in self.requests}
+        # Where a complaint costs requests, that others are answered meanwhile says nothing.
+        since = [
+            line
+            for line in later
+            if (not costly if line.id in asked else (parse_time(line.ts) or 0) > last + TAIL_SECONDS)
+        ]
         ended = self._ended(last, later)
         silent = self._silent(occasions, last, later, is_state)
         return Course(
@@ -141,8 +145,11 @@ class Log:
             return False
         if not later:
             return False  # the program has fallen silent: nothing tells that it is well
-        spoken = max(parse_time(line.ts) or last for line in later)
-        silent = min(self.now or last, spoken) - last  # a program that says nothing at all does not say that it is well
+        # A program that says nothing any more does not say that it is well; one that has gone on with its work did.
+        until, spoken = self.now or last, max(parse_time(line.ts) or last for line in later)
+        if len(later) < RESUMED and until - spoken > QUIET_ONCE_SECONDS:
+            until = spoken
+        silent = until - last
         if len(occasions) == 1:
             return silent > QUIET_ONCE_SECONDS
         gaps = [after - before for before, after in pairwise(occasions)]

@@ -166,7 +166,8 @@ def _beside(place: int, log: Log) -> Words | None:
 
 
 _LISTENING = late(
-    r"(?i)\b(?:listen(?:s|ing)?|running|serving|started|accepting|bound|starting \w+ (?:server|listener))\b[^\n]{0,100}?"
+    r"(?i)\b(?:listen(?:s|ing)?|running|serving|started|accepting|bound|starting \w+ (?:server|listener))\b"
+    r"[^\n]{0,100}?"
     r"(?:https?://|[\s=(\"'])(?P<address>\[[0-9a-f:]*\]|[\d.]{7,15}|localhost|\*)?:(?P<port>\d{2,5})\b"
 )
 STARTING = 50  # items of a run that are read for that
