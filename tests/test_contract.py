@@ -6,11 +6,13 @@ entry in `errors` and the stream goes on, which is part of the contract.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import resource
 import signal
 import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -233,31 +235,41 @@ def await_handlers(process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("no signal handler within 10 s")
 
 
+def await_reading(process: subprocess.Popen[bytes]) -> None:
+    """Wait until the program has taken a first line from its input, and so has set its signal handlers before."""
+    assert process.stdin is not None
+    process.stdin.write(b"\n")  # an empty one says nothing to anybody
+    process.stdin.flush()
+    deadline = time.monotonic() + 60
+    while fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4)) != bytes(4):
+        assert time.monotonic() < deadline, "nothing was read within a minute"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "start"),
+    [(signal.SIGINT, 130, COLD), (signal.SIGTERM, 143, {})],  # of real processes one kind is enough
+    ids=["ctrl-c", "sigterm"],
+)
 @pytest.mark.parametrize("name", READERS)
-def test_ctrl_c_while_stdin_is_open(name: str, tmp_path: Path) -> None:
+def test_a_signal_while_stdin_is_open(
+    name: str, number: int, status: int, start: dict[str, str], tmp_path: Path
+) -> None:
     with subprocess.Popen(
         [f"dm-{name}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env=SEALED | COLD,
+        env=SEALED | start,
         cwd=tmp_path,
         # a shell ignores it for what it starts in the background, and so would all that comes after
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
-        await_handlers(process)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=5) == 130
+        await_reading(process)
+        process.send_signal(number)
+        assert process.wait(timeout=10) == status
         assert process.stderr is not None
         assert process.stderr.read() == b""
-
-
-@pytest.mark.parametrize("name", READERS)
-def test_sigterm_while_stdin_is_open(name: str, tmp_path: Path) -> None:
-    with subprocess.Popen([f"dm-{name}"], stdin=subprocess.PIPE, env=SEALED | COLD, cwd=tmp_path) as process:
-        await_handlers(process)
-        process.terminate()
-        assert process.wait(timeout=5) == 143
 
 
 @pytest.mark.parametrize("name", STREAMING)
