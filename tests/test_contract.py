@@ -139,21 +139,24 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("name", FILTERS)
-@pytest.mark.parametrize("line", BROKEN)
-def test_a_broken_line_is_reported_skipped_or_fatal(run: Run, name: str, line: str) -> None:
-    text = f"{GOOD}{line}\n{GOOD}"
+def test_broken_lines_are_reported_or_skipped(run: Run, name: str) -> None:
+    text = GOOD + "".join(f"{line}\n{GOOD}" for line in BROKEN)
     reported = run(f"dm-{name} --keep-order" if name in CONCURRENT else f"dm-{name}", stdin=text)
-    good, bad, after = records(reported.stdout)
-    assert bad["errors"][0]["code"] == "bad_line"
-    assert bad["errors"][0]["line"] == 2
-    assert good["service"] == after["service"] == "x"
+    found = records(reported.stdout)
+    assert [record.get("service") for record in found] == ["x", *[None, "x"] * len(BROKEN)]
+    told = [error for record in found[1::2] for error in record["errors"]]
+    assert [(each["code"], each["line"]) for each in told] == [("bad_line", 2 * at + 2) for at in range(len(BROKEN))]
     assert reported.returncode in (4, 5)
 
     skipped = run(f"dm-{name} --on-bad skip", stdin=text)
-    assert [record["service"] for record in records(skipped.stdout)] == ["x", "x"]
-    assert "line 2" in skipped.stderr
+    assert [record["service"] for record in records(skipped.stdout)] == ["x"] * (len(BROKEN) + 1)
+    assert [f"line {2 * at + 2}:" in skipped.stderr for at in range(len(BROKEN))] == [True] * len(BROKEN)
 
-    failed = run(f"dm-{name} --on-bad fail", stdin=text)
+
+# Which lines are broken is judged at one place, for all commands: each of them here, and each line at one of them.
+@pytest.mark.parametrize(("name", "line"), [*((name, "[1, 2]") for name in FILTERS), *(("redact", x) for x in BROKEN)])
+def test_a_broken_line_can_be_fatal(run: Run, name: str, line: str) -> None:
+    failed = run(f"dm-{name} --on-bad fail", stdin=f"{GOOD}{line}\n{GOOD}")
     assert failed.returncode == 3
     assert "line 2" in failed.stderr
     assert "Traceback" not in failed.stderr
