@@ -66,7 +66,7 @@ def test_the_same_is_found_in_one_piece_and_in_many(monkeypatch: pytest.MonkeyPa
     texts = [each for sample in samples().values() for text in sample.matches[:1] for each in items(text)]
     whole = LIBRARY.causal(texts)
     monkeypatch.setattr(haystack, "PIECE_BYTES", 200)
-    monkeypatch.setattr("dm_tools.patterns.matching.MAX_EVIDENCE", len(texts))
+    monkeypatch.setattr("dm_tools.patterns.places.MAX_EVIDENCE", len(texts))
     in_pieces = LIBRARY.causal(texts)
     assert {position: set(ids) for position, ids in whole.items()}.keys() <= in_pieces.keys()
     assert len(in_pieces) > 0.9 * len(samples())
