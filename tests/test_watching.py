@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from dm_tools.diagnose import deeds, silences
 from dm_tools.diagnose.looks import Healing, Look, Sight
-from dm_tools.diagnose.watching import Moment, Rules, State, judged
+from dm_tools.diagnose.state import State
+from dm_tools.diagnose.watching import Moment, Rules, judged
 from dm_tools.records import (
     ENDS,
     ActionName,

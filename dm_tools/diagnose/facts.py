@@ -16,7 +16,8 @@ from dm_tools.evidence.ids import Kind, parse, resolve, time_of
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
-from dm_tools.patterns.matching import READ_RANK, Hit, Places, matches
+from dm_tools.patterns.matching import READ_RANK, Hit, matches
+from dm_tools.patterns.places import Places
 from dm_tools.records import Check, Inspect, LogLine, ProbeError, Status, Verdict
 from dm_tools.text.last_words import Words, last_words, quoted
 from dm_tools.text.late import late

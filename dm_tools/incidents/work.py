@@ -13,7 +13,8 @@ import msgspec
 from dm_tools.diagnose import deeds, remembered, silences
 from dm_tools.diagnose.comparing import worse
 from dm_tools.diagnose.looks import Look, completed, look, quotes
-from dm_tools.diagnose.watching import Moment, Rules, State, judged
+from dm_tools.diagnose.state import State
+from dm_tools.diagnose.watching import Moment, Rules, judged
 from dm_tools.pipe import clock, exits, say, stream
 from dm_tools.pipe.rounds import Round, rounds
 from dm_tools.records import Happening, IncidentEvent, Problem, Silence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dm_tools.diagnose.watching import State
+from dm_tools.diagnose.state import State
 from dm_tools.records import ENDS, Silence
 from dm_tools.text.times import lasting
 
