@@ -15,6 +15,7 @@ from dm_tools.pipe import clock, command, exits, say, settings
 from dm_tools.records import is_marker
 from dm_tools.show.incidents import event
 from dm_tools.store import files
+from dm_tools.text.times import shown
 from dm_tools.watch import figures, signs
 from dm_tools.watch.healing import Healer
 from dm_tools.watch.pulse import Pulse
@@ -118,7 +119,7 @@ class Watcher:
                 pause = LEAST_PAUSE
             say.note(f"{death.words}; the pipe is started again in {pause:g} s")
             self.pulse.restarts += 1
-            self.pulse.death = f"{clock.rfc3339(clock.now())} {death.words}"
+            self.pulse.death = f"{shown(clock.rfc3339(clock.now()))} {death.words}"
             time.sleep(pause)
             pause = min(pause * 2, MOST_PAUSE)
 
@@ -134,7 +135,7 @@ class Watcher:
         elif isinstance(found, dict) and found.get("outcome") == "failed":
             say.note(f"{found.get('target')}: not told: {found.get('why')}")
         elif isinstance(found, dict) and found.get("kind"):
-            click.echo(say.printable(f"{found.get('at')} {event(found)}"))
+            click.echo(say.printable(f"{shown(found.get('at'))} {event(found)}"))
 
     def round(self, marker: dict[str, object]) -> None:
         """A round has come through."""
@@ -143,8 +144,9 @@ class Watcher:
         if (report := self.pulse.status["report_path"]) and report != was.get("report_path"):
             click.echo(f"Report: {say.printable(report)}")
         if words := self.healer.look(self.pulse.status["open"]):
-            self.pulse.status["healing"] = f"{self.pulse.status['ended_at']} {words}"
-            click.echo(say.printable(f"{self.pulse.status['ended_at']} HEALING {words}"))
+            at = shown(self.pulse.status["ended_at"])
+            self.pulse.status["healing"] = f"{at} {words}"
+            click.echo(say.printable(f"{at} HEALING {words}"))
         try:
             files.replace(self.folder / "status.json", [orjson.dumps(self.pulse.status) + b"\n"])
             if self.metrics_file:
