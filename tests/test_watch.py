@@ -96,7 +96,7 @@ def test_the_status_in_words(more: dict[str, Any], passed: float, status: int, s
     assert ended == status
     assert all(any(each in line for line in lines) for each in says), lines
     assert lines[-1] == (
-        "2026-11-30T12:00:20.000Z RECOVERED db: well again after 19 seconds; done: start: done; looked again: recovered"
+        "2026-11-30 12:00:20 UTC RECOVERED db: well again after 19 seconds; done: start: done; looked again: recovered"
     )
 
 
@@ -137,7 +137,7 @@ def test_figures_are_prometheus_text() -> None:
     ("changed", "now", "reason"),
     [
         ({}, "12:01:30", ""),
-        ({}, "12:01:32", "no round of the watch has come through for 92 seconds, since 2026-11-30T12:00:00Z"),
+        ({}, "12:01:32", "no round of the watch has come through for 92 seconds, since 2026-11-30 12:00:00 UTC"),
         ({"took_s": 100.0}, "12:03:09", ""),  # the next one begins when this one is through
         ({"took_s": 100.0}, "12:03:11", "no round of the watch has come through for 3 minutes"),
         ({"stopped_at": "2026-11-30T12:00:05Z"}, "23:59:59", ""),
@@ -433,5 +433,5 @@ def test_a_killed_container_is_told_by_its_event(
         session.terminate()
         out, said = session.communicate(timeout=20)
     assert said == ""
-    told_of = [line.split(" ")[1] for line in out.split("\n") if line[:2] == "20"]
+    told_of = [line.split(" ")[3] for line in out.split("\n") if line[:2] == "20"]
     assert told_of == ["OPENED", "RECOVERED"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from dm_tools.store import files
 from dm_tools.text.times import shown
 from dm_tools.watch import figures, signs
 from dm_tools.watch.healing import Healer
-from dm_tools.watch.pulse import Pulse
+from dm_tools.watch.pulse import Pulse, first
 from dm_tools.watch.stages import Death, Pipe, load
 
 LEAST_PAUSE, MOST_PAUSE = 1.0, 60.0  # seconds before the pipe is started again
@@ -141,6 +142,8 @@ class Watcher:
         """A round has come through."""
         was = dict(self.pulse.status)
         self.pulse.beat(marker, clock.rfc3339(clock.now()))
+        if self.pulse.rounds == 1 and sys.stdout.isatty():
+            click.echo(say.printable(first(self.pulse.status)))
         if (report := self.pulse.status["report_path"]) and report != was.get("report_path"):
             click.echo(f"Report: {say.printable(report)}")
         if words := self.healer.look(self.pulse.status["open"]):

@@ -56,6 +56,15 @@ class Pulse:
         }
 
 
+def first(status: Json) -> str:
+    """What the first round saw, for who has just started the watch."""
+    seen, count = status["summary"], (status.get("round") or {}).get("services") or 0
+    parts = [f"{seen[key]} {key}" for key in ("healthy", "degraded", "failed", "unknown") if seen.get(key)]
+    found = f": {', '.join(parts)}" if parts else ""
+    still = f"{len(status['open'])} open" if status["open"] else "nothing is open"
+    return f"{shown(status['ended_at'])} first look at {count} service{'' if count == 1 else 's'}{found}; {still}"
+
+
 def late(status: Json, now: float) -> float:
     """By how many seconds the next round is overdue at `now` (seconds since 1970).
 
