@@ -215,9 +215,7 @@ def test_the_demo_of_the_readme_says_what_the_sessions_say() -> None:
             assert len(found[1]) == 6 and found[4] == ("record" if found[3] == "1" else "records"), line
             stages.append(found[2])
             finished.append(float(found[1]))
-        elif found := re.match(
-            r"\[(?:demo|supervisor)\] [^:.]*[:.]|Analyzing |Enhanced [a-z ]*:|To open in a browser:", line
-        ):
+        elif found := re.match(r"\[[a-z]+\] [^:.]*[:.]|Analyzing |Enhanced [a-z ]*:|To open in a browser:", line):
             assert found[0] in script, line
         else:
             assert re.match(r"CRITICAL \w+: .*; proposed: \w+$", line), line

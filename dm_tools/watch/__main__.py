@@ -145,7 +145,7 @@ class Watcher:
         if self.pulse.rounds == 1 and sys.stdout.isatty():
             click.echo(say.printable(first(self.pulse.status)))
         if (report := self.pulse.status["report_path"]) and report != was.get("report_path"):
-            click.echo(f"Report: {say.printable(report)}")
+            click.echo(f"Report: {say.printable(str(self.pulse.status['html_path'] or report))}")
         if words := self.healer.look(self.pulse.status["open"]):
             at = shown(self.pulse.status["ended_at"])
             self.pulse.status["healing"] = f"{at} {words}"
