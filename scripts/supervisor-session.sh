@@ -22,7 +22,7 @@ Usage: supervisor-session.sh COMMAND [ARGUMENT]... (or dm COMMAND)
 Commands:
   diagnose [--discover] [-p PROJECT] [-f COMPOSE.YAML] [SERVICE]...
                                                probe and inspect the stack, or just these services
-  diagnose-enhanced [--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...
+  diagnose-enhanced [--discover] [--agent] [--engine ENGINE] [--no-screenshots] [SERVICE]...
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
   tell [ARGUMENT OF diagnose-enhanced]...      the same for cron: only what is new, worse or over is printed, or told to the
                                                targets of your notify.toml (dm docs notify)
@@ -91,13 +91,13 @@ says diagnose-enhanced. The exit status is 0 if all is well, 10 if something is 
   --host HOST, --context NAME    ask these engines; may be repeated (dm docs hosts)'
         ;;
     diagnose-enhanced)
-        call='[--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...'
+        call='[--discover] [--agent] [--engine ENGINE] [--no-screenshots] [SERVICE]...'
         text='As diagnose, with logs, stats, screenshots, root causes and fixes, and an HTML page.
 
   --discover         ask Docker for its containers instead of reading the services manifest; -p PROJECT, -f FILE,
                      --filter KEY=VALUE: only some of them (as for diagnose)
   --host HOST        ask this engine, too; may be repeated, as --context NAME (dm docs hosts)
-  --engine=ENGINE    who judges: auto, rules, hybrid or llm
+  --engine ENGINE    who judges: auto, rules, hybrid or llm
   --agent            let a model look further, with read-only tools
   --no-screenshots   start no browser'
         ;;
@@ -127,6 +127,9 @@ unsilence ID ends a silence early; its id stands behind it in the list (dm-incid
         text='Raise no alarm of a service for a while; dm incidents lists silences, dm incidents unsilence ID ends one early. The
 service need not exist, and * stands for any text (dm-incidents --help has more: projects, hosts, weekly windows).
 
+  --for 2h      how long
+  --why TEXT    the reason, for those who wonder later
+
   dm silence web --for 2h --why "new disk"'
         ;;
     watch)
@@ -134,10 +137,11 @@ service need not exist, and * stands for any text (dm-incidents --help has more:
         text='Look again and again, say what begins and what is over, or tell the targets of your notify.toml, and go on when a
 command dies (dm docs watch).
 
-  --heal             when something opens, do what your policy allows, as the session heal does
-  --every            how often; an event of a container begins a look at once
-  --discover         ask Docker for its containers instead of reading the services manifest
-  --metrics-file     figures for the textfile collector of a node exporter'
+  --heal                 when something opens, do what your policy allows, as the session heal does
+  --every 30s            how often; an event of a container begins a look at once
+  --discover             ask Docker for its containers instead of reading the services manifest; -p PROJECT, -f FILE,
+                         --filter KEY=VALUE, --host HOST: only some of them, or those of other engines (as for diagnose)
+  --metrics-file FILE    figures for the textfile collector of a node exporter'
         ;;
     status)
         call='[--json]'
@@ -196,8 +200,8 @@ It waits $HEAL_SOAK seconds (5), looks, and does so until all has recovered or $
         call='[--execute] [--bind unix:///PATH|HOST:PORT]'
         text='Stand before the Docker Engine and let only looks through, until it is interrupted (dm docs docker-proxy).
 
-  --execute    let through what dm-execute asks for, too
-  --bind       where to listen'
+  --execute         let through what dm-execute asks for, too
+  --bind ADDRESS    where to listen'
         ;;
     history)
         call='[--json] [SERVICE]...'
@@ -276,7 +280,9 @@ fate() { # fate WHO STATUS: what a program died of, in words; nothing if it came
 
 progress() { # progress STAGE DEATH: to whoever waits at a terminal, what is done
     [[ -n ${waiting:-} ]] || return 0
-    printf '[supervisor] %6s s  %s: %s\n' "$(seconds)" "$1" "${2:-$(wc -l <"$run/$1.jsonl") records}" >&"$waiting"
+    local count
+    count=$(wc -l <"$run/$1.jsonl")
+    printf '[supervisor] %6s s  %s: %s\n' "$(seconds)" "$1" "${2:-$((count)) record$( ((count == 1)) || echo s)}" >&"$waiting"
 }
 
 note() { # note STAGE STATUS DEATH: the status file of a stage
@@ -398,12 +404,16 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
     local argument arguments=() discover='' chosen=() value=''
     analyze_options=() blind=
     for argument; do
-        [[ -z $value ]] || { chosen+=("$argument") value='' && continue; }
+        case $value in
+        chosen) chosen+=("$argument") value='' && continue ;;
+        engine) analyze_options+=("$argument") value='' && continue ;;
+        esac
         case $argument in
         --discover) discover=1 ;;
-        -p | -f | --project | --file | --filter | --host | --context) discover=1 chosen+=("$argument") value=1 ;;
+        -p | -f | --project | --file | --filter | --host | --context) discover=1 chosen+=("$argument") value=chosen ;;
         --project=* | --file=* | --filter=* | --host=* | --context=*) discover=1 chosen+=("$argument") ;;
         --agent) analyze_options+=(--agent) ;;
+        --engine) analyze_options+=(--engine) value=engine ;;
         --engine=*) analyze_options+=(--engine "${argument#--engine=}") ;;
         --no-screenshots) blind=1 ;;
         -*)
@@ -413,7 +423,7 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
         *) arguments+=("$argument") ;;
         esac
     done
-    [[ -z $value ]] || { complain "'${chosen[-1]}' wants a value" && exit 2; }
+    [[ -z $value ]] || { complain "'$argument' wants a value" && exit 2; }
     if [[ -z $discover && ! -e $SERVICES_MANIFEST_PATH ]]; then
         say "[supervisor] No manifest at $SERVICES_MANIFEST_PATH: asking Docker"
         discover=1
@@ -1089,6 +1099,7 @@ watch() { # the resident pipe: it stays, and is started again when a command of 
     PYTHONPATH=$root "$python" -P -m dm_tools.notify.config || targets=$?
     ((targets < 2)) || exit "$targets"
     ((targets)) || telling=(\| dm-notify --pass-on)
+    begins "$every" "${rest[*]-}" "$heal" "$targets"
     [[ -z $heal ]] || healing=("--heal=$root/scripts/supervisor-session.sh" --heal=heal "--heal=--seen=$folder/round.jsonl")
     # What many threads have freed lies in many heaps; one is enough for who mostly waits.
     MALLOC_ARENA_MAX=1 PYTHONPATH=$root exec "$python" -P -m dm_tools.watch ${metrics[@]+"${metrics[@]}"} ${healing[@]+"${healing[@]}"} "$folder" "$every" -- \
@@ -1098,6 +1109,27 @@ watch() { # the resident pipe: it stays, and is started again when a command of 
         dm-report --html --when changed --keep 200 --proofs-dir "$folder" --pass-on \
         --kept-round "$folder/round.jsonl" \| \
         dm-incidents ${telling[@]+"${telling[@]}"}
+}
+
+begins() { # begins EVERY CHOSEN HEAL NO_TARGETS: to who watches at a terminal, what will be looked at, and how it is ended
+    [[ -t 1 ]] || return 0
+    local what="the services of $SERVICES_MANIFEST_PATH"
+    [[ " ${source_command[*]} " != *" --discover "* ]] ||
+        what="the containers of Docker at $(PYTHONPATH=$root "$python" -P -m dm_tools.engine.address 2>/dev/null)"
+    local chosen=${2//--discover/}
+    chosen=${chosen# }
+    say "[supervisor] Watching $what${chosen:+ ($chosen)}, every $1 and when one of them changes"
+    if [[ $3 ]]; then
+        say "[supervisor] It does what your policy allows; what that is: $called policy"
+    else
+        say "[supervisor] It changes nothing; with --heal it does what your policy allows"
+    fi
+    if (($4)); then
+        say "[supervisor] What begins and what is over is said here; to be told elsewhere: dm docs notify"
+    else
+        say "[supervisor] What begins and what is over is said here, and told to the targets of your notify.toml"
+    fi
+    say "[supervisor] Ctrl-C ends it; what it saw last: $called status"
 }
 
 status() { # what the watcher saw last

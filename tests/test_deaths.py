@@ -315,7 +315,7 @@ def test_a_project_that_nothing_carries_is_not_well(tmp_path: Path, stack: dict[
     named = stack | {"COMPOSE_PROJECT_NAME": "shpo"}
     status, out, said = ended(begun(tmp_path / "proofs", named, command, "--discover"))
     assert (status, out) == (4, "")
-    project = "of the project 'shpo' (COMPOSE_PROJECT_NAME); there are: shop"
+    project = "of the project 'shpo' (COMPOSE_PROJECT_NAME); there are: shop; did you mean 'shop'?"
     engine = f"Docker at unix://{tmp_path}/engine.sock"
     assert said == f"dm-services: nothing to look at: {engine} has no container {project}\n"
     assert reports(tmp_path / "proofs") == []

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from dm_tools import records as contract
@@ -26,6 +27,7 @@ from dm_tools.watch.figures import Counts
 from dm_tools.watch.pulse import Pulse, late
 from dm_tools.watch.pulse import told as told_status
 from dm_tools.watch.stages import Death
+from tests import warm
 from tests.conftest import ROOT, SEALED, Box
 from tests.site import serve
 from tests.test_deaths import NAMES, engine, processes
@@ -96,7 +98,7 @@ def test_the_status_in_words(more: dict[str, Any], passed: float, status: int, s
     assert ended == status
     assert all(any(each in line for line in lines) for each in says), lines
     assert lines[-1] == (
-        "2026-11-30T12:00:20.000Z RECOVERED db: well again after 19 seconds; done: start: done; looked again: recovered"
+        "2026-11-30 12:00:20 UTC RECOVERED db: well again after 19 seconds; done: start: done; looked again: recovered"
     )
 
 
@@ -137,7 +139,7 @@ def test_figures_are_prometheus_text() -> None:
     ("changed", "now", "reason"),
     [
         ({}, "12:01:30", ""),
-        ({}, "12:01:32", "no round of the watch has come through for 92 seconds, since 2026-11-30T12:00:00Z"),
+        ({}, "12:01:32", "no round of the watch has come through for 92 seconds, since 2026-11-30 12:00:00 UTC"),
         ({"took_s": 100.0}, "12:03:09", ""),  # the next one begins when this one is through
         ({"took_s": 100.0}, "12:03:11", "no round of the watch has come through for 3 minutes"),
         ({"stopped_at": "2026-11-30T12:00:05Z"}, "23:59:59", ""),
@@ -433,5 +435,37 @@ def test_a_killed_container_is_told_by_its_event(
         session.terminate()
         out, said = session.communicate(timeout=20)
     assert said == ""
-    told_of = [line.split(" ")[1] for line in out.split("\n") if line[:2] == "20"]
+    told_of = [line.split(" ")[3] for line in out.split("\n") if line[:2] == "20"]
     assert told_of == ["OPENED", "RECOVERED"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], ["It changes nothing; with --heal", "first look at 5 services: 5 healthy; nothing is open"]),
+        (
+            ["--heal", "wbe"],
+            ["It does what your policy allows", "no service 'wbe'; there are: app, db, mail, queue, web"],
+        ),
+    ],
+)
+def test_at_a_terminal_a_watch_says_what_it_does_and_how_it_ends(
+    tmp_path: Path, words: list[str], says: list[str]
+) -> None:
+    (tmp_path / "engine").mkdir()
+    with engine(tmp_path / "engine") as address:
+        given = SEALED | {"DOCKER_HOST": address, "PROOFS_DIR": str(tmp_path), "HOME": str(tmp_path)}
+        session = pexpect.spawn(
+            str(warm.SUPERVISOR), ["watch", "--discover", "--every=1h", *words], env=given, encoding="utf-8", timeout=60
+        )
+        session.setwinsize(40, 200)
+        chosen = " (wbe)" if words else ""
+        session.expect_exact(f"Watching the containers of Docker at {address}{chosen}, every 1h and when one of them")
+        session.expect_exact(says[0])
+        session.expect_exact("to be told elsewhere: dm docs notify")
+        session.expect_exact("Ctrl-C ends it; what it saw last: ")
+        session.expect_exact(says[1])
+        session.sendintr()
+        session.expect(pexpect.EOF)
+        session.close()
+        assert session.exitstatus == 130

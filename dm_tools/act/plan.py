@@ -10,6 +10,7 @@ import orjson
 
 from dm_tools.act import state
 from dm_tools.records import Approval, ApprovedAction, Identity
+from dm_tools.text.near import meant
 
 _LABEL = "com.docker.compose."
 
@@ -75,7 +76,7 @@ def only(actions: list[ApprovedAction], services: list[str]) -> list[ApprovedAct
     there = {each.service for each in actions}
     if unknown := [name for name in services if name not in there]:
         known = ", ".join(sorted(there)) or "nothing"
-        raise LookupError(f"no action was approved for {unknown[0]!r} (there is: {known})")
+        raise LookupError(f"no action was approved for {unknown[0]!r} (there is: {known}){meant(unknown[0], there)}")
     return [each for each in actions if each.service in services]
 
 

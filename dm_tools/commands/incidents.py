@@ -72,7 +72,8 @@ def cli(services: tuple[str, ...], on_bad: str, proofs_dir: Path, as_json: bool,
     from dm_tools.store import files, journal
 
     verb, words = (services[0], services[1:]) if services[:1] and services[0] in work.VERBS else ("", services)
-    if services and not verb and not any(word == "-" or Path(word).is_file() for word in services):
+    files_meant = any(word == "-" or Path(word).exists() or word.endswith(command.SUFFIXES) for word in services)
+    if services and not verb and not files_meant:
         raise click.UsageError(f"{services[0]!r} is neither a file of records nor list, silence or unsilence")
     try:
         if verb == "list":

@@ -16,7 +16,7 @@ from dm_tools.pipe import command
 @click.option("--html", is_flag=True, help="Write the report also as one HTML page, beside the JSON report.")
 @click.option(
     "--executed",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     multiple=True,
     help="What dm-execute or dm-undo printed: the report tells of it, with the proofs that the records bring.",
 )

@@ -12,13 +12,13 @@ from dm_tools.pipe import command, exits, stream
 @command.define("dm-verify", fail_on=True)
 @click.option(
     "--before",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     required=True,
     help="The judged records of the diagnosis that led to the actions (a run's analyze.jsonl or propose.jsonl).",
 )
 @click.option(
     "--executed",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="What dm-execute printed: what was done, and when.",
 )
 @click.option(
@@ -41,12 +41,15 @@ def cli(services: tuple[str, ...], on_bad: str, before: Path, executed: Path | N
     """
     from dm_tools.act import verify
 
+    was = {record["service"]: record for record in stream.of_files([before], on_bad)}
+    if was and not any(map(command.judged, was.values())):
+        raise exits.Stop(exits.BAD_INPUT, f"{str(before)!r}: the records were not judged (dm-analyze comes before)")
     after, status = {}, exits.DONE
     for record in command.source(services, on_bad):
         status = exits.worst(status, stream.status_of(record, "verify"))
+        command.want_judged(record, "what causes say is not compared")
         if "service" in record:
             after[record["service"]] = record
-    was = {record["service"]: record for record in stream.of_files([before], on_bad)}
     done = list(stream.of_files([executed] if executed else [], on_bad))
     writer, recovered = stream.Writer(), True
     for record in verify.verified_roots(was, after, done):

@@ -18,7 +18,7 @@ from dm_tools.diagnose.comparing import changed, order, verdict, well, worse
 from dm_tools.diagnose.looks import Healing, Look, Sight, key
 from dm_tools.diagnose.state import Incident, Over, State, Watched
 from dm_tools.records import Happening, IncidentEvent, Severity, Silence, Status
-from dm_tools.text.times import lasting
+from dm_tools.text.times import lasting, shown
 
 LATELY_SECONDS = 1800.0  # what was over for less is the same trouble again
 NOT_LOOKED_SECONDS = 86400.0  # an incident that nobody has looked at for so long is not open for ever
@@ -148,7 +148,8 @@ class _Round:
         self.state.watched = {}  # looks from before say nothing of now
         for each in self.state.open.values():
             each.good = each.stopped = each.held = 0
-        reason = f"nobody looked for {lasting(seconds)}, from {self.state.at} on: what began or ended then is told now"
+        span = f"{lasting(seconds)}, from {shown(self.state.at)} on"
+        reason = f"nobody looked for {span}: what began or ended then is told now"
         self.state.number += 1
         self.events.append(
             IncidentEvent(

@@ -79,6 +79,9 @@ def run(command: click.Command) -> NoReturn:
         status = caught.status
     except BrokenPipeError:
         status = exits.BROKEN_PIPE
+    except exits.Unreadable as failure:
+        status = exits.BAD_INPUT
+        say.note(str(exits.cannot_read(failure.filename, failure)))
     except OSError as failure:
         status = exits.CANNOT_WRITE
         say.note(f"cannot go on: {failure}")

@@ -142,8 +142,7 @@ def of_files(paths: Iterable[Path], on_bad: str) -> Iterator[Record]:
             with path.open("rb") as file:
                 yield from (record for record in read(file, on_bad) if "service" in record)
         except OSError as failure:
-            reason = (failure.strerror or "").lower()
-            raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(path)!r}: {reason}") from None
+            raise exits.cannot_read(path, failure) from None
 
 
 def attempt(work: Callable[[Record], Record], record: Record, stage: str) -> Record:

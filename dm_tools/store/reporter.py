@@ -95,6 +95,8 @@ class _Reporter:
     def _report(self, collector: reports.Collector) -> None:
         options = self.options
         written = reports.write(collector, options.proofs_dir, clock.now(), options.run_path, options.manner())
+        if collector.counts and not collector.analysed and not options.run_path:  # a session knows what it does
+            say.once("the report names no causes: the records were not judged (dm-analyze comes before)")
         self.newest = {"report_path": written["report_path"], "html_path": written["html_path"]}
         if not options.pass_on:
             self.writer.write(stream.dumps(written), flush=True)

@@ -16,7 +16,7 @@ import orjson
 
 from dm_tools.notify.journal import Journal
 from dm_tools.store.history import History
-from dm_tools.text.times import lasting, parse_time
+from dm_tools.text.times import lasting, parse_time, shown
 from dm_tools.watch.pulse import late
 
 Json = dict[str, Any]
@@ -76,7 +76,7 @@ def trouble(status: Json, now: float) -> str:
     if not late(status, now):
         return ""
     missing = now - (parse_time(status.get("ended_at")) or 0.0)
-    return f"no round of the watch has come through for {lasting(missing)}, since {status['ended_at']}"
+    return f"no round of the watch has come through for {lasting(missing)}, since {shown(str(status['ended_at']))}"
 
 
 def _heals(history: History) -> Counter[str]:
