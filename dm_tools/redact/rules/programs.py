@@ -95,6 +95,7 @@ _PLACES = late(
     r"""|\bConvertTo-SecureString[ \t]+(?:-String[ \t]+)?["']?(?P<l>[^\s"'()]{3,200})"""
     r"""|\b(?:schtasks|wmic|msdeploy)\b[^\n]{0,200}?[ \t]/(?:rp[ \t]+|password:)["']?(?P<m>[^\s"']{2,200})"""
     r"""|\bmc[ \t]+(?:alias[ \t]+set|config[ \t]+host[ \t]+add)(?:[ \t]+[^\s|;&]+){3}[ \t]+["']?(?P<n>[^\s"']{4,200})"""
+    r"""|\b[xw]?(?:free)?rdp\b[^\n]{0,200}?[ \t]/p:["']?(?P<s>[^\s"']{2,200})"""
     r"""|\baddauth[ \t]+digest[ \t]+[^\s:]{1,64}:(?P<o>\S{2,200})"""
     r"""|\bsqlplus\b[^\n]{0,60}[ \t][\w.$#]{1,30}/(?P<k>[^\s@/"']{2,100})"""
 )
@@ -104,7 +105,7 @@ PLACE_NEEDLES = (
     "htpasswd", "net user", "net.exe user", "reg add", "reg.exe add", "rabbitmqctl", "ejabberdctl", " use ",
     "vault login", "--password-stdin", "--stdin", "sudo -s", "chpasswd", "cryptsetup", "convertto-securestring",
     "schtasks", "wmic", "msdeploy", "mc alias", "mc config", "addauth", "| kinit", "|kinit",
-    "smbpasswd", "| passwd", "|passwd", "pass:", "-password-command", "lftp", "wpa_passphrase", "sqlplus",
+    "freerdp", "smbpasswd", "| passwd", "|passwd", "pass:", "-password-command", "lftp", "wpa_passphrase", "sqlplus",
 )  # fmt: skip
 
 

@@ -85,6 +85,31 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         ),
         "snmp-server community abc12345",
     ),
+    (("server community ",), late(r"\bsnmp-server community (?P<a>\S{3,64})"), "snmp-server community blue RO"),
+    (  # routers: keys between two of them
+        ("isakmp key ", "shared-key ", "server key "),
+        late(
+            r"\b(?:isakmp key (?:[06] )?(?P<a>\S{3,200}) (?:address|hostname)\b"
+            r"|pre-shared-key (?:(?:address|hostname) \S{1,100} )?(?:key )?(?:[06] )?"
+            r"(?P<b>(?!key\b|address\b)\S{4,200})(?=\s*$|\s*\n)"
+            r"|(?:radius|tacacs)-server key (?:[067] )?(?P<c>\S{3,200}))"
+        ),
+        "crypto isakmp key abc12345 address 10.0.0.1",
+    ),
+    (("join #",), late(r"\bJOIN #\S{1,60} (?P<a>[^\s,:#]{4,100})(?=[\s\"']|$)"), "JOIN #ops abc12345"),
+    (  # JSON Web Keys: what of one is not public
+        ('"kty"', '\\"kty'),
+        late(r"""(?<=["'])(?:k|d|p|q|dp|dq|qi)\\{0,7}["']\s?:\s?\\{0,7}["'](?P<a>[A-Za-z0-9_-]{16,2000})"""),
+        '{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}',
+    ),
+    (
+        ("log in with ", "login with ", "logged in with ", "log in as ", "login as ", "signed in with "),
+        late(
+            r"""(?i:log(?:ged)? ?in|sign(?:ed)? in) (?i:with|as) ["']?[\w.@-]{1,60}["']?(?: / |/|:)["']?"""
+            r"""(?P<a>(?=[^\s"',;:/]{0,60}\d)[^\s"',;:/]{6,200})(?=["'\s,;.]|$)"""
+        ),
+        "login with admin/abc12345",
+    ),
     (
         ("sec-websocket-protocol",),
         late(
@@ -193,7 +218,7 @@ _SOURCE = late(r"/[^/]{0,100}\.\w{1,5}$")  # PASS src/app.test.js
 def _command(command: re.Pattern[str]) -> Callable[[str, str], Iterator[Span]]:
     def find(text: str, lowered: str) -> Iterator[Span]:
         for match in command.finditer(text):
-            begin, end = match.span("a")
+            begin, end = match.span(match.lastgroup or "a")
             if text[begin] in "\"'>":
                 begin += 1
             if text[begin] == "{" and (literal := late(r"\{\d{1,4}\+?\}\s*").match(text, begin)):

@@ -12,7 +12,7 @@ Span = tuple[int, int]
 STAND_IN = "\ue000"  # in place of each character of what is masked already; no rule takes it for a secret's
 
 PLACEHOLDER = late(
-    r"<(?:secret(?::\d{1,9})?|[A-Za-z][A-Za-z _:-]{0,30})>|\$\{[A-Za-z_]\w{0,60}\}"
+    r"<(?:secret(?::\d{1,9})?|[A-Za-z][A-Za-z _:-]{0,30})>|\$\{[A-Za-z_][\w.-]{0,60}\}"
     r"|\$[A-Z_][A-Z0-9_]{0,60}(?![A-Za-z0-9])"
     r"|\$\(|\{\{|\{[A-Za-z_.]{0,40}\}|%[sdrv]\b|%\([a-z_]{1,40}\)s|\$2[abxy]?\$\d\d\$\.{3}|[*•]{3,}|[xX]{3,}(?!\w)|(?=(?s:.){0,52}?[xX]{10})(?:\w{0,30}?\W?\w{0,3}?[xX]{10,}(?![\w.-])|\w{3,20}\.\w{3,20}\.[xX]{10,}(?!\w))|\.{3}"
     r"|\[(?:redacted|filtered|hidden|masked|removed|omitted|secret)[^\]\n]{0,20}\]|\((?:redacted|hidden|masked|none)\)",
@@ -32,7 +32,7 @@ _URL_VALUE = late(r"[A-Za-z][A-Za-z0-9+.-]{0,20}:(?://|\\/\\/)")
 QUOTE = late(r"[bruNE]?(\\{0,7}[\"'`])")
 BARE = late(
     r"""(?:[^\s"'`,;&|<>()\[\]{}\\]"""
-    r"""|[,;&|](?![\s"'`]|$|[\w.-]{1,40}+[=:])"""
+    r"""|[,;&|](?![\s"'`]|$|[\w.\[\]-]{1,40}+[=:])"""
     r"""|[()\[\]{}<>](?![\s,;:.)\]}>"'`]|$)"""
     r"""|\\(?![nrt"'\\]))++"""
 )
@@ -98,8 +98,11 @@ def secret_at(text: str, begin: int, kind: Kind, name: str, direct: bool) -> Spa
 
     `direct`: the value follows the separator at once (NAME=value), so it cannot be a sentence's next word.
     """
+    opened = begin
     while text.startswith(("[", "("), begin):  # ["a reason"] as validators write it
         begin += 1
+    if begin > opened and text.startswith("{", begin):  # objects, each with names of its own
+        return None
     quote = QUOTE.match(text, begin)
     if quote:
         return _quoted(text, quote.end(), quote[1], kind)
