@@ -44,7 +44,7 @@ RULES: tuple[Rule, ...] = (
         ("authorization", "cookie", "apikey", "x-api-key", "x-auth-token", "x-access-token", "x-csrf-token"),
         "Authorization: Hawk a=b12345678",
     ),
-    Rule(announced.bearers, ("bearer", "basic ", "basic%20"), "Bearer abcde.12345"),
+    Rule(announced.bearers, ("bearer", "basic ", "basic%20", "ssws "), "Bearer abcde.12345"),
     Rule(announced.defaults, ("getenv(", "environ.get("), 'os.environ.get("SECRET_KEY", "a")'),
     Rule(announced.new_passwords, ("pass",), "generated password for bob: abc12345"),
     Rule(programs.options, programs.OPTION_NEEDLES, "mysql -pabc12345"),

@@ -105,7 +105,7 @@ FOREIGN = {
     "パスワード": Kind.PASSWORD,
     "비밀번호": Kind.PASSWORD, "wachtwoord": Kind.PASSWORD, "hasło": Kind.PASSWORD, "heslo": Kind.PASSWORD,
     "lösenord": Kind.PASSWORD, "şifre": Kind.PASSWORD, "parola": Kind.PASSWORD, "motdepasse": Kind.PASSWORD,
-    "mot_de_passe": Kind.PASSWORD,
+    "mot_de_passe": Kind.PASSWORD, "clave": Kind.TOKEN,
 }  # fmt: skip
 # Without one of these no name announces a secret: in lower case, as few and as short as can be.
 NEEDLES = (

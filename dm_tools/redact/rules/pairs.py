@@ -31,7 +31,8 @@ _AFTER_NAME = late(
 _QUOTED = r"""(?:\\{0,7}["'`]|&quot;|&#0?3[49];|&#x2[27];)"""
 _ASSIGNMENT = late(
     rf"""{_QUOTED}?(?:[!?]|:(?:protected|private)|\[\d{{0,4}}\])?[\])}}]{{0,2}}[ \t]{{0,60}}"""
-    rf"""((?<=\w)::(?=[ \t])|:=|=>|=&gt;|->|\?=|!={{1,2}}|={{1,3}}|:(?!:)|：|\.{{3,100}}:?|-(?=[ \t]\[))([ \t]*+)"""
+    rf"""((?<=\w)::(?=[ \t])|:=|=>|=&gt;|->|\?=|!={{1,2}}|={{1,3}}|\\u003[dD]|:(?!:)|：|\.{{3,100}}:?|-(?=[ \t]\[))"""
+    r"""([ \t]*+)"""
 )
 
 
@@ -182,6 +183,10 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
     bare = separator == ":" and not quoted_name and text[begin : begin + 1] not in "\"'"
     if lowered == "pass" and bare and (name.isupper() or (not direct and not _TYPED_IN.match(text, begin))):
         return  # "PASS: test_login", "second pass: done"
+    if separator == "=" and match[2] and text[match.start(1) - 1] not in " \t" and _NEXT_FIELD.match(text, begin):
+        return  # next_page_token= page_size=50
+    if separator == ":" and text[start - 2 : start] == "${" and text[begin : begin + 1] in ("?", "+"):
+        return  # ${PASSWORD:?is not set}
     if separator in _COMPARED and _IDENTIFIER.match(text, begin):
         return  # if (password !== hash)
     if (
@@ -228,6 +233,7 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
 
 
 _TYPED_IN = late(r"(?:[\w.@-]{1,40}/)?(?=\S{0,40}(?:\d|[a-z][A-Z]|[!?#$%&*+@^~]))[^\s/]{6,200}(?=[\s,;|]|$)")
+_NEXT_FIELD = late(r"[A-Za-z_][\w.-]{0,60}=[^=\s]")
 _COMPARED = ("!=", "!==", "==", "===")
 _IDENTIFIER = late(r"[A-Za-z_]+(?=[\s)&|;]|$)")
 _ANGLED = late(r"<([^\s<>/]{6,200})>(?=[\s,;]|$)")

@@ -80,7 +80,7 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     (
         ("community",),
         late(
-            r"""\b(?:community|rocommunity6?|rwcommunity6?)[ \t]+["']?"""
+            r"""\b(?:community|rocommunity6?|rwcommunity6?)(?:[ \t]string)?[ \t]+["']?"""
             r"""(?P<a>[A-Za-z0-9_@!$%-]{0,60}\d[A-Za-z0-9_@!$%-]{0,60})(?![\w.])"""
         ),
         "snmp-server community abc12345",
@@ -103,10 +103,19 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         '{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}',
     ),
     (
-        ("log in with ", "login with ", "logged in with ", "log in as ", "login as ", "signed in with "),
+        (
+            "login attempt",
+            "log in with ",
+            "login with ",
+            "logged in with ",
+            "log in as ",
+            "login as ",
+            "signed in with ",
+        ),
         late(
-            r"""(?i:log(?:ged)? ?in|sign(?:ed)? in) (?i:with|as) ["']?[\w.@-]{1,60}["']?(?: / |/|:)["']?"""
-            r"""(?P<a>(?=[^\s"',;:/]{0,60}\d)[^\s"',;:/]{6,200})(?=["'\s,;.]|$)"""
+            r"""(?i:(?:log(?:ged)? ?in|sign(?:ed)? in) (?:with|as)|login attempt:?) \[?b?["']?[\w.@-]{1,60}["']?"""
+            r"""(?: / |/|:)b?["']?"""
+            r"""(?P<a>(?=[^\s"',;:/]{0,60}\d)[^\s"',;:/]{6,200})(?=["'\s,;.\]]|$)"""
         ),
         "login with admin/abc12345",
     ),
@@ -171,6 +180,24 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         ("connect ", "conn "),
         late(r"""\b(?i:conn(?:ect)?)[ \t]+[A-Za-z][\w.$#]{1,30}/(?P<a>[^\s@/"']{2,100})@\w"""),
         "CONNECT scott/abc12345@orcl",
+    ),
+    (
+        ("is your ",),
+        late(r"\b(?P<a>\d{4,8}) is your [^\n]{0,40}(?i:code|passcode|pin)\b"),
+        "G-123456 is your verification code",
+    ),
+    (
+        ("basic_auth ", "authenticate_with "),
+        late(rf"""\b(?:basic_auth|authenticate_with) {_NAMED_USER}(?P<a>["'][^"'\n]{{1,300}}["'])"""),
+        "basic_auth 'bob', 'abc12345'",
+    ),
+    (  # what a shell gives to a command that asks
+        ("<<<",),
+        late(
+            r"""(?i:token|secret|passwd|password|login|luks\w{0,10}|stdin|unlock)\b[^\n<]{0,80}<<<[ \t]*["']?"""
+            r"""(?P<a>[^\s"'$]{4,300})"""
+        ),
+        "gh auth login --with-token <<< abc12345",
     ),
     (("wifi:",), late(r"\bWIFI:[^\n]{0,200}?\bP:(?P<a>[^;\n]{4,100});"), "WIFI:S:Home;T:WPA;P:abc12345;;"),
     (("clear-text=",), late(r"""\bclear-text=\\?["'](?P<a>[^"'\\\n]{1,300})"""), 'clear-text="abc12345"'),

@@ -29,7 +29,9 @@ _TO = late(
     r"(?:[ \t](?:for|of)[ \t][^:=\n]{1,60}?)?[ \t](?:(?:was |has been |is )?(?:now )?(?:set|changed|reset|updated)"
     r"[ \t]to[ \t]?:?|to:)[ \t]+"
 )
-_FROM_TO = late(r"""[ \t]\w{2,10}[ \t]from[ \t](["'`])(.{1,200}?)\1[ \t]to[ \t]\1(.{1,200}?)\1""")
+_FROM_TO = late(
+    r"""(?:[ \t](?:for|of)[ \t]\S{1,60})?[ \t]\w{2,10}[ \t]from[ \t](["'`])(.{1,200}?)\1[ \t]to[ \t]\1(.{1,200}?)\1"""
+)
 _FOR = late(r"[ \t](?:for|of|zur|für|de|pour|para)[ \t][^:=\n]{1,60}?[ \t]?(?:[:：]|=>|->|=)[ \t]+")
 _OWN = late(r"[ \t][\w.-]{1,40}[ \t]=[ \t](\S{6,200})(?=\s|$)")
 _UNQUOTED = late(r"[ \t]\w{2,10}[ \t]from[ \t](\S{4,200})[ \t]to[ \t](\S{4,200})(?=\s|$)")
@@ -108,6 +110,9 @@ def told(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Spa
     if kind is Kind.PIN:
         if value.isdigit() and 4 <= len(value) <= 8 and name.lower() != "pin":
             yield then.span(1)
+        return
+    if name.lower() == "passcode" and value.isdigit() and len(value) >= 4:
+        yield then.span(1)
         return
     letters, digits = any(map(str.isalpha, value)), any(map(str.isdigit, value))
     if (
