@@ -362,11 +362,12 @@ conclude() { # conclude TITLE: tell of the report and of the stages
     local first='' status said
     [[ -s $run/report.status ]] || note report 255 "dm-report left no status: its shell was killed"
     summary
+    [[ -n ${said[0]:-} || ! -s $run/report.jsonl ]] || summary # whoever read it was killed
     if [[ -s $run/services.jsonl && -z ${said[0]:-} ]]; then
         status=$(jq .status "$run/report.status")
         if [[ $status != @(2|6|130) ]]; then
             first=$(jq -r 'select(.died) | "\(.status) \(.died)"' "$run/report.status")
-            [[ -n $first ]] || first="$ended the shell before dm-report was killed"
+            [[ -n $first ]] || first="$((ended ? ended : 255)) the shell before dm-report was killed"
             arrived | stage report "${report_command[@]}" >/dev/null
             summary
         fi
@@ -438,19 +439,27 @@ arrivals() { # the file of what arrived in the end
 brief() { # what arrived in short, for a large model or a person
     local kept
     kept=$(arrivals)
-    [[ ! -e $kept ]] || dm-brief <"$kept" >"$run/brief.txt" 2>"$run/brief.err"
+    [[ ! -e $kept ]] || aside brief dm-brief <"$kept" >"$run/brief.txt"
 }
 
 remember() { # remember FILE...: into the history; what cannot be written is said, and ends nothing
     local there=() file
     for file; do [[ ! -s $file ]] || there+=("$file"); done
-    ((${#there[@]} == 0)) || dm-history record "${there[@]}" >/dev/null 2>"$run/history.err"
+    ((${#there[@]} == 0)) || aside history dm-history record "${there[@]}" >/dev/null
     compact
 }
 
 compact() { # of the history, once a day
     [[ -n $(find "$PROOFS_DIR/history/compacted" -mmin -1440 2>/dev/null) ]] ||
-        dm-history compact >/dev/null 2>>"$run/history.err"
+        aside history dm-history compact >/dev/null
+}
+
+aside() { # aside NAME COMMAND...: what ends no session; that it was killed is said, in our words
+    local name=$1 status death
+    shift
+    { "$@" 2>>"$run/$name.err" && status=0 || status=$?; } 2>/dev/null
+    death=$(fate "dm-$name" "$status")
+    [[ $death != *signal* ]] || complain "$death"
 }
 
 finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status

@@ -106,3 +106,12 @@ def test_a_variable_that_is_not_set_silences_nothing(run: Run, tmp_path: Path, w
     done = run(f"dm-incidents {words}", PROOFS_DIR=str(tmp_path / "proofs"))
     assert (done.returncode, done.stdout) == (2, "") and says in done.stderr
     assert not (tmp_path / "proofs/incidents/silences.jsonl").exists()
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "https://[zz]/", "http://x:99999/"])
+@pytest.mark.parametrize("name", ["probe", "screenshot"])
+def test_an_address_that_is_none_is_said(run: Run, name: str, url: str) -> None:
+    done = run(f"dm-{name} '{url}'")
+    (record,) = records(done.stdout)
+    assert (done.returncode, done.stderr) == (4, "")
+    assert [error["code"] for error in record["errors"]] == ["bad_url"]

@@ -83,7 +83,7 @@ def cli(
         return bool(fail_on) and collector.fails(command.FAIL_ON[fail_on or ""], issues=fail_on == "unhealthy")
 
     again = again if when == "changed" else 0.0
-    chosen = reporter.Options(on_bad=on_bad, again=again, fails=fails, manner=manner, **options)
+    chosen = reporter.Options(on_bad=on_bad, again=again, fail_on=bool(fail_on), fails=fails, manner=manner, **options)
     return reporter.run(command.source(services, on_bad), chosen)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from dm_tools import records, redact
+from dm_tools.engine import shapes
 from dm_tools.engine.connection import Container, Engine
 from dm_tools.text.late import late
 
@@ -28,20 +29,31 @@ def containers(engine: Engine, fresh: bool = False) -> list[Container]:
     The list may be a second old; with `fresh` it shows everything that was done before this call.
     """
     return engine.listing.get(
-        lambda: list(engine.ask("list of containers", lambda client: client.containers(all=True), whole_engine=True)),
+        lambda: list(
+            engine.ask(
+                "list of containers",
+                lambda client: shapes.checked(client.containers(all=True), [shapes.LISTED]),
+                whole_engine=True,
+            )
+        ),
         fresh,
     )
 
 
 def matching(engine: Engine, filters: dict[str, list[str]]) -> set[str]:
     """The ids of the containers that pass the engine's own filters, those of `docker ps`. Raises Problem."""
-    asked = engine.ask("list of containers", lambda client: client.containers(all=True, filters=filters))
+    asked = engine.ask(
+        "list of containers",
+        lambda client: shapes.checked(client.containers(all=True, filters=filters), [shapes.LISTED]),
+    )
     return {each["Id"] for each in asked}
 
 
 def inspect(engine: Engine, container_id: str) -> dict[str, Any]:
     """Everything the engine knows of a container. Holds secrets: only a digest may leave this process."""
-    return engine.ask(container_id[:12], lambda client: _object(client.inspect_container(container_id)))
+    return engine.ask(
+        container_id[:12], lambda client: shapes.checked(client.inspect_container(container_id), shapes.INSPECTED)
+    )
 
 
 def unchanged(engine: Engine, container: Container) -> tuple[dict[str, Any], float | None]:
@@ -94,7 +106,9 @@ def stats(engine: Engine, container_id: str) -> dict[str, Any]:
     """
 
     def sample() -> dict[str, Any]:
-        return engine.ask(container_id[:12], lambda client: _object(client.stats(container_id, stream=False)))
+        return engine.ask(
+            container_id[:12], lambda client: shapes.checked(client.stats(container_id, stream=False), shapes.STATS)
+        )
 
     try:
         first = sample()

@@ -271,9 +271,11 @@ def paced(
     return pace.slowed(work), both
 
 
-def matched(fail_on: str | None, section: str) -> Callable[[stream.Record], bool]:
-    """What --fail-on looks for in a written record: the status of one of its sections."""
-    wanted = FAIL_ON[fail_on] if fail_on else ()
+def matched(fail_on: str | None, section: str) -> Callable[[stream.Record], bool] | None:
+    """What --fail-on looks for in a written record: the status of one of its sections. None: it is not given."""
+    if fail_on is None:
+        return None
+    wanted = FAIL_ON[fail_on]
     return lambda record: (record.get(section) or {}).get("status") in wanted
 
 

@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from dm_tools import redact
 from dm_tools.pipe import exits, output, say, settings
+from dm_tools.records import Problem
 
 
 class _Signal(BaseException):
@@ -75,6 +76,9 @@ def run(command: click.Command) -> NoReturn:
     except click.ClickException as wrong:
         status = exits.USAGE
         say.note(wrong.format_message())
+    except Problem as problem:  # where nothing can be said of a record by itself
+        status = exits.BAD_INPUT
+        say.note(f"a record is not what it should be: {problem.message}")
     except _Signal as caught:
         status = caught.status
     except BrokenPipeError:
