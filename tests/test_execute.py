@@ -534,6 +534,12 @@ def test_the_fourth_time_within_an_hour_somebody_has_to_look(bench: Bench) -> No
     assert done == [Outcome.DONE, Outcome.DONE, Outcome.DONE, Outcome.REFUSED]
 
 
+def test_the_plan_tells_what_would_be_missing_in_a_new_one(bench: Bench) -> None:
+    acting.put(bench.with_data("box"), "/by-hand", b"")
+    planned = only(bench.do(bench.approved("box", "recreate"), only_plan=True))
+    assert [each for each in planned.steps if each.endswith("is not in the new one: /by-hand")]
+
+
 def test_what_does_not_run_when_it_is_made_anew_is_put_back(bench: Bench) -> None:
     """The program needs a file that is in no volume: a new container does not have it."""
     made = bench.make("box", "sh", "-c", f"[ -e /made ] || exit 3; {acting.TRAPPING}", started=False)
