@@ -610,7 +610,8 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
     fi
     if [[ -n $seen ]]; then
         begin
-        cp -- "$seen" "$run/propose.jsonl" || exit 6
+        stage propose dm-propose --history "$PROOFS_DIR" <"$seen" >/dev/null || (($? == 4)) || # a round counts no history in
+            cp -- "$seen" "$run/propose.jsonl" || exit 6
         jq -c 'del(.probe, .inspect, .logs, .stats, .screenshot, .analysis, .proposals, .carried, .errors)' \
             "$run/propose.jsonl" >"$run/services.jsonl"
         remember "$run/propose.jsonl" & # meanwhile it goes on
@@ -944,8 +945,9 @@ told() { # a report of now that tells what was done and proved
     {
         cat "$run/verify.jsonl"
         jq -c --slurpfile seen "$run/verify.jsonl" 'select(.service as $own | all($seen[]; .service != $own))' "$run/propose.jsonl"
-    } | stage report dm-report --html --run-path "$run" "${executed[@]/#/--executed=}" >/dev/null
-    cat "$run/report.err" >&2
+    } | stage weigh dm-propose --history "$PROOFS_DIR" | # what was done just now counts for what is proposed next
+        stage report dm-report --html --run-path "$run" "${executed[@]/#/--executed=}" >/dev/null
+    cat "$run"/{weigh,report}.err >&2
     say "What was done and proved: $(jq -r '.report_path, "in a browser: \(.html_path)"' "$run/report.jsonl" | paste -sd ' ')"
 }
 

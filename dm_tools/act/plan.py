@@ -23,14 +23,14 @@ def identify(action: ApprovedAction) -> str:
 
 
 def needs(containers: list[state.Inspected]) -> dict[str, set[str]]:
-    """The services that each service needs, by Compose's label and by whose network it shares. A label is a hint."""
+    """The services that each service needs, by Compose's label and by in whom it lives. A label is a hint."""
     service_of = {each["Id"]: _service(each) for each in containers}
     service_of |= {each["Name"].lstrip("/"): _service(each) for each in containers}
     found: dict[str, set[str]] = {}
     for each in containers:
         named = {part.split(":")[0] for part in (state.labels(each).get(f"{_LABEL}depends_on") or "").split(",")} - {""}
-        owner = service_of.get(state.shares_network_of(each) or "")
-        found.setdefault(_service(each), set()).update(named | ({owner} if owner else set()))
+        owners = {service_of[owner] for owner in state.shared(each).values() if owner in service_of}
+        found.setdefault(_service(each), set()).update(named | owners)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import struct
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -342,6 +344,24 @@ def networks(engine: Engine) -> list[dict[str, Any]]:
 def image(engine: Engine, image_id: str) -> dict[str, Any]:
     """Everything the engine knows of an image."""
     return engine.ask(image_id[:19], lambda client: _object(client.inspect_image(image_id)))
+
+
+def changes(engine: Engine, container_id: str) -> list[dict[str, Any]]:
+    """What of a container's files is not as in its image: `Path` and `Kind` (0 changed, 1 added, 2 removed)."""
+    return engine.ask(container_id[:12], lambda client: list(client.diff(container_id) or []))
+
+
+def stat(engine: Engine, container_id: str, path: str) -> dict[str, Any]:
+    """What the engine tells of a file in a container, not its content: `mode` (as Go counts it), `mtime`, `size`."""
+
+    def ask(client: Any) -> dict[str, Any]:
+        url = f"{client.base_url}/v{client.api_version}/containers/{quote(container_id, safe='')}/archive"
+        answer = client.head(url, params={"path": path}, timeout=engine.timeout)
+        answer.raise_for_status()
+        told = base64.b64decode(answer.headers.get("X-Docker-Container-Path-Stat", ""))
+        return _object(orjson.loads(told))
+
+    return engine.ask(container_id[:12], ask)
 
 
 def images(engine: Engine) -> list[dict[str, Any]]:
