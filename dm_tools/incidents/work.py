@@ -166,7 +166,7 @@ def silence(proofs_dir: Path, services: tuple[str, ...], options: dict[str, Any]
         raise exits.Stop(exits.USAGE, "a service without a name ('*' stands for all)")
     if chosen["label"] and not chosen["label"].startswith("dm-tools."):
         raise exits.Stop(
-            exits.USAGE, "--label: of a container's labels only those that begin with 'dm-tools.' are known"
+            exits.USAGE, "--label: of a container's labels only those that begin with 'dm-tools.' are read"
         )
     if not options["why"]:
         raise exits.Stop(exits.USAGE, "a silence needs a reason: --why TEXT")
