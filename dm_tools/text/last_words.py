@@ -64,7 +64,7 @@ def last_words(lines: list[LogLine], ended: bool, least: int = TELLING) -> Words
 
 
 def _last_run(lines: list[LogLine]) -> Iterator[LogLine]:
-    """The items close to the newest, oldest first; none from before the word that the program serves: it came over that."""
+    """The items close to the newest, oldest first; none from before the word that the program serves."""
     tail = lines[-MAX_ITEMS:]
     serves = max((at for at, line in enumerate(tail) if _SERVES.search(line.text[:MAX_LINE])), default=0)
     tail = tail[serves:]
