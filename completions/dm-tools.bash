@@ -27,7 +27,7 @@ _dm_tools() {
     dm-history:*) words='--all --embedded --help --json --keep --output --patterns --policy --proofs-dir --quiet --verbose --version' ;;
     dm-incidents:--on-bad) words='report skip fail' ;;
     dm-incidents:--stopped) words='hurting all none' ;;
-    dm-incidents:*) words='--for --help --host --incident --json --on-bad --open-after --output --project --proofs-dir --quiet --recover-after --stopped --verbose --version --weekly --why' ;;
+    dm-incidents:*) words='--for --help --host --incident --json --label --on-bad --open-after --output --project --proofs-dir --quiet --recover-after --stopped --verbose --version --weekly --why' ;;
     dm-inspect:--on-bad) words='report skip fail' ;;
     dm-inspect:--when) words='always unhealthy' ;;
     dm-inspect:*) words='--help --jobs --keep-order --on-bad --output --quiet --timeout --verbose --version --when --window' ;;

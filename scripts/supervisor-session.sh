@@ -244,8 +244,8 @@ settings() { # the variables that this script itself needs, with those of our se
     command -v jq >/dev/null || { complain "jq is not installed (apt-get install jq)" && exit 2; }
     local values=() killed=''
     mapfile -d '' values < <(PYTHONPATH=$root "$python" -P -m dm_tools.pipe.settings PROOFS_DIR SERVICES_MANIFEST_PATH)
+    wait "$!" || killed=$(fate "what reads the settings" "$?") # else who takes our place has a child that he does not know
     [[ ${#values[@]} == 2 ]] || {
-        wait "$!" || killed=$(fate "what reads the settings" "$?")
         [[ $killed != *signal* ]] || complain "$killed" # else it has said what is wrong
         exit 2
     }

@@ -121,7 +121,7 @@ def test_figures_are_prometheus_text() -> None:
         "dm_watch_rounds_total 2",
         "dm_watch_restarts_total 2",
         "dm_watch_late_seconds 1.5",
-        "dm_watch_round_seconds 2.5",
+        "dm_watch_last_round_seconds 2.5",
         "dm_watch_round_seconds_total 4",
         "dm_watch_round_timestamp_seconds 1796040002.5",
         'dm_watch_services{status="failed"} 1',
@@ -133,6 +133,9 @@ def test_figures_are_prometheus_text() -> None:
     ):
         assert line in lines
     assert not any("total" in line and "status" in line for line in lines)
+    # OpenMetrics calls a counter by its name without `_total`: no other family may have that one.
+    families = [line.split()[2].removesuffix("_total") for line in lines if line.startswith("# TYPE ")]
+    assert len(families) == len(set(families)) > 10
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def lines(
     for silence in quiet:
         what = [
             f"{name} {value}"
-            for name in ("service", "project", "host", "incident")
+            for name in ("service", "project", "host", "label", "incident")
             if (value := getattr(silence, name))
         ]
         when = f", {silence.weekly}" if silence.weekly else ""

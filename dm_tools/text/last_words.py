@@ -64,8 +64,10 @@ def last_words(lines: list[LogLine], ended: bool, least: int = TELLING) -> Words
 
 
 def _last_run(lines: list[LogLine]) -> Iterator[LogLine]:
-    """The items close to the newest, oldest first."""
+    """The items close to the newest, oldest first; none from before the word that the program serves."""
     tail = lines[-MAX_ITEMS:]
+    serves = max((at for at, line in enumerate(tail) if _SERVES.search(line.text[:MAX_LINE])), default=0)
+    tail = tail[serves:]
     newest = next((stamp for line in reversed(tail) if (stamp := parse_time(line.ts)) is not None), None)
     for line in tail:
         stamp = parse_time(line.ts)
@@ -234,4 +236,5 @@ _HOLLOW = late(
       | .{0,80}failed:?\ see\ .{0,100}$ | at\ .{1,200}:\d+(?::\d+)?\)?$ | (?:throw|raise|return)\ .*$
     )""",
 )
+_SERVES = late(r"(?i)\bready (?:to accept|for) connections\b")  # Redis, PostgreSQL, MySQL
 _CALM = late(r"(?i)\b(?:info|debug|notice|note|trace|dbg|inf)\b(?!\w)")

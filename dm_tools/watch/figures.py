@@ -105,7 +105,7 @@ def text(status: Json, counts: Counts) -> str:
         _one("round_seconds_total", "counter", "How long they took together.", status.get("took_total_s", 0)),
         _one("restarts_total", "counter", "How often the pipe was started again.", status.get("restarts", 0)),
         _one("interval_seconds", "gauge", "Seconds between two rounds.", status.get("every_s", 0)),
-        _one("round_seconds", "gauge", "How long the newest round took.", status.get("took_s", 0)),
+        _one("last_round_seconds", "gauge", "How long the newest round took.", status.get("took_s", 0)),
         _one("late_seconds", "gauge", "How late it began.", rounds.get("late_s", 0)),
         _one("round_timestamp_seconds", "gauge", "When it ended.", parse_time(status.get("ended_at")) or 0),
         _one("good", "gauge", "1 if it could see everything.", int(status.get("good", 0))),

@@ -94,7 +94,7 @@ def told(status: Json, happened: Iterable[Json], now: float) -> tuple[list[str],
     if not status.get("good"):
         lines.append(f"not everything could be seen: {(status.get('errors') or ['?'])[0]}")
     if status.get("last_death"):
-        lines.append(f"the pipe was started again {status.get('restarts')} times, last: {status['last_death']}")
+        lines.append(f"starts of the pipe after a death: {status.get('restarts')}, last: {status['last_death']}")
     if healing := status.get("healing"):
         lines.append(f"healing: {healing}")
     lines += [_open(each) for each in status.get("open") or []] or ["nothing is open"]
