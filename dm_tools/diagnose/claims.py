@@ -335,7 +335,7 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         rank=min(hit.pattern.rank, highest),
         course=course,
         accuses=hit.pattern.accusing,
-        agreed=nobody or course.costly,
+        agreed=nobody or course.costly or (course.paid and hit.pattern.rank >= EXACT_RANK and not hit.pattern.refuses),
         nobody=nobody,
         login=hit.pattern.blames == "credentials",
         # Who names the server that refused it is not that server, be it one of the same kind (a relay, a replica).
