@@ -116,3 +116,13 @@ def test_a_general_saying_yields_to_the_program_that_is_known() -> None:
 def test_of_two_general_ones_the_reason_counts_more_than_the_attempt() -> None:
     found = hits("could not connect to database postgres://shop@ledger:5432/shop: Name or service not known")
     assert "general.name" in found and "general.unconnected" not in found
+
+
+def test_what_names_nobody_beside_what_names_somebody_is_of_that_one() -> None:
+    named = "[ALERT]    (1) : config : [/etc/haproxy.cfg:31] : 'server wekan' : could not resolve address 'wekan'."
+    nameless = "[ALERT]    (1) : config : Failed to initialize server(s) addr."
+    log = [named, nameless, *["[NOTICE]   (1) : haproxy version is 3.0.6"] * 8, nameless]
+    found = [hit for hit in facts(service("x", "failed", log[:2]), LIBRARY).hits if hit.pattern.cause == "dns_failure"]
+    assert [hit.captures.get("upstream") for hit in found] == ["wekan"]
+    far = [hit for hit in facts(service("x", "failed", log), LIBRARY).hits if hit.pattern.cause == "dns_failure"]
+    assert {hit.captures.get("upstream") for hit in far} == {"wekan", None}

@@ -344,7 +344,8 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         accuses=hit.pattern.accusing,
         agreed=nobody
         or course.costly
-        or (course.cost_once and hit.pattern.cause in LASTING and hit.pattern.rank >= CAUSE_RANK),
+        or (course.cost_once and hit.pattern.cause in LASTING and hit.pattern.rank >= CAUSE_RANK)
+        or (course.paid and hit.pattern.rank >= EXACT_RANK and not hit.pattern.refuses),
         nobody=nobody,
         login=hit.pattern.blames == "credentials",
         # Who names the server that refused it is not that server, be it one of the same kind (a relay, a replica).

@@ -45,10 +45,11 @@ class Course:
     `dying`: it was made with a trace, and nothing has been said since: a job that failed in its last run. `at_start`:
     it was only made right after the start of its program. `closing`: it was made in several lines, the last of all.
     `newest`: nothing has been said since. `lasted`: seconds from the first to the last occasion.
-    `costly`: each time requests failed, whose kind has not succeeded since; `cost_once`: be it only once. `soured`: all
-    that has been said since are warnings and errors. `due`: the program works now and then, its last run ended so, and
-    the next is not due yet. `state`: it is said once, when it begins, and nothing has said since that it ended.
-    `silent`: over, as far as that it was not said again tells.
+    `costly`: each time requests failed, whose kind has not succeeded since; `cost_once`: be it only once. `paid`:
+    as costly, and a refusal (4xx) is a failure, too: of one's own log-in elsewhere clients are told as if it were
+    theirs. `soured`: all that has been said since are warnings and errors. `due`: the program works now and then, its
+    last run ended so, and the next is not due yet. `state`: it is said once, when it begins, and nothing has said since
+    that it ended. `silent`: over, as far as that it was not said again tells.
     """
 
     occasions: int = 1
@@ -60,6 +61,7 @@ class Course:
     newest: bool = False
     costly: bool = False
     cost_once: bool = False
+    paid: bool = False
     soured: bool = False
     due: bool = False
     state: bool = False
@@ -119,6 +121,7 @@ class Log:
             at_start=self.started is not None and last - self.started < START_SECONDS,
             costly=costly and len(occasions) >= 2,
             cost_once=costly,
+            paid=len(occasions) >= 2 and cost(self.requests, occasions[-2:], refused=True),
             soured=_soured(later, last),
             due=not later and self._due(occasions, last),
             state=is_state,

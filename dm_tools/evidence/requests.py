@@ -199,9 +199,10 @@ def recovered_after(found: list[Request], moment: float) -> bool:
 COSTS_SECONDS = 1.0  # between what a program says of a failure and the request that it fails
 
 
-def cost(found: list[Request], occasions: list[float]) -> bool:
-    """Whether requests failed whenever something was said, and none of their kind has succeeded since."""
-    failed = [each for each in found if each.failed and each.at is not None]
+def cost(found: list[Request], occasions: list[float], refused: bool = False) -> bool:
+    """Whether requests failed (`refused`: or were refused) whenever something was said, and none of their kind has
+    succeeded since."""
+    failed = [each for each in found if (each.failed or (refused and not each.well)) and each.at is not None]
     hit = [[each for each in failed if abs((each.at or 0) - moment) <= COSTS_SECONDS] for moment in occasions]
     if not all(hit):
         return False

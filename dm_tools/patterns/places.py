@@ -126,6 +126,7 @@ class Places:
             found.setdefault(captures.get("upstream"), []).append((position, ids, captures))
         if not found:
             return []
+        self._join_the_named(found)
         first = self.haystack.first(clause.regex or "", clause.but_not, well.get(None, -1))
         oldest = self.lines[first].id if first is not None else None
         return [
@@ -138,6 +139,20 @@ class Places:
             )
             for newest in found.values()
         ]
+
+    def _join_the_named(self, found: dict[str | None, list[tuple[int, list[str], Captures]]]) -> None:
+        """What names nobody, beside a saying of the same kind and moment that names somebody, is of that one."""
+        named = [position for name, said in found.items() if name is not None for position, _, _ in said]
+        if None in found and named:
+            alone = [each for each in found[None] if not any(self._together(each[0], position) for position in named)]
+            found.pop(None)
+            if alone:
+                found[None] = alone
+
+    def _together(self, one: int, other: int) -> bool:
+        """Whether two items of the log stand beside each other, and in time, too."""
+        apart = seconds_between(self.lines[one].ts, self.lines[other].ts)
+        return abs(one - other) <= objects.AROUND and (apart is None or abs(apart) <= objects.SECONDS)
 
     def _recovered(self, clause: Clause) -> dict[str | None, int]:
         """Where the log last told of a recovery: of whom it names, or (None) of all."""
@@ -174,10 +189,9 @@ class Places:
         line = self.lines[position]
         for distance in range(1, objects.AROUND + 1):
             for at in (position - distance, position + distance):
-                if 0 <= at < len(self.lines) and self.lines[at].stream == line.stream:
-                    apart = seconds_between(line.ts, self.lines[at].ts)
-                    if apart is None or abs(apart) <= objects.SECONDS:
-                        yield self.lines[at]
+                near = 0 <= at < len(self.lines) and self._together(position, at)
+                if near and self.lines[at].stream == line.stream:
+                    yield self.lines[at]
 
     def read_by(self, clauses: list[Clause], evidence_id: str) -> bool:
         """Whether any of these clauses on the log matches in one log item."""

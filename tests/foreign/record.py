@@ -27,7 +27,11 @@ import docker
 import orjson
 
 HERE = Path(__file__).parent
-SETS = {"faults": ("the orchard", "foreign"), "fresh": ("the orchard, fresh faults", "foreign-fresh")}
+SETS = {
+    "faults": ("the orchard", "foreign"),
+    "fresh": ("the orchard, fresh faults", "foreign-fresh"),
+    "late": ("the orchard, late faults", "foreign-late"),
+}
 """A file of faults here: what the set is called, and the folder of its recordings."""
 PIPELINE = "dm-services --discover | dm-probe | dm-inspect | dm-logs | dm-stats"
 ONE_SHOT = {"seed", "migrate"}
