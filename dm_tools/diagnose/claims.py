@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
-from dm_tools.diagnose.currency import Course
+from dm_tools.diagnose.currency import PASSING, Course
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import LOOPBACK, Topology
 from dm_tools.evidence.ids import cites_own_log, parse, seen_from
@@ -38,13 +38,6 @@ LASTING = frozenset(
         *(Cause.BAD_COMMAND, Cause.CONFIG_ERROR, Cause.DATA_CORRUPTION, Cause.MISSING_ENV),
         *(Cause.PERMISSION_DENIED, Cause.READ_ONLY_FILESYSTEM, Cause.RESOURCE_MISSING, Cause.SCHEMA_MISSING),
         *(Cause.STORE_READ_ONLY, Cause.VERSION_MISMATCH),
-    )
-)
-# What may be well the next time that it is tried: once more says little.
-PASSING = frozenset(
-    (
-        *(Cause.CONNECTION_REFUSED, Cause.DEPENDENCY_DOWN, Cause.DNS_FAILURE, Cause.HTTP_ERROR),
-        *(Cause.LOCK_CONTENTION, Cause.RATE_LIMITED, Cause.SLOW_RESPONSE, Cause.UPSTREAM_TIMEOUT),
     )
 )
 # What keeps a service that answers from working for anybody, whatever its clients complain of.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dm_tools.evidence.requests import Request, cost, recovered_after
-from dm_tools.records import LogLine
+from dm_tools.records import Cause, LogLine
 from dm_tools.text.late import late
 from dm_tools.text.times import parse_time
 
@@ -28,6 +28,14 @@ RUN_SECONDS = 10.0  # what is said closer together belongs to one run of a job
 PERIOD_SECONDS = 30.0  # runs that begin more often than this are no runs, but the words of a program that always works
 SOURED = 3  # warnings that must have followed
 SETTLES_SECONDS = 10.0  # what was under way when something failed is still said to have gone well
+
+# What may be well the next time that it is tried: once more says little.
+PASSING = frozenset(
+    (
+        *(Cause.CONNECTION_REFUSED, Cause.DEPENDENCY_DOWN, Cause.DNS_FAILURE, Cause.HTTP_ERROR),
+        *(Cause.LOCK_CONTENTION, Cause.RATE_LIMITED, Cause.SLOW_RESPONSE, Cause.UPSTREAM_TIMEOUT),
+    )
+)
 
 # What programs say when something works again. The name of what works need not be the name that was complained of, so
 # only words that tell of a recovery count, not those of any success.
@@ -83,10 +91,11 @@ class Log:
     now: float | None
     started: float | None
 
-    def course(self, positions: list[int], is_state: bool = False) -> Course:
+    def course(self, positions: list[int], is_state: bool = False, cause: Cause | None = None) -> Course:
         """How a complaint went that was made at these positions of the log.
 
         `is_state`: it is said when it begins and holds until a word of recovery, however long the log is silent.
+        `cause`: what it is a complaint of.
         """
         if not positions:
             return Course()
@@ -109,7 +118,7 @@ class Log:
             if (not costly if line.id in asked else (parse_time(line.ts) or 0) > last + TAIL_SECONDS)
         ]
         ended = self._ended(last, later)
-        silent = self._silent(occasions, last, later, is_state)
+        silent = self._silent(occasions, last, later, is_state, cause)
         return Course(
             occasions=len(occasions),
             last=last,
@@ -143,14 +152,17 @@ class Log:
             return True  # an earlier run of the container said it
         return any(_RECOVERY.search(line.text) for line in later) or recovered_after(self.requests, last)
 
-    def _silent(self, occasions: list[float], last: float, later: list[LogLine], is_state: bool) -> bool:
+    def _silent(
+        self, occasions: list[float], last: float, later: list[LogLine], is_state: bool, cause: Cause | None
+    ) -> bool:
         if is_state and len(occasions) < STATE_OCCASIONS:
             return False
         if not later:
             return False  # the program has fallen silent: nothing tells that it is well
-        # A program that says nothing any more does not say that it is well; one that has gone on with its work did.
+        # A program that says nothing any more does not say that it is well; one that has gone on with its work did, and
+        # so did one that was tried again and again before, where it may be well the next time.
         until, spoken = self.now or last, max(parse_time(line.ts) or last for line in later)
-        if len(later) < RESUMED and until - spoken > QUIET_ONCE_SECONDS:
+        if cause not in PASSING and len(later) < RESUMED and until - spoken > QUIET_ONCE_SECONDS:
             until = spoken
         silent = until - last
         if len(occasions) == 1:

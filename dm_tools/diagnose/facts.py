@@ -97,7 +97,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         node=node(record, view, library, places.haystack, hits, log.requests),
         status=view.status,
         hits=hits,
-        courses=[log.course(hit.positions, hit.is_state) for hit in hits],
+        courses=[log.course(hit.positions, hit.is_state, hit.pattern.cause) for hit in hits],
         listening=listening,
         failing=failing,
         values=_values(view) | {"last_words": quoted(words)},

@@ -13,7 +13,15 @@ from tests.score.truth import Outcome
 FOLDER = ROOT / "tests" / "data" / "given"
 SETS = {name: FOLDER / name for name in ("stack", "reports", "newcomer")} | {
     name: FOLDER.parent / name
-    for name in ("foreign", "foreign-fresh", "blind-reports", "blind-reports-2", "blind-reports-3", "blind-reports-4")
+    for name in (
+        "foreign",
+        "foreign-fresh",
+        "blind-reports",
+        "blind-reports-2",
+        "blind-reports-3",
+        "blind-reports-4",
+        "foreign-late",
+    )
 }
 OPEN = FOLDER / "open.txt"
 HEADING = "## Given cases"
