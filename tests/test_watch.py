@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -417,7 +418,7 @@ def test_two_watchers_of_one_folder_and_systemd_and_a_heartbeat(stack: dict[str,
 
 @pytest.mark.parametrize("discover", [False, True])
 def test_a_killed_container_is_told_by_its_event(
-    box: Box, _lab_up: dict[str, str], tmp_path: Path, discover: bool
+    box: Box, _lab_up: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], discover: bool
 ) -> None:
     """The interval is an hour: only the engine's event can have told."""
     container = box(f"watched-{int(discover)}", "sleep", "1000")
@@ -430,7 +431,10 @@ def test_a_killed_container_is_told_by_its_event(
         time.sleep(1)
         container.exec_run(["sh", "-c", "kill -9 -1"])  # by nobody outside: what somebody stops is no incident
         # 1 s on a machine that has nothing else to do (scripts/bench-watch); here other tests run beside
-        assert until(lambda: status(given)["open"], 20) < 10
+        took = until(lambda: status(given)["open"], 20)
+        assert took < 10
+        with capsys.disabled():
+            sys.stdout.write(f"\n[watch] from the end of a container to its incident, two looks: {took:.1f} s\n")
         assert status(given)["open"][0]["service"] == container.name
         assert status(given)["round"]["because"] == "to be sure"  # the second look
         container.start()
