@@ -583,7 +583,10 @@ told_of() { # told_of RUN...: what happened in runs, to the targets or to whoeve
     if notified "$@" && [[ ! -t 1 ]]; then return; fi
     page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
     set -- "$(cat -- "${@/%//events.jsonl}" 2>/dev/null)"
-    [[ -n $1 ]] || return 0
+    [[ -n $1 ]] || {
+        say "[supervisor] Nothing is new, worse or over"
+        return 0
+    }
     dm-show <<<"$1" | cat # a terminal would cut the lines
     [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
 }
@@ -720,6 +723,10 @@ newest_report() { # the newest enhanced report, or the one that is named
     local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json) # the names end in seconds since 1970, all of one length
     report=${1:-latest}
     [[ $report != latest ]] || report=${all[-1]}
+    [[ -e $report || ${1:-latest} == latest ]] || {
+        complain "cannot read '$report': no such file or directory"
+        exit 3
+    }
     [[ -e $report ]] || {
         complain "no report in '$PROOFS_DIR'; run $called diagnose-enhanced first"
         exit 3
@@ -968,7 +975,7 @@ execute() {
             exit 3
         }
     fi
-    [[ -r $file ]] || { complain "cannot read '$file'" && exit 3; }
+    [[ -r $file ]] || { complain "cannot read '$file': no such file or directory" && exit 3; }
     from=$(jq -r '.source_report // empty' "$file" 2>/dev/null)
     [[ -z $from ]] || from=$(jq -r '.run_path // empty' "$from" 2>/dev/null)
     [[ -n $from && -e $from/services.jsonl && -e $from/propose.jsonl ]] || {
