@@ -23,7 +23,7 @@ def cli(proofs_dir: Path, as_json: bool) -> int:
         status = orjson.loads((proofs_dir / "watch" / "status.json").read_bytes())
     except (OSError, ValueError):
         raise exits.Stop(
-            exits.BAD_INPUT, f"no watch has come through a round in {str(proofs_dir)!r} (dm watch)"
+            exits.BAD_INPUT, f"no watch has come through a round in {str(proofs_dir)!r} (dm watch begins one)"
         ) from None
     lines, ended = told(status, Incidents(proofs_dir).newest(NEWEST), clock.now())
     for line in [orjson.dumps(status).decode()] if as_json else lines:
