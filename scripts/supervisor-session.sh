@@ -1123,9 +1123,9 @@ begins() { # begins EVERY CHOSEN HEAL NO_TARGETS: to who watches at a terminal, 
     local what="the services of $SERVICES_MANIFEST_PATH"
     [[ " ${source_command[*]} " != *" --discover "* ]] ||
         what="the containers of Docker at $(PYTHONPATH=$root "$python" -P -m dm_tools.engine.address 2>/dev/null)"
-    local chosen=${2//--discover/}
-    chosen=${chosen# }
-    say "[supervisor] Watching $what${chosen:+ ($chosen)}, every $1 and when one of them changes"
+    local only=${2//--discover/}
+    only=${only# }
+    say "[supervisor] Watching $what${only:+ ($only)}, every $1 and when one of them changes"
     if [[ $3 ]]; then
         say "[supervisor] It does what your policy allows; what that is: $called policy"
     else
