@@ -592,7 +592,10 @@ told_of() { # told_of RUN...: what happened in runs, to the targets or to whoeve
     if notified "$@" && [[ ! -t 1 ]]; then return; fi
     page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
     set -- "$(cat -- "${@/%//events.jsonl}" 2>/dev/null)"
-    [[ -n $1 ]] || return 0
+    [[ -n $1 ]] || {
+        say "[supervisor] Nothing is new, worse or over"
+        return 0
+    }
     dm-show <<<"$1" | cat # a terminal would cut the lines
     [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
 }
@@ -730,6 +733,10 @@ newest_report() { # the newest enhanced report, or the one that is named
     local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json) # the names end in seconds since 1970, all of one length
     report=${1:-latest}
     [[ $report != latest ]] || report=${all[-1]}
+    [[ -e $report || ${1:-latest} == latest ]] || {
+        complain "cannot read '$report': no such file or directory"
+        exit 3
+    }
     [[ -e $report ]] || {
         complain "no report in '$PROOFS_DIR'; run $called diagnose-enhanced first"
         exit 3
@@ -979,7 +986,7 @@ execute() {
             exit 3
         }
     fi
-    [[ -r $file ]] || { complain "cannot read '$file'" && exit 3; }
+    [[ -r $file ]] || { complain "cannot read '$file': no such file or directory" && exit 3; }
     from=$(jq -r '.source_report // empty' "$file" 2>/dev/null)
     [[ -z $from ]] || from=$(jq -r '.run_path // empty' "$from" 2>/dev/null)
     [[ -n $from && -e $from/services.jsonl && -e $from/propose.jsonl ]] || {
@@ -1127,9 +1134,9 @@ begins() { # begins EVERY CHOSEN HEAL NO_TARGETS: to who watches at a terminal, 
     local what="the services of $SERVICES_MANIFEST_PATH"
     [[ " ${source_command[*]} " != *" --discover "* ]] ||
         what="the containers of Docker at $(PYTHONPATH=$root "$python" -P -m dm_tools.engine.address 2>/dev/null)"
-    local chosen=${2//--discover/}
-    chosen=${chosen# }
-    say "[supervisor] Watching $what${chosen:+ ($chosen)}, every $1 and when one of them changes"
+    local only=${2//--discover/}
+    only=${only# }
+    say "[supervisor] Watching $what${only:+ ($only)}, every $1 and when one of them changes"
     if [[ $3 ]]; then
         say "[supervisor] It does what your policy allows; what that is: $called policy"
     else

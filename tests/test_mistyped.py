@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dm_tools.text.near import nearest
-from tests.conftest import Run, records
+from tests.conftest import COLD, Run, records
 from tests.making import service
 from tests.test_deaths import engine
 
@@ -120,3 +120,10 @@ def test_of_judged_records_nothing_is_said(run: Run, tmp_path: Path, words: str)
     (tmp_path / "judged").write_text(judged)
     done = run(f"dm-{words}", stdin=judged, PROOFS_DIR=str(tmp_path / "proofs"))
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("session", ["report", "review", "approve", "execute", "policy explain"])
+def test_a_session_whose_file_is_not_there_says_so(run: Run, tmp_path: Path, session: str) -> None:
+    done = run(f"dm {session} none.json", PROOFS_DIR=str(tmp_path / "proofs"), **COLD)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.endswith("cannot read 'none.json': no such file or directory\n") and done.stderr.count("\n") == 1

@@ -79,6 +79,8 @@ def test_a_log_that_nobody_judged_is_shown_by_its_newest_lines(run: Run) -> None
         "    | 2026-01-02 03:04:05 UTC KeyError: 'a' (2 more lines)",
         "    | 2026-01-02 03:04:05 UTC  [31mred",
     ]
+    undecided = {"analysis": {"role": "unknown", "status": "unknown", "hypothesis": None}}
+    assert run("dm-show", stdin=json.dumps(record | undecided)).stdout.splitlines()[2:] == shown
     running = {"inspect": {"state": "running"}}
     assert len(run("dm-show", stdin=json.dumps(record | running)).stdout.splitlines()) == 2  # it is well
     failed = {"inspect": {"state": "exited", "exit_code": 137, "oom_killed": True}}

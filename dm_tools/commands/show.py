@@ -72,7 +72,7 @@ def chosen(file: Path | None, folder: Path) -> Path | None:
         return file
     if found := kept.path(folder, "latest"):
         return found
-    raise exits.Stop(exits.BAD_INPUT, f"no report in {str(folder)!r}; run diagnose-enhanced first")
+    raise exits.Stop(exits.BAD_INPUT, f"no report in {str(folder)!r}; run dm diagnose-enhanced first")
 
 
 def values(file: Path | None) -> Iterator[Any]:

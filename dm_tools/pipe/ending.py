@@ -111,7 +111,7 @@ def _wrong_use(wrong: click.UsageError) -> str:
         source = wrong.ctx.get_parameter_source(wrong.param.name)
         if source == ParameterSource.ENVIRONMENT and isinstance(variable, str):
             return f"{settings.origin(variable)}: {wrong.message}"
-    return f"{wrong.format_message()} (try '{say.program} --help')"
+    return f"{' '.join(wrong.format_message().split())} (try '{say.program} --help')"
 
 
 def _no_text() -> str | None:

@@ -113,7 +113,7 @@ def _record(record: Json, narrow: bool) -> Iterator[Line]:
     name = str(record.get("service", "(bad line)"))
     yield from _row(name, status, cause, detail, narrow, role == "root")
     margin = BELOW if narrow else BESIDE
-    if not analysis:
+    if not analysis.get("hypothesis") and role in (None, "unknown"):  # nobody judged, or could tell anything
         yield from (Line(f"{BELOW}| {each}") for each in unjudged.newest(record, status == "healthy"))
     yield from _verified(as_dict(record.get("verification")), margin)
     for note in as_list(analysis.get("notes")):
