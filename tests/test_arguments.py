@@ -115,3 +115,17 @@ def test_an_address_that_is_none_is_said(run: Run, name: str, url: str) -> None:
     (record,) = records(done.stdout)
     assert (done.returncode, done.stderr) == (4, "")
     assert [error["code"] for error in record["errors"]] == ["bad_url"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "probe password=Zk77canaryQ9.jsonl",
+        'tool http_get \'{"url":"http://u:Zk77canaryQ9@127.0.0.1:9/"}\'',
+        "probe -t 1 'http://127.0.0.1:9/#access_token=Zk77canaryQ9'",
+        "probe -t 'token=Zk77canaryQ9' http://127.0.0.1:9/",
+    ],
+)
+def test_what_is_quoted_of_an_argument_holds_no_secret(run: Run, line: str) -> None:
+    done = run(f"dm-{line}")
+    assert done.stderr and "Zk77" not in done.stdout + done.stderr

@@ -69,13 +69,13 @@ def run(command: click.Command) -> NoReturn:
     except exits.Stop as stop:
         status = stop.status
         if stop.message:
-            say.note(stop.message)
+            say.note(redact.redact(stop.message))  # it may quote an argument, a setting, a file's line
     except click.UsageError as wrong:
         status = exits.USAGE
-        say.note(_wrong_use(wrong))
+        say.note(redact.redact(_wrong_use(wrong)))
     except click.ClickException as wrong:
         status = exits.USAGE
-        say.note(wrong.format_message())
+        say.note(redact.redact(wrong.format_message()))
     except Problem as problem:  # where nothing can be said of a record by itself
         status = exits.BAD_INPUT
         say.note(f"a record is not what it should be: {problem.message}")

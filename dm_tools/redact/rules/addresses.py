@@ -14,7 +14,7 @@ _SLASHED_USER_INFO = late(
     r"://([^\s:/@\"'<>]{0,200}):(?!\d{1,5}[/?#])([^\s\"'<>]{1,200})@(?=[\w.\[-]{1,253}+(?::\d|[/?#,\s\"']|$))"
 )
 _USER_TOKEN = late(r"://([^\s:/@\"'<>?#]{12,300})@")
-_QUERY = late(r"[?&;]([\w.-]{1,60})=([^&\s\"'<>#;]{1,4000})")
+_QUERY = late(r"[?&;#]([\w.-]{1,60})=([^&\s\"'<>#;]{1,4000})")
 _QUERY_SECRETS = {"sig", "signature", "x-amz-signature", "x-goog-signature", "hmac", "jwt", "ticket", "otp"}
 _QUERY_RANDOM = {"key", "code", "state"}
 QUERY_NEEDLES = (
