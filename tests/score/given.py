@@ -13,7 +13,7 @@ from tests.score.truth import Outcome
 FOLDER = ROOT / "tests" / "data" / "given"
 SETS = {name: FOLDER / name for name in ("stack", "reports", "newcomer")} | {
     name: FOLDER.parent / name
-    for name in ("foreign", "foreign-fresh", "blind-reports", "blind-reports-2", "blind-reports-3")
+    for name in ("foreign", "foreign-fresh", "foreign-late", "blind-reports", "blind-reports-2", "blind-reports-3")
 }
 OPEN = FOLDER / "open.txt"
 HEADING = "## Given cases"
