@@ -282,9 +282,9 @@ class Places:
         line = self.lines[position]
         for distance in range(1, objects.AROUND + 1):
             for at in (position - distance, position + distance):
-                if 0 <= at < len(self.lines) and self.lines[at].stream == line.stream:
-                    if self._together(position, at):
-                        yield self.lines[at]
+                there = 0 <= at < len(self.lines) and self.lines[at].stream == line.stream
+                if there and self._together(position, at):
+                    yield self.lines[at]
 
     def read_by(self, clauses: list[Clause], evidence_id: str) -> bool:
         """Whether any of these clauses on the log matches in one log item."""
