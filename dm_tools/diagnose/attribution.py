@@ -323,8 +323,8 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
     if (judged.best_rank >= FACT_RANK and not waits) or judged.ends_by_its_own:
         return None
     blaming = sorted(judged.blaming, key=lambda claim: (claim.course.over, claim.finding.since or "9999"))
-    if not judged.measured:
-        blaming = [claim for claim in blaming if not claim.course.over]
+    if not judged.measured:  # what was said of one that is seen to fail holds, however long ago
+        blaming = [each for each in blaming if not each.course.over or stack[str(each.finding.points_to)].measured]
     blamed = [(claim.finding.points_to, claim.finding.cause) for claim in blaming if claim.finding.points_to]
     for peer, cause in blamed:
         # One that looks well is at fault, too, if it says the same of itself, or why it answers with errors.
@@ -349,7 +349,8 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
     mute = not judged.own or judged.own[0].rank < REQUESTS_RANK
     if judged.measured and mute and (stuck := next((peer for peer in peers if stack[peer].stuck), None)):
         return stuck
-    if judged.best_rank >= SPECIFIC_RANK or judged.accused_by or blamed:
+    standing = [claim for claim in blaming if not claim.course.over or claim.course.silent]
+    if judged.best_rank >= SPECIFIC_RANK or judged.accused_by or standing:
         return None
     if not judged.broken:
         # In the middle of a way: it hands on to a peer that is seen to fail.

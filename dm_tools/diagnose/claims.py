@@ -321,12 +321,12 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
             finding.explanation += " (inside a container that is the container itself)"
         elif known and not nameless:
             finding.explanation += f" ({host} is no service of this stack)"
-    outside = (
-        "." in captures.get("upstream", "") and not upstream and known and not nameless and finding.cause in _OF_OTHERS
-    )
-    nobody = (
-        finding.cause == Cause.DNS_FAILURE and not upstream and topology.nobody(captures.get("upstream", ""), service)
-    )
+    host = captures.get("upstream", "")
+    outside = "." in host and not upstream and known and not nameless and finding.cause in _OF_OTHERS
+    nobody = finding.cause == Cause.DNS_FAILURE and not upstream and topology.nobody(host, service)
+    removed = nobody and host in topology.nodes[service].depends
+    if removed:
+        finding.explanation += f", though Compose starts {service} after {host}: it was removed or never made"
     # Only the engine states facts: what stands in a log, somebody wrote.
     engine = any(parse(each).of_engine for each in finding.evidence)
     highest = GENERIC_RANK if nameless and known else hit.pattern.rank if engine else FACT_RANK - 1
@@ -346,7 +346,11 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         and technology in topology.nodes[service].serves
         and captures.get("upstream") is None,
         refusing=hit.pattern.refuses,
-        fixes=[*hit.pattern.fixes, _ask_outside(captures["upstream"])] if outside else hit.pattern.fixes,
+        fixes=[
+            *([_bring_back(host)] if removed else []),
+            *hit.pattern.fixes,
+            *([_ask_outside(host)] if outside else []),
+        ],
     )
 
 
@@ -356,6 +360,11 @@ _OF_OTHERS = (Cause.HTTP_ERROR, Cause.UPSTREAM_TIMEOUT)  # nothing that is set h
 def _ask_outside(host: str) -> Fix:
     words = f"{host} is none of these services: see whether it is reached from here, and ask whoever runs it"
     return Fix(ActionName.ESCALATE, Confidence.MEDIUM, words)
+
+
+def _bring_back(name: str) -> Fix:
+    words = f"there is no container of {name}, on which it depends: docker compose up -d {name} makes one"
+    return Fix(ActionName.FIX_CONFIG, Confidence.HIGH, words, {"host": name})
 
 
 def _blamed(hit: Hit, service: str, topology: Topology, technology: str | None) -> tuple[str | None, str | None]:

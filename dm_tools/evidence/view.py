@@ -48,6 +48,7 @@ NOT_YET = frozenset((ProbeError.NO_ADDRESS, ProbeError.NOT_RUNNING, ProbeError.R
 KILLED = 137  # 128 and SIGKILL
 
 OUTLIVED_SECONDS = 25.0  # and three times the longest of the runs before: then it does not loop any more
+FULL_PERCENT = 90.0  # of its limit of memory
 LOOP_SECONDS = 90.0  # restarted so recently that it may well be dying again (Docker backs off up to a minute)
 
 
@@ -143,7 +144,8 @@ class View:
             return self.log_alone and dying(self.logs.lines if self.logs else [])
         if self.inspect.state == "restarting":
             return True
-        running = self.inspect.state == "running" and self.inspect.restart_count >= 2
+        often = self.inspect.restart_count >= (1 if self._at_its_limit and self._starved else 2)
+        running = self.inspect.state == "running" and often
         age = seconds_between(self.inspect.started_at, self.inspect.observed_at)
         return bool(running and age is not None and age < LOOP_SECONDS and not self._outlived(age))
 
@@ -222,14 +224,25 @@ class View:
         """
         if self.inspect is None or not self.down:
             return []
+        if self._starved:
+            return self._starved
+        code = self.last_exit[1] if self.last_exit else None
+        return ["inspect:oom_killed"] if self.inspect.oom_killed and code in (None, KILLED) else []
+
+    @property
+    def _starved(self) -> list[str]:
+        """The events that tell that its newest run that has ended was killed for lack of memory."""
         run = self.last_run
         ends = [(id, event.exit_code) for id, event in run if event.action in ENDINGS]
         kills = [event for _, event in run if event.action == "kill"]
-        starved = [id for id, event in run if event.action == "oom"]
-        if starved and ends and ends[-1][1] == KILLED and not kills:
-            return [starved[-1], ends[-1][0]]
-        code = self.last_exit[1] if self.last_exit else None
-        return ["inspect:oom_killed"] if self.inspect.oom_killed and code in (None, KILLED) else []
+        oom = [id for id, event in run if event.action == "oom"]
+        return [oom[-1], ends[-1][0]] if oom and ends and ends[-1][1] == KILLED and not kills else []
+
+    @property
+    def _at_its_limit(self) -> bool:
+        """What its new run uses already comes near its limit of memory: it will be killed once more."""
+        limited = self.inspect is not None and self.inspect.limits.memory_bytes is not None
+        return limited and self.stats is not None and (self.stats.memory_percent or 0) > FULL_PERCENT
 
     @property
     def stopped_by(self) -> list[tuple[str, Event]]:
