@@ -45,9 +45,9 @@ class Course:
     `newest`: nothing has been said since. `lasted`: seconds from the first to the last occasion.
     `costly`: each time requests failed, whose kind has not succeeded since. `paid`: the same, and a refusal (4xx) is a
     failure, too: of one's own log-in elsewhere clients are told as if it were theirs. `soured`: all that has been said
-    since are warnings and errors. `due`: the program works now and then, its last run ended so, and the next is not due yet.
-    `state`: it is said once, when it begins, and nothing has said since that it ended. `silent`: over, as far as that
-    it was not said again tells.
+    since are warnings and errors. `due`: the program works now and then, its last run ended so, and the next is not due
+    yet. `state`: it is said once, when it begins, and nothing has said since that it ended. `silent`: over, as far as
+    that it was not said again tells.
     """
 
     occasions: int = 1
