@@ -27,7 +27,7 @@ _dm_tools() {
     dm-history:*) words='--all --embedded --help --json --keep --output --patterns --policy --proofs-dir --quiet --verbose --version' ;;
     dm-incidents:--on-bad) words='report skip fail' ;;
     dm-incidents:--stopped) words='hurting all none' ;;
-    dm-incidents:*) words='--for --help --host --incident --json --on-bad --open-after --output --project --proofs-dir --quiet --recover-after --stopped --verbose --version --weekly --why' ;;
+    dm-incidents:*) words='--for --help --host --incident --json --label --on-bad --open-after --output --project --proofs-dir --quiet --recover-after --stopped --verbose --version --weekly --why' ;;
     dm-inspect:--on-bad) words='report skip fail' ;;
     dm-inspect:--when) words='always unhealthy' ;;
     dm-inspect:*) words='--help --jobs --keep-order --on-bad --output --quiet --timeout --verbose --version --when --window' ;;
@@ -68,20 +68,20 @@ _dm_tools() {
     dm-verify:--fail-on) words='not-recovered' ;;
     dm-verify:--on-bad) words='report skip fail' ;;
     dm-verify:*) words='--before --executed --fail-on --help --on-bad --output --quiet --verbose --version' ;;
-    dm-docs:*) words='readme deploy docker-proxy engines execute history hosts llm manifest notify policy scoreboard security serve ssh tools watch' ;;
+    dm-docs:*) words='readme deploy docker-proxy engines execute history hosts llm manifest notify policy scoreboard security serve ssh tools watch notify.toml policy.toml services_manifest.example.json' ;;
     dm-completion:*) words='bash zsh fish' ;;
     dm-help:*) words='diagnose diagnose-enhanced watch status tell heal incidents silence report review approve policy execute verify rollback proxy history demo test analyze approve brief condense execute history incidents inspect learn llm logs notify probe propose redact report review schema screenshot serve services show stats tool undo verify' ;;
     supervisor-session.sh:*)
         ((COMP_CWORD > 1)) || words='diagnose diagnose-enhanced watch status tell heal incidents silence report review approve policy execute verify rollback proxy history demo test help'
         case $((COMP_CWORD > 1)):${COMP_WORDS[1]} in
         1:diagnose) words='--discover --project --file --filter --host --context --help' ;;
-        1:diagnose-enhanced) words='--discover --host --engine= --agent --no-screenshots --help' ;;
-        1:watch) words='--heal --every --discover --metrics-file --help' ;;
+        1:diagnose-enhanced) words='--discover --project --file --filter --host --context --engine --agent --no-screenshots --help' ;;
+        1:watch) words='--discover --project --file --filter --host --context --heal --every --metrics-file --help' ;;
         1:status) words='--json --help' ;;
-        1:tell) words='--discover --host --engine= --agent --no-screenshots --help' ;;
-        1:heal) words='--discover --host --engine= --agent --no-screenshots --help' ;;
+        1:tell) words='--discover --project --file --filter --host --context --engine --agent --no-screenshots --help' ;;
+        1:heal) words='--discover --project --file --filter --host --context --engine --agent --no-screenshots --help' ;;
         1:incidents) words='list unsilence --json --help' ;;
-        1:silence) words='--help' ;;
+        1:silence) words='--for --why --help' ;;
         1:report) words='--json --help' ;;
         1:review) words='--approve --undo --help' ;;
         1:approve) words='--help' ;;
@@ -91,10 +91,11 @@ _dm_tools() {
         1:rollback) words='last --yes --help' ;;
         1:proxy) words='--execute --bind --help' ;;
         1:history) words='--json --help' ;;
-        1:demo) words='--heal --help' ;;
+        1:demo) words='database-down wrong-password oom-restart-loop disk-full missing-env port-conflict expired-certificate bad-command frozen --heal --help' ;;
         1:test) words='--all --help' ;;
         1:help) words='diagnose diagnose-enhanced watch status tell heal incidents silence report review approve policy execute verify rollback proxy history demo test' ;;
         esac
+        [[ ${3-} != --engine ]] || words='auto rules hybrid llm'
         ;;
     esac
     if [[ $name == @(dm-inspect|dm-logs|dm-probe|dm-screenshot|dm-services|dm-stats) || ($name == supervisor-session.sh && ${COMP_WORDS[1]} == @(diagnose|diagnose-enhanced|history|silence|tell|watch)) ]] &&

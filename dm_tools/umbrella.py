@@ -10,9 +10,10 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
+
+from dm_tools.text.near import meant
 
 PACKAGE = Path(__file__).resolve().parent
 COMPLETION_SECONDS = 2.0
@@ -86,7 +87,7 @@ def main() -> NoReturn:
 
         _print(f"dm, version {__version__}\n")
     if name not in filters():
-        _stop(f"{wanted[:100]!r} is no command (dm alone lists them){_meant(wanted, [*SESSIONS, *filters(), *HELP])}")
+        _stop(f"{wanted[:100]!r} is no command (dm alone lists them){meant(name, [*SESSIONS, *filters(), *HELP])}")
     sys.argv = [f"dm-{name}", *arguments]
     importlib.import_module(f"dm_tools.commands.{name}").main()
     raise AssertionError("a command ends the process")
@@ -121,7 +122,7 @@ def _help(wanted: str, arguments: list[str]) -> NoReturn:
         _print("".join(f"{name:<31}{title}\n" for name, title in titles.items()))
     name = arguments[0].lower().removesuffix(".md")
     if name != "readme" and name not in known:
-        _stop(f"no document {arguments[0][:100]!r}; there are: {', '.join(['readme', *known])}{_meant(name, known)}")
+        _stop(f"no document {arguments[0][:100]!r}; there are: {', '.join(['readme', *known])}{meant(name, known)}")
     text = _readme() if name == "readme" else known[name].read_text("utf-8")
     if sys.stdout is not None and sys.stdout.isatty():
         import pydoc
@@ -135,14 +136,6 @@ def _title(path: Path) -> str:
     """The first line of a document."""
     with path.open(encoding="utf-8") as file:
         return file.readline().lstrip("# ").rstrip()
-
-
-def _meant(word: str, known: Iterable[str]) -> str:
-    """What a mistyped word may have been, as the end of a message."""
-    import difflib
-
-    found = difflib.get_close_matches(word.removeprefix("dm-"), known, 1)
-    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def _services() -> list[str]:

@@ -22,7 +22,7 @@ Usage: supervisor-session.sh COMMAND [ARGUMENT]... (or dm COMMAND)
 Commands:
   diagnose [--discover] [-p PROJECT] [-f COMPOSE.YAML] [SERVICE]...
                                                probe and inspect the stack, or just these services
-  diagnose-enhanced [--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...
+  diagnose-enhanced [--discover] [--agent] [--engine ENGINE] [--no-screenshots] [SERVICE]...
                                                also logs, stats, screenshots, root causes, fixes, an HTML page
   tell [ARGUMENT OF diagnose-enhanced]...      the same for cron: only what is new, worse or over is printed, or told to the
                                                targets of your notify.toml (dm docs notify)
@@ -91,13 +91,13 @@ says diagnose-enhanced. The exit status is 0 if all is well, 10 if something is 
   --host HOST, --context NAME    ask these engines; may be repeated (dm docs hosts)'
         ;;
     diagnose-enhanced)
-        call='[--discover] [--agent] [--engine=ENGINE] [--no-screenshots] [SERVICE]...'
+        call='[--discover] [--agent] [--engine ENGINE] [--no-screenshots] [SERVICE]...'
         text='As diagnose, with logs, stats, screenshots, root causes and fixes, and an HTML page.
 
   --discover         ask Docker for its containers instead of reading the services manifest; -p PROJECT, -f FILE,
                      --filter KEY=VALUE: only some of them (as for diagnose)
   --host HOST        ask this engine, too; may be repeated, as --context NAME (dm docs hosts)
-  --engine=ENGINE    who judges: auto, rules, hybrid or llm
+  --engine ENGINE    who judges: auto, rules, hybrid or llm
   --agent            let a model look further, with read-only tools
   --no-screenshots   start no browser'
         ;;
@@ -127,6 +127,9 @@ unsilence ID ends a silence early; its id stands behind it in the list (dm-incid
         text='Raise no alarm of a service for a while; dm incidents lists silences, dm incidents unsilence ID ends one early. The
 service need not exist, and * stands for any text (dm-incidents --help has more: projects, hosts, weekly windows).
 
+  --for 2h      how long
+  --why TEXT    the reason, for those who wonder later
+
   dm silence web --for 2h --why "new disk"'
         ;;
     watch)
@@ -134,10 +137,11 @@ service need not exist, and * stands for any text (dm-incidents --help has more:
         text='Look again and again, say what begins and what is over, or tell the targets of your notify.toml, and go on when a
 command dies (dm docs watch).
 
-  --heal             when something opens, do what your policy allows, as the session heal does
-  --every            how often; an event of a container begins a look at once
-  --discover         ask Docker for its containers instead of reading the services manifest
-  --metrics-file     figures for the textfile collector of a node exporter'
+  --heal                 when something opens, do what your policy allows, as the session heal does
+  --every 30s            how often; an event of a container begins a look at once
+  --discover             ask Docker for its containers instead of reading the services manifest; -p PROJECT, -f FILE,
+                         --filter KEY=VALUE, --host HOST: only some of them, or those of other engines (as for diagnose)
+  --metrics-file FILE    figures for the textfile collector of a node exporter'
         ;;
     status)
         call='[--json]'
@@ -196,8 +200,8 @@ It waits $HEAL_SOAK seconds (5), looks, and does so until all has recovered or $
         call='[--execute] [--bind unix:///PATH|HOST:PORT]'
         text='Stand before the Docker Engine and let only looks through, until it is interrupted (dm docs docker-proxy).
 
-  --execute    let through what dm-execute asks for, too
-  --bind       where to listen'
+  --execute         let through what dm-execute asks for, too
+  --bind ADDRESS    where to listen'
         ;;
     history)
         call='[--json] [SERVICE]...'
@@ -240,8 +244,8 @@ settings() { # the variables that this script itself needs, with those of our se
     command -v jq >/dev/null || { complain "jq is not installed (apt-get install jq)" && exit 2; }
     local values=() killed=''
     mapfile -d '' values < <(PYTHONPATH=$root "$python" -P -m dm_tools.pipe.settings PROOFS_DIR SERVICES_MANIFEST_PATH)
+    wait "$!" || killed=$(fate "what reads the settings" "$?") # else who takes our place has a child that he does not know
     [[ ${#values[@]} == 2 ]] || {
-        wait "$!" || killed=$(fate "what reads the settings" "$?")
         [[ $killed != *signal* ]] || complain "$killed" # else it has said what is wrong
         exit 2
     }
@@ -276,7 +280,9 @@ fate() { # fate WHO STATUS: what a program died of, in words; nothing if it came
 
 progress() { # progress STAGE DEATH: to whoever waits at a terminal, what is done
     [[ -n ${waiting:-} ]] || return 0
-    printf '[supervisor] %6s s  %s: %s\n' "$(seconds)" "$1" "${2:-$(wc -l <"$run/$1.jsonl") records}" >&"$waiting"
+    local count
+    count=$(wc -l <"$run/$1.jsonl")
+    printf '[supervisor] %6s s  %s: %s\n' "$(seconds)" "$1" "${2:-$((count)) record$( ((count == 1)) || echo s)}" >&"$waiting"
 }
 
 note() { # note STAGE STATUS DEATH: the status file of a stage
@@ -356,11 +362,12 @@ conclude() { # conclude TITLE: tell of the report and of the stages
     local first='' status said
     [[ -s $run/report.status ]] || note report 255 "dm-report left no status: its shell was killed"
     summary
+    [[ -n ${said[0]:-} || ! -s $run/report.jsonl ]] || summary # whoever read it was killed
     if [[ -s $run/services.jsonl && -z ${said[0]:-} ]]; then
         status=$(jq .status "$run/report.status")
         if [[ $status != @(2|6|130) ]]; then
             first=$(jq -r 'select(.died) | "\(.status) \(.died)"' "$run/report.status")
-            [[ -n $first ]] || first="$ended the shell before dm-report was killed"
+            [[ -n $first ]] || first="$((ended ? ended : 255)) the shell before dm-report was killed"
             arrived | stage report "${report_command[@]}" >/dev/null
             summary
         fi
@@ -398,12 +405,16 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
     local argument arguments=() discover='' chosen=() value=''
     analyze_options=() blind=
     for argument; do
-        [[ -z $value ]] || { chosen+=("$argument") value='' && continue; }
+        case $value in
+        chosen) chosen+=("$argument") value='' && continue ;;
+        engine) analyze_options+=("$argument") value='' && continue ;;
+        esac
         case $argument in
         --discover) discover=1 ;;
-        -p | -f | --project | --file | --filter | --host | --context) discover=1 chosen+=("$argument") value=1 ;;
+        -p | -f | --project | --file | --filter | --host | --context) discover=1 chosen+=("$argument") value=chosen ;;
         --project=* | --file=* | --filter=* | --host=* | --context=*) discover=1 chosen+=("$argument") ;;
         --agent) analyze_options+=(--agent) ;;
+        --engine) analyze_options+=(--engine) value=engine ;;
         --engine=*) analyze_options+=(--engine "${argument#--engine=}") ;;
         --no-screenshots) blind=1 ;;
         -*)
@@ -413,7 +424,7 @@ sources() { # dm-services with the right source: dm-services ARGUMENT...
         *) arguments+=("$argument") ;;
         esac
     done
-    [[ -z $value ]] || { complain "'${chosen[-1]}' wants a value" && exit 2; }
+    [[ -z $value ]] || { complain "'$argument' wants a value" && exit 2; }
     if [[ -z $discover && ! -e $SERVICES_MANIFEST_PATH ]]; then
         say "[supervisor] No manifest at $SERVICES_MANIFEST_PATH: asking Docker"
         discover=1
@@ -428,19 +439,27 @@ arrivals() { # the file of what arrived in the end
 brief() { # what arrived in short, for a large model or a person
     local kept
     kept=$(arrivals)
-    [[ ! -e $kept ]] || dm-brief <"$kept" >"$run/brief.txt" 2>"$run/brief.err"
+    [[ ! -e $kept ]] || aside brief dm-brief <"$kept" >"$run/brief.txt"
 }
 
 remember() { # remember FILE...: into the history; what cannot be written is said, and ends nothing
     local there=() file
     for file; do [[ ! -s $file ]] || there+=("$file"); done
-    ((${#there[@]} == 0)) || dm-history record "${there[@]}" >/dev/null 2>"$run/history.err"
+    ((${#there[@]} == 0)) || aside history dm-history record "${there[@]}" >/dev/null
     compact
 }
 
 compact() { # of the history, once a day
     [[ -n $(find "$PROOFS_DIR/history/compacted" -mmin -1440 2>/dev/null) ]] ||
-        dm-history compact >/dev/null 2>>"$run/history.err"
+        aside history dm-history compact >/dev/null
+}
+
+aside() { # aside NAME COMMAND...: what ends no session; that it was killed is said, in our words
+    local name=$1 status death
+    shift
+    { "$@" 2>>"$run/$name.err" && status=0 || status=$?; } 2>/dev/null
+    death=$(fate "dm-$name" "$status")
+    [[ $death != *signal* ]] || complain "$death"
 }
 
 finish() { # finish DEATH: tell what the stages had to say, and of an earlier DEATH; returns the session's exit status
@@ -573,7 +592,10 @@ told_of() { # told_of RUN...: what happened in runs, to the targets or to whoeve
     if notified "$@" && [[ ! -t 1 ]]; then return; fi
     page=$(jq -r '.html_path // empty' "$run/report.jsonl" 2>/dev/null)
     set -- "$(cat -- "${@/%//events.jsonl}" 2>/dev/null)"
-    [[ -n $1 ]] || return 0
+    [[ -n $1 ]] || {
+        say "[supervisor] Nothing is new, worse or over"
+        return 0
+    }
     dm-show <<<"$1" | cat # a terminal would cut the lines
     [[ -z $page ]] || printf 'To open in a browser: %s\n' "$page"
 }
@@ -591,7 +613,8 @@ heal() { # one pass: look, carry out what the policy allows, prove it, and tell 
     fi
     if [[ -n $seen ]]; then
         begin
-        cp -- "$seen" "$run/propose.jsonl" || exit 6
+        stage propose dm-propose --history "$PROOFS_DIR" <"$seen" >/dev/null || (($? == 4)) || # a round counts no history in
+            cp -- "$seen" "$run/propose.jsonl" || exit 6
         jq -c 'del(.probe, .inspect, .logs, .stats, .screenshot, .analysis, .proposals, .carried, .errors)' \
             "$run/propose.jsonl" >"$run/services.jsonl"
         remember "$run/propose.jsonl" & # meanwhile it goes on
@@ -710,6 +733,10 @@ newest_report() { # the newest enhanced report, or the one that is named
     local all=("$PROOFS_DIR"/enhanced_diagnostics_*.json) # the names end in seconds since 1970, all of one length
     report=${1:-latest}
     [[ $report != latest ]] || report=${all[-1]}
+    [[ -e $report || ${1:-latest} == latest ]] || {
+        complain "cannot read '$report': no such file or directory"
+        exit 3
+    }
     [[ -e $report ]] || {
         complain "no report in '$PROOFS_DIR'; run $called diagnose-enhanced first"
         exit 3
@@ -925,8 +952,9 @@ told() { # a report of now that tells what was done and proved
     {
         cat "$run/verify.jsonl"
         jq -c --slurpfile seen "$run/verify.jsonl" 'select(.service as $own | all($seen[]; .service != $own))' "$run/propose.jsonl"
-    } | stage report dm-report --html --run-path "$run" "${executed[@]/#/--executed=}" >/dev/null
-    cat "$run/report.err" >&2
+    } | stage weigh dm-propose --history "$PROOFS_DIR" | # what was done just now counts for what is proposed next
+        stage report dm-report --html --run-path "$run" "${executed[@]/#/--executed=}" >/dev/null
+    cat "$run"/{weigh,report}.err >&2
     say "What was done and proved: $(jq -r '.report_path, "in a browser: \(.html_path)"' "$run/report.jsonl" | paste -sd ' ')"
 }
 
@@ -958,7 +986,7 @@ execute() {
             exit 3
         }
     fi
-    [[ -r $file ]] || { complain "cannot read '$file'" && exit 3; }
+    [[ -r $file ]] || { complain "cannot read '$file': no such file or directory" && exit 3; }
     from=$(jq -r '.source_report // empty' "$file" 2>/dev/null)
     [[ -z $from ]] || from=$(jq -r '.run_path // empty' "$from" 2>/dev/null)
     [[ -n $from && -e $from/services.jsonl && -e $from/propose.jsonl ]] || {
@@ -1089,6 +1117,7 @@ watch() { # the resident pipe: it stays, and is started again when a command of 
     PYTHONPATH=$root "$python" -P -m dm_tools.notify.config || targets=$?
     ((targets < 2)) || exit "$targets"
     ((targets)) || telling=(\| dm-notify --pass-on)
+    begins "$every" "${rest[*]-}" "$heal" "$targets"
     [[ -z $heal ]] || healing=("--heal=$root/scripts/supervisor-session.sh" --heal=heal "--heal=--seen=$folder/round.jsonl")
     # What many threads have freed lies in many heaps; one is enough for who mostly waits.
     MALLOC_ARENA_MAX=1 PYTHONPATH=$root exec "$python" -P -m dm_tools.watch ${metrics[@]+"${metrics[@]}"} ${healing[@]+"${healing[@]}"} "$folder" "$every" -- \
@@ -1098,6 +1127,27 @@ watch() { # the resident pipe: it stays, and is started again when a command of 
         dm-report --html --when changed --keep 200 --proofs-dir "$folder" --pass-on \
         --kept-round "$folder/round.jsonl" \| \
         dm-incidents ${telling[@]+"${telling[@]}"}
+}
+
+begins() { # begins EVERY CHOSEN HEAL NO_TARGETS: to who watches at a terminal, what will be looked at, and how it is ended
+    [[ -t 1 ]] || return 0
+    local what="the services of $SERVICES_MANIFEST_PATH"
+    [[ " ${source_command[*]} " != *" --discover "* ]] ||
+        what="the containers of Docker at $(PYTHONPATH=$root "$python" -P -m dm_tools.engine.address 2>/dev/null)"
+    local only=${2//--discover/}
+    only=${only# }
+    say "[supervisor] Watching $what${only:+ ($only)}, every $1 and when one of them changes"
+    if [[ $3 ]]; then
+        say "[supervisor] It does what your policy allows; what that is: $called policy"
+    else
+        say "[supervisor] It changes nothing; with --heal it does what your policy allows"
+    fi
+    if (($4)); then
+        say "[supervisor] What begins and what is over is said here; to be told elsewhere: dm docs notify"
+    else
+        say "[supervisor] What begins and what is over is said here, and told to the targets of your notify.toml"
+    fi
+    say "[supervisor] Ctrl-C ends it; what it saw last: $called status"
 }
 
 status() { # what the watcher saw last

@@ -22,15 +22,14 @@ import msgspec
 from dm_tools.act.propose import propose
 from dm_tools.collect.logs import grouped
 from dm_tools.diagnose.analyze import analyze
-from dm_tools.diagnose.facts import facts
-from dm_tools.patterns import reading as reader
 from dm_tools.records import Analysis, Proposal
 from tests.conftest import ROOT, SEALED, records
 from tests.making import Record, service
+from tests.score import once
 
 FOLDER = ROOT / "tests" / "data" / "injection"
 BASES = ("healthy", "failing", "database-down")
-LIBRARY = reader.read(None)
+LIBRARY = once.library()
 SURENESS = ("low", "medium", "high")
 
 Verdict = tuple[Analysis, list[Proposal]]
@@ -237,7 +236,7 @@ def _merge(into: Record, changes: Record) -> None:
 @cache
 def by_functions(stack: str) -> dict[str, Verdict]:
     """The verdicts and proposals on a stack (JSON), by the functions that the commands call."""
-    verdicts = analyze({record["service"]: facts(record, LIBRARY) for record in json.loads(stack)}, LIBRARY)
+    verdicts = analyze({record["service"]: once.facts(record, LIBRARY) for record in json.loads(stack)}, LIBRARY)
     return {name: (verdict, propose(name, verdict)) for name, verdict in verdicts.items()}
 
 

@@ -240,6 +240,7 @@ def test_of_another_image_it_keeps_only_what_was_its_own() -> None:
         ({"nano_cpus": 500_000_000}, "cpus", 4.0, 1_000_000_000, {"NanoCpus": 1_000_000_000}),
         ({"nano_cpus": 100_000_000}, "cpus", 2.0, None, {"NanoCpus": 1_000_000_000}),
         ({"nano_cpus": 100_000_000}, "cpus", 150_000_000, None, {"NanoCpus": 150_000_000}),
+        ({"nano_cpus": 500_000_000, "cpu_period": 100_000}, "cpus", 4.0, None, {"CpuQuota": 200_000}),
     ],
 )
 def test_how_a_limit_is_raised(
@@ -249,6 +250,15 @@ def test_how_a_limit_is_raised(
     captured = msgspec.structs.replace(state.captured(docker("healthy")), **(none | limits))
     found = state.raised(captured, resource, by, most)
     assert found == change if change else isinstance(found, str)
+
+
+def test_a_limit_of_processors_in_its_older_words() -> None:
+    raw = docker("healthy")
+    raw["HostConfig"] |= {"NanoCpus": 0, "CpuQuota": 25_000, "CpuPeriod": 50_000}
+    captured = state.captured(raw)
+    assert (captured.nano_cpus, captured.cpu_period) == (500_000_000, 50_000)
+    assert state.limits(captured, "cpus") == {"CpuQuota": 25_000}
+    assert state.told(captured, "cpus", {"CpuQuota": 50_000}) == "1"
 
 
 @pytest.mark.parametrize(

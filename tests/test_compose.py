@@ -40,10 +40,11 @@ def compose(bench: Bench) -> Iterator[Compose]:
         "mem_limit": "64m",
         "container_name": bench.name("db"),
     }
-    app = service | {"depends_on": ["db"], "container_name": bench.name("app")}
+    app = service | {"depends_on": ["db"], "container_name": bench.name("app"), "configs": ["own"]}
     file = bench.proofs / "compose.json"
     network = {"default": {"internal": True}}
     content = {"services": {"db": database, "app": app}, "volumes": {"named": {}}, "networks": network}
+    content["configs"] = {"own": {"content": "inline"}}
     file.write_text(json.dumps({"name": f"dmtest{bench.run_id}"} | content))
 
     def run(*arguments: str) -> str:
@@ -102,6 +103,13 @@ def test_what_compose_starts_of_the_kept_one_ends_at_once(bench: Bench, compose:
     ]
     assert bench.now("db").pids == done.before.pids == 0  # type: ignore[union-attr]
     assert bench.now("db").state == "running"
+
+
+def test_what_compose_has_put_into_a_container_is_not_lost(bench: Bench, compose: Compose) -> None:
+    before = bench.now("app")
+    (refused,) = bench.do(bench.approved("app", "recreate"))
+    assert (refused.status, "/own was put into" in str(refused.reason)) == (Outcome.REFUSED, True)
+    assert bench.now("app") == before
 
 
 @pytest.mark.parametrize("action", ["scale_up", "restart", "reconnect_network"])

@@ -416,3 +416,18 @@ def test_templates_of_collected_lines() -> None:
         "logs:0",
         "tick <*>",
     )
+
+
+def test_a_log_in_plain_text_is_a_file_or_standard_input_and_a_hint_says_how(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_text("hello there\nERROR it failed\n")
+    by_file, by_input = run("dm-condense --service app app.log"), run("dm-condense --service app < app.log")
+    assert (by_file.returncode, by_file.stdout) == (0, by_input.stdout)
+    assert [each["text"] for each in records(by_file.stdout)[0]["logs"]["lines"]] == ["hello there", "ERROR it failed"]
+    missing = run("dm-condense --text none.log")
+    assert (missing.returncode, missing.stderr) == (
+        3,
+        "dm-condense: cannot read 'none.log': no such file or directory\n",
+    )
+    unasked = run("dm-condense app.log")
+    assert (unasked.returncode, unasked.stderr.count("\n")) == (4, 1)
+    assert "a log in plain text wants --text, or --service NAME" in unasked.stderr

@@ -8,7 +8,7 @@ import pytest
 
 from dm_tools.diagnose.currency import Course, Log
 from dm_tools.evidence import requests
-from dm_tools.records import LogLine
+from dm_tools.records import Cause, LogLine
 from tests.making import Record, service
 from tests.test_analyze import judge, roots
 
@@ -53,6 +53,19 @@ def test_a_complaint_is_over_when_it_is_silent_for_longer_than_before_or_tells_o
     said: list[tuple[float, str]], is_over: bool
 ) -> None:
     assert over(log(*said)) is is_over
+
+
+@pytest.mark.parametrize(
+    ("later", "cause", "is_over"),
+    [
+        (1, Cause.CONNECTION_LIMIT, False),  # it fell silent: nothing tells that it is well
+        (5, Cause.CONNECTION_LIMIT, True),  # it went on with its work for a while before
+        (1, Cause.UPSTREAM_TIMEOUT, True),  # it would have been tried again, as before
+    ],
+)
+def test_what_a_program_said_that_has_fallen_silent(later: int, cause: Cause, is_over: bool) -> None:
+    said = log((900, SAYS), (890, SAYS), (880, SAYS), *((870 - at, "order 17 stored") for at in range(later)))
+    assert said.course([0, 1, 2], cause=cause).over is is_over
 
 
 def test_what_an_earlier_run_of_the_container_said_is_over() -> None:

@@ -203,3 +203,22 @@ def test_completion_offers_options(tmp_path: Path) -> None:
     )
     shown = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert shown.stdout == "--timeout\ndiagnose diagnose-enhanced\n"
+
+
+def test_the_demo_of_the_readme_says_what_the_sessions_say() -> None:
+    """The figures are of one run; every word of it stands in what prints it, and each stage has its line."""
+    shown = README.partition("$ ./scripts/supervisor-session.sh demo\n")[2].partition("```")[0].splitlines()
+    script = (ROOT / "scripts/supervisor-session.sh").read_text()
+    stages, finished = [], [0.0]
+    for line in shown:
+        if found := re.fullmatch(r"\[supervisor\] ( *\d+\.\d\d) s  (\w+): (\d+) (records?)", line):
+            assert len(found[1]) == 6 and found[4] == ("record" if found[3] == "1" else "records"), line
+            stages.append(found[2])
+            finished.append(float(found[1]))
+        elif found := re.match(r"\[[a-z]+\] [^:.]*[:.]|Analyzing |Enhanced [a-z ]*:|To open in a browser:", line):
+            assert found[0] in script, line
+        else:
+            assert re.match(r"CRITICAL \w+: .*; proposed: \w+$", line), line
+    assert " ".join(stages) == "services probe inspect logs stats screenshot analyze propose report"
+    assert f"stages=({' '.join(stages[:-1])})" in script
+    assert finished == sorted(finished)

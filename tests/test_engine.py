@@ -669,3 +669,28 @@ def test_why_the_engine_refuses_a_log(
     (found,) = lines_of(run("dm-logs a", DOCKER_HOST=fake.url).stdout)
     assert [error["code"] for error in found["errors"]] == [code]
     assert message in found["errors"][0]["message"]
+
+
+WRONG = [
+    ("containers/json", [None]),
+    ("containers/json", {"message": "x"}),
+    ("containers/json", [{"Id": 7}]),
+    ("containers/json", [{"Id": ID, "Names": [{}]}]),
+    ("containers/json", [{"Id": ID, "Names": ["/app"], "Labels": True}]),
+    (f"{ID}/json", INSPECTED | {"State": []}),
+    (f"{ID}/json", INSPECTED | {"Config": CONFIG | {"Env": "A=b"}}),
+    (f"{ID}/json", INSPECTED | {"Mounts": {"Type": "bind"}}),
+    ("stats", {"pids_stats": "x"}),
+    ("stats", {"cpu_stats": {"cpu_usage": {"total_usage": True}}}),
+]
+
+
+@pytest.mark.parametrize(("question", "answer"), WRONG)
+def test_an_answer_of_another_shape_is_none(listen: Callable[[Handler], str], question: str, answer: Any) -> None:
+    """It was an internal error of ours, wherever it was read."""
+    fake = Fake(listen, **{question: chunked(json.dumps(answer).encode())})
+    with contextlib.closing(Engine(fake.url, 5)) as engine, pytest.raises(records.Problem) as caught:
+        {"containers/json": reading.containers}.get(question, lambda _: None)(engine)
+        reading.inspect(engine, ID)
+        reading.stats(engine, ID)
+    assert caught.value.code in ("docker_error", "docker_unreachable")

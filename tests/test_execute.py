@@ -201,21 +201,40 @@ def test_interrupted_it_is_put_back_at_once(bench: Bench, tmp_path: Path) -> Non
     )
 
 
-def test_a_limit_that_the_program_has_outgrown_is_taken_back_by_a_stop(bench: Bench) -> None:
+@pytest.mark.parametrize("removes_itself", [False, True])
+def test_a_limit_that_the_program_has_outgrown_is_taken_back_by_a_stop(bench: Bench, removes_itself: bool) -> None:
     grows = (
         "import os, time\nwhile not os.path.exists('/grow'): time.sleep(0.05)\n"
         "os.remove('/grow'); kept = bytearray(b'x') * (60 << 20); open('/grown', 'w'); time.sleep(600)"
     )
-    box = bench.make("box", "python3", "-c", grows, mem_limit="48m", memswap_limit="48m", stop_signal="KILL")
+    limits = {"mem_limit": "48m", "memswap_limit": "48m"}
+    box = bench.make("box", "python3", "-c", grows, stop_signal="KILL", auto_remove=removes_itself, **limits)
     assert only(bench.do(bench.approved("box", "scale_up", resource="memory"))).status == Outcome.DONE
     acting.put(box, "/grow", b"")
     while box.exec_run(["test", "-e", "/grown"]).exit_code:
         time.sleep(0.05)
     started = bench.now("box").started_at
     undone = bench.undo()
+    if removes_itself:  # with its unnamed volumes: it is left running
+        assert (undone.status, "keeps the new limit" in str(undone.reason)) == (Outcome.FAILED, True)
+        assert bench.now("box").started_at == started
+        return
     assert (undone.status, undone.reason) == (Outcome.UNDONE, None)
     assert bench.now("box").memory_bytes == 48 << 20
     assert bench.now("box").started_at != started
+
+
+@pytest.mark.parametrize("action", ["start", "reconnect_network"])
+def test_one_that_removes_itself_is_never_stopped(bench: Bench, action: str) -> None:
+    network = bench.network("net")
+    bench.make("box", started=False, auto_remove=True, network=network)
+    if action == "reconnect_network":
+        bench.client.api.disconnect_container_from_network(bench.name("box"), network)
+    done = only(bench.do(bench.approved("box", action)))
+    assert (done.status, done.undo is None) == (Outcome.DONE, action == "start")
+    undone = bench.undo()
+    assert undone.status == (Outcome.REFUSED if action == "start" else Outcome.UNDONE)
+    assert bench.now("box").state == "running"
 
 
 def test_a_restart_starts_who_shares_the_network_anew(bench: Bench) -> None:
@@ -244,6 +263,29 @@ def test_who_shares_the_network_of_one_made_anew_is_made_anew_and_taken_back_wit
     assert (bench.now("box").container_id, bench.now("sidecar").container_id) == tuple(x.container_id for x in before)
     assert bench.now("sidecar").state == "running"
     assert len(bench.all()) == 2
+
+
+def test_who_shares_processes_or_memory_does_not_stay_behind(bench: Bench) -> None:
+    """Who shares the processes of a container ends with it; who shares its memory cannot be started any more."""
+    bench.make("box", ipc_mode="shareable")
+    bench.make("memory", ipc_mode=f"container:{bench.name('box')}")
+    bench.make("processes", pid_mode=f"container:{bench.name('box')}")
+    bench.make("deep", pid_mode=f"container:{bench.name('processes')}")
+    names = ("box", "memory", "processes", "deep")
+    restarted = only(bench.do(bench.approved("box", "restart")))
+    assert (restarted.status, len(restarted.steps)) == (Outcome.DONE, 4)
+    before = {name: bench.now(name) for name in names}
+    assert {each.state for each in before.values()} == {"running"}
+    done = only(bench.do(bench.approved("box", "recreate")))
+    assert (done.status, len(done.others)) == (Outcome.DONE, 3)
+    assert bench.raw("deep")["HostConfig"]["PidMode"] == f"container:{bench.raw('processes')['Id']}"
+    assert {bench.now(name).state for name in names} == {"running"}
+    assert all(bench.now(name).digest == before[name].digest for name in names)
+    assert bench.undo().status == Outcome.UNDONE
+    assert {name: bench.now(name).container_id for name in names} == {
+        name: each.container_id for name, each in before.items()
+    }
+    assert {bench.now(name).state for name in names} == {"running"}
 
 
 def test_made_anew_it_has_its_data_names_address_and_limits(bench: Bench) -> None:
@@ -356,7 +398,8 @@ def test_of_two_networks_it_comes_back_to_the_one_where_those_are_that_it_needs(
     assert only(bench.do(bench.approved("app", "reconnect_network"))).status == Outcome.ALREADY_DONE
 
 
-def test_a_removed_network_that_is_there_again(bench: Bench) -> None:
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_removed_network_that_is_there_again(bench: Bench, killed: bool) -> None:
     network = bench.network("net")
     container = bench.make("box", network=network)
     container.stop(timeout=1)
@@ -365,7 +408,10 @@ def test_a_removed_network_that_is_there_again(bench: Bench) -> None:
     assert hindered.status == Outcome.REFUSED
     assert "was removed" in str(hindered.reason)
     bench.network("net")
-    done = only(bench.do(bench.approved("box", "reconnect_network")))
+    action = bench.approved("box", "reconnect_network")
+    if killed:  # it is connected, and is about to be started
+        assert bench.killed(3, action)
+    done = only(bench.resume() if killed else bench.do(action))
     assert (done.status, done.reason) == (Outcome.DONE, None)
     assert bench.now("box").state == "running"
 
@@ -458,6 +504,11 @@ def test_an_approval_without_a_container_or_of_another_action_is_refused(bench: 
     action = bench.approved("box", "restart")
     action.identity = None
     assert "does not say for which container" in str(only(bench.do(action)).reason)
+    bench.make("other")
+    foreign = bench.approved("other", "restart")
+    foreign.service = bench.name("box")
+    refused = only(bench.do(foreign))
+    assert (refused.status, f"its container is {bench.name('other')}" in str(refused.reason)) == (Outcome.REFUSED, True)
     edited = bench.approved("box", "scale_up", resource="everything")
     assert (only(bench.do(edited)).status, only(bench.do(edited)).reason) == (
         Outcome.REFUSED,
@@ -481,6 +532,12 @@ def test_the_fourth_time_within_an_hour_somebody_has_to_look(bench: Bench) -> No
     bench.make("box")
     done = [only(bench.do(bench.approved("box", "restart"))).status for _ in range(4)]
     assert done == [Outcome.DONE, Outcome.DONE, Outcome.DONE, Outcome.REFUSED]
+
+
+def test_the_plan_tells_what_would_be_missing_in_a_new_one(bench: Bench) -> None:
+    acting.put(bench.with_data("box"), "/by-hand", b"")
+    planned = only(bench.do(bench.approved("box", "recreate"), only_plan=True))
+    assert [each for each in planned.steps if each.endswith("is not in the new one: /by-hand")]
 
 
 def test_what_does_not_run_when_it_is_made_anew_is_put_back(bench: Bench) -> None:
@@ -571,6 +628,7 @@ def test_without_a_journal_nothing_is_done_and_what_was_begun_is_put_back(bench:
     with pytest.raises(files.CannotWrite):
         bench.do(bench.approved("box", "recreate"), journal=Full(bench.proofs, entries))
     assert state.difference(before, bench.now("box")) is None
+    assert bench.now("box").container_id == before.container_id
     assert (bench.now("box").started_at == before.started_at) == (entries < 2)
     bench.resume()
     assert state.difference(before, bench.now("box")) is None

@@ -4,41 +4,30 @@ from __future__ import annotations
 
 import datetime
 import re
-from functools import cache
 from typing import Any
 
 import pytest
 
-from dm_tools.patterns import reading as reader
-from dm_tools.patterns.language import Library
 from dm_tools.records import Cause
 from tests.conftest import ROOT
-from tests.score import first_sight, given, truth
+from tests.score import first_sight, given, once, truth
 
-LOOKS = {f"{name}/{look.truth.name}": look for name, folder in given.SETS.items() for look in truth.looks(folder)}
+pytestmark = pytest.mark.xdist_group("score")  # beside test_score.py, which counts the same outcomes
+
+LOOKS = given.looks()
 BY_KIND = sorted(LOOKS, key=lambda name: LOOKS[name].truth.kind)
-
-
-@cache
-def library() -> Library:
-    return reader.read(None)
-
-
-@cache
-def outcome(name: str) -> truth.Outcome:
-    return truth.judge(LOOKS[name], library())
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _accepted(pytestconfig: pytest.Config) -> None:
     if pytestconfig.getoption("accept"):
-        given.accept({name: outcome(name) for name in LOOKS})
+        given.accept({name: given.outcome(name) for name in LOOKS})
 
 
 @pytest.mark.parametrize("name", BY_KIND, ids=lambda name: f"{LOOKS[name].truth.kind}-{name}")
 def test_as_right_as_it_is_known_to_be(name: str) -> None:
     """A case that has become right is to be taken out of open.txt, so that it stays right."""
-    found, known = outcome(name), given.still_open().get(name, frozenset())
+    found, known = given.outcome(name), given.still_open().get(name, frozenset())
     worse, better = found.misses - known, known - found.misses
     truths = LOOKS[name].truth
     assert not worse, f"{name}: {', '.join(sorted(worse))} became wrong\nthe truth: {truths.cause}\nsaid: {found.said}"
@@ -106,7 +95,7 @@ def _look(**changed: Any) -> truth.Look:
     ],
 )
 def test_the_judge_sees_what_is_not_right(changed: dict[str, Any], misses: set[str]) -> None:
-    assert truth.judge(_look(**changed), library()).misses == misses
+    assert truth.judge(_look(**changed), once.library()).misses == misses
 
 
 def test_a_key_that_means_nothing_is_refused(tmp_path: Any) -> None:
@@ -137,12 +126,12 @@ def test_a_set_is_seen_for_the_first_time_once(tmp_path: Any) -> None:
     (folder / "expected.toml").write_text(expected)
     (folder / "alone.jsonl").write_bytes((folder / "frob.jsonl").read_bytes())
     (folder / "alone.log").write_text("2026-12-01T00:00:00Z it does not tell why\n")
-    whole, log = first_sight.measure(folder, library(), "abc1234", datetime.date(2026, 12, 1), kept)
+    whole, log = first_sight.measure(folder, once.library(), "abc1234", datetime.date(2026, 12, 1), kept)
     assert (whole.n, whole.healthy, log.n, log.silent) == (4, 0, 1, 1)
     assert log.set == f"{whole.set}, the log alone"
     assert first_sight.rows(kept) == [*first_sight.rows(), whole, log]
     with pytest.raises(first_sight.Refused, match="once"):
-        first_sight.measure(folder, library(), "abc1234", datetime.date(2026, 12, 2), kept)
+        first_sight.measure(folder, once.library(), "abc1234", datetime.date(2026, 12, 2), kept)
 
 
 def test_first_sight_tells_nothing_of_what_was_missed_and_stays_as_it_was() -> None:

@@ -108,6 +108,7 @@ def _command(pid: int) -> str:
         ({"service": "app"}, True),
         ({"service": "db"}, False),
         ({"project": "shop"}, True),
+        ({"label": "dm-tools.tier"}, False),
         ({"incident": "f1" * 6 + "-4"}, True),
         ({"incident": "f2" * 6 + "-4"}, False),
         ({"incident": "f1" * 32}, True),
@@ -123,8 +124,8 @@ def test_what_is_silenced_is_for_a_person(silence: dict[str, str], silent: bool)
 
 def test_a_project_that_is_not_known_may_be_the_silenced_one() -> None:
     silence = Silence(id="1", at="", project="shop")
-    assert silences.covers(silence, ("app", None, ""), ())
-    assert not silences.covers(silence, ("app", "bank", ""), ())
+    assert silences.covers(silence, ("app", None, ""), (), {})
+    assert not silences.covers(silence, ("app", "bank", ""), (), {})
 
 
 # The session, without containers.

@@ -52,7 +52,7 @@ LAZY = set(AT_HOME) - {"ahocorasick_rs", "re2", "subprocess"}  # imported only i
 FOUNDATION = {"pipe", "records", "redact", "text"}
 JUDGEMENT = {"diagnose", "evidence", "patterns"}
 MAY_IMPORT = {
-    "": {"collect", "engine", "pipe", "records"},
+    "": {"collect", "engine", "pipe", "records", "text"},
     "session": FOUNDATION,
     "watch": {"notify", "patterns", "session", "show", "store"} | FOUNDATION,
     "commands": {"act", "ask", "collect", "engine", "incidents", "llm", "notify", "serve", "show", "store", "tools"}

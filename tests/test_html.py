@@ -63,7 +63,8 @@ def browser() -> Iterator[Browser]:
 def written(run: Run, tmp_path: Path, text: str, options: str = "") -> Path:
     """The page made of judged records."""
     done = run(f"dm-report --html --proofs-dir proofs {options}", stdin=text)
-    assert (done.returncode, done.stderr) in ((0, ""), (4, "")), done.stderr
+    said = [line for line in done.stderr.splitlines() if "the records were not judged" not in line]
+    assert (done.returncode in (0, 4), said) == (True, []), done.stderr
     return tmp_path / json.loads(done.stdout)["html_path"]
 
 
@@ -337,13 +338,13 @@ def test_what_was_done_and_proved_is_told_in_the_order_of_time(run: Run, tmp_pat
     told = run(f"dm-show {path.with_suffix('.json')}").stdout
     assert told[told.index("What was done") :].splitlines() == [
         "What was done, and what it proved:",
-        "  2026-03-04T10:00:01.5Z  redis: unpause done",
+        "  2026-03-04 10:00:01 UTC  redis: unpause done",
         "    let shop-redis-1 go on",
         "    way back (dm-undo aaaaaaaa): pause shop-redis-1 <again>",
         "  redis: unpause refused: it is not paused",
-        "  2026-03-04T10:00:09Z  redis recovered",
+        "  2026-03-04 10:00:09 UTC  redis recovered",
         "    gone: redis: the container is paused",
-        "  2026-03-04T10:05:01Z  redis: unpause undone",
+        "  2026-03-04 10:05:01 UTC  redis: unpause undone",
     ]
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dm_tools.evidence.ids import EvidenceId, Kind, cites_own_log, own, parse
+from dm_tools.evidence.ids import EvidenceId, Kind, cites_own_log, own, parse, resolve, seen_from, time_of
+from dm_tools.evidence.view import View
+from dm_tools.records import Stats
+from tests import making
 
 
 @pytest.mark.parametrize(
@@ -64,3 +69,58 @@ def test_what_another_service_said_is_not_in_ones_own_log() -> None:
     assert cites_own_log(["inspect:state", "logs:1"])
     assert not cites_own_log(["inspect:state", "db/logs:1"])
     assert own(["a/logs:1", "logs:2", "probe:0"]) == ["logs:2", "probe:0"]
+
+
+@pytest.mark.parametrize(
+    ("citing", "owner", "text", "written"),
+    [
+        ("app", "db", "logs:1", "db/logs:1"),
+        ("app", "db", "app/logs:1", "logs:1"),
+        ("app", "db", "web/logs:1", "web/logs:1"),
+    ],
+)
+def test_an_id_as_another_service_writes_it(citing: str, owner: str, text: str, written: str) -> None:
+    assert seen_from(citing, owner, text) == written
+
+
+STEP = {"id": "step:4", "tool": "docker_logs", "arguments": {}, "output": "x", "error": None, "ms": 1.0}
+LOOKED_AT = View.of(
+    making.swarm("no suitable node")
+    | {"node": making.node(state="down")["node"]}
+    | {"host": {"name": "vm-1", "unreachable": "refused"}, "analysis": {"steps": [STEP | {"id": "step:3"}, STEP]}}
+    | {"stats": dict.fromkeys(Stats.__struct_fields__) | {"pids": 7, "observed_at": making.OBSERVED}}
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("stats:pids", 7),
+        ("stats:no_such_key", None),
+        ("swarm:mode", "replicated"),
+        ("swarm:tasks.1", None),
+        ("node:state", "down"),
+        ("host:unreachable", "refused"),
+        ("step:5", None),
+        *((f"{owner}/stats:pids", None) for owner in ("x", "db")),
+    ],
+)
+def test_what_an_id_stands_for(text: str, value: object) -> None:
+    assert resolve(LOOKED_AT, text) == value
+
+
+def test_a_step_and_a_task_are_found_by_their_number() -> None:
+    assert resolve(LOOKED_AT, "step:4").id == "step:4"
+    assert resolve(LOOKED_AT, "swarm:tasks.0").error == "no suitable node"
+
+
+def test_of_what_was_not_looked_at_nothing_is_found() -> None:
+    nothing = View.of({"service": "x"})
+    for kind, key in (("stats", "pids"), ("swarm", "mode"), ("node", "state"), ("host", "name"), ("event", "0")):
+        assert resolve(nothing, f"{kind}:{key}") is None
+
+
+@pytest.mark.parametrize("key", ["ts", "start", "at"])
+@pytest.mark.parametrize(("stamp", "told"), [("2026-01-01T00:00:00Z", True), ("yesterday", False), (5, False)])
+def test_when_a_piece_of_evidence_appeared(key: str, stamp: object, told: bool) -> None:
+    assert time_of(SimpleNamespace(**{key: stamp})) == (stamp if told else None)

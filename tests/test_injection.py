@@ -8,6 +8,8 @@ import pytest
 
 from tests.injection import Entry, Outcome, by_functions, entries, given, hostile, outcome
 
+pytestmark = pytest.mark.xdist_group("score")  # beside test_score.py, which counts the same outcomes
+
 ENTRIES = entries()
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from dm_tools.patterns import keeping
 from dm_tools.patterns import reading as reader
-from tests.conftest import ROOT, Run
+from tests.conftest import ROOT, SEALED, Run
 
 RECORDED = (ROOT / "tests" / "data" / "redis-maxmemory.jsonl").read_text()
 
@@ -23,18 +24,29 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "dm-tools"
 
 
-@pytest.fixture
-def verdict(run: Run) -> str:
-    """What the library says where nothing can be kept: its cache's home is no folder."""
-    judged = run("dm-analyze", stdin=RECORDED, XDG_CACHE_HOME="/dev/null")
-    assert judged.returncode == 0 and judged.stderr == "" and "store_read_only" in judged.stdout
-    return judged.stdout
-
-
-def analyzed(run: Run, cache: Path) -> str:
-    judged = run("dm-analyze", stdin=RECORDED, XDG_CACHE_HOME=str(cache.parent))
+def analyzed(cache: Path | str) -> str:
+    """What is said of the recording, by a process that keeps what it makes here."""
+    home = str(cache.parent) if isinstance(cache, Path) else cache
+    variables = SEALED | {"XDG_CACHE_HOME": home}
+    judged = subprocess.run(["dm-analyze"], input=RECORDED, env=variables, capture_output=True, text=True, timeout=60)
     assert judged.returncode == 0 and judged.stderr == ""
     return judged.stdout
+
+
+@pytest.fixture(scope="module")
+def verdict() -> str:
+    """What the library says where nothing can be kept: its cache's home is no folder."""
+    said = analyzed("/dev/null")
+    assert "store_read_only" in said
+    return said
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a cache as a run leaves it; whoever damages it takes a copy."""
+    folder = tmp_path_factory.mktemp("made") / "dm-tools"
+    analyzed(folder)
+    return folder
 
 
 def only(folder: Path) -> Path:
@@ -42,12 +54,11 @@ def only(folder: Path) -> Path:
     return path
 
 
-def test_it_is_made_once_private_and_says_the_same(run: Run, cache: Path, verdict: str) -> None:
-    assert analyzed(run, cache) == verdict
-    made = only(cache).stat()
-    assert stat.S_IMODE(made.st_mode) == 0o600 and stat.S_IMODE(cache.stat().st_mode) == 0o700
-    assert analyzed(run, cache) == verdict
-    assert only(cache).stat().st_mtime_ns == made.st_mtime_ns
+def test_it_is_made_once_private_and_says_the_same(made: Path, verdict: str) -> None:
+    before = only(made).stat()
+    assert stat.S_IMODE(before.st_mode) == 0o600 and stat.S_IMODE(made.stat().st_mode) == 0o700
+    assert analyzed(made) == verdict
+    assert only(made).stat().st_mtime_ns == before.st_mtime_ns
 
 
 def test_a_changed_pattern_is_seen_at_once(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,8 +79,8 @@ def test_a_changed_pattern_is_seen_at_once(cache: Path, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("damage", [b"", b"x" * 5000, "flip", "cut"], ids=["empty", "foreign", "a-bit", "cut-off"])
-def test_what_is_damaged_is_made_anew(run: Run, cache: Path, verdict: str, damage: bytes | str) -> None:
-    analyzed(run, cache)
+def test_what_is_damaged_is_made_anew(made: Path, cache: Path, verdict: str, damage: bytes | str) -> None:
+    shutil.copytree(made, cache)
     path = only(cache)
     whole = path.read_bytes()
     if damage == "flip":
@@ -78,7 +89,7 @@ def test_what_is_damaged_is_made_anew(run: Run, cache: Path, verdict: str, damag
     else:
         damaged = damage if isinstance(damage, bytes) else whole[:-1]
     path.write_bytes(damaged)
-    assert analyzed(run, cache) == verdict
+    assert analyzed(cache) == verdict
     assert only(cache).read_bytes() == whole
 
 

@@ -112,6 +112,15 @@ def test_of_a_program_that_goes_on_only_a_failure_is_quoted() -> None:
     assert last_words(log("ERROR the ring /etc/ring is empty\ntick"), ended=False) is not None
 
 
+def test_what_came_before_the_word_that_it_serves_is_no_reason() -> None:
+    warning = "# Server can't set maximum open files to 10032 because of OS error: Operation not permitted."
+    words = last_words(log(warning), ended=False)
+    assert words is not None and words.text == warning
+    served = log(f"{warning}\n* Ready to accept connections")
+    assert last_words(served, ended=False) is None
+    assert quoted(last_words(served, ended=True)) == '; its last words: "* Ready to accept connections"'
+
+
 def test_a_line_of_an_earlier_run_is_history() -> None:
     lines = [
         LogLine("logs:0", "2026-01-01T00:00:00Z", "stderr", "FATAL the ring /etc/ring is empty"),

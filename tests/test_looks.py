@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from dm_tools.diagnose.looks import Sight, completed, look, quotes
-from dm_tools.diagnose.watching import Moment, State, judged
+from dm_tools.diagnose.state import State
+from dm_tools.diagnose.watching import Moment, judged
 from dm_tools.patterns import reading as reader
 from dm_tools.records import Problem, Role, with_section
 from tests import lab

@@ -483,3 +483,32 @@ def test_words_are_bounded_and_say_what_is_over() -> None:
     assert failed.subject.startswith("[HEALING FAILED] db") and failed.short.startswith("db: looked again: worse")
     assert set(ENDS) == {RECOVERED, Happening.ENDED}
     assert isinstance(Message("a", ()), Message)
+
+
+RAW = "p@s s/#%&+ß"
+MAIL = "mailtos://me:pw@mail.example"
+
+
+@pytest.mark.parametrize(
+    ("url", "value", "filled"),
+    [
+        ("mailtos://me:${X}@mail.example", RAW, "mailtos://me:p%40s%20s%2F%23%25%26%2B%C3%9F@mail.example"),
+        ("mailtos://${X}:pw@mail.example?a=@", "me@x.example", "mailtos://me%40x.example:pw@mail.example?a=@"),
+        ("mailtos://me:${X}@mail.example", "p%40ss:w", "mailtos://me:p%40ss:w@mail.example"),  # encoded already
+        (MAIL + "?to=${X}", "a+b@x.example", f"{MAIL}?to=a%2Bb%40x.example"),
+        (MAIL + "?to=${X}&x=1", "a@x.example,b@x.example", f"{MAIL}?to=a@x.example,b@x.example&x=1"),
+        (MAIL + "?${X}", "to=a&cc=b", f"{MAIL}?to=a&cc=b"),  # parts of a query
+        ("slack://${X}/#ops", "T1/B2/x3", "slack://T1/B2/x3/#ops"),  # a path
+        ("${X}", "mailtos://me:p%40ss@mail.example", "mailtos://me:p%40ss@mail.example"),
+        ("tgram://${X}@x/1", "12:ab", "tgram://12:ab@x/1"),
+    ],
+)
+def test_a_variable_in_a_url_may_hold_any_character(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, value: str, filled: str
+) -> None:
+    monkeypatch.setenv("X", value)
+    path = tmp_path / "notify.toml"
+    path.write_text(f'[target.a]\nurl = "{url}"\n')
+    found = config.read(path)
+    assert found.config.target["a"].url == filled
+    assert value in found.secret

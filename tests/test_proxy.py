@@ -53,7 +53,13 @@ ACTS = {
     ("POST", "/networks/{id}/connect"),
     ("POST", "/networks/{id}/disconnect"),
 }
-MAKES = {("POST", "/containers/create"), ("POST", "/containers/{id}/rename")}
+MAKES = {
+    ("POST", "/containers/create"),
+    ("POST", "/containers/{id}/rename"),
+    ("GET", "/containers/{id}/changes"),
+    ("HEAD", "/containers/{id}/changes"),
+    ("HEAD", "/containers/{id}/archive"),
+}
 
 
 class UnixConnection(http.client.HTTPConnection):

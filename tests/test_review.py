@@ -462,7 +462,7 @@ def test_evidence_is_shown_in_full_on_demand(sit: Any, proofs: Path) -> None:
     person = sit()
     person.answer("e")
     shown = person.expect("Your choice: ")
-    assert "[logs:7] at 2025-11-30T11:59:59Z" in shown
+    assert "[logs:7] at 2025-11-30 11:59:59 UTC" in shown
     assert all(f"    line {number}\r\n" in shown for number in range(60))
 
 

@@ -366,6 +366,16 @@ def test_what_is_approved_is_carried_out_proved_and_taken_back(shop: dict[str, s
     assert broken.returncode == 10
     assert "redis: not recovered: what showed the trouble is still there; still: " in broken.stdout
 
+    (approved,) = tmp_path.glob("approved_fixes_*.json")
+    content = json.loads(approved.read_text())
+    content["approved_actions"][0]["identity"] |= {"started_at": "2000-01-01T00:00:00Z", "restart_count": None}
+    approved.write_text(json.dumps(content))
+    stale = supervisor(tmp_path, "execute", "--yes", environment=quick)
+    assert (stale.returncode, "redis: unpause: stale: " in stale.stdout) == (10, True)
+    (issue,) = json.loads(approvals.newest(tmp_path).read_bytes())["issues"]
+    # what is proposed next counts in what was done before
+    assert "; here it helped 0 of 1, " in issue["proposed_fixes"][0]["reasoning"]
+
 
 def test_an_edited_approval_is_checked_and_carried_out_and_the_journal_is_shown(
     shop: dict[str, str], tmp_path: Path

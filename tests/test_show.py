@@ -49,7 +49,7 @@ def test_records_that_nobody_judged(run: Run) -> None:
     done = run(f"dm-show {DATA}/database-down.jsonl")
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["SERVICE", "STATUS", "CAUSE", "DETAIL"]
-    assert len(lines) == 6
+    assert len([line for line in lines if not line.startswith("    | ")]) == 6
     postgres = next(line for line in lines if " postgres " in line)
     assert postgres.startswith("✗ postgres")
     assert "failed" in postgres
@@ -58,6 +58,34 @@ def test_records_that_nobody_judged(run: Run) -> None:
     assert redis.startswith("✓ redis")
     assert "running (healthy)" in redis
     assert re.search(r"tcp://redis:6379 ok [\d.]+ ms · .*cpu [\d.]+ % · memory [\d.]+ % · \d+ log items", redis)
+    below = lines[lines.index(postgres) + 1 :]
+    assert below[0].startswith("    | exit code 0, ended 2026-")
+    assert below[1] == "    | tcp://postgres:5432: the container is exited"
+    assert [each.endswith(" database system is shut down") for each in below[2:5]] == [False, False, True]
+    assert lines[lines.index(redis) + 1 :][:1] != ["    | "]
+
+
+def test_a_log_that_nobody_judged_is_shown_by_its_newest_lines(run: Run) -> None:
+    def item(number: int) -> dict[str, Any]:
+        said = ["2026-01-02 03:04:05 plain", "Traceback:\n  File x\nKeyError: 'a'", "\x1b[31mred"][number % 3]
+        return {"id": f"logs:{number}", "ts": "2026-01-02T03:04:05.678Z", "stream": "stdout", "text": said}
+
+    record = {"service": "app", "logs": {"lines": [item(number) for number in range(30)]}}
+    shown = run("dm-show", stdin=json.dumps(record)).stdout.splitlines()[2:]
+    assert len(shown) == 10
+    assert shown[-4:] == [
+        "    | 2026-01-02 03:04:05 UTC  [31mred",
+        "    | 2026-01-02 03:04:05 plain",
+        "    | 2026-01-02 03:04:05 UTC KeyError: 'a' (2 more lines)",
+        "    | 2026-01-02 03:04:05 UTC  [31mred",
+    ]
+    undecided = {"analysis": {"role": "unknown", "status": "unknown", "hypothesis": None}}
+    assert run("dm-show", stdin=json.dumps(record | undecided)).stdout.splitlines()[2:] == shown
+    running = {"inspect": {"state": "running"}}
+    assert len(run("dm-show", stdin=json.dumps(record | running)).stdout.splitlines()) == 2  # it is well
+    failed = {"inspect": {"state": "exited", "exit_code": 137, "oom_killed": True}}
+    shown = run("dm-show", stdin=json.dumps(record | failed)).stdout.splitlines()[2:]
+    assert (len(shown), shown[0]) == (4, "    | exit code 137, killed for memory")
 
 
 def test_judged_records(run: Run) -> None:
@@ -341,7 +369,7 @@ def test_a_torn_document_is_one_clear_line(run: Run, tmp_path: Path, content: st
 def test_a_file_that_is_not_there(run: Run) -> None:
     done = run("dm-show nothing.json")
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr == "dm-show: cannot read 'nothing.json': No such file or directory\n"
+    assert done.stderr == "dm-show: cannot read 'nothing.json': no such file or directory\n"
 
 
 # Terminals and pipes

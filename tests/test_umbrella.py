@@ -109,9 +109,12 @@ def test_bash_and_fish_offer(typed: str, offered: set[str]) -> None:
     [
         ("dm execute --", {"--yes", "--undo-if-worse", "--help"}),
         ("dm policy r", {"rehearse", "revoke"}),
-        ("dm docs pol", {"policy"}),
+        ("dm docs pol", {"policy", "policy.toml"}),
         ("dm verify ", {"--help"}),
         ("supervisor-session.sh incidents u", {"unsilence"}),
+        ("dm watch --ev", {"--every"}),
+        ("dm tell --engine ", {"auto", "rules", "hybrid", "llm"}),
+        ("dm demo oom", {"oom-restart-loop"}),
     ],
 )
 def test_bash_offers_what_a_session_takes(typed: str, offered: set[str]) -> None:
@@ -121,6 +124,25 @@ def test_bash_offers_what_a_session_takes(typed: str, offered: set[str]) -> None
         f'_dm_tools {words[0]} "{last}" "{words[-1]}"; printf "%s\\n" "${{COMPREPLY[@]}}"'
     )
     assert set(_said("bash", "-c", script)) == offered
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("dm execute --undo", {"--undo-if-worse"}),
+        ("dm policy re", {"rehearse", "revoke"}),
+        ("dm docs pol", {"policy", "policy.toml"}),
+        ("dm comp", {"completion"}),
+        ("dm watch --ev", {"--every"}),
+        ("dm watch --proj", {"--project"}),
+        ("dm heal --engine ", {"auto", "rules", "hybrid", "llm"}),
+        ("supervisor-session.sh incidents un", {"unsilence"}),
+        ("dm silence --w", {"--why"}),
+    ],
+)
+def test_fish_offers_what_a_session_takes(typed: str, offered: set[str]) -> None:
+    script = f"source {ROOT}/completions/dm-tools.fish; complete -C '{typed}'"
+    assert {line.split("\t")[0] for line in _said("fish", "--no-config", "-c", script)} == offered
 
 
 def test_services_are_offered_by_name(run: Run, tmp_path: Path) -> None:
@@ -161,6 +183,13 @@ def test_zsh_offers(tmp_path: Path) -> None:
         ("dm diagnose-", "enhanced"),
         ("dm prob", "e"),
         ("dm probe --keep", "-order"),
+        ("dm execute --undo", "-if-worse"),
+        ("dm policy reh", "earse"),
+        ("dm docs scoreb", "oard"),
+        ("dm watch --proj", "ect="),
+        ("dm heal --engine=hy", "brid"),
+        ("supervisor-session.sh incidents un", "silence"),
+        ("supervisor-session.sh rollback la", "st"),
     ):
         shell.send(f"{typed}\t")
         shell.expect(re.escape(typed) + "\a?" + re.escape(offered))

@@ -17,12 +17,13 @@ import msgspec
 import orjson
 import pytest
 
-from dm_tools.patterns import reading as reader
 from dm_tools.patterns.language import Library
 from dm_tools.records import Analysis
 from tests import lab
 from tests.conftest import ROOT
-from tests.score import cases, faults
+from tests.score import cases, faults, once
+
+pytestmark = pytest.mark.xdist_group("score")  # beside test_score.py, which judges the same cases
 
 KEPT = ROOT / "tests" / "data" / "verdicts" / "reviewed.jsonl"
 SHOWN = ("role", "cause", "confidence", "pattern", "hypothesis", "evidence")
@@ -50,7 +51,7 @@ def public(library: Library) -> Iterator[bytes]:
 
 
 def test_every_verdict_is_the_one_that_was_reviewed(pytestconfig: pytest.Config) -> None:
-    found = b"".join(each + b"\n" for each in judged(reader.read(None)))
+    found = b"".join(each + b"\n" for each in judged(once.library()))
     if pytestconfig.getoption("accept"):
         KEPT.write_bytes(found)
     assert found.split(b"\n") == KEPT.read_bytes().split(b"\n")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from dm_tools.act import verify
 from dm_tools.records import Execution, Outcome, with_section
+from tests.conftest import Run
 from tests.making import Record, check, service
 from tests.test_analyze import judge
 
@@ -146,3 +150,19 @@ def test_a_service_that_is_new_is_not_worse() -> None:
     new = service("new", state="exited", exit_code=1) | {"probe": None}
     (found,) = verify.verified_roots(before, judged(service("db"), service("app"), new), [])
     assert found["verification"]["proof"] == "recovered"
+
+
+@pytest.mark.parametrize(
+    ("where", "wrong"),
+    [("after", {"probe": {}}), ("before", {"analysis": {"findings": 3}}), ("done", {"execution": 1})],
+)
+def test_a_record_that_is_not_what_it_should_be_proves_nothing(
+    run: Run, tmp_path: Path, where: str, wrong: Record
+) -> None:
+    """It was an internal error, whichever field it was in."""
+    whole = judged(service("db", "failed", logs=(REFUSED,)))["db"]
+    for name in ("before", "after", "done"):
+        (tmp_path / name).write_text(json.dumps(whole | wrong if name == where else whole) + "\n")
+    done = run("dm-verify --before before --executed done --fail-on not-recovered < after")
+    assert done.returncode == 10
+    assert done.stderr.startswith("dm-verify: 'db' is left out: section '")

@@ -190,7 +190,8 @@ def test_a_server_that_was_told_to_end_is_no_finished_job() -> None:
 
 
 def test_what_a_failing_check_prints_is_heard_as_a_log_is() -> None:
-    from dm_tools.patterns.matching import Places, matches
+    from dm_tools.patterns.matching import matches
+    from dm_tools.patterns.places import Places
     from dm_tools.patterns.reading import read
 
     def causes(output: str, **changes: Any) -> dict[str, list[str]]:

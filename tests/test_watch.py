@@ -8,12 +8,14 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
 from dm_tools import records as contract
@@ -26,6 +28,7 @@ from dm_tools.watch.figures import Counts
 from dm_tools.watch.pulse import Pulse, late
 from dm_tools.watch.pulse import told as told_status
 from dm_tools.watch.stages import Death
+from tests import warm
 from tests.conftest import ROOT, SEALED, Box
 from tests.site import serve
 from tests.test_deaths import NAMES, engine, processes
@@ -96,7 +99,7 @@ def test_the_status_in_words(more: dict[str, Any], passed: float, status: int, s
     assert ended == status
     assert all(any(each in line for line in lines) for each in says), lines
     assert lines[-1] == (
-        "2026-11-30T12:00:20.000Z RECOVERED db: well again after 19 seconds; done: start: done; looked again: recovered"
+        "2026-11-30 12:00:20 UTC RECOVERED db: well again after 19 seconds; done: start: done; looked again: recovered"
     )
 
 
@@ -119,7 +122,7 @@ def test_figures_are_prometheus_text() -> None:
         "dm_watch_rounds_total 2",
         "dm_watch_restarts_total 2",
         "dm_watch_late_seconds 1.5",
-        "dm_watch_round_seconds 2.5",
+        "dm_watch_last_round_seconds 2.5",
         "dm_watch_round_seconds_total 4",
         "dm_watch_round_timestamp_seconds 1796040002.5",
         'dm_watch_services{status="failed"} 1',
@@ -131,13 +134,16 @@ def test_figures_are_prometheus_text() -> None:
     ):
         assert line in lines
     assert not any("total" in line and "status" in line for line in lines)
+    # OpenMetrics calls a counter by its name without `_total`: no other family may have that one.
+    families = [line.split()[2].removesuffix("_total") for line in lines if line.startswith("# TYPE ")]
+    assert len(families) == len(set(families)) > 10
 
 
 @pytest.mark.parametrize(
     ("changed", "now", "reason"),
     [
         ({}, "12:01:30", ""),
-        ({}, "12:01:32", "no round of the watch has come through for 92 seconds, since 2026-11-30T12:00:00Z"),
+        ({}, "12:01:32", "no round of the watch has come through for 92 seconds, since 2026-11-30 12:00:00 UTC"),
         ({"took_s": 100.0}, "12:03:09", ""),  # the next one begins when this one is through
         ({"took_s": 100.0}, "12:03:11", "no round of the watch has come through for 3 minutes"),
         ({"stopped_at": "2026-11-30T12:00:05Z"}, "23:59:59", ""),
@@ -412,7 +418,7 @@ def test_two_watchers_of_one_folder_and_systemd_and_a_heartbeat(stack: dict[str,
 
 @pytest.mark.parametrize("discover", [False, True])
 def test_a_killed_container_is_told_by_its_event(
-    box: Box, _lab_up: dict[str, str], tmp_path: Path, discover: bool
+    box: Box, _lab_up: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], discover: bool
 ) -> None:
     """The interval is an hour: only the engine's event can have told."""
     container = box(f"watched-{int(discover)}", "sleep", "1000")
@@ -425,7 +431,10 @@ def test_a_killed_container_is_told_by_its_event(
         time.sleep(1)
         container.exec_run(["sh", "-c", "kill -9 -1"])  # by nobody outside: what somebody stops is no incident
         # 1 s on a machine that has nothing else to do (scripts/bench-watch); here other tests run beside
-        assert until(lambda: status(given)["open"], 20) < 10
+        took = until(lambda: status(given)["open"], 20)
+        assert took < 10
+        with capsys.disabled():
+            sys.stdout.write(f"\n[watch] from the end of a container to its incident, two looks: {took:.1f} s\n")
         assert status(given)["open"][0]["service"] == container.name
         assert status(given)["round"]["because"] == "to be sure"  # the second look
         container.start()
@@ -433,5 +442,37 @@ def test_a_killed_container_is_told_by_its_event(
         session.terminate()
         out, said = session.communicate(timeout=20)
     assert said == ""
-    told_of = [line.split(" ")[1] for line in out.split("\n") if line[:2] == "20"]
+    told_of = [line.split(" ")[3] for line in out.split("\n") if line[:2] == "20"]
     assert told_of == ["OPENED", "RECOVERED"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], ["It changes nothing; with --heal", "first look at 5 services: 5 healthy; nothing is open"]),
+        (
+            ["--heal", "wbe"],
+            ["It does what your policy allows", "no service 'wbe'; there are: app, db, mail, queue, web"],
+        ),
+    ],
+)
+def test_at_a_terminal_a_watch_says_what_it_does_and_how_it_ends(
+    tmp_path: Path, words: list[str], says: list[str]
+) -> None:
+    (tmp_path / "engine").mkdir()
+    with engine(tmp_path / "engine") as address:
+        given = SEALED | {"DOCKER_HOST": address, "PROOFS_DIR": str(tmp_path), "HOME": str(tmp_path)}
+        session = pexpect.spawn(
+            str(warm.SUPERVISOR), ["watch", "--discover", "--every=1h", *words], env=given, encoding="utf-8", timeout=60
+        )
+        session.setwinsize(40, 200)
+        chosen = " (wbe)" if words else ""
+        session.expect_exact(f"Watching the containers of Docker at {address}{chosen}, every 1h and when one of them")
+        session.expect_exact(says[0])
+        session.expect_exact("to be told elsewhere: dm docs notify")
+        session.expect_exact("Ctrl-C ends it; what it saw last: ")
+        session.expect_exact(says[1])
+        session.sendintr()
+        session.expect(pexpect.EOF)
+        session.close()
+        assert session.exitstatus == 130

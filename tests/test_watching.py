@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from dm_tools.diagnose import deeds, silences
 from dm_tools.diagnose.looks import Healing, Look, Sight
-from dm_tools.diagnose.watching import Moment, Rules, State, judged
+from dm_tools.diagnose.state import State
+from dm_tools.diagnose.watching import Moment, Rules, judged
 from dm_tools.records import (
     ENDS,
     ActionName,
@@ -273,6 +274,10 @@ def test_who_is_missing_in_rounds_was_removed() -> None:
         ({"service": "web"}, False),
         ({"project": "shop", "service": "*"}, True),
         ({"project": "other"}, False),
+        ({"label": "dm-tools.tier=test"}, True),
+        ({"label": "dm-tools.tier"}, True),
+        ({"label": "dm-tools.tier=te*", "service": "web"}, False),
+        ({"label": "dm-tools.tier=prod"}, False),
         ({"incident": "db0123456789"}, True),
         ({"service": "db", "weekly": "thu 12:00-14:00"}, True),
         ({"service": "db", "weekly": "thu 14:00-15:00"}, False),
@@ -287,7 +292,7 @@ def test_a_silence_opens_nothing_and_what_still_holds_is_opened_after_it(
     silence = Silence(id="s", at="", until="2099-01-01T00:00:00Z", **selectors)
     thursday = {"day": 3, "minute": 13 * 60}
     watch = Watch(quiet=(silence,))
-    shop = seen(project="shop")
+    shop = seen(project="shop", labels={"dm-tools.tier": "test"})
     told = [watch.round(shop, moment=at(number, **thursday)) for number in range(4)]
     assert told == ([[]] * 4 if silent else [[], ["opened"], [], []])
     watch.quiet = ()
@@ -538,6 +543,7 @@ def test_what_we_do_ourselves_raises_no_alarm_and_what_holds_afterwards_does() -
         ("silence web --for 2h", "needs a reason"),
         ("silence web --why x", "needs an end"),
         ("silence web --weekly 'sat 25:00-26:00' --why x", "is no window"),
+        ("silence --label tier=test --for 2h --why x", "only those that begin with 'dm-tools.' are read"),
         ("unsilence 12345678", "no silence '12345678'"),
         ("--open-after 3/2 x.jsonl", "no number of looks"),
     ],

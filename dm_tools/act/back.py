@@ -6,7 +6,7 @@ import time
 from functools import partial
 
 from dm_tools.act import state, swap
-from dm_tools.act.prepare import lowered
+from dm_tools.act.prepare import connected, lowered
 from dm_tools.act.world import Declined, Step, World
 from dm_tools.engine import changing, finding, reading
 from dm_tools.engine.connection import Engine
@@ -66,7 +66,8 @@ def way(engine: Engine, action: ApprovedAction, done: Execution) -> list[Step]:
         had = {each.network for each in before.networks}
         new = [each.network for each in now.networks if each.network not in had]
         steps += [Step(words, partial(changing.disconnect, engine, each, own)) for each in new]
-    if before.state in ("exited", "dead", "created") and now.state in finding.RUNNING:
+    removes_itself = reading.inspect(engine, own)["HostConfig"].get("AutoRemove")  # a stop would be its end
+    if before.state in ("exited", "dead", "created") and now.state in finding.RUNNING and not removes_itself:
         says = words if action.action == ActionName.START else f"stop {before.name} again"
         steps.insert(0, Step(says, partial(changing.stop, engine, own)))
     return steps
@@ -87,7 +88,7 @@ def finished(engine: Engine, action: ApprovedAction, begun: Execution) -> list[s
     raw = reading.inspect(engine, own)
     grace = float(raw["Config"].get("StopTimeout") or changing.STOP_SECONDS)
     until = time.monotonic() + _EFFECT_SECONDS + (grace if action.action == ActionName.RESTART else 0)
-    while not _reached(action, before, state.captured(raw)):
+    while not _reached(engine, action, before, raw):
         if time.monotonic() > until:
             return []
         time.sleep(_POLL_SECONDS)
@@ -101,20 +102,25 @@ def finished(engine: Engine, action: ApprovedAction, begun: Execution) -> list[s
         done.append(f"restart {before.name}")
     world = World(engine)
     raw = world.of_id(own) or reading.inspect(engine, own)
-    for guest in state.guests(raw, world.others(raw)):
-        if guest["State"].get("StartedAt", "") < raw["State"].get("StartedAt", ""):
-            changing.restart(engine, guest["Id"])
-            done.append(f"restart {guest['Name'].lstrip('/')}, which shares its network")
+    for guest in state.guests(raw, world.others(raw), running=False):
+        again = f"restart {guest['Name'].lstrip('/')}, which shares its {state.shares(guest)}"
+        # One that shares its processes has ended with it, and it was meant to be restarted if it ran before.
+        runs = guest["State"].get("Running") or any(each.startswith(again) for each in begun.steps)
+        if runs and guest["State"].get("StartedAt", "") < raw["State"].get("StartedAt", ""):
+            changing.restart(engine, guest["Id"], guest["Config"].get("StopTimeout"))
+            done.append(again)
     return done
 
 
-def _reached(action: ApprovedAction, before: ContainerState, now: ContainerState) -> bool:
+def _reached(engine: Engine, action: ApprovedAction, before: ContainerState, raw: state.Inspected) -> bool:
     """Whether the engine has done what it was asked for first."""
+    now = state.captured(raw)
+    if action.action == ActionName.RECONNECT_NETWORK:
+        return connected(action, World(engine), raw)
     return {
         ActionName.START: now.state in finding.RUNNING,
         # the stop had been done, and the start had not
         ActionName.RESTART: now.started_at != before.started_at or (before.state, now.state) == ("running", "exited"),
         ActionName.UNPAUSE: now.state != "paused",
-        ActionName.RECONNECT_NETWORK: len(now.networks) > len(before.networks),
         ActionName.SCALE_UP: _limits(now) != _limits(before),
     }.get(action.action, False)

@@ -168,7 +168,12 @@ class Executor:
             begun_at=intended.begun_at,
             ended_at=_now(),
         )
-        self.journal.add(intended.id, Phase.OUTCOME, None, ended)
+        try:
+            self.journal.add(intended.id, Phase.OUTCOME, None, ended)
+        except BaseException:
+            if well:
+                self._given_up(ready, intended, steps)
+            raise
         return ended
 
     def _given_up(self, ready: Prepared, intended: Execution, steps: list[str]) -> None:

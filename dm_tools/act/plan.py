@@ -10,6 +10,7 @@ import orjson
 
 from dm_tools.act import state
 from dm_tools.records import Approval, ApprovedAction, Identity
+from dm_tools.text.near import meant
 
 _LABEL = "com.docker.compose."
 
@@ -22,14 +23,14 @@ def identify(action: ApprovedAction) -> str:
 
 
 def needs(containers: list[state.Inspected]) -> dict[str, set[str]]:
-    """The services that each service needs, by Compose's label and by whose network it shares. A label is a hint."""
+    """The services that each service needs, by Compose's label and by in whom it lives. A label is a hint."""
     service_of = {each["Id"]: _service(each) for each in containers}
     service_of |= {each["Name"].lstrip("/"): _service(each) for each in containers}
     found: dict[str, set[str]] = {}
     for each in containers:
         named = {part.split(":")[0] for part in (state.labels(each).get(f"{_LABEL}depends_on") or "").split(",")} - {""}
-        owner = service_of.get(state.shares_network_of(each) or "")
-        found.setdefault(_service(each), set()).update(named | ({owner} if owner else set()))
+        owners = {service_of[owner] for owner in state.shared(each).values() if owner in service_of}
+        found.setdefault(_service(each), set()).update(named | owners)
     return found
 
 
@@ -75,7 +76,7 @@ def only(actions: list[ApprovedAction], services: list[str]) -> list[ApprovedAct
     there = {each.service for each in actions}
     if unknown := [name for name in services if name not in there]:
         known = ", ".join(sorted(there)) or "nothing"
-        raise LookupError(f"no action was approved for {unknown[0]!r} (there is: {known})")
+        raise LookupError(f"no action was approved for {unknown[0]!r} (there is: {known}){meant(unknown[0], there)}")
     return [each for each in actions if each.service in services]
 
 

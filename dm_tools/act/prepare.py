@@ -5,6 +5,7 @@ The engine's traps that this module knows are described where they are met; each
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -66,9 +67,24 @@ def _container(action: ApprovedAction, world: World) -> Inspected:
         unknown = "the approval does not say for which container it was given"
         raise Declined(Outcome.REFUSED, f"{unknown}: diagnose and review again")
     try:
-        return world.of_id(known.container_id) or world.of_service(action.service)
+        raw = world.of_id(known.container_id) or world.of_service(action.service)
     except Problem as failure:
         raise Declined(Outcome.STALE, f"the container that it was approved for is gone: {failure.message}") from None
+    if other := _another_service(action.service, world, raw):
+        raise Declined(Outcome.REFUSED, f"the approval is of {action.service}, and its container is {other}")
+    return raw
+
+
+def _another_service(service: str, world: World, raw: Inspected) -> str | None:
+    """The name of a container that is not the service's, though the service has one; None if it may be. A manifest may
+    call a container what it likes: then nothing is known of it by that name."""
+    name, own = str(raw["Name"]).lstrip("/"), state.labels(raw).get("com.docker.compose.service")
+    if service == name or service.rpartition("/")[2] == own:
+        return None
+    with contextlib.suppress(Problem):
+        if world.of_service(service)["Id"] != raw["Id"]:
+            return name
+    return None
 
 
 _MOUNTED = late(r"/containers/([0-9a-f]{64})/\S* /etc/(?:hostname|hosts|resolv\.conf) ")
@@ -117,14 +133,16 @@ def _can_start(world: World, raw: Inspected, words: str) -> None:
 
 
 def _guests_again(action: ApprovedAction, world: World, raw: Inspected) -> list[Step]:
-    """Who shares the network of a container that is started anew keeps the old, dead one until it is restarted."""
+    """Who lives in a container that is started anew keeps its old, dead network, or ends with its processes."""
     steps = []
     for guest in state.guests(raw, world.others(raw)):
         name = guest["Name"].lstrip("/")
         if refused := state.opted_out(guest, action.action):
-            raise Declined(Outcome.REFUSED, f"{name} shares its network and would be cut off: {refused}")
+            raise Declined(Outcome.REFUSED, f"{name} shares its {state.shares(guest)} and would be cut off: {refused}")
+        if "PidMode" in state.shared(guest) and guest["HostConfig"].get("AutoRemove"):
+            raise Declined(Outcome.REFUSED, f"{name} would end with its processes, and removes itself when it ends")
         again = partial(changing.restart, world.engine, guest["Id"], guest["Config"].get("StopTimeout"))
-        steps.append(Step(f"restart {name}, which shares its network and would be cut off", again))
+        steps.append(Step(f"restart {name}, which shares its {state.shares(guest)} and would be cut off", again))
     return steps
 
 
@@ -134,7 +152,10 @@ def _start(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:
         raise Declined(Outcome.REFUSED, "it is paused: unpause it, a start is refused by the engine")
     _can_start(world, raw, "it cannot be started")
     steps = [Step(f"start {before.name}", partial(changing.start, world.engine, before.container_id))]
-    return Prepared(before, steps + _guests_again(action, world, raw), undo=f"stop {before.name} again")
+    steps += _guests_again(action, world, raw)
+    if raw["HostConfig"].get("AutoRemove"):
+        return Prepared(before, steps, told=["it removes itself when it stops: there is no way back"])
+    return Prepared(before, steps, undo=f"stop {before.name} again")
 
 
 def _restart(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:
@@ -188,6 +209,15 @@ def _reconnect_network(action: ApprovedAction, world: World, raw: Inspected) -> 
     return Prepared(before, steps, undo=f"disconnect {before.name} from {network} again", told=told)
 
 
+def connected(action: ApprovedAction, world: World, raw: Inspected) -> bool:
+    """Whether a container hangs at the network already that it is to be connected to."""
+    try:
+        _reconnect_network(action, world, raw)
+    except Declined as declined:
+        return declined.outcome == Outcome.ALREADY_DONE
+    return False
+
+
 def _scale_up(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:
     before, engine = state.captured(raw), world.engine
     resource, machine = str(action.parameters.get("resource")), reading.machine(engine)
@@ -195,7 +225,7 @@ def _scale_up(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:
         "memory": int((machine.get("MemTotal") or 0) * MEMORY_SHARE) or None,
         "cpus": int((machine.get("NCPU") or 0) * 1e9) or None,
     }.get(resource)
-    old = state.amount(resource, next(iter(state.limits(before, resource).values())))
+    old = state.told(before, resource, state.limits(before, resource))
     down = before.state in ("exited", "dead", "created", "restarting") or _looping(raw)
     if down:
         _can_start(world, raw, "it could not be started with the new limit")
@@ -205,7 +235,7 @@ def _scale_up(action: ApprovedAction, world: World, raw: Inspected) -> Prepared:
         change = state.raised(before, resource, state.amount_of(resource, wanted) if wanted else factor, most)
         if isinstance(change, str):
             raise Declined(Outcome.REFUSED, change)
-        new = state.amount(resource, next(iter(change.values())))
+        new = state.told(before, resource, change)
         says = f"raise the limit of {resource} of {before.name} from {old} to {new}"
         if any(each[0].says == says for each in stages):
             break  # it is all that may be given
@@ -244,15 +274,21 @@ def _looping(raw: Inspected) -> bool:
 
 
 def lowered(engine: Engine, before: ContainerState, resource: str) -> None:
-    """Set a limit back. A running program may use more by now, and the kernel refuses it: it is stopped for that."""
+    """Set a limit back. A running program may use more by now, and the kernel refuses it: it is stopped for that.
+
+    One that removes itself when it stops keeps the new limit then: Problem removes_itself.
+    """
     back = state.limits(before, resource)
     try:
         changing.update(engine, before.container_id, back)
     except Problem as failure:
         if failure.code != "docker_error":
             raise
-        grace = reading.inspect(engine, before.container_id)["Config"].get("StopTimeout")
-        changing.stop(engine, before.container_id, grace)
+        raw = reading.inspect(engine, before.container_id)
+        if raw["HostConfig"].get("AutoRemove"):
+            more = f"{before.name} uses more by now, and removes itself when it stops: it keeps the new limit"
+            raise Problem("removes_itself", more) from None
+        changing.stop(engine, before.container_id, raw["Config"].get("StopTimeout"))
         changing.update(engine, before.container_id, back)
         changing.start(engine, before.container_id)
 

@@ -35,12 +35,23 @@ def captured(raw: Inspected) -> ContainerState:
         networks=[_attachment(raw, name, found) for name, found in sorted(networks(raw).items())],
         memory_bytes=host.get("Memory") or 0,
         memory_swap_bytes=host.get("MemorySwap") or 0,
-        nano_cpus=host.get("NanoCpus") or 0,
+        nano_cpus=host.get("NanoCpus") or _nano_of_quota(host),
         pids=host.get("PidsLimit") or 0,
         restart_policy=(host.get("RestartPolicy") or {}).get("Name") or "no",
         digest=digest(raw),
         restart_retries=(host.get("RestartPolicy") or {}).get("MaximumRetryCount") or 0,
+        cpu_period=_period(host) if _nano_of_quota(host) else 0,
     )
+
+
+def _period(host: dict[str, Any]) -> int:
+    return int(host.get("CpuPeriod") or 0) or 100_000  # microseconds, the kernel's own
+
+
+def _nano_of_quota(host: dict[str, Any]) -> int:
+    """The processors that a quota allows, in billionths: the older way to say it, which excludes the newer one."""
+    quota = int(host.get("CpuQuota") or 0)
+    return int(quota * 1e9 / _period(host)) if quota > 0 and not host.get("NanoCpus") else 0
 
 
 def _time(value: str | None) -> str | None:
@@ -74,7 +85,7 @@ def digest(raw: Inspected) -> str:
         config["Hostname"] = raw["Config"].get("Hostname")
     # the restart policy is told beside it: an engine writes none as "no" or as nothing
     left_out = ("Binds", "Mounts", "VolumesFrom", "NetworkMode", "ContainerIDFile", "RestartPolicy")
-    host = {key: value for key, value in raw["HostConfig"].items() if key not in left_out}
+    host = {key: value for key, value in raw["HostConfig"].items() if key not in (*left_out, *shared(raw))}
     mounts = sorted(
         [each.get("Type"), each.get("Name") or each.get("Source"), each.get("Destination"), each.get("RW")]
         for each in raw.get("Mounts") or []
@@ -123,10 +134,25 @@ def forbidden_by_label(wish: str | None, action: str) -> str | None:
     return None if action in allowed else f"its label {HEAL_LABEL}={wish} does not allow {action}"
 
 
-def shares_network_of(raw: Inspected) -> str | None:
-    """The id or name of the container whose network this one shares."""
-    mode = raw["HostConfig"].get("NetworkMode") or ""
-    return mode.partition(":")[2] if mode.startswith("container:") else None
+SHARED = {"NetworkMode": "network", "PidMode": "processes", "IpcMode": "shared memory"}
+"""What of another container a container may live in, by the engine's key. All of it ends with that container."""
+
+
+def shared(raw: Inspected) -> dict[str, str]:
+    """Of whom a container shares what: the engine's key, and the id or name of the other container."""
+    modes = {key: raw["HostConfig"].get(key) or "" for key in SHARED}
+    found = {key: mode.partition(":")[2] for key, mode in modes.items() if mode.startswith("container:")}
+    return {key: owner for key, owner in found.items() if owner}
+
+
+def shares(guest: Inspected) -> str:
+    """What a container shares with another one, in words."""
+    return " and ".join(SHARED[key] for key in shared(guest))
+
+
+def is_meant(named: str, raw: Inspected) -> bool:
+    """Whether an id or name, as a mode of another container has it, means this container."""
+    return str(raw["Id"]).startswith(named) or str(raw["Name"]) == f"/{named}"
 
 
 def start_obstacle(raw: Inspected, others: list[Inspected], known_networks: set[str]) -> str | None:
@@ -134,12 +160,13 @@ def start_obstacle(raw: Inspected, others: list[Inspected], known_networks: set[
 
     A restart is a stop and a start: if the start cannot succeed, the container is down afterwards.
     """
-    if owner := shares_network_of(raw):
-        found = next((each for each in others if each["Id"].startswith(owner) or each["Name"] == f"/{owner}"), None)
+    for key, owner in shared(raw).items():
+        found = next((each for each in others if is_meant(owner, each)), None)
+        what = f"it shares the {SHARED[key]} of"
         if found is None:
-            return f"it shares the network of the container {owner[:12]}, which is gone: it must be made anew"
+            return f"{what} the container {owner[:12]}, which is gone: it must be made anew"
         if found["State"].get("Status") != "running":
-            return f"it shares the network of {found['Name'].lstrip('/')}, which does not run: start that one first"
+            return f"{what} {found['Name'].lstrip('/')}, which does not run: start that one first"
     for name, endpoint in networks(raw).items():
         network_id = endpoint.get("NetworkID") or ""
         if network_id and network_id not in known_networks:
@@ -167,9 +194,22 @@ def networks_of_needed(raw: Inspected, others: list[Inspected]) -> set[str]:
 
 
 def guests(raw: Inspected, others: list[Inspected], running: bool = True) -> list[Inspected]:
-    """The containers that share the network of this one: those that run are stranded when it is started anew."""
-    own = raw["Id"], raw["Name"].lstrip("/")
-    found = [each for each in others if shares_network_of(each) in own]
+    """The containers that live in this one, and those that live in them, owners first.
+
+    Those that run are stranded, or end, when it is started anew.
+    """
+    depth = {raw["Id"]: 0}
+
+    def owners(guest: Inspected) -> list[str]:
+        named = shared(guest).values()
+        return [each["Id"] for each in (raw, *others) if any(is_meant(one, each) for one in named)]
+
+    for _ in others:  # as deep as it can be
+        for each in others:
+            under = [depth[owner] for owner in owners(each) if owner in depth]
+            if under:
+                depth[each["Id"]] = 1 + max(under)
+    found = sorted((each for each in others if each["Id"] in depth), key=lambda each: depth[each["Id"]])
     return [each for each in found if each["State"].get("Running")] if running else found
 
 
@@ -242,7 +282,7 @@ def _endpoint(raw: Inspected, found: dict[str, Any]) -> dict[str, Any]:
 
 
 ONE_PROCESSOR = 1_000_000_000
-RESOURCE_KEYS = {"memory": "Memory", "cpus": "NanoCpus", "pids": "PidsLimit"}
+RESOURCE_KEYS = {"memory": "Memory", "pids": "PidsLimit"}
 
 
 def amount_of(resource: str, text: str) -> int:
@@ -270,6 +310,8 @@ def raised(state: ContainerState, resource: str, by: float | int, most: int | No
         new = most
     if new <= old:
         return f"its limit of {resource} cannot be raised from {amount(resource, old)} to {amount(resource, new)}"
+    if resource == "cpus":
+        return _processors(state, new)
     change = {RESOURCE_KEYS[resource]: new}
     if resource == "memory":
         swap = state.memory_swap_bytes
@@ -281,7 +323,18 @@ def limits(state: ContainerState, resource: str) -> dict[str, int]:
     """A limit as it was, as the engine wants it."""
     if resource == "memory":
         return {"Memory": state.memory_bytes, "MemorySwap": state.memory_swap_bytes}
-    return {"NanoCpus": state.nano_cpus} if resource == "cpus" else {"PidsLimit": state.pids}
+    return _processors(state, state.nano_cpus) if resource == "cpus" else {"PidsLimit": state.pids}
+
+
+def _processors(state: ContainerState, nano: int) -> dict[str, int]:
+    """A limit of processors in the way in which the container has it: the engine refuses the other one."""
+    return {"CpuQuota": int(nano * state.cpu_period / 1e9)} if state.cpu_period else {"NanoCpus": nano}
+
+
+def told(state: ContainerState, resource: str, change: dict[str, int]) -> str:
+    """What a change sets a limit to, as people write it."""
+    value = next(iter(change.values()))
+    return amount(resource, int(value * 1e9 / state.cpu_period) if "CpuQuota" in change else value)
 
 
 def amount(resource: str, value: int) -> str:

@@ -7,10 +7,11 @@ ones' volumes, the anonymous ones, too; none is ever removed.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from dm_tools.act import plan, state
+from dm_tools.act import plan, state, written
 from dm_tools.act.state import Inspected
 from dm_tools.act.world import Declined, Prepared, Step, World
 from dm_tools.engine import changing, finding, reading
@@ -37,11 +38,13 @@ def swapped(
         _can_be_swapped(world, each, action)
     made: dict[str, str] = {}
     bodies = [_body(world, raw, action_id, image, former)]
-    bodies += [_body(world, each, action_id, shares=False) for each in guests]
+    bodies += [_body(world, each, action_id, owners=[raw, *guests]) for each in guests]
 
     def make(old: Inspected, body: dict[str, Any]) -> None:
-        if old is not raw:
-            body["HostConfig"]["NetworkMode"] = f"container:{made[raw['Id']]}"
+        for key, named in state.shared(old).items():
+            for owner in all_of_them:
+                if state.is_meant(named, owner):
+                    body["HostConfig"][key] = f"container:{made[owner['Id']]}"
         made[old["Id"]] = changing.create(engine, _name(old), body)
 
     def keep(old: Inspected) -> None:
@@ -73,8 +76,11 @@ def swapped(
             steps.append(Step(f"start the new {_name(old)}", partial(start, old)))
     before, *others = [state.captured(each) for each in all_of_them]
     kept = finding.kept_name(before.name, action_id)
-    together = "".join(f", and {each.name}, which shares its network," for each in others)
-    told = []
+    together = f" with {', '.join(each.name for each in others)}" if others else ""
+    told = written.told(engine, raw)
+    for each in guests:
+        if "com.docker.compose.project" in state.labels(each):
+            told.append(f"the next `docker compose up` makes {_name(each)} anew once more: the old id is in its hash")
     if "com.docker.compose.project" in state.labels(raw):
         told.append(
             f"until it is proved and {kept} is let go, do not run `docker compose start` or `restart`: they would "
@@ -101,6 +107,10 @@ def _can_be_swapped(world: World, raw: Inspected, action: ApprovedAction) -> Non
         raise Declined(Outcome.REFUSED, f"{_name(raw)} removes itself when it stops: there would be no way back")
     if refused := state.opted_out(raw, action.action):
         raise Declined(Outcome.REFUSED, f"{_name(raw)}: {refused}")
+    if put_in := written.put_in(world.engine, raw):
+        anew = f"docker compose up -d --force-recreate {state.labels(raw).get('com.docker.compose.service')}"
+        lost = f"{put_in} was put into {_name(raw)} when it was made, and one that the engine makes anew has it not"
+        raise Declined(Outcome.REFUSED, f"{lost}: {anew}")
     for other in world.others(raw):
         if any(link.partition(":")[0] == raw["Name"] for link in other["HostConfig"].get("Links") or []):
             raise Declined(Outcome.REFUSED, f"{_name(other)} is linked to {_name(raw)}, and its link would break")
@@ -112,14 +122,15 @@ def _body(
     action_id: str,
     image: Inspected | None = None,
     former: str | None = None,
-    shares: bool = True,
+    owners: Sequence[Inspected] = (),
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """What makes it anew; `shares`: it is to share the network of whom it shares it with now."""
+    """What makes it anew; `owners`: where it lives in one of these, that is made anew before it."""
     body, later = state.anew(raw, image)
     body["Image"] = former or _named_or_id(world.engine, raw)
     body["Labels"] = {**(body.get("Labels") or {}), MADE_BY: action_id}
-    if shares and state.shares_network_of(raw):
-        body["HostConfig"]["NetworkMode"] = _owner_now(world, raw)
+    for key, named in state.shared(raw).items():
+        if not any(state.is_meant(named, each) for each in owners):
+            body["HostConfig"][key] = _owner_now(world, raw, named)
     return body, later
 
 
@@ -133,24 +144,23 @@ def _named_or_id(engine: Engine, raw: Inspected) -> str:
     return str(name if fits else raw["Image"])
 
 
-def _owner_now(world: World, raw: Inspected) -> str:
-    """The network mode of a sidecar that is made anew: of the same owner, or of the one who took its place."""
-    shared = state.shares_network_of(raw) or ""
+def _owner_now(world: World, raw: Inspected, named: str) -> str:
+    """The mode of a sidecar that is made anew: of the same owner, or of the one who took its place."""
     for each in world.containers:
-        if each["Id"].startswith(shared) or each["Name"] == f"/{shared}":
+        if state.is_meant(named, each):
             return f"container:{each['Id']}"
     own = state.labels(raw)
     project, service = (own.get(f"com.docker.compose.{key}") for key in ("project", "service"))
-    named = [part.split(":")[0] for part in (own.get("com.docker.compose.depends_on") or "").split(",")]
+    needed = [part.split(":")[0] for part in (own.get("com.docker.compose.depends_on") or "").split(",")]
     found = [
         each
         for each in world.containers
         if state.labels(each).get("com.docker.compose.project") == project
-        and state.labels(each).get("com.docker.compose.service") in named
+        and state.labels(each).get("com.docker.compose.service") in needed
         and each["State"].get("Status") == "running"
     ]
     if len(found) != 1:
-        gone = "the container whose network it shared is gone, and nothing says whose it is to share now"
+        gone = "the container that it lived in is gone, and nothing says in which it is to live now"
         raise Declined(Outcome.REFUSED, f"{gone}: docker compose up -d --force-recreate {service or _name(raw)}")
     return f"container:{found[0]['Id']}"
 

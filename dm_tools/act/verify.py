@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from dm_tools.evidence import pages
 from dm_tools.evidence.ids import Kind, parse
 from dm_tools.evidence.view import View
@@ -174,6 +172,13 @@ def _proof(
     return Proof.RECOVERED, None
 
 
+def checked(record: Record) -> Record:
+    """The record itself, if what is read of it is what it should be. Raises records.Problem."""
+    seen(record)
+    section(record, "execution", Execution)
+    return record
+
+
 def verified_roots(before: dict[str, Record], after: dict[str, Record], done: list[Record]) -> Iterator[Record]:
     """The record of now of each service that was the root of an incident, with its section `verification`.
 
@@ -181,9 +186,7 @@ def verified_roots(before: dict[str, Record], after: dict[str, Record], done: li
     """
     were = {service: seen(record) for service, record in before.items()}
     now = {service: seen(record) for service, record in after.items()}
-    executions = [
-        (each["service"], msgspec.convert(each["execution"], Execution)) for each in done if "execution" in each
-    ]
+    executions = [(each["service"], one) for each in done if (one := section(each, "execution", Execution))]
     for service, each in were.items():
         if each.role != Role.ROOT:
             continue

@@ -164,7 +164,7 @@ def secrets(raw: dict[str, Any]) -> list[str]:
     ]
     files = [("secret", text) for text in _secret_files(raw, dict(environment))]
     pairs = [*environment, *labels, *compose, *files]
-    public += [value for name, value in environment if not redact.announces(name)]
+    public += [value for name, value in environment if not redact.holds_secret(name, value)]
     return sorted({*redact.in_pairs(pairs, public), *redact.in_arguments(arguments, public)})
 
 

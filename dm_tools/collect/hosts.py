@@ -188,7 +188,7 @@ def _read(path: Path, needed: bool) -> dict[str, _Entry]:
         found = msgspec.convert(toml.parsed(path.read_text("utf-8")), _File).host
     except FileNotFoundError:
         if needed:
-            raise ManifestError(f"cannot read the hosts {str(path)!r}: no such file") from None
+            raise ManifestError(f"cannot read the hosts {str(path)!r}: no such file or directory") from None
         return {}
     except OSError as failure:
         raise ManifestError(f"cannot read the hosts {str(path)!r}: {(failure.strerror or '').lower()}") from None

@@ -17,7 +17,7 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from dm_tools.collect import reach
@@ -26,9 +26,6 @@ from dm_tools.collect.exchange import USER_AGENT, Exchange, header, headers_of, 
 from dm_tools.collect.failures import ALERT, CLIENT_CERTIFICATE, NO_TLS, classify
 from dm_tools.records import Certificate, Check, ProbeError
 from dm_tools.text.late import late
-
-if TYPE_CHECKING:
-    pass
 
 MAX_BODY_BYTES = 8 * 1024
 BODY_SECONDS = 1.0  # an event stream never ends: what has come by then must do

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from dm_tools import records, redact, text
 from dm_tools.collect import browser, environment, http, targets
@@ -53,7 +52,8 @@ def screenshot(
     `save` keeps the pictures, `save_dom` the documents; `read` tells the text in a picture: that of pages which are not
     as they should be, or have hardly any text of their own. Raises Problem browser_unavailable.
     """
-    urls = [(url, scope) for url, scope in targets.urls(record) if urlsplit(url).scheme in ("http", "https")]
+    # A URL that cannot be taken apart is told of below.
+    urls = [each for each in targets.urls(record) if each[0].lower().startswith(("http://", "https://"))]
     urls = [each for each in urls if each[0] not in _no_pages(record)]
     known = targets.secrets(record) + [value for _, value in looker.manner.headers]
     asked: list[tuple[http.Target, tuple[str, str] | None]] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -17,8 +16,9 @@ from dm_tools.collect import discover as discovering
 from dm_tools.collect import expecting, swarm
 from dm_tools.engine import finding, reading, swarming
 from dm_tools.engine.connection import Container, Engine
-from dm_tools.pipe import configs, settings
+from dm_tools.pipe import configs, say, settings
 from dm_tools.text.late import late
+from dm_tools.text.near import meant, nearest
 
 Record = dict[str, Any]
 
@@ -33,8 +33,8 @@ class ManifestError(Exception):
     """The manifest cannot be used; the message says which file, which entry and why."""
 
 
-class WrongFilterError(Exception):
-    """An engine does not take a value of --filter."""
+class WrongChoiceError(Exception):
+    """A name is no service's, or an engine does not take a value of --filter."""
 
 
 class NothingFoundError(Exception):
@@ -57,8 +57,8 @@ def _check_keys(value: Any, known: tuple[str, ...]) -> None:
     """A key that is misspelt would be a check that nobody makes. Raises ManifestError."""
     for key in value if isinstance(value, dict) else ():
         if key not in known and not key.startswith("x-"):
-            near = difflib.get_close_matches(key.lower(), known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+            near = nearest(key, known)
+            hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(known)}"
             raise ManifestError(f"unknown key {key[:100]!r}: {hint} (a key of your own begins with x-)")
 
 
@@ -220,7 +220,7 @@ def discover(engine: Engine, known: Known | None = None) -> list[Record]:
     Of a Swarm manager also its services and nodes: its tasks' containers are no services of their own, and on any
     node those that have ended are history. $COMPOSE_PROJECT_NAME limits it to one project, or stack. `known` holds what
     was asked in the round before: a container of which the list says nothing else is not inspected again.
-    Raises NothingFoundError, WrongFilterError.
+    Raises NothingFoundError, WrongChoiceError.
     """
     known = Known() if known is None else known
     project = os.environ.get("COMPOSE_PROJECT_NAME")
@@ -239,9 +239,11 @@ def discover(engine: Engine, known: Known | None = None) -> list[Record]:
     tasks = swarm.found(engine, cluster, whole, project) if cluster and not known.filters else []
     if not listing and not tasks:
         others = sorted({name for each in everything if (name := finding.project_of(each))})
-        of = f" of the project {project!r} (COMPOSE_PROJECT_NAME)" if project else ""
+        where = "" if known.project_typed else " (COMPOSE_PROJECT_NAME)"
+        of = f" of the project {project!r}{where}" if project else ""
         of += " that passes --filter" if known.filters else ""
         there = f"; there are: {', '.join(others)}" if others else ""
+        there += meant(project, others) if project else ""
         raise NothingFoundError(f"nothing to look at: Docker at {engine.name} has no container{of}{there}")
     named = finding.told_apart(listing, finding.of_folder(listing))
     inspected = {container["Id"]: known.inspected(engine, container) for _, _, container in named}
@@ -263,25 +265,42 @@ def discover(engine: Engine, known: Known | None = None) -> list[Record]:
     return found + tasks
 
 
+def named(found: list[Record], names: tuple[str, ...], may_come: bool) -> list[Record]:
+    """The records of these services; without names all. `may_come`: a service that is not there yet is said once, and
+    it is looked again. Raises WrongChoiceError, NothingFoundError."""
+    there = [record["service"] for record in found]
+    unknown = next((each for each in sorted(names) if each not in there), None)
+    if unknown is not None:
+        wrong = f"no service {unknown!r}; there are: {', '.join(there)}{meant(unknown, there)}"
+        if not may_come:
+            raise WrongChoiceError(wrong)
+        if not set(names) & set(there):
+            raise NothingFoundError(wrong)
+        say.once(wrong)
+    return [record for record in found if not names or record["service"] in names]
+
+
 def _passing(engine: Engine, filters: dict[str, list[str]]) -> set[str]:
-    """The ids that pass --filter. Raises WrongFilterError, Problem."""
+    """The ids that pass --filter. Raises WrongChoiceError, Problem."""
     try:
         return reading.matching(engine, filters)
     except records.Problem as problem:
         if problem.code != "docker_error":
             raise
         words = " ".join(f"{key}={value}" for key, values in filters.items() for value in values)
-        raise WrongFilterError(f"--filter {words}: {problem.message.removeprefix('list of containers: ')}") from None
+        raise WrongChoiceError(f"--filter {words}: {problem.message.removeprefix('list of containers: ')}") from None
 
 
 class Known:
     """What the engine said of running containers, kept while its list says the same of them.
 
-    `filters` as the engine's: only what passes them is discovered.
+    `filters` as the engine's: only what passes them is discovered. `project_typed`: the project was named
+    on the command line, and not in the environment.
     """
 
     def __init__(self, filters: dict[str, list[str]] | None = None) -> None:
         self.filters = filters or {}
+        self.project_typed = False
         self._answers: dict[str, tuple[Container, dict[str, Any]]] = {}
 
     def inspected(self, engine: Engine, container: Container) -> dict[str, Any]:

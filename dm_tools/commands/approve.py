@@ -8,11 +8,11 @@ from typing import Any
 import click
 import msgspec
 
-from dm_tools.pipe import clock, command, exits, stream
+from dm_tools.pipe import clock, command, exits, say, stream
 
 
 @command.define("dm-approve")
-@click.argument("source", required=False, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.argument("source", required=False, type=click.Path(path_type=Path, allow_dash=True))
 @command.policy_option
 @command.history_option
 @command.proofs_dir_option
@@ -84,6 +84,8 @@ def cli(
         else:
             asked = policed.given(source)
             status = exits.ERRORS if asked.bad else exits.DONE
+            if asked.report is None and not any("proposals" in each for each in asked.records) and asked.records:
+                say.note("nothing to approve: the records have no proposals (dm-analyze and dm-propose come before)")
             decided = session.decided(subject.of(asked.report, asked.records), policed.taken(asked), known)
             approved = session.approved(decided, now)
             if explain:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from dm_tools.pipe import command, exits, stream
+from dm_tools.pipe import command, exits, say, stream
 
 
 @command.define("dm-condense")
-@click.option("--text", is_flag=True, help="Read one log as plain text instead of records, and write one record.")
+@click.option("--text", is_flag=True, help="Read one log (FILE or standard input) as plain text, and write one record.")
 @click.option("--service", metavar="NAME", help="The service whose log the text is (implies --text).  [default: log]")
 @command.patterns_option
 @command.input_options
@@ -30,7 +30,7 @@ def cli(services: tuple[str, ...], on_bad: str, text: bool, service: str | None,
     \b
     Examples:
       dm-condense --service app < app.log | jq -r '.logs.templates[] | "\\(.count) \\(.text)"'
-      dm-condense --service app < app.log | dm-analyze | dm-show
+      dm-condense --service app app.log | dm-analyze | dm-show
       dm-logs --tail 100000 app | dm-condense | jq -c .logs.templates
     """
     from dm_tools.collect import textlog
@@ -46,16 +46,30 @@ def cli(services: tuple[str, ...], on_bad: str, text: bool, service: str | None,
     if not text and service is None:
         source = (
             stream.attempt(lambda each: condense.shortened(each, library.causal), record, "condense")
-            for record in command.source(services, on_bad)
+            for record in map(_told, command.source(services, on_bad))
         )
         return stream.write(stream.one_by_one(source), "condense")
-    if services:
-        raise exits.Stop(exits.USAGE, "a text log is read from standard input; give no names")
+    if len(services) > 1:
+        raise exits.Stop(exits.USAGE, "a text log is one file, or standard input")
     record = new("log" if service is None else service)
     if why := problem(record):
         raise exits.Stop(exits.USAGE, f"--service: {why}")
-    logs = textlog.condensed(command.standard_input("a log on it"), library.causal)
+    if services and services[0] != "-":
+        try:
+            with Path(services[0]).open("rb") as log:
+                logs = textlog.condensed(log, library.causal)
+        except OSError as failure:
+            raise exits.cannot_read(services[0], failure) from None
+    else:
+        logs = textlog.condensed(command.standard_input("a log on it"), library.causal)
     return stream.write([(with_section(record, "logs", logs), True)], "condense")
+
+
+def _told(record: stream.Record) -> stream.Record:
+    """The record; where there is none, what a log in plain text wants is said once."""
+    if isinstance(record, stream.BadLine):
+        say.once("not records? a log in plain text wants --text, or --service NAME")
+    return record
 
 
 def main() -> None:

@@ -108,7 +108,7 @@ def _given(names: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:
         try:
             yield name, Path(name).read_bytes()
         except OSError as failure:
-            raise exits.Stop(exits.BAD_INPUT, f"cannot read {name!r}: {(failure.strerror or '').lower()}") from None
+            raise exits.cannot_read(name, failure) from None
 
 
 def main() -> None:

@@ -41,6 +41,12 @@ class Looks(click.ParamType):  # type: ignore[type-arg] # generic only in the ne
 @click.option("--why", help="silence: the reason, for those who wonder later.")
 @click.option("--project", default="", help="silence: the Compose project; * stands for any text.")
 @click.option("--host", default="", help="silence: the Docker host of the records.")
+@click.option(
+    "--label",
+    default="",
+    metavar="NAME[=VALUE]",
+    help="silence: containers with this label; its name begins with 'dm-tools.'.",
+)
 @click.option("--incident", default="", help="silence: this one only, by its id or the fingerprint of its report.")
 @click.option("--weekly", default="", help="silence: only in this window, as 'sat 22:00-04:00' or 'daily 02:00-03:00'.")
 @click.option("--json", "as_json", is_flag=True, help="list: JSON Lines.")
@@ -66,13 +72,15 @@ def cli(services: tuple[str, ...], on_bad: str, proofs_dir: Path, as_json: bool,
       dm-services | dm-probe | dm-inspect | dm-logs | dm-analyze | dm-propose | dm-incidents | jq -r '[.kind, .service]'
       dm-incidents judged.jsonl | jq -c '[.kind, .service, .text, .symptoms]'
       dm-incidents silence web --for 2h --why 'new disk' && dm-incidents list
+      dm-incidents silence --label dm-tools.tier=test --for 1d --why 'load test'
       dm-incidents silence 'batch-*' --weekly 'sun 02:00-04:00' --why 'the weekly import'
     """
     from dm_tools.incidents import work
     from dm_tools.store import files, journal
 
     verb, words = (services[0], services[1:]) if services[:1] and services[0] in work.VERBS else ("", services)
-    if services and not verb and not any(word == "-" or Path(word).is_file() for word in services):
+    files_meant = any(word == "-" or Path(word).exists() or word.endswith(command.SUFFIXES) for word in services)
+    if services and not verb and not files_meant:
         raise click.UsageError(f"{services[0]!r} is neither a file of records nor list, silence or unsilence")
     try:
         if verb == "list":

@@ -85,7 +85,7 @@ def _opened(file: str):  # type: ignore[no-untyped-def]
     try:
         return Path(file).open("rb")
     except OSError as failure:
-        raise exits.Stop(exits.USAGE, f"cannot read {file!r}: {(failure.strerror or '').lower()}") from None
+        raise exits.cannot_read(file, failure) from None
 
 
 def main() -> None:

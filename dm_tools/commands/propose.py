@@ -41,6 +41,7 @@ def cli(services: tuple[str, ...], on_bad: str, history: Path | None) -> int:
     experience = _experience(history) if history else None
 
     def add(record: stream.Record) -> stream.Record:
+        command.want_judged(record, "nothing to propose")
         verdict = section(record, "analysis", Analysis)
         if verdict is None:
             return with_section(record, "proposals", [])

@@ -16,7 +16,7 @@ from dm_tools.pipe import command
 @click.option("--html", is_flag=True, help="Write the report also as one HTML page, beside the JSON report.")
 @click.option(
     "--executed",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     multiple=True,
     help="What dm-execute or dm-undo printed: the report tells of it, with the proofs that the records bring.",
 )
@@ -83,7 +83,7 @@ def cli(
         return bool(fail_on) and collector.fails(command.FAIL_ON[fail_on or ""], issues=fail_on == "unhealthy")
 
     again = again if when == "changed" else 0.0
-    chosen = reporter.Options(on_bad=on_bad, again=again, fails=fails, manner=manner, **options)
+    chosen = reporter.Options(on_bad=on_bad, again=again, fail_on=bool(fail_on), fails=fails, manner=manner, **options)
     return reporter.run(command.source(services, on_bad), chosen)
 
 

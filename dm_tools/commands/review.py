@@ -12,7 +12,7 @@ from dm_tools.show import terminal
 
 
 @command.define("dm-review", errors=False)
-@click.argument("report", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("report", required=False, type=click.Path(path_type=Path))
 @command.proofs_dir_option
 @click.option(
     "--approve", metavar="SERVICE:NUMBER", multiple=True, help="Ask nothing: approve this fix of that service's issue."

@@ -93,7 +93,7 @@ def token(path: Path | None) -> str | None:
             else os.environ.get("DM_SERVE_TOKEN", "").strip()
         )
     except OSError as failure:
-        raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(path)!r}: {(failure.strerror or '').lower()}") from None
+        raise exits.cannot_read(path, failure) from None
     if (path is not None or text) and (len(text) < 16 or not text.isascii()):
         raise exits.Stop(exits.USAGE, "a token has at least 16 characters of ASCII: openssl rand -hex 24")
     return text or None

@@ -86,29 +86,26 @@ def cli(
 
     def look() -> list[stream.Record]:
         found = hosts.look(machines) if discover else services.read_manifest(manifest)
-        return [record for record in found if not every or not names or record["service"] in names]
+        return services.named(found, names, may_come=every is not None)
 
     try:
         machines = hosts.chosen(several, timeout, choosing.wanted(filters)) if discover else []
         if machines and (project or file):  # it counts for whatever is looked up by name
             os.environ["COMPOSE_PROJECT_NAME"] = project or services.project_of_file(machines[0].engine, file or Path())
+            for each in machines:
+                each.known.project_typed = choosing.project_given()
         if every:
             asked = [each.engine.host for each in machines]
             return stream.write(resident.rounds(look, every, through, asked), "services")
         found = look()
     except services.ManifestError as wrong:
         raise exits.Stop(exits.BAD_INPUT, str(wrong)) from None
-    except (services.WrongFilterError, services.NothingFoundError) as nothing:
-        wrong_use = isinstance(nothing, services.WrongFilterError)
+    except (services.WrongChoiceError, services.NothingFoundError) as nothing:
+        wrong_use = isinstance(nothing, services.WrongChoiceError)
         raise exits.Stop(exits.USAGE if wrong_use else exits.ERRORS, str(nothing)) from None
     except records.Problem as problem:
         raise exits.Stop(exits.UNREACHABLE, problem.message) from None
-    unknown = set(names) - {record["service"] for record in found}
-    if unknown:
-        known = ", ".join(record["service"] for record in found)
-        raise exits.Stop(exits.USAGE, f"no service {sorted(unknown)[0]!r}; there are: {known}")
-    chosen = [record for record in found if not names or record["service"] in names]
-    return stream.write(stream.one_by_one(chosen), "services")
+    return stream.write(stream.one_by_one(found), "services")
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ from dm_tools.store import kept
     callback=lambda context, parameter, value: say.be_coloured(value),
     help="Colours: auto is on a terminal, unless NO_COLOR is set.",
 )
-@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@click.argument("file", required=False, type=click.Path(path_type=Path, allow_dash=True))
 def cli(file: Path | None, view: str | None, proofs_dir: Path) -> int:
     """Show FILE, or standard input: records (one line per service), a report, or approved fixes.
 
@@ -72,7 +72,7 @@ def chosen(file: Path | None, folder: Path) -> Path | None:
         return file
     if found := kept.path(folder, "latest"):
         return found
-    raise exits.Stop(exits.BAD_INPUT, f"no report in {str(folder)!r}; run diagnose-enhanced first")
+    raise exits.Stop(exits.BAD_INPUT, f"no report in {str(folder)!r}; run dm diagnose-enhanced first")
 
 
 def values(file: Path | None) -> Iterator[Any]:
@@ -82,7 +82,7 @@ def values(file: Path | None) -> Iterator[Any]:
             with file.open("rb") as source:
                 yield from parsed(source)
         except OSError as failure:
-            raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(file)!r}: {failure.strerror}") from None
+            raise exits.cannot_read(file, failure) from None
         return
     if sys.stdin is None or (sys.stdin.isatty() and file is None):
         raise exits.Stop(exits.USAGE, "nothing to show: pipe records in or name a file (see --help)")

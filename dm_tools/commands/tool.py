@@ -88,7 +88,7 @@ def _known(inventory: Path) -> list[stream.Record]:
         with inventory.open("rb") as file:
             return list(stream.read(file, "fail"))
     except OSError as failure:
-        raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(inventory)!r}: {failure.strerror}") from None
+        raise exits.cannot_read(inventory, failure) from None
 
 
 def _given(words: tuple[str, ...], reads: bool) -> dict[str, Any]:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
-from dm_tools.pipe import command, exits, stream
+from dm_tools.pipe import command, exits, say, stream
 
 
 @command.define("dm-verify", fail_on=True)
 @click.option(
     "--before",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     required=True,
     help="The judged records of the diagnosis that led to the actions (a run's analyze.jsonl or propose.jsonl).",
 )
 @click.option(
     "--executed",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="What dm-execute printed: what was done, and when.",
 )
 @click.option(
@@ -41,17 +42,39 @@ def cli(services: tuple[str, ...], on_bad: str, before: Path, executed: Path | N
     """
     from dm_tools.act import verify
 
-    after, status = {}, exits.DONE
-    for record in command.source(services, on_bad):
-        status = exits.worst(status, stream.status_of(record, "verify"))
-        if "service" in record:
-            after[record["service"]] = record
-    was = {record["service"]: record for record in stream.of_files([before], on_bad)}
-    done = list(stream.of_files([executed] if executed else [], on_bad))
-    writer, recovered = stream.Writer(), True
+    status, roots, recovered = exits.DONE, 0, True
+
+    def readable(found: Iterable[stream.Record]) -> Iterator[stream.Record]:
+        """Those whose sections are what they should be; of the others nothing is proved."""
+        nonlocal status, recovered
+        for record in found:
+            checked = stream.attempt(verify.checked, record, "verify")
+            status = exits.worst(status, stream.status_of(checked, "verify"))
+            why = [entry["message"] for entry in checked.get("errors") or () if entry.get("stage") == "verify"]
+            if "service" in record and not why:
+                yield record
+            elif "service" in record:
+                recovered = False
+                say.note(f"{record['service']!r} is left out: {why[-1]}")
+
+    def now() -> Iterator[stream.Record]:
+        for record in command.source(services, on_bad):
+            command.want_judged(record, "what causes say is not compared")
+            yield record
+
+    was = {record["service"]: record for record in readable(stream.of_files([before], on_bad))}
+    if was and not any(map(command.judged, was.values())):
+        raise exits.Stop(exits.BAD_INPUT, f"{str(before)!r}: the records were not judged (dm-analyze comes before)")
+    after = {record["service"]: record for record in readable(now())}
+    done = list(readable(stream.of_files([executed] if executed else [], on_bad)))
+    writer = stream.Writer()
     for record in verify.verified_roots(was, after, done):
         writer.write(stream.dumps(record), flush=True)
         recovered &= record["verification"]["proof"] == "recovered"
+        roots += 1
+    if fail_on and not roots and recovered:
+        say.note("no incident stands in what was before: nothing is proved")
+        status = exits.worst(status, exits.ERRORS)
     return exits.worst(status, exits.MATCHED if fail_on and not recovered else exits.DONE)
 
 

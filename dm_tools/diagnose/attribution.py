@@ -7,10 +7,17 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
-from dm_tools.diagnose.both_sides import asked_wrongly, said_by_both, told_by_the_other, turned_away_rightly
+from dm_tools.diagnose.both_sides import (
+    asked_wrongly,
+    refused_by_each_other,
+    said_by_both,
+    told_by_the_other,
+    turned_away_rightly,
+)
 from dm_tools.diagnose.claims import (
     CRIPPLING,
     FACT_RANK,
+    LASTING,
     OFTEN,
     REQUESTS_RANK,
     SPECIFIC_RANK,
@@ -51,12 +58,13 @@ def attribute(stack: dict[str, Facts], topology: Topology, library: Library) -> 
     guests = _guests(judged, topology)
     for service, each in judged.items():
         _shown_by_a_guest(each, judged, guests)
-        _outlived(each, judged)
+        _outlived(service, each, judged)
         _agree(each, judged)
         peers = [judged[peer] for peer in topology.peers(service)]
         asked_wrongly(each, peers)
         said_by_both(each, peers)
         told_by_the_other(each, peers)
+        refused_by_each_other(each, peers)
         turned_away_rightly(each, judged)
     for service, each in judged.items():
         if each.broken or each.suspect:
@@ -116,20 +124,41 @@ def _shown_by_a_guest(each: Judged, stack: dict[str, Judged], guests: dict[str, 
 READY_SECONDS = 20.0  # what a program takes from its start until it answers
 
 
-def _outlived(each: Judged, stack: dict[str, Judged]) -> None:
-    """What was said of a peer before it started anew is over: it was not there, and now it is."""
+def _outlived(service: str, each: Judged, stack: dict[str, Judged]) -> None:
+    """What was said of a peer before it started anew is over: it was not there, and now it is.
+
+    Not for one that ended its work over it: it said so last, and refuses its own clients since.
+    """
+    refused = [
+        claim.course.last or 0.0
+        for other in stack.values()
+        for claim in other.blaming
+        if claim.finding.points_to == service and claim.finding.cause == Cause.CONNECTION_REFUSED
+    ]
     for claim in each.blaming:
+        if claim.course.dying and any(time > (claim.course.last or 0.0) for time in refused):
+            claim.agreed = True
+            continue
         peer = stack[str(claim.finding.points_to)].facts
         last, now = claim.course.last, each.facts.now
         if not (peer.running and peer.started and last is not None):
             continue
         # One that has just started does not answer yet; if it did not answer later, more would have been said.
-        ready = peer.started + READY_SECONDS if now is not None and now - last > READY_SECONDS else peer.started
+        settles = claim.finding.cause not in LASTING and not _listens_to_itself(claim, peer)
+        ready = peer.started
+        if settles and now is not None and now - last > READY_SECONDS:
+            ready += READY_SECONDS
         if last < ready:
             lines = set(claim.finding.evidence)
             for said in (claim, *(own for own in each.own if set(own.finding.evidence) <= lines)):
                 said.course = replace(said.course, over=True)
                 said.finding.over = True
+
+
+def _listens_to_itself(claim: Claim, peer: Facts) -> bool:
+    """Whether a peer says that it listens at the port where it refused somebody, for nobody but itself."""
+    at = [each.address.strip("[]") for each in peer.listening if each.port == claim.finding.captures.get("port")]
+    return bool(at) and all(each in LOOPBACK for each in at)
 
 
 def _agree(each: Judged, stack: dict[str, Judged]) -> None:
@@ -143,6 +172,7 @@ def _agree(each: Judged, stack: dict[str, Judged]) -> None:
                     other.finding.cause == claim.finding.cause and not other.course.over for other in stack[peer].own
                 )
                 or _refused_for_long(claim, stack[peer].facts)
+                or (claim.finding.cause == Cause.CONNECTION_REFUSED and _listens_to_itself(claim, stack[peer].facts))
             )
 
 
@@ -309,7 +339,10 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
     peers = topology.peers(service)
     if turned_away := _turned_away_by(judged, peers, stack):
         return turned_away
-    unnamed = any(claim.finding.cause == Cause.DEPENDENCY_DOWN and not claim.course.over for claim in judged.own[:1])
+    unnamed = any(
+        claim.finding.cause in (Cause.DEPENDENCY_DOWN, Cause.QUORUM_LOST) and not claim.course.over
+        for claim in judged.own[:1]
+    )
     if (waits or unnamed) and (down := next((peer for peer in peers if stack[peer].best_rank >= FACT_RANK), None)):
         return down
     # Who answers with errors, as it is seen now, and says nothing: what one that it needs said last still stands.

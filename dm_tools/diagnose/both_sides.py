@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dm_tools.diagnose.claims import GENERAL_RANK, REQUESTS, Judged
-from dm_tools.records import Cause
+from dm_tools.diagnose.claims import GENERAL_RANK, REQUESTS, Claim, Judged
+from dm_tools.records import Cause, Severity
 
 
 def asked_wrongly(each: Judged, peers: list[Judged]) -> None:
@@ -26,6 +26,27 @@ def said_by_both(each: Judged, peers: list[Judged]) -> None:
         for claim in peer.own:
             turned_away = claim.refusing and peer.facts.node.service in blamed
             claim.agreed = claim.agreed or claim.finding.pattern in told or turned_away
+
+
+SAME_SECONDS = 5.0
+
+
+def refused_by_each_other(each: Judged, peers: list[Judged]) -> None:
+    """A log-in of which its client and the server it asks complain at the same moments, again and again, is no
+    stranger's: the two do not have the same password or token."""
+    mine = [claim for claim in each.own if _refused_again(claim)]
+    for claim in mine:
+        for peer in peers:
+            theirs = [other for other in peer.own if _refused_again(other)]
+            if any(abs((other.course.last or 0) - (claim.course.last or 0)) <= SAME_SECONDS for other in theirs):
+                claim.agreed, claim.finding.severity = True, Severity.CRITICAL
+                for other in theirs:
+                    other.serving = True
+
+
+def _refused_again(claim: Claim) -> bool:
+    course = claim.course
+    return claim.finding.cause == Cause.AUTH_FAILURE and course.repeated and course.last is not None and not course.over
 
 
 # What one has no more of than it is allowed: who asks it for more is told so in anybody's words.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
-from dm_tools.diagnose.currency import Course
+from dm_tools.diagnose.currency import PASSING, Course
 from dm_tools.diagnose.facts import Facts
 from dm_tools.diagnose.topology import LOOPBACK, Topology
 from dm_tools.evidence.ids import cites_own_log, parse, seen_from
@@ -19,6 +19,7 @@ from dm_tools.text.shorten import short
 FACT_RANK = Level.FACT.rank  # what the engine itself states of a container
 SPECIFIC_RANK = Level.BROAD.rank  # a cause by name; below it, "it fails" in other words
 GENERIC_RANK = Level.FAILING.rank
+CAUSE_RANK = Level.CAUSE.rank
 EXACT_RANK = Level.EXACT.rank
 GENERAL_RANK = Level.GENERAL.rank
 
@@ -37,13 +38,6 @@ LASTING = frozenset(
         *(Cause.BAD_COMMAND, Cause.CONFIG_ERROR, Cause.DATA_CORRUPTION, Cause.MISSING_ENV),
         *(Cause.PERMISSION_DENIED, Cause.READ_ONLY_FILESYSTEM, Cause.RESOURCE_MISSING, Cause.SCHEMA_MISSING),
         *(Cause.STORE_READ_ONLY, Cause.VERSION_MISMATCH),
-    )
-)
-# What may be well the next time that it is tried: once more says little.
-PASSING = frozenset(
-    (
-        *(Cause.CONNECTION_REFUSED, Cause.DEPENDENCY_DOWN, Cause.DNS_FAILURE, Cause.HTTP_ERROR),
-        *(Cause.LOCK_CONTENTION, Cause.RATE_LIMITED, Cause.SLOW_RESPONSE, Cause.UPSTREAM_TIMEOUT),
     )
 )
 # What keeps a service that answers from working for anybody, whatever its clients complain of.
@@ -126,7 +120,7 @@ class Judged:
             for each in self.own + self.blaming
             if each.finding.severity == Severity.CRITICAL
             and each.rank >= SPECIFIC_RANK
-            and not each.course.over
+            and (not each.course.over or self._set_at_start(each))
             and not each.serving
             and (
                 each.course.repeated
@@ -224,7 +218,13 @@ class Judged:
             of_one_user = cause in OF_ONE_USER and claim.rank <= GENERAL_RANK and not course.at_start
             once = self.facts.unasked and not of_one_user
             return course.repeated or (course.dying and course.at_start) or once
-        return self.facts.unasked and course.at_start and cause in SETTINGS
+        return self._set_at_start(claim)
+
+    def _set_at_start(self, claim: Claim) -> bool:
+        """Whether a program that nobody asks said at its start that a setting is wrong: so it stays until the next."""
+        course = claim.course
+        over = course.over and not course.silent
+        return self.facts.unasked and course.at_start and claim.finding.cause in SETTINGS and not over
 
     @property
     def ends_by_its_own(self) -> bool:
@@ -335,7 +335,10 @@ def claim_of(service: str, hit: Hit, course: Course, facts: Facts, topology: Top
         rank=min(hit.pattern.rank, highest),
         course=course,
         accuses=hit.pattern.accusing,
-        agreed=nobody or course.costly or (course.paid and hit.pattern.rank >= EXACT_RANK and not hit.pattern.refuses),
+        agreed=nobody
+        or course.costly
+        or (course.cost_once and hit.pattern.cause in LASTING and hit.pattern.rank >= CAUSE_RANK)
+        or (course.paid and hit.pattern.rank >= EXACT_RANK and not hit.pattern.refuses),
         nobody=nobody,
         login=hit.pattern.blames == "credentials",
         # Who names the server that refused it is not that server, be it one of the same kind (a relay, a replica).

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dm_tools.evidence.requests import Request, cost, recovered_after
-from dm_tools.records import LogLine
+from dm_tools.records import Cause, LogLine
 from dm_tools.text.late import late
 from dm_tools.text.times import parse_time
 
 BURST_SECONDS = 0.5  # what is said closer together is one occasion: the lines of a trace, a retry at once
+TAIL_SECONDS = 1.0  # what follows so soon ends what was said: the rest of a trace, "retrying"
+RESUMED = 4  # items said since, from which on a program is taken to have gone on with its work
 QUIET_GAPS = 3.0  # silent for so many times the longest of the last gaps between two occasions
 QUIET_SECONDS = 15.0  # and at least for so long
 QUIET_ONCE_SECONDS = 60.0  # what was said on one occasion only, and others have been spoken of since
@@ -26,6 +28,14 @@ RUN_SECONDS = 10.0  # what is said closer together belongs to one run of a job
 PERIOD_SECONDS = 30.0  # runs that begin more often than this are no runs, but the words of a program that always works
 SOURED = 3  # warnings that must have followed
 SETTLES_SECONDS = 10.0  # what was under way when something failed is still said to have gone well
+
+# What may be well the next time that it is tried: once more says little.
+PASSING = frozenset(
+    (
+        *(Cause.CONNECTION_REFUSED, Cause.DEPENDENCY_DOWN, Cause.DNS_FAILURE, Cause.HTTP_ERROR),
+        *(Cause.LOCK_CONTENTION, Cause.RATE_LIMITED, Cause.SLOW_RESPONSE, Cause.UPSTREAM_TIMEOUT),
+    )
+)
 
 # What programs say when something works again. The name of what works need not be the name that was complained of, so
 # only words that tell of a recovery count, not those of any success.
@@ -43,11 +53,11 @@ class Course:
     `dying`: it was made with a trace, and nothing has been said since: a job that failed in its last run. `at_start`:
     it was only made right after the start of its program. `closing`: it was made in several lines, the last of all.
     `newest`: nothing has been said since. `lasted`: seconds from the first to the last occasion.
-    `costly`: each time requests failed, whose kind has not succeeded since. `paid`: the same, and a refusal (4xx) is a
-    failure, too: of one's own log-in elsewhere clients are told as if it were theirs. `soured`: all that has been said
-    since are warnings and errors. `due`: the program works now and then, its last run ended so, and the next is not due
-    yet. `state`: it is said once, when it begins, and nothing has said since that it ended. `silent`: over, as far as
-    that it was not said again tells.
+    `costly`: each time requests failed, whose kind has not succeeded since; `cost_once`: be it only once. `paid`:
+    as costly, and a refusal (4xx) is a failure, too: of one's own log-in elsewhere clients are told as if it were
+    theirs. `soured`: all that has been said since are warnings and errors. `due`: the program works now and then, its
+    last run ended so, and the next is not due yet. `state`: it is said once, when it begins, and nothing has said since
+    that it ended. `silent`: over, as far as that it was not said again tells.
     """
 
     occasions: int = 1
@@ -58,6 +68,7 @@ class Course:
     closing: bool = False
     newest: bool = False
     costly: bool = False
+    cost_once: bool = False
     paid: bool = False
     soured: bool = False
     due: bool = False
@@ -80,10 +91,11 @@ class Log:
     now: float | None
     started: float | None
 
-    def course(self, positions: list[int], is_state: bool = False) -> Course:
+    def course(self, positions: list[int], is_state: bool = False, cause: Cause | None = None) -> Course:
         """How a complaint went that was made at these positions of the log.
 
         `is_state`: it is said when it begins and holds until a word of recovery, however long the log is silent.
+        `cause`: what it is a complaint of.
         """
         if not positions:
             return Course()
@@ -97,18 +109,27 @@ class Log:
                 occasions.append(time)
         last = times[-1]
         later = [line for line in self.lines[newest + 1 :] if (parse_time(line.ts) or 0) > last + BURST_SECONDS]
+        costly = cost(self.requests, occasions[-2:])
+        asked = {each.line for each in self.requests}
+        # Where a complaint costs requests, that others are answered meanwhile says nothing.
+        since = [
+            line
+            for line in later
+            if (not costly if line.id in asked else (parse_time(line.ts) or 0) > last + TAIL_SECONDS)
+        ]
         ended = self._ended(last, later)
-        silent = self._silent(occasions, last, later, is_state)
+        silent = self._silent(occasions, last, later, is_state, cause)
         return Course(
             occasions=len(occasions),
             last=last,
             over=ended or silent,
             silent=silent and not ended,
-            dying=not later and "\n" in self.lines[newest].text,
-            closing=not later and len(positions) >= 2,
-            newest=not later,
+            dying=not since and "\n" in self.lines[newest].text,
+            closing=not since and len(positions) >= 2,
+            newest=not since,
             at_start=self.started is not None and last - self.started < START_SECONDS,
-            costly=len(occasions) >= 2 and cost(self.requests, occasions[-2:]),
+            costly=costly and len(occasions) >= 2,
+            cost_once=costly,
             paid=len(occasions) >= 2 and cost(self.requests, occasions[-2:], refused=True),
             soured=_soured(later, last),
             due=not later and self._due(occasions, last),
@@ -131,12 +152,19 @@ class Log:
             return True  # an earlier run of the container said it
         return any(_RECOVERY.search(line.text) for line in later) or recovered_after(self.requests, last)
 
-    def _silent(self, occasions: list[float], last: float, later: list[LogLine], is_state: bool) -> bool:
+    def _silent(
+        self, occasions: list[float], last: float, later: list[LogLine], is_state: bool, cause: Cause | None
+    ) -> bool:
         if is_state and len(occasions) < STATE_OCCASIONS:
             return False
         if not later:
             return False  # the program has fallen silent: nothing tells that it is well
-        silent = (self.now or last) - last
+        # A program that says nothing any more does not say that it is well; one that has gone on with its work did, and
+        # so did one that was tried again and again before, where it may be well the next time.
+        until, spoken = self.now or last, max(parse_time(line.ts) or last for line in later)
+        if cause not in PASSING and len(later) < RESUMED and until - spoken > QUIET_ONCE_SECONDS:
+            until = spoken
+        silent = until - last
         if len(occasions) == 1:
             return silent > QUIET_ONCE_SECONDS
         gaps = [after - before for before, after in pairwise(occasions)]

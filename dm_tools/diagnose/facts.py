@@ -16,7 +16,8 @@ from dm_tools.evidence.ids import Kind, parse, resolve, time_of
 from dm_tools.evidence.view import View
 from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
-from dm_tools.patterns.matching import READ_RANK, Hit, Places, matches
+from dm_tools.patterns.matching import READ_RANK, Hit, matches
+from dm_tools.patterns.places import Places
 from dm_tools.records import Check, Inspect, LogLine, ProbeError, Status, Verdict
 from dm_tools.text.last_words import Words, last_words, quoted
 from dm_tools.text.late import late
@@ -96,7 +97,7 @@ def facts(record: dict[str, Any], library: Library) -> Facts:
         node=node(record, view, library, places.haystack, hits, log.requests),
         status=view.status,
         hits=hits,
-        courses=[log.course(hit.positions, hit.is_state) for hit in hits],
+        courses=[log.course(hit.positions, hit.is_state, hit.pattern.cause) for hit in hits],
         listening=listening,
         failing=failing,
         values=_values(view) | {"last_words": quoted(words)},
@@ -166,7 +167,8 @@ def _beside(place: int, log: Log) -> Words | None:
 
 
 _LISTENING = late(
-    r"(?i)\b(?:listen(?:s|ing)?|running|serving|started|accepting|bound)\b[^\n]{0,60}?"
+    r"(?i)\b(?:listen(?:s|ing)?|running|serving|started|accepting|bound|starting \w+ (?:server|listener))\b"
+    r"[^\n]{0,100}?"
     r"(?:https?://|[\s=(\"'])(?P<address>\[[0-9a-f:]*\]|[\d.]{7,15}|localhost|\*)?:(?P<port>\d{2,5})\b"
 )
 STARTING = 50  # items of a run that are read for that

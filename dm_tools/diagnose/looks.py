@@ -76,6 +76,7 @@ class Look(msgspec.Struct, frozen=True, omit_defaults=True):
     next: tuple[str, ...] = ()
     since: str | None = None
     healing: Healing | None = None
+    labels: dict[str, str] = {}
 
     @property
     def key(self) -> str:
@@ -119,6 +120,7 @@ def look(record: dict[str, Any]) -> Look:
         proposed=tuple(short(f"{each.action}: {each.reasoning}", LONGEST) for each in proposals[:MOST]),
         next=tuple(short(each, LONGEST) for each in verdict.next[:MOST]),
         since=verdict.since,
+        labels=view.inspect.labels if view.inspect else {},
     )
 
 

@@ -15,6 +15,7 @@ from dm_tools.diagnose.related import FACT, LIKELY, RUNS, SUFFERS, Related, find
 from dm_tools.diagnose.topology import Node, Topology
 from dm_tools.patterns.language import Level
 from dm_tools.records import ActionName, Cause, Status
+from dm_tools.text.late import late
 
 NOT_FOUND = (Cause.CONNECTION_REFUSED, Cause.DEPENDENCY_DOWN, Cause.DNS_FAILURE, Cause.UPSTREAM_TIMEOUT)
 
@@ -36,6 +37,7 @@ def related(stack: dict[str, Facts], topology: Topology) -> list[Related]:
         found += _depends_on_nobody(service, facts, topology)
         found += _silent_while_waited_for(service, stack, topology)
         found += _set_up_too_early(service, facts)
+        found += _never_set_up(service, stack, topology)
     found += _on_a_dead_host(stack, topology)
     return found + list(_needed_after_all(stack, topology))
 
@@ -195,6 +197,25 @@ def _set_up_too_early(service: str, facts: Facts) -> Iterator[Related]:
     ]
     course = facts.courses[facts.hits.index(missing)]
     yield Related(service, finding, AWAY, fixes, replaces=frozenset((missing.pattern.id,)), course=course)
+
+
+_SETS_UP = late(r"(?i)migrat|schema|(?:^|[-_.])(?:init|setup|seed|bootstrap)(?:$|[-_.])")
+
+
+def _never_set_up(service: str, stack: dict[str, Facts], topology: Topology) -> Iterator[Related]:
+    """Its tables are missing, and the job that was to make them has failed: that job is why."""
+    facts, own = stack[service], topology.nodes[service]
+    missing = next((hit for hit in facts.hits if hit.pattern.cause == Cause.SCHEMA_MISSING and hit.positions), None)
+    for name, job in topology.nodes.items() if missing else ():
+        failed = job.state == "exited" and job.exit_code and name != service and job.project == own.project
+        if not (missing and failed and _SETS_UP.search(job.compose_service or name)):
+            continue
+        words = f"{service} lacks tables that {name} was to make, which ended with exit code {job.exit_code}"
+        evidence = [*missing.evidence, f"{name}/inspect:exit_code"]
+        finding = finding_of("never_set_up", Cause.SCHEMA_MISSING, words, evidence, name)
+        course = facts.courses[facts.hits.index(missing)]
+        yield Related(service, finding, SUFFERS, replaces=frozenset((missing.pattern.id,)), course=course)
+        return
 
 
 SILENT_SECONDS = 15.0  # for so long one that is waited for has said nothing when the wait is over

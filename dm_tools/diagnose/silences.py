@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from dm_tools.diagnose.looks import Look
@@ -50,14 +50,27 @@ def standing(entries: Iterable[Silence], wall: float) -> list[Silence]:
 def matches(silence: Silence, look: Look, incident: str | None, day: int, minute: int) -> bool:
     """Whether a silence that stands is about a service now. `incident`: the id of its open incident, or None."""
     where = look.service, look.project or "", look.host or ""
-    return covers(silence, where, (incident, look.fingerprint)) and current(silence, day, minute)
+    return covers(silence, where, (incident, look.fingerprint), look.labels) and current(silence, day, minute)
 
 
-def covers(silence: Silence, where: tuple[str, str | None, str | None], incidents: tuple[str | None, ...]) -> bool:
-    """Whether a silence is about a service, at whatever time. `where`: service, project, host; None: it is not known,
-    and may be any. `incidents`: ids and fingerprints of its incident."""
+def labelled(label: str, labels: Mapping[str, str]) -> bool:
+    """Whether one of a container's labels is `NAME=VALUE`, or `NAME` with any value; `*` stands for any text."""
+    name, _, value = label.partition("=")
+    return any(fnmatchcase(key, name) and fnmatchcase(text, value or "*") for key, text in labels.items())
+
+
+def covers(
+    silence: Silence,
+    where: tuple[str, str | None, str | None],
+    incidents: tuple[str | None, ...],
+    labels: Mapping[str, str] | None,
+) -> bool:
+    """Whether a silence is about a service, at whatever time. `where`: service, project, host; None (as `labels`): it
+    is not known, and may be any. `incidents`: ids and fingerprints of its incident."""
     patterns = (silence.service, silence.project, silence.host)
     if any(p and v is not None and not fnmatchcase(v, p) for p, v in zip(patterns, where, strict=True)):
+        return False
+    if silence.label and labels is not None and not labelled(silence.label, labels):
         return False
     return not silence.incident or silence.incident in incidents
 

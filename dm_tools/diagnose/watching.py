@@ -16,8 +16,9 @@ import msgspec
 from dm_tools.diagnose import silences
 from dm_tools.diagnose.comparing import changed, order, verdict, well, worse
 from dm_tools.diagnose.looks import Healing, Look, Sight, key
+from dm_tools.diagnose.state import Incident, Over, State, Watched
 from dm_tools.records import Happening, IncidentEvent, Severity, Silence, Status
-from dm_tools.text.times import lasting
+from dm_tools.text.times import lasting, shown
 
 LATELY_SECONDS = 1800.0  # what was over for less is the same trouble again
 NOT_LOOKED_SECONDS = 86400.0  # an incident that nobody has looked at for so long is not open for ever
@@ -58,69 +59,6 @@ class Moment:
     boot: str
     day: int = 0
     minute: int = 0
-
-
-class Watched(msgspec.Struct):
-    """The last looks at a service without an incident: whether they were bad. `seconds`: since the first bad one."""
-
-    looks: list[bool] = []
-    seconds: float = 0.0
-
-
-class Incident(msgspec.Struct):
-    """An open incident, as it was told. `events`: how many there were. `mark`, `held`: the change that is not told yet,
-    and for how many rounds it has held; `good`, `stopped`: looks in a row; `away`: seconds since the last look;
-    `suffering`: the symptoms that have not been well since; `newest`: the verdict of the newest bad look and what it
-    proposes, told or not."""
-
-    id: str
-    opened: str
-    look: Look
-    newest: str = ""
-    seconds: float = 0.0
-    events: int = 0
-    good: int = 0
-    stopped: int = 0
-    flaps: int = 0
-    again: int = 0
-    changes: int = 0
-    mark: str = ""
-    held: int = 0
-    away: float = 0.0
-    symptoms: list[str] = []
-    suffering: list[str] = []
-    done: list[str] = []
-    failed: list[str] = []
-
-
-class Over(msgspec.Struct):
-    """An incident that was over `seconds` ago."""
-
-    flaps: int
-    again: int
-    seconds: float = 0.0
-
-
-class State(msgspec.Struct):
-    """What is kept between two rounds. `number`: of the newest event; `intervals`: seconds between the last rounds;
-    `proved`: since when it is proved of the newest actions that they have helped."""
-
-    number: int = 0
-    rounds: int = 0
-    at: str | None = None
-    wall: float = 0.0
-    steady: float = 0.0
-    boot: str = ""
-    intervals: list[float] = []
-    watched: dict[str, Watched] = {}
-    open: dict[str, Incident] = {}
-    over: dict[str, Over] = {}
-    proved: dict[str, str] = {}
-
-    @property
-    def undecided(self) -> bool:
-        """Whether one more look may decide something: what is bad and not open yet, what is open and seems over."""
-        return bool(self.watched) or any(each.good or each.stopped or each.held for each in self.open.values())
 
 
 def judged(
@@ -210,7 +148,8 @@ class _Round:
         self.state.watched = {}  # looks from before say nothing of now
         for each in self.state.open.values():
             each.good = each.stopped = each.held = 0
-        reason = f"nobody looked for {lasting(seconds)}, from {self.state.at} on: what began or ended then is told now"
+        span = f"{lasting(seconds)}, from {shown(self.state.at)} on"
+        reason = f"nobody looked for {span}: what began or ended then is told now"
         self.state.number += 1
         self.events.append(
             IncidentEvent(

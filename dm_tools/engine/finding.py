@@ -12,6 +12,7 @@ from dm_tools import records
 from dm_tools.engine import reading
 from dm_tools.engine.connection import Container, Engine
 from dm_tools.text.late import late
+from dm_tools.text.near import meant
 
 RUNNING = ("running", "paused", "restarting")
 _DEFAULT_NETWORKS = frozenset(("bridge", "host", "none", "podman"))
@@ -37,9 +38,20 @@ def find(engine: Engine, record: dict[str, Any], fresh: bool = False) -> Contain
         alone = bool(record.get("external")) and not record.get("internal") and container is None
         if alone and (record.get("probe") or {}).get("status") in ("healthy", "degraded"):
             raise records.Problem(records.NO_CONTAINER, f"{service!r} answers, and is no container of {engine.name}")
-        hint = '; of what is none, the manifest says "container": false' if alone else ""
+        hint = '; of what is none, the manifest says "container": false' if alone else _meant(listing, record, fresh)
         raise records.Problem("container_not_found", f"no container {container or service!r} at {engine.name}{hint}")
     return found
+
+
+def _meant(listing: list[Container], record: dict[str, Any], fresh: bool) -> str:
+    """What a mistyped name may have been, as the end of a message. Of one that was found there, and is gone meanwhile,
+    another's name would be no help; nor to what acts, which asks for a fresh list."""
+    if fresh or "discovered" in record:
+        return ""
+    own = [name for each in listing if not is_kept(each) for name in names(each)]
+    if record.get("container"):
+        return meant(record["container"], own)
+    return meant(record["service"], [*(name for name, _, _ in told_apart(listing, of_folder(listing))), *own])
 
 
 def of_service(

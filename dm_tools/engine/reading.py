@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import struct
@@ -9,10 +10,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
 from dm_tools import records, redact
+from dm_tools.engine import shapes
 from dm_tools.engine.connection import Container, Engine
 from dm_tools.text.late import late
 
@@ -28,20 +31,31 @@ def containers(engine: Engine, fresh: bool = False) -> list[Container]:
     The list may be a second old; with `fresh` it shows everything that was done before this call.
     """
     return engine.listing.get(
-        lambda: list(engine.ask("list of containers", lambda client: client.containers(all=True), whole_engine=True)),
+        lambda: list(
+            engine.ask(
+                "list of containers",
+                lambda client: shapes.checked(client.containers(all=True), [shapes.LISTED]),
+                whole_engine=True,
+            )
+        ),
         fresh,
     )
 
 
 def matching(engine: Engine, filters: dict[str, list[str]]) -> set[str]:
     """The ids of the containers that pass the engine's own filters, those of `docker ps`. Raises Problem."""
-    asked = engine.ask("list of containers", lambda client: client.containers(all=True, filters=filters))
+    asked = engine.ask(
+        "list of containers",
+        lambda client: shapes.checked(client.containers(all=True, filters=filters), [shapes.LISTED]),
+    )
     return {each["Id"] for each in asked}
 
 
 def inspect(engine: Engine, container_id: str) -> dict[str, Any]:
     """Everything the engine knows of a container. Holds secrets: only a digest may leave this process."""
-    return engine.ask(container_id[:12], lambda client: _object(client.inspect_container(container_id)))
+    return engine.ask(
+        container_id[:12], lambda client: shapes.checked(client.inspect_container(container_id), shapes.INSPECTED)
+    )
 
 
 def unchanged(engine: Engine, container: Container) -> tuple[dict[str, Any], float | None]:
@@ -94,7 +108,9 @@ def stats(engine: Engine, container_id: str) -> dict[str, Any]:
     """
 
     def sample() -> dict[str, Any]:
-        return engine.ask(container_id[:12], lambda client: _object(client.stats(container_id, stream=False)))
+        return engine.ask(
+            container_id[:12], lambda client: shapes.checked(client.stats(container_id, stream=False), shapes.STATS)
+        )
 
     try:
         first = sample()
@@ -328,6 +344,24 @@ def networks(engine: Engine) -> list[dict[str, Any]]:
 def image(engine: Engine, image_id: str) -> dict[str, Any]:
     """Everything the engine knows of an image."""
     return engine.ask(image_id[:19], lambda client: _object(client.inspect_image(image_id)))
+
+
+def changes(engine: Engine, container_id: str) -> list[dict[str, Any]]:
+    """What of a container's files is not as in its image: `Path` and `Kind` (0 changed, 1 added, 2 removed)."""
+    return engine.ask(container_id[:12], lambda client: list(client.diff(container_id) or []))
+
+
+def stat(engine: Engine, container_id: str, path: str) -> dict[str, Any]:
+    """What the engine tells of a file in a container, not its content: `mode` (as Go counts it), `mtime`, `size`."""
+
+    def ask(client: Any) -> dict[str, Any]:
+        url = f"{client.base_url}/v{client.api_version}/containers/{quote(container_id, safe='')}/archive"
+        answer = client.head(url, params={"path": path}, timeout=engine.timeout)
+        answer.raise_for_status()
+        told = base64.b64decode(answer.headers.get("X-Docker-Container-Path-Stat", ""))
+        return _object(orjson.loads(told))
+
+    return engine.ask(container_id[:12], ask)
 
 
 def images(engine: Engine) -> list[dict[str, Any]]:

@@ -34,6 +34,8 @@ _PATTERNS = (
     re.compile(rf'"(?P<method>{_METHOD}) (?P<path>[^\s"]+)(?: HTTP/[\d.]+)?"(?:,|:)? (?P<status>\d{{3}})\b'),
     # morgan and its like: GET /path 200 3.1 ms
     re.compile(rf"\b(?P<method>{_METHOD}) (?P<path>/\S*) (?P<status>\d{{3}}) [\d.]+ ?ms\b"),
+    # Kemal and its like: 200 GET /path 3.1ms
+    re.compile(rf"\b(?P<status>\d{{3}}) (?P<method>{_METHOD}) (?P<path>/\S*) [\d.]+ ?(?:ms|µs|s)\b"),
     # Mojolicious and its like: GET /path 500 at the end
     re.compile(rf"\b(?P<method>{_METHOD}) (?P<path>/\S*) (?P<status>\d{{3}})$"),
     # gin: | 500 | 1.2ms | 10.0.0.1 | GET "/path"

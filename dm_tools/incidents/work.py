@@ -13,7 +13,8 @@ import msgspec
 from dm_tools.diagnose import deeds, remembered, silences
 from dm_tools.diagnose.comparing import worse
 from dm_tools.diagnose.looks import Look, completed, look, quotes
-from dm_tools.diagnose.watching import Moment, Rules, State, judged
+from dm_tools.diagnose.state import State
+from dm_tools.diagnose.watching import Moment, Rules, judged
 from dm_tools.pipe import clock, exits, say, stream
 from dm_tools.pipe.rounds import Round, rounds
 from dm_tools.records import Happening, IncidentEvent, Problem, Silence
@@ -157,11 +158,17 @@ def _unseen(proofs_dir: Path, state: State) -> tuple[str, list[str]] | None:
 
 def silence(proofs_dir: Path, services: tuple[str, ...], options: dict[str, Any]) -> int:
     """Begin a silence for each service, and print it. Raises exits.Stop, files.CannotWrite."""
-    project, host, incident, weekly = (options[name] for name in ("project", "host", "incident", "weekly"))
-    if not services and not (project or host or incident):
-        raise exits.Stop(exits.USAGE, "of what? give a service, --project, --host or --incident ('*' stands for all)")
+    chosen = {name: options[name] for name in ("project", "host", "label", "incident")}
+    weekly = options["weekly"]
+    if not services and not any(chosen.values()):
+        words = "of what? give a service, --project, --host, --label or --incident ('*' stands for all)"
+        raise exits.Stop(exits.USAGE, words)
     if "" in services:  # as of a variable that is not set: it would be of all
         raise exits.Stop(exits.USAGE, "a service without a name ('*' stands for all)")
+    if chosen["label"] and not chosen["label"].startswith("dm-tools."):
+        raise exits.Stop(
+            exits.USAGE, "--label: of a container's labels only those that begin with 'dm-tools.' are read"
+        )
     if not options["why"]:
         raise exits.Stop(exits.USAGE, "a silence needs a reason: --why TEXT")
     if weekly and silences.window(weekly) is None:
@@ -176,9 +183,7 @@ def silence(proofs_dir: Path, services: tuple[str, ...], options: dict[str, Any]
             by=_user(),
             why=options["why"],
             service=service,
-            project=project,
-            host=host,
-            incident=incident,
+            **chosen,
             weekly=weekly,
             until=clock.rfc3339(now + (options["lasting"] or _YEAR)),
         )

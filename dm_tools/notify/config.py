@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 from string import Template
 from typing import Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -169,7 +170,7 @@ def _filled(name: str, target: Target, folder: Path) -> list[str]:
     for key in ("url", "webhook"):
         if file := getattr(target, f"{key}_file"):
             setattr(target, key, _kept(name, folder / file))
-        text, values = _with_variables(f"target {name!r}: {key}", getattr(target, key))
+        text, values = _with_variables(f"target {name!r}: {key}", getattr(target, key), in_url=True)
         setattr(target, key, text)
         secret += [text, *values] if text else []
     for header, value in target.headers.items():
@@ -191,14 +192,37 @@ def _kept(name: str, file: Path) -> str:
         raise ValueError(f"target {name!r}: cannot read {str(file)!r}: {str(why).lower()}") from None
 
 
-def _with_variables(where: str, text: str) -> tuple[str, list[str]]:
-    """The text with its variables filled in, and their values."""
+def _with_variables(where: str, text: str, in_url: bool = False) -> tuple[str, list[str]]:
+    """The text with its variables filled in, and their values as they are and as they stand in it."""
     values = []
     for name in _VARIABLE.findall(text):
         if not os.environ.get(name):
             raise ValueError(f"{where}: the variable {name} is not set")
         values.append(os.environ[name])
-    return _VARIABLE.sub(lambda found: os.environ[found[1]], text), values
+
+    def value(found: re.Match[str]) -> str:
+        if not in_url:
+            return os.environ[found[1]]
+        values.append(encoded := _in_url(text, found))
+        return encoded
+
+    return _VARIABLE.sub(value, text), values
+
+
+_USERINFO = re.compile(r"[/?#@\s]|%(?![0-9a-fA-F]{2})|[^\x21-\x7e]")  # what a user or password never holds, encoded
+_QUERY = re.compile(r"[&#+\s]|%(?![0-9a-fA-F]{2})|[^\x21-\x7e]")  # nor a value of a query
+
+
+def _in_url(url: str, variable: re.Match[str]) -> str:
+    """What a variable of a URL stands for: percent-encoded where it is a user, a password or a value of the query, and
+    holds a character that nothing there has that is encoded already. Anywhere else as it is: it may be half of the URL.
+    """
+    value, before, after = os.environ[variable[1]], url[: variable.start()], url[variable.end() :]
+    rest = before.partition("://")[2]
+    is_user = "://" in before and not re.search(r"[/?#@]", rest) and re.match(r"[^/?#]*@", after)
+    is_query = "?" in rest and "#" not in rest and before.endswith("=") and after[:1] in ("", "&", "#")
+    raw = _USERINFO if is_user else _QUERY if is_query else None
+    return quote(value, safe="") if raw and raw.search(value) else value
 
 
 def _check(config: Config) -> None:

@@ -13,7 +13,7 @@ from string import Template
 
 from dm_tools.records import ENDS, Happening, IncidentEvent
 from dm_tools.text.shorten import short
-from dm_tools.text.times import lasting
+from dm_tools.text.times import lasting, shown
 
 SUBJECT = 120  # characters
 SHORT = 400
@@ -156,7 +156,7 @@ def _full(event: IncidentEvent, words: Mapping[str, str]) -> str:
     if event.incident:
         lines += [
             "",
-            f"Incident {event.incident}, seen for {words['duration']}, opened {words['opened']}",
+            f"Incident {event.incident}, seen for {words['duration']}, opened {shown(words['opened'])}",
         ]
     return "\n".join(lines)
 

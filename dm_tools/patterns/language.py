@@ -126,7 +126,10 @@ class Level(StrEnum):
     @property
     def rank(self) -> int:
         """Its place, the least first, from 0: what claims are compared by."""
-        return list(Level).index(self)
+        return _RANKS[self]
+
+
+_RANKS = {level: rank for rank, level in enumerate(Level)}  # asked for a hundred times for each service
 
 
 # What each of them means. Up to `symptom` nothing is explained; from `broad` on the reason is known.

@@ -48,5 +48,14 @@ def wanted(filters: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 def given() -> bool:
     """Whether one of them stands on the command line of the current command."""
+    return project_given() or _typed("filters")
+
+
+def project_given() -> bool:
+    """Whether the command line, and not only the environment, says which project is meant."""
+    return _typed("project", "file")
+
+
+def _typed(*names: str) -> bool:
     source = click.get_current_context().get_parameter_source
-    return any(source(name) == ParameterSource.COMMANDLINE for name in ("project", "file", "filters"))
+    return any(source(name) == ParameterSource.COMMANDLINE for name in names)

@@ -207,11 +207,18 @@ def policy_option(function: Function) -> Function:
     )(function)
 
 
+def _there(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None and not value.exists():
+        raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(value)!r}: no such file or directory")
+    return value
+
+
 def history_option(function: Function) -> Function:
     """What became of actions before."""
     return click.option(
         "--history",
-        type=click.Path(path_type=Path, exists=True),
+        type=click.Path(path_type=Path),
+        callback=_there,
         metavar="PATH",
         help="What became of actions before: outcomes as JSON Lines, or a folder of reports with its history.",
     )(function)
@@ -264,10 +271,24 @@ def paced(
     return pace.slowed(work), both
 
 
-def matched(fail_on: str | None, section: str) -> Callable[[stream.Record], bool]:
-    """What --fail-on looks for in a written record: the status of one of its sections."""
-    wanted = FAIL_ON[fail_on] if fail_on else ()
+def matched(fail_on: str | None, section: str) -> Callable[[stream.Record], bool] | None:
+    """What --fail-on looks for in a written record: the status of one of its sections. None: it is not given."""
+    if fail_on is None:
+        return None
+    wanted = FAIL_ON[fail_on]
     return lambda record: (record.get(section) or {}).get("status") in wanted
+
+
+def judged(record: stream.Record) -> bool:
+    """Whether dm-analyze has looked at a record; what it could say nothing of is in the record's errors."""
+    tried = any(entry.get("stage") == "analyze" for entry in record.get("errors") or ())
+    return "service" not in record or record.get("analysis") is not None or tried
+
+
+def want_judged(record: stream.Record, otherwise: str) -> None:
+    """Say, once, what does not come of a record that dm-analyze has not looked at."""
+    if not judged(record):
+        say.once(f"{otherwise}: the records were not judged (dm-analyze comes before)")
 
 
 def source(
@@ -300,7 +321,7 @@ def _from_words(words: list[tuple[str, Meaning]], on_bad: str) -> Iterator[strea
                 try:
                     yield from stream.read(meaning, on_bad)
                 except OSError as failure:
-                    raise exits.Stop(exits.BAD_INPUT, f"cannot read {word!r}: {failure.strerror}") from None
+                    raise exits.cannot_read(word, failure) from None
 
 
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".gz", ".bz2", ".xz", ".zst")  # of what is meant as a file, there or not
@@ -321,7 +342,8 @@ def _meaning(word: str) -> Meaning:
     if redact.has_secret(word):
         raise exits.Stop(exits.USAGE, redact.NO_PASSWORDS)
     if word.endswith(SUFFIXES) or "/" in word:
-        raise exits.Stop(exits.USAGE, f"cannot read {word!r}: no such file")
+        reason = "is a directory" if Path(word).is_dir() else "no such file or directory"
+        raise exits.Stop(exits.BAD_INPUT, f"cannot read {word!r}: {reason}")
     raise exits.Stop(exits.USAGE, f"{word!r} is neither a service's name nor a URL nor a file")
 
 
@@ -337,11 +359,11 @@ def _file(word: str) -> BinaryIO | None:
     try:
         file = path.open("rb")
     except OSError as failure:
-        raise exits.Stop(exits.USAGE, f"cannot read {word!r}: {(failure.strerror or str(failure)).lower()}") from None
+        raise exits.cannot_read(word, failure) from None
     begins = file.peek(2)[:2] if path.is_file() else b""  # what is no file on a disk may have nothing to show yet
     if begins == b"\x1f\x8b":
         file.close()
-        raise exits.Stop(exits.USAGE, f"cannot read {word!r}: it is compressed (zcat {word} | {say.program})")
+        raise exits.Stop(exits.BAD_INPUT, f"cannot read {word!r}: it is compressed (zcat {word} | {say.program})")
     if "." in word or "/" in word or begins.startswith(b"{"):
         return file
     file.close()

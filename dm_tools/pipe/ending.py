@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from dm_tools import redact
 from dm_tools.pipe import exits, output, say, settings
+from dm_tools.records import Problem
 
 
 class _Signal(BaseException):
@@ -68,17 +69,23 @@ def run(command: click.Command) -> NoReturn:
     except exits.Stop as stop:
         status = stop.status
         if stop.message:
-            say.note(stop.message)
+            say.note(redact.redact(stop.message))  # it may quote an argument, a setting, a file's line
     except click.UsageError as wrong:
         status = exits.USAGE
-        say.note(_wrong_use(wrong))
+        say.note(redact.redact(_wrong_use(wrong)))
     except click.ClickException as wrong:
         status = exits.USAGE
-        say.note(wrong.format_message())
+        say.note(redact.redact(wrong.format_message()))
+    except Problem as problem:  # where nothing can be said of a record by itself
+        status = exits.BAD_INPUT
+        say.note(f"a record is not what it should be: {problem.message}")
     except _Signal as caught:
         status = caught.status
     except BrokenPipeError:
         status = exits.BROKEN_PIPE
+    except exits.Unreadable as failure:
+        status = exits.BAD_INPUT
+        say.note(str(exits.cannot_read(failure.filename, failure)))
     except OSError as failure:
         status = exits.CANNOT_WRITE
         say.note(f"cannot go on: {failure}")
@@ -104,7 +111,7 @@ def _wrong_use(wrong: click.UsageError) -> str:
         source = wrong.ctx.get_parameter_source(wrong.param.name)
         if source == ParameterSource.ENVIRONMENT and isinstance(variable, str):
             return f"{settings.origin(variable)}: {wrong.message}"
-    return f"{wrong.format_message()} (try '{say.program} --help')"
+    return f"{' '.join(wrong.format_message().split())} (try '{say.program} --help')"
 
 
 def _no_text() -> str | None:

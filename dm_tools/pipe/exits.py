@@ -44,6 +44,15 @@ class Stop(Exception):
         self.message = message
 
 
+def cannot_read(what: object, failure: OSError) -> Stop:
+    """What ends a program whose input, a file, is unusable."""
+    return Stop(BAD_INPUT, f"cannot read {str(what)!r}: {(failure.strerror or str(failure)).lower()}")
+
+
+class Unreadable(OSError):
+    """A file of ours that is there cannot be read; `filename` and `strerror` as of any OSError."""
+
+
 def worst(*statuses: int) -> int:
     """The status to exit with when several apply."""
     return min(statuses, key=PRECEDENCE.index, default=DONE)

@@ -83,7 +83,7 @@ def _read(path: Path) -> dict[str, tuple[str, int]]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as failure:
-        raise exits.Stop(exits.USAGE, f"cannot read {str(path)!r}: {failure.strerror}") from None
+        raise exits.Stop(exits.USAGE, f"cannot read {str(path)!r}: {(failure.strerror or '').lower()}") from None
     if len(data) > MAX_FILE:
         raise exits.Stop(exits.USAGE, f"cannot read {str(path)!r}: more than {MAX_FILE // 1024} KiB")
     from dotenv.parser import parse_stream

@@ -142,8 +142,7 @@ def of_files(paths: Iterable[Path], on_bad: str) -> Iterator[Record]:
             with path.open("rb") as file:
                 yield from (record for record in read(file, on_bad) if "service" in record)
         except OSError as failure:
-            reason = (failure.strerror or "").lower()
-            raise exits.Stop(exits.BAD_INPUT, f"cannot read {str(path)!r}: {reason}") from None
+            raise exits.cannot_read(path, failure) from None
 
 
 def attempt(work: Callable[[Record], Record], record: Record, stage: str) -> Record:
@@ -164,6 +163,7 @@ def attempt(work: Callable[[Record], Record], record: Record, stage: str) -> Rec
         return records.with_error(record, stage, "internal_error", message)
 
 
+NOTHING_CAME = "no record came: --fail-on tells nothing of nothing"
 Result = tuple[Record, bool]
 
 
@@ -286,14 +286,21 @@ def repaired(value: Any) -> Any:
     return value
 
 
-def write(results: Iterable[Result], stage: str, matched: Callable[[Record], bool] = lambda record: False) -> int:
-    """Write every record, at once when nothing else is ready; returns the exit status."""
-    writer, status = Writer(), exits.DONE
+def write(results: Iterable[Result], stage: str, matched: Callable[[Record], bool] | None = None) -> int:
+    """Write every record, at once when nothing else is ready; returns the exit status.
+
+    `matched`: what --fail-on asks for. Of nothing at all it is not known.
+    """
+    writer, status, came = Writer(), exits.DONE, False
     for record, idle in results:
+        came = True
         status = exits.worst(status, status_of(record, stage))
-        if matched(record):
+        if matched is not None and matched(record):
             status = exits.worst(status, exits.MATCHED)
         writer.write(dumps(record), idle)
+    if matched is not None and not came:
+        say.note(NOTHING_CAME)
+        status = exits.ERRORS
     writer.write(b"", flush=True)  # a full disk must fail here, not at the interpreter's exit
     return status
 

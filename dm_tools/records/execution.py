@@ -32,7 +32,7 @@ class ContainerState(Section):
     """A container before or after an action: all that taking the action back needs, and no environment value.
 
     Memory in bytes, 0 where there is no limit, swap -1 where it is unlimited; processors in billionths. `digest` is of
-    its whole configuration.
+    its whole configuration. `cpu_period`: in microseconds, where the processors are limited by a quota; else 0.
     """
 
     container_id: str
@@ -52,6 +52,7 @@ class ContainerState(Section):
     restart_policy: str
     digest: str
     restart_retries: int = 0
+    cpu_period: int = 0
 
 
 class Outcome(StrEnum):

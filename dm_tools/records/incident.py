@@ -72,7 +72,8 @@ class IncidentEvent(Section, kw_only=True):
 class Silence(Section, kw_only=True):
     """Of what no alarm is raised, until when, and why. Empty selectors match all; `*` stands for any text.
 
-    `incident`: an incident's id or its fingerprint. `weekly`: only in this window, `sat 22:00-04:00`, in the watcher's
+    `label`: `NAME=VALUE`, or `NAME` with any value, of a container's label. `incident`: an incident's id or its
+    fingerprint. `weekly`: only in this window, `sat 22:00-04:00`, in the watcher's
     local time. `until`: RFC 3339 UTC. `by`: who asked for it. An entry of action `end` ends the one of its id.
     """
 
@@ -84,6 +85,7 @@ class Silence(Section, kw_only=True):
     service: str = ""
     project: str = ""
     host: str = ""
+    label: str = ""
     incident: str = ""
     weekly: str = ""
     until: str = ""

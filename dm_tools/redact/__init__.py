@@ -1,6 +1,6 @@
 """Secrets out of text at the moment it is collected: the redactor, URLs, and the rules that find a secret."""
 
-from dm_tools.redact.announcing import announces, in_arguments, in_pairs
+from dm_tools.redact.announcing import announces, holds_secret, in_arguments, in_pairs
 from dm_tools.redact.lines import Lines
 from dm_tools.redact.redactor import (
     MASK,
@@ -34,6 +34,7 @@ __all__ = [
     "following",
     "has_password",
     "has_secret",
+    "holds_secret",
     "in_arguments",
     "in_pairs",
     "is_secret_name",

@@ -39,6 +39,9 @@ _PUBLIC = SENTENCE | {
 _COUNTED = late(r"(?:^|[_.-])(?:MAX|MIN|NUM|TOTAL|COUNT|LIMIT)(?:[_.-]\w{1,20})?[_.-]?TOKENS?$", re.IGNORECASE)
 _AN_ID = late(r"(?:SECRET|TOKEN)[_.-]?ID$", re.IGNORECASE)  # Vault's: what is random there is the secret
 _BASIC = late(r"[\w.@-]{1,60}:[^\s,:]{4,300}(?:,[\w.@-]{1,60}:[^\s,:]{4,300}){0,100}")
+_SLASHED = late(r"[\w.@-]{1,60}/([^\s/]{4,300})")
+_LOG_INS = late(r"(?:^|[_.-])(?:USERS?|ACCOUNTS?|LOG_?INS?)(?:[_.-]?LIST)?$", re.IGNORECASE)
+_PRIVATE = late(r"(?:^|[_.-])PRIVATE$", re.IGNORECASE)  # a half of a pair of keys
 _BASE64 = late(r"[A-Za-z0-9+/]{22,2000}={0,2}")
 _PATH = late(r"(?:/[\w.@-]+){2,}/?|\.{1,2}/\S*|[A-Z]:\\\S*")
 
@@ -49,7 +52,7 @@ def in_pairs(pairs: Iterable[tuple[str, str]], public: Iterable[str] = ()) -> li
     known_to_all = {each.lower() for each in public}
     for name, value in pairs:
         value = value.strip()
-        if announces(name) or (_AN_ID.search(name) and looks_random(value)):
+        if holds_secret(name, value):
             found.update(_parts(name, value))
         else:
             known_to_all.add(value.lower())
@@ -64,6 +67,14 @@ def announces(name: str) -> bool:
     return kind_of(name) not in (None, Kind.WEAK) or (
         bool(_NAME.search(name)) and not _ABOUT.search(name) and not _COUNTED.search(name)
     )
+
+
+def holds_secret(name: str, value: str) -> bool:
+    """Whether a value of this name is secret: by the name alone, or by both."""
+    if announces(name) or (looks_random(value) and (_AN_ID.search(name) or _PRIVATE.search(name))):
+        return True
+    log_ins = bool(_LOG_INS.search(name)) and _BASIC.fullmatch(value) is not None
+    return log_ins and is_weak_secret(value.rpartition(":")[2])
 
 
 def in_arguments(arguments: list[str], public: Iterable[str] = ()) -> list[str]:
@@ -99,6 +110,9 @@ def _parts(name: str, value: str) -> Iterator[str]:
     _, colon, after = value.partition(":")
     if colon and "://" not in value and (re.search(r"(?i:login|auth|cred|basic|user)", name) or looks_random(after)):
         yield after
+    slashed = _SLASHED.fullmatch(value)  # neo4j/x
+    if slashed and re.search(r"(?i:login|auth|cred|user)", name):
+        yield slashed[1]
     if _BASIC.fullmatch(value):
         yield from (each.partition(":")[2] for each in value.split(",")[1:])
         yield value.partition(":")[2].partition(",")[0]

@@ -35,10 +35,17 @@ class Known:
             alone = len(value) < WHOLE or (value.isalpha() and len(value) < 2 * WHOLE)
             data = value.encode("utf-8", "replace")
             wide = value.encode("utf-16-le", "replace")
-            for form in (_folded(value), _folded(value.upper()), data.hex(), data.hex(" "), data.hex(":"), wide.hex()):
+            hexadecimal = (data.hex(), data.hex(" "), data.hex(":"), data.hex("-"), wide.hex())
+            for form in (_folded(value), _folded(value.upper()), *hexadecimal):
                 self.alone[form] = alone
-            fragments.update(_base64(data))
-            fragments.update(_base64(wide))
+            if len(value) >= WHOLE:
+                self.alone[_folded(value[::-1])] = alone
+                self.alone.update(dict.fromkeys(_base32(data), False))
+            once = [*_base64(data)]
+            fragments.update(each.lower() for each in (*once, *_base64(wide)))
+            for sure in once:  # twice, as a registry's log-ins in a Secret of Kubernetes
+                if len(sure) >= WHOLE:
+                    fragments.update(each.lower() for each in _base64(sure.encode()))
             if looks_random(value) and len(value) >= 2 * WHOLE:
                 tail = _folded(value)
                 near = self.tails.setdefault(tail[-WHOLE:], [])
@@ -128,12 +135,22 @@ class Known:
         for skip in range(4):
             piece = bare[skip:]
             piece = piece[:-1] if len(piece) % 4 == 1 else piece
-            text = base64.b64decode(piece + "=" * (-len(piece) % 4)).decode("utf-8", "replace").replace("\0", "")
-            folded = _folded(text)
-            for index, begin, _ in self.automaton.places(folded):
-                forms = self.forms.get(self.heads[index])
-                if forms and self._end(text, folded, begin, forms):
-                    return True
+            text = base64.b64decode(piece + "=" * (-len(piece) % 4)).decode("utf-8", "replace")
+            # Between the characters of UTF-16, or between a user and a password.
+            if self._said(text) or ("\0" in text and self._said(text.replace("\0", ""))):
+                return True
+        return False
+
+    def _said(self, text: str) -> bool:
+        """Whether a value stands in a decoded text, or once more in base64."""
+        folded = _folded(text)
+        for index, begin, _ in self.automaton.places(folded):
+            head = self.heads[index]
+            if head in self.forms and self._end(text, folded, begin, self.forms[head]):
+                return True
+            inner = (each for each in self.fragments.get(head, ()) if len(each) >= WHOLE)
+            if any(folded.startswith(each, begin) for each in inner):
+                return True
         return False
 
 
@@ -179,14 +196,21 @@ def _in_a_word(text: str, begin: int, end: int) -> bool:
 
 
 def _base64(data: bytes) -> Iterator[str]:
-    """What base64 makes of data for sure, whatever stands before and behind it, in lower case."""
+    """What base64 makes of data for sure, whatever stands before and behind it."""
     for before in range(3):
         whole = base64.b64encode(bytes(before) + data).decode()
         sure = whole[(0, 2, 3)[before] : (before + len(data)) * 8 // 6]
         if len(sure) >= SHORTEST:
-            yield sure.lower()
+            yield sure
             if "+" in sure or "/" in sure:
-                yield sure.replace("+", "-").replace("/", "_").lower()
+                yield sure.replace("+", "-").replace("/", "_")
+
+
+def _base32(data: bytes) -> Iterator[str]:
+    """What base32 makes of data for sure, in lower case."""
+    for before in range(5):
+        whole = base64.b32encode(bytes(before) + data).decode()
+        yield whole[-(-before * 8 // 5) : (before + len(data)) * 8 // 5].lower()
 
 
 _ALPHABETS = ("A-Za-z0-9_-", "A-Za-z0-9+/")
@@ -282,10 +306,15 @@ def _numbers(match: str) -> tuple[str, list[int]]:
     found = [(each.start(), int(each[0], 0)) for each in _NUMBER.finditer(match)]
     if any(number > 255 for _, number in found):
         return match, list(range(len(match)))
-    return "".join(chr(number) for _, number in found), [at for at, _ in found]
+    text, begins = _bytes(bytes(number for _, number in found), 1)
+    return text, [found[at][0] for at in begins]
 
 
 _NUMBER = late(r"0[xX][0-9a-fA-F]{2}|[1-9]\d{0,2}")
+
+
+def _wide(match: str) -> tuple[str, list[int]]:
+    return "", []
 
 
 def _printable(match: str) -> tuple[str, list[int]]:
@@ -306,9 +335,12 @@ _DECODERS: tuple[tuple[str, re.Pattern[str], Callable[[str], tuple[str, list[int
         _escape,
     ),
     ("&", late(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,8});"), _entity),
-    ("0x", late(r"(?:0[xX][0-9a-fA-F]{2},[ ]?){3,2000}0[xX][0-9a-fA-F]{2}"), _numbers),
-    ("[", late(r"\[[1-9]\d{1,2}(?:,[ ]?[1-9]\d{1,2}){3,2000}"), _numbers),
-    ("=3D", late(r"(?:=[0-9A-F]{2})+"), _printable),
+    ("0x", late(r"(?:0[xX][0-9a-fA-F]{2}(?:,[ ]?|[ ])){3,2000}0[xX][0-9a-fA-F]{2}"), _numbers),
+    (", ", late(r"(?<![\d.])[1-9]\d{1,2}(?:,[ ]?[1-9]\d{1,2}){3,2000}(?![\d.])"), _numbers),
+    (" ", late(r"(?<![\d.])[1-9]\d{1,2}(?:[ ][1-9]\d{1,2}){3,2000}(?![\d.])"), _numbers),
+    ("=", late(r"(?:=[0-9A-F]{2}){3,}|=3D"), _printable),
+    ("u0000", late(r"\\u0000"), _wide),
+    ("\0", late(r"\x00"), _wide),
     ("''", late(r"''"), _quote),
     ('""', late(r'""'), _quote),
     ("'\"'\"'", late(r"""'"'"'"""), _quote),

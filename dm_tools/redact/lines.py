@@ -95,6 +95,9 @@ def _is_open(line: str) -> bool:
     last = line[-1]
     if last in "({[":
         return _is_opened(line)
+    option = line.strip().removeprefix("- ")
+    if option.startswith("--") and len(option) < 64 and " " not in option and "=" not in option:  # its value is next
+        return kind_of(option) not in (None, Kind.WEAK)
     if last.isalnum() and len(line) < 64 and " " not in line.strip() and _BARE.fullmatch(line):
         return kind_of(line.strip()) not in (None, Kind.WEAK)
     return (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from dm_tools.diagnose.watching import State
+from dm_tools.diagnose.state import State
 from dm_tools.records import ENDS, Silence
-from dm_tools.text.times import lasting
+from dm_tools.text.times import lasting, shown
 
 MOST_DONE = 3  # sentences on what was done that one line has
 
@@ -20,7 +20,7 @@ def lines(
     if passed is None:
         yield "neither watch nor tell nor heal has looked yet"
     else:
-        yield f"looked last {lasting(passed)} ago ({state.at}), round {state.rounds}"
+        yield f"looked last {lasting(passed)} ago ({shown(state.at)}), round {state.rounds}"
     for each in sorted(state.open.values(), key=lambda each: (each.look.severity.order, each.opened)):
         look = each.look
         also = f" (also failing: {', '.join(each.symptoms)})" if each.symptoms else ""
@@ -30,15 +30,15 @@ def lines(
     if passed is not None and not state.open:
         yield "no incident was open then" if unseen else "no incident is open"
     if unseen:
-        yield f"not in this list: the diagnosis of {unseen[0]} found {', '.join(unseen[1])} failing (dm report)"
+        yield f"not in this list: the diagnosis of {shown(unseen[0])} found {', '.join(unseen[1])} failing (dm report)"
     for silence in quiet:
         what = [
             f"{name} {value}"
-            for name in ("service", "project", "host", "incident")
+            for name in ("service", "project", "host", "label", "incident")
             if (value := getattr(silence, name))
         ]
         when = f", {silence.weekly}" if silence.weekly else ""
-        yield f"silent: {', '.join(what) or 'all'}{when}, until {silence.until}: {silence.why} [{silence.id}]"
+        yield f"silent: {', '.join(what) or 'all'}{when}, until {shown(silence.until)}: {silence.why} [{silence.id}]"
 
 
 def event(value: dict[str, Any]) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 from dm_tools.pipe import clock, say
 from dm_tools.records import container_fine, is_marker
-from dm_tools.show import copied, incidents
+from dm_tools.show import copied, incidents, unjudged
 from dm_tools.show.columns import padded
-from dm_tools.text.times import lasting
+from dm_tools.text.times import lasting, shown
 from dm_tools.text.traces import decisive
 
 MARKS = {"healthy": "✓", "degraded": "!", "failed": "✗", "unknown": "?"}
@@ -113,6 +113,8 @@ def _record(record: Json, narrow: bool) -> Iterator[Line]:
     name = str(record.get("service", "(bad line)"))
     yield from _row(name, status, cause, detail, narrow, role == "root")
     margin = BELOW if narrow else BESIDE
+    if not analysis.get("hypothesis") and role in (None, "unknown"):  # nobody judged, or could tell anything
+        yield from (Line(f"{BELOW}| {each}") for each in unjudged.newest(record, status == "healthy"))
     yield from _verified(as_dict(record.get("verification")), margin)
     for note in as_list(analysis.get("notes")):
         yield paragraph(f"{margin}model: {note}", "cyan")
@@ -139,7 +141,7 @@ def _row(name: str, status: str, cause: str, detail: Any, narrow: bool, bold: bo
 def _round(marker: Json) -> Iterator[Line]:
     """The end of a round."""
     ended = as_dict(marker["round"])
-    words = f"round {ended.get('number')}, begun at {ended.get('at')}, services: {ended.get('services')}"
+    words = f"round {ended.get('number')}, begun {shown(ended.get('at'))}, services: {ended.get('services')}"
     words += f", {ended['late_s']} s late" if ended.get("late_s") else ""
     words += f", early because of {ended['because']}" if ended.get("because") else ""
     yield Line(f"--- {words}", bold=True)
@@ -155,7 +157,7 @@ def _executed(value: Json) -> Iterator[Line]:
     status = str(ended.get("status"))
     reason = f": {ended['reason']}" if ended.get("reason") else ""
     head = f"{value.get('service')}: {value.get('action')} {status.replace('_', ' ')}{reason}"
-    when = f"{ended['begun_at']}  " if ended.get("begun_at") else ""
+    when = f"{shown(str(ended['begun_at']))}  " if ended.get("begun_at") else ""
     yield Line(f"{when}{head}", OUTCOMES.get(status, "yellow"), bold=True)
     for step in as_list(ended.get("steps")):
         yield Line(f"  {step}")
@@ -174,7 +176,7 @@ def _journal_entry(entry: Json) -> Iterator[Line]:
         words = f"{action.get('service')}: {action.get('action')}"
     elif entry.get("phase") == "outcome":
         words = f"{ended.get('status')}" + (f": {ended['reason']}" if ended.get("reason") else "")
-    yield Line(f"{entry.get('at')}  {str(entry.get('id'))[:8]}  {entry.get('phase')!s:<8} {words}".rstrip())
+    yield Line(f"{shown(str(entry.get('at')))}  {str(entry.get('id'))[:8]}  {entry.get('phase')!s:<8} {words}".rstrip())
 
 
 PROOFS = {"recovered": "green", "unproven": "yellow", "not_recovered": "red", "worse": "red"}
@@ -303,7 +305,7 @@ def made(report: Json, now: float) -> Line | None:
     if not isinstance(at, int | float) or not 0 < at < 1e14:
         return None
     old = now - at / 1000
-    words = f"  made {clock.rfc3339(at / 1000)[:19].replace('T', ' ')} UTC, {lasting(max(old, 0.0))} ago"
+    words = f"  made {shown(clock.rfc3339(at / 1000))}, {lasting(max(old, 0.0))} ago"
     words += f", on {report['host']}" if report.get("host") else ""
     return Line(words, "yellow" if old > STALE else None, wraps=True)
 
@@ -314,7 +316,7 @@ def changed(report: Json) -> Iterator[Line]:
     at = last.get("generated_at")
     if not isinstance(at, int | float) or not 0 < at < 1e14:
         return
-    yield Line(f"  since the report of {clock.rfc3339(at / 1000)[:19].replace('T', ' ')} UTC:")
+    yield Line(f"  since the report of {shown(clock.rfc3339(at / 1000))}:")
     parts = [("new", "red", "begun"), ("over", "green", "over"), ("still", None, "going_on")]
     told = [(word, colour, str(each)) for word, colour, key in parts for each in as_list(last.get(key))]
     for word, colour, each in told:
@@ -332,7 +334,7 @@ def _healing(deeds: list[Any]) -> Iterator[Line]:
         yield Line("")
         yield Line("What was done, and what it proved:", bold=True)
     for each in map(as_dict, deeds):
-        when = f"{each['at']}  " if each.get("at") else ""
+        when = f"{shown(str(each['at']))}  " if each.get("at") else ""
         reason = f": {each['reason']}" if each.get("reason") else ""
         ended, what = str(each.get("proof") or each.get("outcome")), f": {each['action']}" if each.get("action") else ""
         head = f"{when}{each.get('service')}{what} {ended.replace('_', ' ')}{reason}"

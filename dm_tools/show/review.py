@@ -9,6 +9,7 @@ from dm_tools.show.records import way
 from dm_tools.show.terminal import Terminal
 from dm_tools.store import screenshots
 from dm_tools.store.approvals import ReportError, Review
+from dm_tools.text.times import shown
 
 CHOICES = """\
   [a] Approve all
@@ -189,6 +190,6 @@ def _show_evidence(issue: Issue, terminal: Terminal) -> None:
     terminal.show("\nEvidence:", bold=True)
     lines: list[str] = []
     for each in issue.evidence_detail:
-        lines.append(f"  [{each.id}]" + (f" at {each.at}" if each.at else ""))
+        lines.append(f"  [{each.id}]" + (f" at {shown(each.at, 3)}" if each.at else ""))
         lines += (f"    {line}" for line in each.text.split("\n"))
     terminal.show_long("\n".join(lines or ["  (none)"]))

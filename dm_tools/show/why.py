@@ -26,6 +26,7 @@ from dm_tools.records import (
     section,
 )
 from dm_tools.show.records import Line, paragraph, way
+from dm_tools.text.times import shown
 
 Json = dict[str, Any]
 
@@ -116,7 +117,7 @@ def issue(found: Issue) -> Iterator[Line]:
         yield _quoted(each.id, each, "  ")
     for moment in found.moments:
         again = f", {moment.times} times until {moment.until[11:23]}" if moment.until else ""
-        yield paragraph(f"  {moment.at[:23].replace('T', ' ')} {moment.service}: {moment.text}{again}")
+        yield paragraph(f"  {shown(moment.at, 3)} {moment.service}: {moment.text}{again}")
     for symptom in found.symptoms:
         yield Line(f"  {way(symptom.path)}", "yellow")
 
@@ -152,7 +153,7 @@ def _verdict(service: str, verdict: Analysis) -> Iterator[Line]:
 def _basis(
     confidence: Confidence | None, pattern: str | None, since: str | None, following: list[str]
 ) -> Iterator[Line]:
-    begun = f", since {since}" if since else ""
+    begun = f", since {shown(since)}" if since else ""
     yield paragraph(f"  confidence {confidence}" + (f", pattern {pattern}" if pattern else "") + begun)
     for each in following:
         yield paragraph(f"  next: {each}")
@@ -174,7 +175,7 @@ def _model(notes: list[str], steps: Sequence[Step | ToolCall]) -> Iterator[Line]
 
 
 def _quoted(evidence_id: str, words: Quoted | None, margin: str) -> Line:
-    at = f"{words.at} " if words and words.at else ""
+    at = f"{shown(words.at, 3)} " if words and words.at else ""
     parts = (words.text if words else "(its record is not among these)").split("\n")
     if len(parts) > 2 * SHOWN_ENDS + 1:
         left = f"[... {len(parts) - 2 * SHOWN_ENDS} lines left out ...]"

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from dm_tools.pipe import leftovers
+from dm_tools.pipe import exits, leftovers
 
 NO_LINE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for a line that is none: torn, no text, or nested without end."""
@@ -82,16 +82,21 @@ def open_own(path: Path, flags: int) -> int:
 
 def opened(path: Path) -> BinaryIO:
     """A file of ours, to be read: never through a link, nor what is no file. In a folder that others may write to,
-    either may lead to what has no end. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    either may lead to what has no end. Raises FileNotFoundError, exits.Unreadable."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
+    except OSError as failure:
+        raise exits.Unreadable(failure.errno, failure.strerror, str(path)) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no file", str(path))
+        raise exits.Unreadable(errno.EINVAL, "it is no file", str(path))
     return os.fdopen(descriptor, "rb")
 
 
 def lines(path: Path) -> list[bytes]:
-    """The lines of a file of ours; none if it is not there. Raises OSError."""
+    """The lines of a file of ours; none if it is not there. Raises exits.Unreadable."""
     try:
         with opened(path) as file:
             return file.read().splitlines()

@@ -103,7 +103,8 @@ class History:
         try:
             return self.memory()
         except OSError as failure:
-            say.once(f"what happened before is left out: cannot read {str(failure.filename)!r}: {failure.strerror}")
+            reason = (failure.strerror or "").lower()
+            say.once(f"what happened before is left out: cannot read {str(failure.filename)!r}: {reason}")
             return Memory()
 
     def memory(self) -> Memory:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from dm_tools.diagnose import silences
-from dm_tools.diagnose.watching import State
+from dm_tools.diagnose.state import State
 from dm_tools.records import IncidentEvent, Silence
 from dm_tools.store import files, journal
 from dm_tools.store.following import Following

@@ -17,9 +17,9 @@ KEPT_SECONDS = 300.0  # what was done is proved by the rounds that follow
 
 @dataclass(frozen=True)
 class Options:
-    """`again`: seconds after which a round that tells nothing new is reported, 0: each is. `fails`: whether what was
-    collected is what --fail-on means. `kept_round`: the file that holds the newest round that had issues, or came
-    within `KEPT_SECONDS` after one that had."""
+    """`again`: seconds after which a round that tells nothing new is reported, 0: each is. `fail_on`: whether that was
+    asked for; `fails`: whether what was collected is what it means. `kept_round`: the file that holds the newest round
+    that had issues, or came within `KEPT_SECONDS` after one that had."""
 
     proofs_dir: Path
     run_path: str | None
@@ -29,6 +29,7 @@ class Options:
     pass_on: bool
     keep: int | None
     kept_round: Path | None
+    fail_on: bool
     fails: Callable[[reports.Collector], bool]
     manner: Callable[[], reports.Manner]
 
@@ -43,6 +44,10 @@ def run(source: Iterable[stream.Record], options: Options) -> int:
     except files.CannotWrite as failure:
         raise exits.Stop(exits.CANNOT_WRITE, str(failure)) from None
     reporter.writer.write(b"", flush=True)
+    if options.fail_on and not reporter.came:
+        if not options.run_path:  # a session tells what its first stage died of
+            say.note(stream.NOTHING_CAME)
+        return exits.worst(reporter.status, exits.ERRORS)
     return reporter.status
 
 
@@ -50,13 +55,14 @@ class _Reporter:
     def __init__(self, options: Options) -> None:
         self.options, self.writer, self.status = options, stream.Writer(), exits.DONE
         self.watched = changes.Watched(options.again)
-        self.marked = False
+        self.marked = self.came = False
         self.kept_until = 0.0
         self.newest: dict[str, Any] = {}
 
     def round(self, each: Round, collector: reports.Collector) -> None:
         """One round: its report, if it is worth one, and its marker."""
         seen = self._collect(each, collector)
+        self.came |= seen or each.marker is not None
         if seen and self.marked and each.marker is None:
             say.note("the stream ended within a round: its records are in no report")
         elif seen and self.watched.worth_it(collector, clock.now()):
@@ -95,6 +101,8 @@ class _Reporter:
     def _report(self, collector: reports.Collector) -> None:
         options = self.options
         written = reports.write(collector, options.proofs_dir, clock.now(), options.run_path, options.manner())
+        if collector.counts and not collector.analysed and not options.run_path:  # a session knows what it does
+            say.once("the report names no causes: the records were not judged (dm-analyze comes before)")
         self.newest = {"report_path": written["report_path"], "html_path": written["html_path"]}
         if not options.pass_on:
             self.writer.write(stream.dumps(written), flush=True)

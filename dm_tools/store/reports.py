@@ -16,48 +16,31 @@ from typing import Any
 import msgspec
 import orjson
 
-from dm_tools.diagnose.incidents import fingerprint
-from dm_tools.evidence import ids, moments, words
+from dm_tools.evidence import ids, moments
 from dm_tools.evidence.view import View
-from dm_tools.evidence.words import size, told
+from dm_tools.evidence.words import told
 from dm_tools.pipe import clock
 from dm_tools.pipe.spool import Spool
 from dm_tools.records import (
     Analysis,
     Before,
-    CheckLine,
     Deed,
     EnhancedReport,
     Head,
-    Identity,
-    Inspect,
     Issue,
-    Logs,
     Moment,
-    Probe,
     Problem,
-    Proposal,
     ProposedFix,
     Quoted,
     ReportedComplaint,
     Role,
-    Screenshot,
     ServiceLine,
-    Severity,
-    Stats,
     Status,
-    Step,
-    ToolCall,
-    Verification,
     error,
     section,
-    sections,
-    with_error,
 )
-from dm_tools.store import compared, deeds, files, screenshots
+from dm_tools.store import compared, deeds, files, of_service, screenshots
 from dm_tools.store.meter import Meter
-
-EXCERPT_LINES = 20
 
 Record = dict[str, Any]
 
@@ -105,24 +88,24 @@ class Collector:
 
     def add(self, record: Record) -> Record:
         """Take one record in; returns it with the sections that are malformed as entries in its `errors`."""
-        record = _readable(record)
+        record = of_service.readable(record)
         view = View.of(record)
         verdict = section(record, "analysis", Analysis)
         status = verdict.status if verdict else view.certain_status
         self.counts[status] += 1
         self.analysed |= verdict is not None
         self.meter.add(record, verdict)
-        self.services.add(msgspec.to_builtins(_service(record, view, verdict, status)))
+        self.services.add(msgspec.to_builtins(of_service.line(record, view, verdict, status)))
         for finding in verdict.findings if verdict else []:  # also of healthy ones: their logs may accuse another
             for evidence_id in finding.evidence:
                 whole = f"{view.service}/{evidence_id}"
                 self.quoted[whole] = msgspec.structs.replace(told(view, evidence_id), id=whole)
         if verdict is not None and verdict.role in (Role.ROOT, Role.SYMPTOM):
-            self.moments[view.service] = moments.of_service(view, _local(verdict))
+            self.moments[view.service] = moments.of_service(view, of_service.own_evidence(verdict))
         if verdict is not None and verdict.role == Role.ROOT:
-            self.issues.append(_issue(record, view, verdict))
+            self.issues.append(of_service.issue(record, view, verdict))
             self.observed[view.service] = view.inspect.observed_at if view.inspect else None
-        self.complaints += _complaints(view, verdict)
+        self.complaints += of_service.complaints(view, verdict)
         if proved := deeds.looked(record):
             self.deeds.append(proved)
         return record
@@ -135,140 +118,6 @@ class Collector:
     def healthy(self) -> bool:
         """Whether there is nothing to report."""
         return not self.issues and not (self.counts[Status.DEGRADED] or self.counts[Status.FAILED])
-
-
-def _readable(record: Record) -> Record:
-    """The record without its malformed sections: the rest of it still belongs into the report."""
-    for name, read in _READERS.items():
-        try:
-            read(record)
-        except Problem as problem:
-            record = with_error(record | {name: None}, "report", problem.code, problem.message)
-    return record
-
-
-_READERS: dict[str, Callable[[Record], object]] = {
-    "probe": lambda record: section(record, "probe", Probe),
-    "inspect": lambda record: section(record, "inspect", Inspect),
-    "logs": lambda record: section(record, "logs", Logs),
-    "stats": lambda record: section(record, "stats", Stats),
-    "screenshot": lambda record: section(record, "screenshot", Screenshot),
-    "analysis": lambda record: section(record, "analysis", Analysis),
-    "proposals": lambda record: sections(record, "proposals", Proposal),
-    "verification": lambda record: section(record, "verification", Verification),
-}
-
-RESOURCES = ("cpu_percent", "memory_bytes", "memory_limit_bytes", "memory_percent", "throttled_percent", "pids")
-
-
-def _service(record: Record, view: View, verdict: Analysis | None, status: Status) -> ServiceLine:
-    inspect = view.inspect
-    checks = view.probe.checks if view.probe else []
-    symptom = verdict if verdict and verdict.role == Role.SYMPTOM else None
-    return ServiceLine(
-        name=view.service,
-        status=status,
-        container=record.get("container"),
-        state=inspect.state if inspect else None,
-        health=inspect.health if inspect else None,
-        role=verdict.role if verdict else None,
-        cause=verdict.cause if verdict else None,
-        path=verdict.root.path if verdict and verdict.root else None,
-        checks=[
-            CheckLine(each.url, each.ok, each.status_code, each.error, each.total_ms, each.note, each.chosen)
-            for each in checks
-        ],
-        hypothesis=verdict.hypothesis if verdict else None,
-        evidence_detail=[told(view, each) for each in _local(symptom)],
-        resources={name: getattr(view.stats, name, None) for name in RESOURCES},
-        screenshots=[screenshots.line(each) for each in view.pages],
-        errors=record.get("errors") or [],
-    )
-
-
-def _local(verdict: Analysis | None) -> list[str]:
-    """The ids of a verdict's evidence that are in the service's own record."""
-    return ids.own(verdict.evidence) if verdict else []
-
-
-def _issue(record: Record, view: View, verdict: Analysis) -> Issue:
-    """An issue with what its own record tells; `write` adds what others tell."""
-    local = _local(verdict)
-    return Issue(
-        id=f"issue-{view.service}",
-        service=view.service,
-        severity=verdict.severity or Severity.WARNING,
-        status=verdict.status,
-        evidence=verdict.evidence,
-        root_cause_hypothesis=verdict.hypothesis or "",
-        log_excerpt=excerpt(view, local),
-        resource_metrics=metrics(view.stats, view.inspect),
-        proposed_fixes=[
-            msgspec.convert(each, ProposedFix, from_attributes=True) for each in sections(record, "proposals", Proposal)
-        ],
-        fingerprint=fingerprint(view.service, verdict, record.get("docker_host")),
-        cause=verdict.cause,
-        confidence=verdict.confidence,
-        pattern=verdict.pattern,
-        since=verdict.since,
-        symptoms=verdict.symptoms,
-        evidence_detail=[told(view, each) for each in local],
-        engine=verdict.engine,
-        looked_at=verdict.looked_at,
-        found_fine=words.fine(view, local),
-        log_context=words.context(view, local),
-        next=verdict.next,
-        notes=verdict.notes,
-        steps=[_call(each) for each in verdict.steps],
-        identity=_identity(view.inspect),
-        docker_host=record.get("docker_host"),
-    )
-
-
-def _identity(inspect: Inspect | None) -> Identity | None:
-    """The container that a fix is proposed for, as it was looked at."""
-    return Identity(inspect.id, inspect.started_at, inspect.state, inspect.restart_count) if inspect else None
-
-
-def _complaints(view: View, verdict: Analysis | None) -> list[ReportedComplaint]:
-    """What a service says that made no issue, with the words that it was said in."""
-    return [
-        ReportedComplaint(
-            service=view.service,
-            text=each.text,
-            severity=each.severity,
-            pattern=each.pattern,
-            since=each.since,
-            until=each.until,
-            evidence_detail=[told(view, evidence_id) for evidence_id in each.evidence],
-        )
-        for each in (verdict.complaints if verdict else [])
-    ]
-
-
-def _call(step: Step) -> ToolCall:
-    return ToolCall(step.id, step.tool, step.arguments, step.output, step.error)
-
-
-def excerpt(view: View, evidence: list[str]) -> str:
-    """The log lines that the verdict cites, or else the newest ones; at most 20 lines."""
-    lines = view.logs.lines if view.logs else []
-    cited = [line for line in lines if line.id in evidence]
-    text = "\n".join(line.text for line in (cited or lines[-EXCERPT_LINES:]))
-    return "\n".join(text.split("\n")[-EXCERPT_LINES:])
-
-
-def metrics(stats: Stats | None, inspect: Inspect | None) -> dict[str, str | None]:
-    """CPU and memory as `docker stats` spells them; null where nothing was measured."""
-    if stats is None or stats.memory_bytes is None:
-        return {"cpu": None, "memory": None, "mem_percent": None}
-    limit = inspect.limits.memory_bytes if inspect else None
-    memory = f"{size(stats.memory_bytes)} / {size(limit or stats.memory_limit_bytes or 0)}"
-    return {
-        "cpu": None if stats.cpu_percent is None else f"{stats.cpu_percent:g}%",
-        "memory": memory,
-        "mem_percent": None if stats.memory_percent is None else f"{stats.memory_percent:g}%",
-    }
 
 
 @dataclass(frozen=True)
@@ -358,7 +207,7 @@ def _complete(collector: Collector) -> None:
         issue.moments = moments.of_incident(issue.service, issue.since, there)
         quoted = [each.text for each in foreign if ids.parse(each.id).kind == ids.Kind.LOGS]
         if quoted and not ids.cites_own_log(issue.evidence):
-            issue.log_excerpt = "\n".join("\n".join(quoted).split("\n")[-EXCERPT_LINES:])
+            issue.log_excerpt = "\n".join("\n".join(quoted).split("\n")[-of_service.EXCERPT_LINES :])
 
 
 def _head(collector: Collector, stamp: int, now: float, run_path: str | None) -> Head:

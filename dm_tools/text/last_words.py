@@ -64,8 +64,10 @@ def last_words(lines: list[LogLine], ended: bool, least: int = TELLING) -> Words
 
 
 def _last_run(lines: list[LogLine]) -> Iterator[LogLine]:
-    """The items close to the newest, oldest first."""
+    """The items close to the newest, oldest first; none from before the word that the program serves."""
     tail = lines[-MAX_ITEMS:]
+    serves = max((at for at, line in enumerate(tail) if _SERVES.search(line.text[:MAX_LINE])), default=0)
+    tail = tail[serves:]
     newest = next((stamp for line in reversed(tail) if (stamp := parse_time(line.ts)) is not None), None)
     for line in tail:
         stamp = parse_time(line.ts)
@@ -90,11 +92,16 @@ def _told(line: LogLine) -> Iterator[tuple[int, str]]:
         texts = texts[: MAX_LINES // 2] + texts[-MAX_LINES // 2 :]
     deepest = _deepest(texts)
     for at, text in enumerate(texts):
-        words = _bare(text)
+        said = _WRITTEN_OUT.match(text)
+        words = said[1][:MAX_LINE] if said else _bare(text)
         shown = text.strip()[:MAX_LINE]
         if not shown or not _LETTERS.search(shown) or _ACCESS.search(shown):
             continue
-        if at and at != deepest and (_FRAME.match(text) or (text[0] in " \t" and not text.lstrip().startswith('{"'))):
+        if (
+            at
+            and at != deepest
+            and (_FRAME.match(text) or (text[0] in " \t" and not said and not text.lstrip().startswith('{"')))
+        ):
             continue
         if words.endswith(":") and at + 1 < len(texts) and not _FRAME.match(texts[at + 1]):
             words = f"{words} {texts[at + 1].strip()}"[:MAX_LINE]  # a heading, and what stands below it
@@ -170,6 +177,8 @@ def quoted(words: Words | None) -> str:
 _MESSAGES = ("msg", "message", "@m", "event", "log", "error", "err", "exception", "detail")
 # `ts=... level=error msg="..." err="..."`, as programs in Go write it
 _LOGFMT = late(r"(?:[a-z_.]{1,20}=\S+ ){0,4}(?:level|lvl|severity)=\w+ |(?:ts|time|t)=\S+ ")
+# A message within a JSON object that is written out over several lines; of a trace in it the first line.
+_WRITTEN_OUT = late(r'\s+"(?:message|stack|error|reason|detail)": ?"((?:[^"\\]|\\[^n])+)')
 _PAIRS = late(r'\b([a-z_]{2,20})=("(?:[^"\\]|\\.)*"|[^\s"]+)')
 _NUMBERS = late(r"\d+")
 _LETTERS = late(r"[^\W\d_]{3}")
@@ -227,4 +236,5 @@ _HOLLOW = late(
       | .{0,80}failed:?\ see\ .{0,100}$ | at\ .{1,200}:\d+(?::\d+)?\)?$ | (?:throw|raise|return)\ .*$
     )""",
 )
+_SERVES = late(r"(?i)\bready (?:to accept|for) connections\b")  # Redis, PostgreSQL, MySQL
 _CALM = late(r"(?i)\b(?:info|debug|notice|note|trace|dbg|inf)\b(?!\w)")

@@ -42,6 +42,15 @@ def lasting(seconds: float) -> str:
     return f"{whole} second{'s' if whole != 1 else ''}"
 
 
+def shown(value: str | None, decimals: int = 0) -> str:
+    """An RFC 3339 time as people are shown all times: 2026-11-30 23:24:59 UTC; what is no time stays as it is."""
+    text = utc(value or "")
+    match = TIME.match(text)
+    if match is None or match[3] != "Z":
+        return text
+    return f"{match[1].replace('T', ' ')}{(match[2] or '')[: decimals + 1] if decimals else ''} UTC"
+
+
 def utc(value: str) -> str:
     """An RFC 3339 time as UTC, ending in Z, all decimals kept; what is no time stays as it is."""
     match = None if value.endswith("Z") else TIME.match(value)

@@ -142,7 +142,8 @@ def check(tool: Tool, arguments: Arguments) -> None:
     """Hold arguments against the tool's schema. Raises Problem bad_arguments."""
     for key in arguments:
         if key not in tool.properties:
-            raise Problem("bad_arguments", f"{tool.name} has no argument {redact.redact(key[:40])!r}")
+            there = f"; there are: {', '.join(tool.properties)}" if tool.properties else ""
+            raise Problem("bad_arguments", f"{tool.name} has no argument {redact.redact(key[:40])!r}{there}")
     for key in tool.required:
         if key not in arguments:
             raise Problem("bad_arguments", f"{tool.name} needs the argument {key!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from dm_tools.pipe import clock, command, exits, say, settings
 from dm_tools.records import is_marker
 from dm_tools.show.incidents import event
 from dm_tools.store import files
+from dm_tools.text.times import shown
 from dm_tools.watch import figures, signs
 from dm_tools.watch.healing import Healer
-from dm_tools.watch.pulse import Pulse
+from dm_tools.watch.pulse import Pulse, first
 from dm_tools.watch.stages import Death, Pipe, load
 
 LEAST_PAUSE, MOST_PAUSE = 1.0, 60.0  # seconds before the pipe is started again
@@ -118,7 +120,7 @@ class Watcher:
                 pause = LEAST_PAUSE
             say.note(f"{death.words}; the pipe is started again in {pause:g} s")
             self.pulse.restarts += 1
-            self.pulse.death = f"{clock.rfc3339(clock.now())} {death.words}"
+            self.pulse.death = f"{shown(clock.rfc3339(clock.now()))} {death.words}"
             time.sleep(pause)
             pause = min(pause * 2, MOST_PAUSE)
 
@@ -134,17 +136,20 @@ class Watcher:
         elif isinstance(found, dict) and found.get("outcome") == "failed":
             say.note(f"{found.get('target')}: not told: {found.get('why')}")
         elif isinstance(found, dict) and found.get("kind"):
-            click.echo(say.printable(f"{found.get('at')} {event(found)}"))
+            click.echo(say.printable(f"{shown(found.get('at'))} {event(found)}"))
 
     def round(self, marker: dict[str, object]) -> None:
         """A round has come through."""
         was = dict(self.pulse.status)
         self.pulse.beat(marker, clock.rfc3339(clock.now()))
+        if self.pulse.rounds == 1 and sys.stdout.isatty():
+            click.echo(say.printable(first(self.pulse.status)))
         if (report := self.pulse.status["report_path"]) and report != was.get("report_path"):
-            click.echo(f"Report: {say.printable(report)}")
+            click.echo(f"Report: {say.printable(str(self.pulse.status['html_path'] or report))}")
         if words := self.healer.look(self.pulse.status["open"]):
-            self.pulse.status["healing"] = f"{self.pulse.status['ended_at']} {words}"
-            click.echo(say.printable(f"{self.pulse.status['ended_at']} HEALING {words}"))
+            at = shown(self.pulse.status["ended_at"])
+            self.pulse.status["healing"] = f"{at} {words}"
+            click.echo(say.printable(f"{at} HEALING {words}"))
         try:
             files.replace(self.folder / "status.json", [orjson.dumps(self.pulse.status) + b"\n"])
             if self.metrics_file:

@@ -16,7 +16,7 @@ import orjson
 
 from dm_tools.notify.journal import Journal
 from dm_tools.store.history import History
-from dm_tools.text.times import lasting, parse_time
+from dm_tools.text.times import lasting, parse_time, shown
 from dm_tools.watch.pulse import late
 
 Json = dict[str, Any]
@@ -76,7 +76,7 @@ def trouble(status: Json, now: float) -> str:
     if not late(status, now):
         return ""
     missing = now - (parse_time(status.get("ended_at")) or 0.0)
-    return f"no round of the watch has come through for {lasting(missing)}, since {status['ended_at']}"
+    return f"no round of the watch has come through for {lasting(missing)}, since {shown(str(status['ended_at']))}"
 
 
 def _heals(history: History) -> Counter[str]:
@@ -105,7 +105,7 @@ def text(status: Json, counts: Counts) -> str:
         _one("round_seconds_total", "counter", "How long they took together.", status.get("took_total_s", 0)),
         _one("restarts_total", "counter", "How often the pipe was started again.", status.get("restarts", 0)),
         _one("interval_seconds", "gauge", "Seconds between two rounds.", status.get("every_s", 0)),
-        _one("round_seconds", "gauge", "How long the newest round took.", status.get("took_s", 0)),
+        _one("last_round_seconds", "gauge", "How long the newest round took.", status.get("took_s", 0)),
         _one("late_seconds", "gauge", "How late it began.", rounds.get("late_s", 0)),
         _one("round_timestamp_seconds", "gauge", "When it ended.", parse_time(status.get("ended_at")) or 0),
         _one("good", "gauge", "1 if it could see everything.", int(status.get("good", 0))),

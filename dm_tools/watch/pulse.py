@@ -8,7 +8,7 @@ from typing import Any
 
 from dm_tools.pipe import exits
 from dm_tools.show.incidents import event
-from dm_tools.text.times import lasting, parse_time, seconds_between
+from dm_tools.text.times import lasting, parse_time, seconds_between, shown
 
 GAP_ROUNDS, GAP_SECONDS = 3.0, 30.0  # as dm-incidents has it: then it says that nobody looked
 
@@ -56,6 +56,15 @@ class Pulse:
         }
 
 
+def first(status: Json) -> str:
+    """What the first round saw, for who has just started the watch."""
+    seen, count = status["summary"], (status.get("round") or {}).get("services") or 0
+    parts = [f"{seen[key]} {key}" for key in ("healthy", "degraded", "failed", "unknown") if seen.get(key)]
+    found = f": {', '.join(parts)}" if parts else ""
+    still = f"{len(status['open'])} open" if status["open"] else "nothing is open"
+    return f"{shown(status['ended_at'])} first look at {count} service{'' if count == 1 else 's'}{found}; {still}"
+
+
 def late(status: Json, now: float) -> float:
     """By how many seconds the next round is overdue at `now` (seconds since 1970).
 
@@ -79,17 +88,17 @@ def told(status: Json, happened: Iterable[Json], now: float) -> tuple[list[str],
         f" services, after {status.get('took_s')} s"
     ]
     if stopped := status.get("stopped_at"):
-        lines.append(f"the watch was ended at {stopped}")
+        lines.append(f"the watch was ended {shown(stopped)}")
     if by:
         lines.append(f"LATE by {lasting(by)}: a round is to come every {lasting(status.get('every_s') or 0.0)}")
     if not status.get("good"):
         lines.append(f"not everything could be seen: {(status.get('errors') or ['?'])[0]}")
     if status.get("last_death"):
-        lines.append(f"the pipe was started again {status.get('restarts')} times, last: {status['last_death']}")
+        lines.append(f"starts of the pipe after a death: {status.get('restarts')}, last: {status['last_death']}")
     if healing := status.get("healing"):
         lines.append(f"healing: {healing}")
     lines += [_open(each) for each in status.get("open") or []] or ["nothing is open"]
-    lines += [f"{each.get('at')} {event(each)}" for each in happened]
+    lines += [f"{shown(each.get('at'))} {event(each)}" for each in happened]
     doubtful = bool(by) or not status.get("good")
     return lines, exits.MATCHED if status.get("open") else exits.ERRORS if doubtful else exits.DONE
 
@@ -100,4 +109,5 @@ def _open(incident: Json) -> str:
     also = f" (also failing: {', '.join(map(str, symptoms))})" if symptoms else ""
     done = f"; done: {'; '.join(map(str, incident['done'][-3:]))}" if incident.get("done") else ""
     severity = str(incident.get("severity") or "").upper()
-    return f"{severity} {incident.get('service')}: {incident.get('text')}{also}{done} (since {incident.get('since')})"
+    since = shown(incident.get("since"))
+    return f"{severity} {incident.get('service')}: {incident.get('text')}{also}{done} (since {since})"

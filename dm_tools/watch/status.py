@@ -22,7 +22,9 @@ def cli(proofs_dir: Path, as_json: bool) -> int:
     try:
         status = orjson.loads((proofs_dir / "watch" / "status.json").read_bytes())
     except (OSError, ValueError):
-        raise exits.Stop(exits.BAD_INPUT, f"no watch has come through a round in {str(proofs_dir)!r}") from None
+        raise exits.Stop(
+            exits.BAD_INPUT, f"no watch has come through a round in {str(proofs_dir)!r} (dm watch begins one)"
+        ) from None
     lines, ended = told(status, Incidents(proofs_dir).newest(NEWEST), clock.now())
     for line in [orjson.dumps(status).decode()] if as_json else lines:
         click.echo(say.printable(line))

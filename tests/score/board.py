@@ -9,9 +9,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dm_tools.patterns import reading as reader
 from tests import injection
-from tests.score import calibration, canaries, cases, faults, first_sight, given, healing, live, model, speed, truth
+from tests.score import (
+    calibration,
+    canaries,
+    cases,
+    faults,
+    first_sight,
+    given,
+    healing,
+    live,
+    model,
+    once,
+    speed,
+    truth,
+)
 from tests.score.share import share, table
 
 
@@ -48,7 +60,7 @@ class Board:
 
 def measure(with_live: bool, before: str, with_speed: bool, with_model: bool = False) -> Board:
     """Everything. `before`: the page as it was; what was measured live stays on it until it is measured again."""
-    library = reader.read(None)
+    library = once.library()
     hostile = injection.outcomes()
     planted, leaked = canaries.score()
     believing, believed = model.steered(library)
@@ -56,7 +68,7 @@ def measure(with_live: bool, before: str, with_speed: bool, with_model: bool = F
         patterns=len(library.patterns),
         technologies=len({each.partition(".")[0] for each in library.file_of}),
         first_sight=first_sight.rows(),
-        given=given.score(library),
+        given=given.score(),
         faults=faults.score(library),
         unchecked=faults.score_without_healthchecks(library),
         cases=cases.score(cases.PUBLIC, library),
@@ -94,7 +106,7 @@ def renewed(page: str) -> str:
     """The page with what takes seconds measured anew: first sight and the given cases. The rest stays as it is."""
     sections = {
         first_sight.HEADING: first_sight.page(first_sight.rows()),
-        given.HEADING: given.page(given.score(reader.read(None))),
+        given.HEADING: given.page(given.score()),
     }
     for heading, lines in sections.items():
         old = _kept(page, heading)
@@ -112,7 +124,7 @@ def _kept(page: str, heading: str) -> str:
 
 def cases_only(path: Path) -> Iterator[str]:
     """The score of another file of cases, as lines."""
-    library = reader.read(None)
+    library = once.library()
     found = cases.score(path, library)
     results = Counter(each.result for each in found)
     total = len(found)

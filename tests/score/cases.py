@@ -19,10 +19,10 @@ from typing import Any
 from dm_tools.collect.logs import grouped
 from dm_tools.diagnose.analyze import analyze
 from dm_tools.diagnose.claims import SPECIFIC_RANK
-from dm_tools.diagnose.facts import facts
 from dm_tools.patterns.language import Library
 from dm_tools.records import Analysis, Confidence, Logs, Role, new, with_section
 from tests.conftest import ROOT
+from tests.score.once import facts
 
 PUBLIC = ROOT / "tests" / "data" / "public" / "cases.jsonl.gz"
 LABELS = ROOT / "tests" / "data" / "public" / "labels.toml"

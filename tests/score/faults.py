@@ -9,10 +9,10 @@ from typing import Any
 
 from dm_tools.act.propose import propose
 from dm_tools.diagnose.analyze import analyze
-from dm_tools.diagnose.facts import facts
 from dm_tools.patterns.language import Library
 from dm_tools.records import Analysis, Role
 from tests import lab
+from tests.score.once import facts
 
 Record = dict[str, Any]
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
-from dm_tools.patterns.language import Library
 from tests.conftest import ROOT
-from tests.score import calibration, truth
+from tests.score import calibration, once, truth
 from tests.score.share import share, table
 from tests.score.truth import Outcome
 
 FOLDER = ROOT / "tests" / "data" / "given"
 SETS = {name: FOLDER / name for name in ("stack", "reports", "newcomer")} | {
     name: FOLDER.parent / name
-    for name in ("foreign", "foreign-fresh", "foreign-late", "blind-reports", "blind-reports-2", "blind-reports-3")
+    for name in (
+        "foreign",
+        "foreign-fresh",
+        "blind-reports",
+        "blind-reports-2",
+        "blind-reports-3",
+        "blind-reports-4",
+        "foreign-late",
+    )
 }
 OPEN = FOLDER / "open.txt"
 HEADING = "## Given cases"
@@ -29,13 +37,21 @@ _HEAD = """\
 """
 
 
-def score(library: Library) -> dict[str, Outcome]:
+def score() -> dict[str, Outcome]:
     """Every look of every set, by `SET/NAME`."""
-    return {
-        f"{name}/{look.truth.name}": truth.judge(look, library)
-        for name, folder in SETS.items()
-        for look in truth.looks(folder)
-    }
+    return {name: outcome(name) for name in looks()}
+
+
+@cache
+def looks() -> dict[str, truth.Look]:
+    """The same, unjudged."""
+    return {f"{name}/{look.truth.name}": look for name, folder in SETS.items() for look in truth.looks(folder)}
+
+
+@cache
+def outcome(name: str) -> Outcome:
+    """What is said of a look, judged once: each is a test of its own, and counts on the scoreboard."""
+    return truth.judge(looks()[name], once.library())
 
 
 def still_open() -> dict[str, frozenset[str]]:

@@ -14,7 +14,6 @@ from typing import Any
 
 from dm_tools.act.propose import propose
 from dm_tools.diagnose.analyze import analyze, resolver
-from dm_tools.diagnose.facts import facts
 from dm_tools.evidence.telling import condensed
 from dm_tools.llm import analyst, prompts
 from dm_tools.llm import brief as briefs
@@ -28,6 +27,7 @@ from dm_tools.text.condense import Condenser
 from dm_tools.text.tokens import evidence_tokens, tokens
 from tests import injection, lab, logmaker, scripted
 from tests.score import cases
+from tests.score.once import EMPTY, facts
 
 Record = dict[str, Any]
 HEADING = "## With a real model"
@@ -240,7 +240,7 @@ def long_logs(library: Library) -> Long:
                 briefing = brief_stack.text(changed)
                 found.briefed += any(says(briefing, each) for each in cited)
                 found.briefing_tokens = max(found.briefing_tokens, tokens(briefing))
-            chosen = library if kind == "rules" else Library()
+            chosen = library if kind == "rules" else EMPTY
             verdicts = analyze({each["service"]: facts(each, chosen) for each in changed}, chosen)
             pieces = [piece for each in changed for piece in briefs.pieces(each, service, verdicts)]
             brief = analyst.fitted(prompt, service, verdicts, pieces, 4_000)

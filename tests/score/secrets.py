@@ -144,5 +144,5 @@ def told(row: Row) -> str:
         (row.known_overmasked, row.known),
         (row.plain_masked, row.plain),
     )
-    cells = [f"{part} of {whole} ({100 * part / whole:.1f} %)" for part, whole in figures]
+    cells = [f"{part} of {whole} ({100 * part / whole:.1f} %)" if whole else "none tried" for part, whole in figures]
     return f"| {row.set} | {row.commit}, {row.date} | {' | '.join(cells)} |"

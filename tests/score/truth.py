@@ -248,10 +248,13 @@ def _of_quiet(truth: Truth, verdicts: dict[str, Analysis], alarms: dict[str, Ana
 
 def _cited(service: str, verdict: Analysis, look: Look) -> Iterator[str]:
     """The text of every piece of evidence that a verdict names."""
-    views = {record["service"]: View.of(record) for record in look.records}
+    stack, views = {record["service"]: record for record in look.records}, dict[str, View]()
     for each in verdict.evidence:
         owner, found, own = each.rpartition("/")
-        value = resolve(views[owner if found else service], own)
+        owner = owner if found else service
+        if owner not in views:
+            views[owner] = View.of(stack[owner])
+        value = resolve(views[owner], own)
         yield "\n".join(map(quote, value)) if isinstance(value, list) else quote(value)
 
 

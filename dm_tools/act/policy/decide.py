@@ -91,7 +91,8 @@ def _told(subject: Subject, ruling: Ruling, rule: str | None, reason: str) -> De
 def _silenced(silence: Silence, subject: Subject) -> bool:
     place, trouble = subject.facts.place, subject.fingerprint or "?"
     incident = silence.incident if silence.incident.startswith(trouble[:12]) else None  # an id begins with it
-    return silences.covers(silence, (place.service, place.project, place.host or ""), (trouble, incident))
+    where = place.service, place.project, place.host or ""
+    return silences.covers(silence, where, (trouble, incident), subject.facts.labels)
 
 
 def _alone(subject: Subject, known: Known, experience: Experience) -> Decision:

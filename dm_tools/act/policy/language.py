@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from dm_tools.act.posterior import Scope
 from dm_tools.pipe import settings
 from dm_tools.records import ActionName, Cause, Confidence, Keep, Risk
 from dm_tools.text import toml
+from dm_tools.text.near import nearest
 
 EARNED = "earned-"  # what a rule's name may not begin with
 ONLY_ALLOW = ("confidence", "needed_by_at_most", "attempts", "needs")
@@ -157,8 +157,8 @@ def _unknown(value: Any, kind: type[msgspec.Struct], path: str) -> Iterator[tupl
     known = [each.encode_name for each in msgspec.structs.fields(kind)]
     for key, inner in value.items():
         if key not in known:
-            near = difflib.get_close_matches(key.lower(), known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+            near = nearest(key, known)
+            hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(known)}"
             yield path, f"unknown key {key[:100]!r}: {hint}"
         elif (kind, key) in _INNER:
             many = isinstance(inner, list)

@@ -47,7 +47,8 @@ class Guest:
     def wants_to_go(self, event: Mapping[str, Any]) -> None:
         """`Page.frameRequestedNavigation`: what another program would open leaves the tab where it is.
 
-        A headless Chromium has no such program, and never says that a page which asks for one has loaded.
+        A headless Chromium has no such program, and never says that a page which asks for one has loaded
+        (microsoft/playwright#33948).
         """
         if event["frameId"] == self.frame and urlsplit(event["url"]).scheme not in _SHOWN:
             self.stays.set()

@@ -14,7 +14,7 @@ _SLASHED_USER_INFO = late(
     r"://([^\s:/@\"'<>]{0,200}):(?!\d{1,5}[/?#])([^\s\"'<>]{1,200})@(?=[\w.\[-]{1,253}+(?::\d|[/?#,\s\"']|$))"
 )
 _USER_TOKEN = late(r"://([^\s:/@\"'<>?#]{12,300})@")
-_QUERY = late(r"[?&;]([\w.-]{1,60})=([^&\s\"'<>#;]{1,4000})")
+_QUERY = late(r"[?&;#]([\w.-]{1,60})=([^&\s\"'<>#;]{1,4000})")
 _QUERY_SECRETS = {"sig", "signature", "x-amz-signature", "x-goog-signature", "hmac", "jwt", "ticket", "otp"}
 _QUERY_RANDOM = {"key", "code", "state"}
 QUERY_NEEDLES = (
@@ -83,7 +83,7 @@ _KEYED = (*_HOSTED, *_PATHED, "vmess", "ssr")
 
 
 WEBHOOKS = ("hooks.slack.com", "api/webhooks/", "office.com/webhook", "api.telegram.org/bot", "chat.googleapis.com")
-_NESTED = late(r"(?:%3F|%26)([\w.-]{1,60})%3D((?:(?!%26|%23)[^&\s\"'<>#;]){3,2000})", re.IGNORECASE)
+_NESTED = late(r"(?:%3F|%26|(?<![\w%.-]))([\w.-]{1,60}+)%3D((?:(?!%26|%23)[^&\s\"'<>#;]){3,2000})", re.IGNORECASE)
 
 
 def nested_queries(text: str, lowered: str) -> Iterator[Span]:
@@ -92,6 +92,21 @@ def nested_queries(text: str, lowered: str) -> Iterator[Span]:
         kind = kind_of(match[1])
         if kind not in (None, Kind.WEAK) or match[1].lower() in _QUERY_SECRETS:
             yield match.span(2)
+
+
+_SENT_BY_MAIL = late(
+    r"/(?:[\w-]{0,30}[-_])?(?:reset|confirm|confirmation|verify|verification|activate|activation|invite|invitation|magic"
+    r"|magic-link)(?:[-_][\w-]{1,30}+)?/([\w.=~-]{16,400})",
+    re.IGNORECASE,
+)
+SENT_BY_MAIL = ("reset", "confirm", "verif", "activat", "invit", "magic")
+
+
+def mailed(text: str, lowered: str) -> Iterator[Span]:
+    """https://shop/reset/...: whoever has the address of such a page may go on"""
+    for match in _SENT_BY_MAIL.finditer(text):
+        if looks_random(match[1]):
+            yield match.span(1)
 
 
 def webhooks(text: str, lowered: str) -> Iterator[Span]:
@@ -115,6 +130,11 @@ def queries(text: str, lowered: str) -> Iterator[Span]:
 _USER_AT_HOST = late(
     r"""(?<![\w.:@/+-])([A-Za-z_][\w.+-]{0,63}):([^\s:@/"'<>(),;=]{1,100}+)@((?!sha\d)[\w.-]{1,253}+)(:\d{2,5}\b)?(/)?"""
 )
+# bob:x@/shop, as Go writes a database of this machine; sip:bob:x@pbx
+_WITHOUT_HOST = late(
+    r"""(?<![\w.:@/+-])[A-Za-z_][\w.+-]{0,63}:([^\s:@/"'<>(),;=]{1,100}+)@/\w"""
+    r"""|(?<!\w)sips?:[^\s:@/"'<>]{1,64}:([^\s@/"'<>;]{1,100}+)@"""
+)
 _APART = late(r"[\s\"'`(]")
 _ORACLE = late(
     r"(?::thin:|(?<![\w/.:-]))[A-Za-z]\w{1,30}/([^\s/@\"']{4,100})@(?://)?[\w.-]{1,253}+:\d{2,5}[:/]\w|:thin:[^\s/@\"']{1,64}/([^\s/@\"']{1,100})@"
@@ -136,6 +156,9 @@ def connections(text: str, lowered: str) -> Iterator[Span]:
         partition = match[2].isdigit() and len(match[2]) < 4  # topic:3@broker
         if somewhere and not partition and not is_placeholder(match[2]) and match[2].lower() not in _NO_PERSON:
             yield match.span(2)
+    for match in _WITHOUT_HOST.finditer(text):
+        if not is_placeholder(match[1] or match[2]):
+            yield match.span(match.lastindex or 0)
     for match in _ORACLE.finditer(text):
         span = match.span(match.lastindex or 1)
         if not is_placeholder(text[slice(*span)]):
@@ -163,12 +186,12 @@ _NO_PERSON = {
     "nobody",
     "www-data",
 }
-_MESSAGE_ID = late(r"message-id[=:]\s?<$", re.IGNORECASE)
+_MESSAGE_ID = late(r"(?:message-id[=:]\s?|\bm(?:sg)?id=)<$", re.IGNORECASE)
 
 
 # Where addresses are what is spoken of: whoever reads a mail server's log looks for one. And builders' addresses.
 _MAIL_LOG = late(
-    r"postfix/|\b(?:dovecot|exim4?|sendmail|opensmtpd|rspamd|amavis)\b|\brelay=|\bnrcpt=|\bdsn=|\bstatus=(?:sent|bounced|deferred)\b"
+    r"postfix/|\b(?:dovecot|spamd|exim4?|sendmail|opensmtpd|rspamd|amavis)\b|\brelay=|\bnrcpt=|\bdsn=|\bstatus=(?:sent|bounced|deferred)\b"
     r"|\bRCPT\b|\bMAIL FROM\b|\b(?:imap|pop3|lmtp|smtpd?)(?:-login)?[(\[:]",
     re.IGNORECASE,
 )

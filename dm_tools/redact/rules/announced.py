@@ -50,7 +50,9 @@ _SCHEME = late(r"(?:bearer|basic|token|apikey|bot|key)[ \t]+", re.IGNORECASE)
 _CREDENTIAL = late(r"[^\s\"'`,;\\]{1,4000}")
 _OTHER_SCHEME = late(r"[A-Za-z][A-Za-z0-9-]{2,30}[ \t]+(?=[\w.-]{1,40}=|\S{8})")
 _NO_CREDENTIALS = late(r"(?:realm|error|charset)=|[.xX*]+$", re.IGNORECASE)
-_AUTH_TOKEN = late(r"\b(bearer|basic)(?:[ \t]+|%20)([A-Za-z0-9._~+/=-]{6,4000})(?![A-Za-z0-9._~+/-])", re.IGNORECASE)
+_AUTH_TOKEN = late(
+    r"\b(bearer|basic|ssws)(?:[ \t]+|%20)([A-Za-z0-9._~+/=-]{6,4000})(?![A-Za-z0-9._~+/-])", re.IGNORECASE
+)
 
 
 def bearers(text: str, lowered: str) -> Iterator[Span]:

@@ -51,7 +51,8 @@ def listed(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[S
             or match[0].startswith((f"{quote};s:", f"{quote} "))
             or text[start - 1 : start] == "\0"
         )
-        likely = sure or (" " not in value and looks_like_token(value))
+        named = text[start - 1 : start] in ('"', "'", "`")  # the name is all that stands between the quotes
+        likely = sure or (named and " " not in value and looks_like_token(value))
         if likely and (kind is not Kind.WEAK or is_weak_secret(value)):
             yield span
         return
@@ -63,7 +64,8 @@ def listed(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[S
 # --password x, -storepass x
 
 _HELP = late(r"(?:^|\n)\s{0,20}(?:-\w,\s)?--?$")  # "  -p, --password   ask for it"
-_OPTION = late(r"""(?:["'],?|,)?[ \t]+(?:a\d{1,3}=)?(?![-=])""")
+_OPTION = late(r"""(?:["'],?|,)?(?:[ \t]+|[ \t]*\r?\n[ \t]+(?:-[ \t]+)?)(?:a\d{1,3}=)?(?![-=<])""")
+_OWN_LINE = late(r"(?:^|\n)[ \t]*(?:-[ \t]+)?--?$")
 
 
 def option(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Span]:
@@ -73,7 +75,9 @@ def option(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[S
     if start > 2 and (text[start - 2].isalnum() or text[start - 3 : start - 1] == "]-"):
         return
     match = _OPTION.match(text, end)
-    if not match or (len(match[0]) > 1 and _HELP.search(text, max(0, start - 40), start)):
+    if match and "\n" in match[0] and not _OWN_LINE.search(text, max(0, start - 60), start):
+        return
+    if not match or (len(match[0]) > 1 and "\n" not in match[0] and _HELP.search(text, max(0, start - 40), start)):
         return
     if text[match.end() : match.end() + 1] in ("'", '"') and match.end() < len(text):
         yield from value_at(text, match.end(), kind, name, direct=True)
@@ -99,7 +103,7 @@ _BLANKS = late(r"(?:[\"'])?[ \t]+")
 _SETS = late(
     r"(?i:(?:^|\n|[\s\"'`])(?:env|arg|setenv|set|export|config set|configure set)[\"']?[ \t]+[\"']?|(?:^|\n)[ \t]*)$"
 )
-_QUOTED_TOKEN = late(r"""["'](?=[^"'\n]{0,40}\d)(?=[^"'\n]{0,40}[A-Za-z])([\w-]{8,500})["']""")
+_QUOTED_TOKEN = late(r"""["'](?=[^"'\n]{0,40}\d)(?=[^"'\n]{0,40}[A-Za-z])([\w.-]{8,500})["']""")
 _SETTINGS = {
     "psk",
     "wpa-psk",
@@ -129,7 +133,8 @@ def spaced(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[S
         elif text[begin] != "$":
             yield from value_at(text, begin, kind, name, direct=True)
         return
-    if quote and kind is Kind.TOKEN and (token := _QUOTED_TOKEN.match(text, begin)):
+    called = kind is Kind.TOKEN or (kind is Kind.SECRET and (name.isupper() or lowered.endswith("key")))
+    if quote and called and (token := _QUOTED_TOKEN.match(text, begin)):
         yield token.span(1)
         return
     before = text[max(0, start - 40) : start]

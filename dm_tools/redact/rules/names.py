@@ -61,6 +61,10 @@ _CODE_OWNERS = {
     "login",
     "pin",
     "time",  # of "one-time code"
+    "pairing",
+    "enrollment",
+    "activation",
+    "unlock",
 }
 _SECRET_ENDINGS = ("secret", "apikey", "secretkey", "accesskey", "privatekey", "signingkey", "encryptionkey")
 _KEY_OWNERS = {
@@ -101,7 +105,7 @@ FOREIGN = {
     "パスワード": Kind.PASSWORD,
     "비밀번호": Kind.PASSWORD, "wachtwoord": Kind.PASSWORD, "hasło": Kind.PASSWORD, "heslo": Kind.PASSWORD,
     "lösenord": Kind.PASSWORD, "şifre": Kind.PASSWORD, "parola": Kind.PASSWORD, "motdepasse": Kind.PASSWORD,
-    "mot_de_passe": Kind.PASSWORD,
+    "mot_de_passe": Kind.PASSWORD, "clave": Kind.TOKEN,
 }  # fmt: skip
 # Without one of these no name announces a secret: in lower case, as few and as short as can be.
 NEEDLES = (
@@ -109,7 +113,7 @@ NEEDLES = (
     "key",
     "auth", "cookie", "csrf", "xsrf", "hmac", "jwt", "salt", "session",
     "samlassertion", "samlresponse", "sid", "sig", "ticket", "pin", "otp",
-    "authenticity", "community",
+    "authenticity", "community", *(ending for ending in _SECRET_ENDINGS if "secret" not in ending),
     *(f"{owner}{between}{what}" for what, owners in (("code", _CODE_OWNERS), ("answer", {"security"}))
       for owner in owners for between in ("", "_", "-", " ", ".")),
     *(name for name in FOREIGN if "pass" not in name),

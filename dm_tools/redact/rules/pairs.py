@@ -14,7 +14,7 @@ from dm_tools.redact.rules.behind import listed, option, spaced
 from dm_tools.redact.rules.markup import ATTRIBUTE, TAG_BEGINS, TAGS, attributes, cell, cell_text, element, tagged
 from dm_tools.redact.rules.names import Kind, kind_of
 from dm_tools.redact.rules.told import told
-from dm_tools.redact.rules.values import Span, is_harmless, looks_random
+from dm_tools.redact.rules.values import Span, is_harmless, looks_like_token, looks_random
 from dm_tools.redact.rules.words import SENTENCE
 from dm_tools.redact.rules.wrapped import value_at
 from dm_tools.text.late import late
@@ -30,8 +30,9 @@ _AFTER_NAME = late(
 
 _QUOTED = r"""(?:\\{0,7}["'`]|&quot;|&#0?3[49];|&#x2[27];)"""
 _ASSIGNMENT = late(
-    rf"""{_QUOTED}?(?:[!?]|:(?:protected|private))?[\])}}]{{0,2}}[ \t]{{0,60}}"""
-    rf"""((?<=\w)::(?=[ \t])|:=|=>|=&gt;|->|\?=|!={{1,2}}|={{1,3}}|:(?!:)|：|\.{{3,100}}:?|-(?=[ \t]\[))([ \t]*+)"""
+    rf"""{_QUOTED}?(?:[!?]|:(?:protected|private)|\[\d{{0,4}}\])?[\])}}]{{0,2}}[ \t]{{0,60}}"""
+    rf"""((?<=\w)::(?=[ \t])|:=|=>|=&gt;|->|\?=|!={{1,2}}|={{1,3}}|\\u003[dD]|:(?!:)|：|\.{{3,100}}:?|-(?=[ \t]\[))"""
+    r"""([ \t]*+)"""
 )
 
 
@@ -179,14 +180,15 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
         return  # the headers' rule reads it, pair by pair
     if text[start - 1 : start] == "-" and separator == ":" and text.startswith(("env ", "file "), begin):
         return  # -keypass:env NAME
-    if (
-        lowered == "pass"
-        and (name.isupper() or not direct)
-        and separator == ":"
-        and not quoted_name
-        and text[begin : begin + 1] not in "\"'"
-    ):
-        return  # "PASS: test_login"
+    bare = separator == ":" and not quoted_name and text[begin : begin + 1] not in "\"'"
+    if lowered == "pass" and bare and (name.isupper() or (not direct and not _TYPED_IN.match(text, begin))):
+        return  # "PASS: test_login", "second pass: done"
+    if separator == "=" and match[2] and text[match.start(1) - 1] not in " \t" and _NEXT_FIELD.match(text, begin):
+        return  # next_page_token= page_size=50
+    if separator == ":" and text[start - 2 : start] == "${" and text[begin : begin + 1] in ("?", "+"):
+        return  # ${PASSWORD:?is not set}
+    if separator in _COMPARED and _IDENTIFIER.match(text, begin):
+        return  # if (password !== hash)
     if (
         lowered in ("pwd", "oldpwd")
         and direct
@@ -199,8 +201,11 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
     )
     if tags:
         span = cell_text(text, tags.end(), kind, strict=False)
+        angled = _ANGLED.match(text, begin)
         if span:
             yield span
+        elif angled and kind is not Kind.WEAK and looks_like_token(angled[1]):
+            yield angled.span(1)
         return
     opening = text[start - 1 : start]
     if opening and opening in "\"'" and direct and not quoted_name and text[begin : begin + 1] not in "\"'\\":
@@ -227,6 +232,11 @@ def _assigned(text: str, start: int, end: int, match: re.Match[str], name: str, 
             yield changed.span(1)
 
 
+_TYPED_IN = late(r"(?:[\w.@-]{1,40}/)?(?=\S{0,40}(?:\d|[a-z][A-Z]|[!?#$%&*+@^~]))[^\s/]{6,200}(?=[\s,;|]|$)")
+_NEXT_FIELD = late(r"[A-Za-z_][\w.-]{0,60}=[^=\s]")
+_COMPARED = ("!=", "!==", "==", "===")
+_IDENTIFIER = late(r"[A-Za-z_]+(?=[\s)&|;]|$)")
+_ANGLED = late(r"<([^\s<>/]{6,200})>(?=[\s,;]|$)")
 _COOKIE = late(r"[\"']?[^\s=;,\"']{1,200}=[^\s;]")
 _NO_SUCH = late(r"(?i:no such|unknown|find|missing)[ ]$")
 _CHANGED = late(r"""["'][ ](?:=>|->)[ ]["']([^"'\n]{1,500})["']""")

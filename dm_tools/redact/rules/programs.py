@@ -20,6 +20,7 @@ _PROGRAMS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"(?:redis|valkey|keydb)-(?:cli|benchmark)", ("-a",)),
     (r"mongo(?:sh|dump|restore|export|import|stat|top|d)?", ("-p~", "-p")),
     (r"ldap\w+", ("-w",)),
+    (r"ldappasswd", ("-s", "-a")),
     (r"openssl", ("-k", "-K")),
     (r"(?:sqlcmd|bcp|isql|osql|mosquitto_\w+|ipmitool|zip|unzip)", ("-P", "-P~")),
     (r"(?:7z|7za|7zr|rar|unrar)", ("-p~",)),
@@ -54,7 +55,7 @@ _USER_PROGRAMS = late(r"\b(?:curl|wget|http|xh|smbclient|rpcclient|smbget|lftp|n
 OPTION_NEEDLES = tuple(
     f"{before}{sign}"
     for before in " \"'\t"
-    for sign in ("-p", "-w", "-a", "-k", "-c", "-x", "-u", "--user", "--proxy-user")
+    for sign in ("-p", "-w", "-a", "-k", "-c", "-s", "-x", "-u", "--user", "--proxy-user")
 )
 
 
@@ -77,13 +78,16 @@ def options(text: str, lowered: str) -> Iterator[Span]:
 
 # What has its password in a place of its own.
 _PLACES = late(
-    r"""\bhtpasswd[ \t]+-\w*b\w*[ \t]+(?:\S+[ \t]+)??\S+[ \t]+(?P<a>[^\s"'|;&]{3,200})(?=[ \t]*(?:$|\n|["'|;&]))"""
+    r"""\b(?:htpasswd|mosquitto_passwd)[ \t]+-\w*b\w*[ \t]+"""
+    r"""(?:\S+[ \t]+)??\S+[ \t]+(?P<a>[^\s"'|;&]{3,200})(?=[ \t]*(?:$|\n|["'|;&]))"""
     r"""|\b(?:rabbitmqctl|ejabberdctl|svnserve)[ \t]+(?:add_user|change_password|authenticate_user|register)"""
     r"""[ \t]+["']?[^\s"']+["']?[ \t]+["']?(?P<b>[^\s"']{2,200})"""
     r"""|\bnet(?:\.exe)?[ \t]+use\b[^\n]{1,200}?/user:\S+[ \t]+(?P<c>[^\s/]\S{2,200})"""
     r"""|\bnet(?:\.exe)?[ \t]+user[ \t]+[^\s/]{1,64}[ \t]+(?P<q>[^\s/*]\S{3,200})"""
     r"""|\breg(?:\.exe)?[ \t]+add\b[^\n]{1,300}?/v[ \t]+\w{0,40}(?i:password|passwd|pwd|secret|token|apikey)[ \t]"""
     r"""[^\n]{0,80}?/d[ \t]+["']?(?P<r>[^\s"']{3,200})"""
+    r"""|\bbw[ \t]+unlock[ \t]+(?!-)(?P<t>\S{4,200})"""
+    r"""|\bhttp-basic\.\S{1,200}[ \t]+\S{1,100}[ \t]+(?P<u>[^\s"']{4,200})"""
     r"""|\bvault[ \t]+login[ \t]+(?!-)(?P<d>[^\s=]{4,300})(?=\s|$)"""
     r"""|\b(?:echo|printf)[ \t]+(?:-n[ \t]+|'%s'[ \t]+)?["']?(?P<e>[^\s"'|:]{3,300})["']?[ \t]*\|[^\n|"""
     r"""]{0,100}(?:--password-stdin|--stdin|sudo[ \t]+-S|kinit\b|smbpasswd|passwd\b|cryptsetup)"""
@@ -95,16 +99,18 @@ _PLACES = late(
     r"""|\bConvertTo-SecureString[ \t]+(?:-String[ \t]+)?["']?(?P<l>[^\s"'()]{3,200})"""
     r"""|\b(?:schtasks|wmic|msdeploy)\b[^\n]{0,200}?[ \t]/(?:rp[ \t]+|password:)["']?(?P<m>[^\s"']{2,200})"""
     r"""|\bmc[ \t]+(?:alias[ \t]+set|config[ \t]+host[ \t]+add)(?:[ \t]+[^\s|;&]+){3}[ \t]+["']?(?P<n>[^\s"']{4,200})"""
+    r"""|\b[xw]?(?:free)?rdp\b[^\n]{0,200}?[ \t]/p:["']?(?P<s>[^\s"']{2,200})"""
     r"""|\baddauth[ \t]+digest[ \t]+[^\s:]{1,64}:(?P<o>\S{2,200})"""
     r"""|\bsqlplus\b[^\n]{0,60}[ \t][\w.$#]{1,30}/(?P<k>[^\s@/"']{2,100})"""
 )
 
 
 PLACE_NEEDLES = (
-    "htpasswd", "net user", "net.exe user", "reg add", "reg.exe add", "rabbitmqctl", "ejabberdctl", " use ",
+    "htpasswd", "mosquitto_passwd", "bw unlock", "http-basic.",
+    "net user", "net.exe user", "reg add", "reg.exe add", "rabbitmqctl", "ejabberdctl", " use ",
     "vault login", "--password-stdin", "--stdin", "sudo -s", "chpasswd", "cryptsetup", "convertto-securestring",
     "schtasks", "wmic", "msdeploy", "mc alias", "mc config", "addauth", "| kinit", "|kinit",
-    "smbpasswd", "| passwd", "|passwd", "pass:", "-password-command", "lftp", "wpa_passphrase", "sqlplus",
+    "freerdp", "smbpasswd", "| passwd", "|passwd", "pass:", "-password-command", "lftp", "wpa_passphrase", "sqlplus",
 )  # fmt: skip
 
 

@@ -80,10 +80,44 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     (
         ("community",),
         late(
-            r"""\b(?:community|rocommunity6?|rwcommunity6?)[ \t]+["']?"""
+            r"""\b(?:community|rocommunity6?|rwcommunity6?)(?:[ \t]string)?[ \t]+["']?"""
             r"""(?P<a>[A-Za-z0-9_@!$%-]{0,60}\d[A-Za-z0-9_@!$%-]{0,60})(?![\w.])"""
         ),
         "snmp-server community abc12345",
+    ),
+    (("server community ",), late(r"\bsnmp-server community (?P<a>\S{3,64})"), "snmp-server community blue RO"),
+    (  # routers: keys between two of them
+        ("isakmp key ", "shared-key ", "server key "),
+        late(
+            r"\b(?:isakmp key (?:[06] )?(?P<a>\S{3,200}) (?:address|hostname)\b"
+            r"|pre-shared-key (?:(?:address|hostname) \S{1,100} )?(?:key )?(?:[06] )?"
+            r"(?P<b>(?!key\b|address\b)\S{4,200})(?=\s*$|\s*\n)"
+            r"|(?:radius|tacacs)-server key (?:[067] )?(?P<c>\S{3,200}))"
+        ),
+        "crypto isakmp key abc12345 address 10.0.0.1",
+    ),
+    (("join #",), late(r"\bJOIN #\S{1,60} (?P<a>[^\s,:#]{4,100})(?=[\s\"']|$)"), "JOIN #ops abc12345"),
+    (  # JSON Web Keys: what of one is not public
+        ('"kty"', '\\"kty'),
+        late(r"""(?<=["'])(?:k|d|p|q|dp|dq|qi)\\{0,7}["']\s?:\s?\\{0,7}["'](?P<a>[A-Za-z0-9_-]{16,2000})"""),
+        '{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMko"}',
+    ),
+    (
+        (
+            "login attempt",
+            "log in with ",
+            "login with ",
+            "logged in with ",
+            "log in as ",
+            "login as ",
+            "signed in with ",
+        ),
+        late(
+            r"""(?i:(?:log(?:ged)? ?in|sign(?:ed)? in) (?:with|as)|login attempt:?) \[?b?["']?[\w.@-]{1,60}["']?"""
+            r"""(?: / |/|:)b?["']?"""
+            r"""(?P<a>(?=[^\s"',;:/]{0,60}\d)[^\s"',;:/]{6,200})(?=["'\s,;.\]]|$)"""
+        ),
+        "login with admin/abc12345",
     ),
     (
         ("sec-websocket-protocol",),
@@ -147,6 +181,24 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         late(r"""\b(?i:conn(?:ect)?)[ \t]+[A-Za-z][\w.$#]{1,30}/(?P<a>[^\s@/"']{2,100})@\w"""),
         "CONNECT scott/abc12345@orcl",
     ),
+    (
+        ("is your ",),
+        late(r"\b(?P<a>\d{4,8}) is your [^\n]{0,40}(?i:code|passcode|pin)\b"),
+        "G-123456 is your verification code",
+    ),
+    (
+        ("basic_auth ", "authenticate_with "),
+        late(rf"""\b(?:basic_auth|authenticate_with) {_NAMED_USER}(?P<a>["'][^"'\n]{{1,300}}["'])"""),
+        "basic_auth 'bob', 'abc12345'",
+    ),
+    (  # what a shell gives to a command that asks
+        ("<<<",),
+        late(
+            r"""(?i:token|secret|passwd|password|login|luks\w{0,10}|stdin|unlock)\b[^\n<]{0,80}<<<[ \t]*["']?"""
+            r"""(?P<a>[^\s"'$]{4,300})"""
+        ),
+        "gh auth login --with-token <<< abc12345",
+    ),
     (("wifi:",), late(r"\bWIFI:[^\n]{0,200}?\bP:(?P<a>[^;\n]{4,100});"), "WIFI:S:Home;T:WPA;P:abc12345;;"),
     (("clear-text=",), late(r"""\bclear-text=\\?["'](?P<a>[^"'\\\n]{1,300})"""), 'clear-text="abc12345"'),
     (  # TURN, and others that write the user's name and password as one
@@ -193,7 +245,7 @@ _SOURCE = late(r"/[^/]{0,100}\.\w{1,5}$")  # PASS src/app.test.js
 def _command(command: re.Pattern[str]) -> Callable[[str, str], Iterator[Span]]:
     def find(text: str, lowered: str) -> Iterator[Span]:
         for match in command.finditer(text):
-            begin, end = match.span("a")
+            begin, end = match.span(match.lastgroup or "a")
             if text[begin] in "\"'>":
                 begin += 1
             if text[begin] == "{" and (literal := late(r"\{\d{1,4}\+?\}\s*").match(text, begin)):

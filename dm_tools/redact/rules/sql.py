@@ -22,7 +22,16 @@ _STATEMENTS = (
     late(r"""(?i:\bpgp_(?:sym|pub)_(?:en|de)crypt(?:_bytea)?\((?:[^(),\n]{1,500}),)[ \t]?(?=["'])"""),
     late(r"""(?i:\b(?:aes|des)_(?:en|de)crypt\((?:[^(),\n]{1,500}),)[ \t]?(?=["'])"""),
     late(r"""(?i:\bcrypt\()(?=["'])"""),
+    late(r"""(?i:\bpragma[ \t]+(?:re)?key[ \t]?=[ \t]?)(?=["'])"""),  # SQLCipher
+    late(r"""(?i:\bsp_(?:addlogin|password)[ \t]+[^,\n]{1,200},)[ \t]?(?=N?["'])"""),
+    # ClickHouse's tables elsewhere: the secret is the third, or the fifth
+    late(r"""\b(?:s3|s3Cluster|gcs|oss|cosn)\((?:'[^'\n]{0,500}',[ ]?){2,3}(?='(?=[^'\n]{0,60}\d)[\w/+=-]{16,200}')"""),
+    late(r"""\b(?:mysql|postgresql|mongodb)\((?:'[^'\n]{0,200}',[ ]?){4}(?=')"""),
 )
+NEEDLES = (
+    "identified ", "set password", "crypt(", "pragma key", "pragma rekey", "sp_addlogin", "sp_password", "s3(",
+    "s3cluster(", "gcs(", "oss(", "cosn(", "mysql('", "postgresql('", "mongodb('",
+)  # fmt: skip
 _INSERT = late(
     r"""(?i:\b(?:insert|replace)(?:[ \t]+ignore)?[ \t]+into[ \t]+)["'`\w.\[\]]{1,100}\s{0,4}\(([^()\n]{1,1000})"""
     r"""\)\s{0,4}(?i:values)\s{0,4}"""

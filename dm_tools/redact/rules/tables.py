@@ -15,7 +15,8 @@ MAX_ROWS = 1000
 
 _RULE = late(r"[\s|+\-=:│┃┼─├┤┬┴┌┐└┘╪═║]+")
 _COLUMN = late(r"[\"']?([A-Za-z_#][\w.#-]{0,40}(?:[ ][\w#-]{1,20}){0,2})[\"']?")
-_WORDS = late(r"[A-Z][\w-]{0,40}")
+_WORDS = late(r"[A-Za-z][\w-]{0,40}")
+_APART = late(r"[A-Za-z][\w-]{0,40}(?: {2,40}[A-Za-z][\w-]{0,40}){1,30} *")
 _QUOTED_CELL = late(r"""[ ]?(?:"((?:[^"\\]|""|\\.){0,500})"|([^",;\t]{0,500}))[ ]?""")
 _BETWEEN = late(r"[|│]")
 _DASHES = late(r"-{2,}")
@@ -58,6 +59,8 @@ def _in_columns(line: str) -> Head | None:
     words = list(_WORDS.finditer(line))
     if len(words) < 2 or "".join(line.split()) != "".join(word[0] for word in words):
         return None
+    if not all(word[0][0].isupper() for word in words) and not _APART.fullmatch(line):
+        return None  # a sentence
     begins = [word.start() for word in words]
     columns = tuple(zip(begins, [*begins[1:], 500], strict=True))
     return _with_secrets("", [word[0] for word in words], columns)

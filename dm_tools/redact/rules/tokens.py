@@ -58,6 +58,9 @@ def other_hashes(text: str, lowered: str) -> Iterator[Span]:
 # https://github.com/gitleaks/gitleaks/blob/b58d3f102cf3a2c84cb7f923d05c25c9b1aed84b/config/gitleaks.toml), with fewer
 # characters asked for: a log may cut a key. `detect-secrets` (Apache 2.0) knows 20 of these, and brings two packages.
 MAKERS: tuple[tuple[str, str], ...] = (
+    # a private key in base64, as Kubernetes keeps it; after its beginning other things may come, too: a certificate
+    ("LS0tLS1CRUdJTi", r"B(?:SU0EgUFJJVkFUR|QUklWQVRFIEtF|FQyBQUklWQVRF|PUEVOU1NIIFBS|FTkNSWVBURUQg|EU0EgUFJJVkFU)"
+                       r"[A-Za-z0-9+/]{8,100000}={0,2}"),
     # clouds
     ("AKIA", r"[0-9A-Z]{16}(?![0-9A-Za-z])"), ("ASIA", r"[0-9A-Z]{16}(?![0-9A-Za-z])"),
     ("ABIA", r"[0-9A-Z]{16}(?![0-9A-Za-z])"), ("ACCA", r"[0-9A-Z]{16}(?![0-9A-Za-z])"),
@@ -76,6 +79,7 @@ MAKERS: tuple[tuple[str, str], ...] = (
     ("A3-", r"[A-Z0-9]{6}-(?:[A-Z0-9]{5,11}-){3,4}[A-Z0-9]{5}"), ("AGE-SECRET-KEY-1", r"[A-Z0-9]{20,64}"),
     ("K10", r"[0-9a-zA-Z]{4,128}::[\w-]{1,40}:[\w.-]{4,128}"), ("SWMTKN-1-", r"[a-z0-9]{20,60}-[a-z0-9]{10,40}"),
     # code and packages
+    ("EAACEdEose0cBA", r"[0-9A-Za-z]{20,400}"), ("EAAC", r"(?=[a-zA-Z]{0,60}\d)[0-9A-Za-z]{100,400}"),
     ("ghp_", r"[A-Za-z0-9]{20,255}"), ("gho_", r"[A-Za-z0-9]{20,255}"), ("ghu_", r"[A-Za-z0-9]{20,255}"),
     ("ghs_", r"[A-Za-z0-9]{20,255}"), ("ghr_", r"[A-Za-z0-9]{20,255}"), ("github_pat_", r"\w{20,255}"),
     *((f"{each}-", r"[\w.-]{16,300}") for each in (

@@ -12,6 +12,7 @@ from dm_tools.redact.rules.values import (
     is_harmless,
     is_weak_secret,
     looks_like_token,
+    looks_random,
 )
 from dm_tools.redact.rules.wrapped import value_at
 from dm_tools.text.late import late
@@ -19,7 +20,8 @@ from dm_tools.text.late import late
 # password for user admin is x; the key x; password changed from 'x' to 'y'
 
 _IS = late(
-    r"(?:[是为為は][ \t]?)|(?:[ \t](?:for|of|to|de|del|für|von|pour|para|di|van)[ \t][^:=\n]{1,60}?)?"
+    r"(?:[是为為は][ \t]?)|(?:[ \t](?:base|material))?"
+    r"(?:[ \t](?:for|of|to|de|del|für|von|pour|para|di|van)[ \t][^:=\n]{1,60}?)?"
     r"[ \t](?:is|was|are|will be|es|est|ist|lautet|é|è|är|jest)(?:[ \t](?:now|set|changed|reset)"
     r")?(?:[ \t]to)?[ \t]?:?[ \t]+(?:<\w+>)?"
 )
@@ -27,7 +29,9 @@ _TO = late(
     r"(?:[ \t](?:for|of)[ \t][^:=\n]{1,60}?)?[ \t](?:(?:was |has been |is )?(?:now )?(?:set|changed|reset|updated)"
     r"[ \t]to[ \t]?:?|to:)[ \t]+"
 )
-_FROM_TO = late(r"""[ \t]\w{2,10}[ \t]from[ \t](["'`])(.{1,200}?)\1[ \t]to[ \t]\1(.{1,200}?)\1""")
+_FROM_TO = late(
+    r"""(?:[ \t](?:for|of)[ \t]\S{1,60})?[ \t]\w{2,10}[ \t]from[ \t](["'`])(.{1,200}?)\1[ \t]to[ \t]\1(.{1,200}?)\1"""
+)
 _FOR = late(r"[ \t](?:for|of|zur|für|de|pour|para)[ \t][^:=\n]{1,60}?[ \t]?(?:[:：]|=>|->|=)[ \t]+")
 _OWN = late(r"[ \t][\w.-]{1,40}[ \t]=[ \t](\S{6,200})(?=\s|$)")
 _UNQUOTED = late(r"[ \t]\w{2,10}[ \t]from[ \t](\S{4,200})[ \t]to[ \t](\S{4,200})(?=\s|$)")
@@ -42,6 +46,8 @@ _INSTEAD = late(
 )
 _THEN = late(r"[ \t](?:value[ \t])?([\w!#$%&*+@^~./=-]{4,200}+)(?![\w(:])")
 _ALGORITHM = late(r"(?i:sha|scram|md5|bcrypt|argon|pbkdf|scrypt|v\d|rfc|oauth|utf|x509|id=|id:|len|type|name)")
+_GOT = late(r"""[ \t](?:mismatch|differs|wrong)[^\n:]{0,40}:?[ \t](?:got|have)[ \t:]{1,2}["']?([^\s"',;]{4,200})""")
+_REFUSED = late(r"(?i:invalid)[ \t]$")
 _NOT_THEN = late(r"(?i:unexpected|near|at|missing|expected|next|last|first|invalid|of|max|per|\d)[ \t]$")
 
 
@@ -83,12 +89,20 @@ def told(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Spa
     if name.lower().startswith("cred") and (pair := _PAIR.match(text, end)) and looks_like_token(pair[1]):
         yield pair.span(1)
         return
-    if kind is Kind.SECRET and name.lower() not in ("key", "keys"):
+    got = _GOT.match(text, end) if kind is Kind.PASSWORD else None
+    if got and is_weak_secret(got[1]):
+        yield got.span(1)
+        return
+    if kind is Kind.SECRET and not name.lower().endswith(("key", "keys")):
         return
     then = _THEN.match(text, end)
     if (
         not then
-        or (kind is not Kind.PASSWORD and _NOT_THEN.search(text, max(0, start - 12), start))
+        or (
+            kind is not Kind.PASSWORD
+            and _NOT_THEN.search(text, max(0, start - 12), start)
+            and not (_REFUSED.search(text, max(0, start - 12), start) and looks_random(then[1]))
+        )
         or _ALGORITHM.match(then[1])
     ):
         return
@@ -96,6 +110,9 @@ def told(text: str, start: int, end: int, name: str, kind: Kind) -> Iterator[Spa
     if kind is Kind.PIN:
         if value.isdigit() and 4 <= len(value) <= 8 and name.lower() != "pin":
             yield then.span(1)
+        return
+    if name.lower() == "passcode" and value.isdigit() and len(value) >= 4:
+        yield then.span(1)
         return
     letters, digits = any(map(str.isalpha, value)), any(map(str.isdigit, value))
     if (

@@ -12,14 +12,16 @@ Span = tuple[int, int]
 STAND_IN = "\ue000"  # in place of each character of what is masked already; no rule takes it for a secret's
 
 PLACEHOLDER = late(
-    r"<(?:secret(?::\d{1,9})?|[A-Za-z][A-Za-z _:-]{0,30})>|\$\{[A-Za-z_]\w{0,60}\}"
+    r"<(?:secret(?::\d{1,9})?|[A-Za-z][A-Za-z _:-]{0,30})>|\$\{[A-Za-z_][\w.-]{0,60}(?::?\?[^{}\n]{0,80}|:?-)?\}|\$\{\{"
     r"|\$[A-Z_][A-Z0-9_]{0,60}(?![A-Za-z0-9])"
     r"|\$\(|\{\{|\{[A-Za-z_.]{0,40}\}|%[sdrv]\b|%\([a-z_]{1,40}\)s|\$2[abxy]?\$\d\d\$\.{3}|[*•]{3,}|[xX]{3,}(?!\w)|(?=(?s:.){0,52}?[xX]{10})(?:\w{0,30}?\W?\w{0,3}?[xX]{10,}(?![\w.-])|\w{3,20}\.\w{3,20}\.[xX]{10,}(?!\w))|\.{3}"
     r"|\[(?:redacted|filtered|hidden|masked|removed|omitted|secret)[^\]\n]{0,20}\]|\((?:redacted|hidden|masked|none)\)",
     re.IGNORECASE,
 )
 _CODE = late(
-    r"(?:os|process|system|env|self|this|cls|config|conf|cfg|settings|request|req|args|opts|options|ctx|context|kwargs"
+    r"!(?:secret|ref|sub|env|getatt|importvalue)\b(?![ \t]*[\"'\[])"
+    r"|(?:os|process|system|env|var|local|locals|values"
+    r"|self|this|cls|config|conf|cfg|settings|request|req|args|opts|options|ctx|context|kwargs"
     r"|params|data|deno|import|secrets|vault|props|state|app|module|boto3)[.\[(?]"
     r"|(?:await|new|async|lambda)\s|ENV\[|getenv\(|[A-Za-z_][A-Za-z_.]{2,60}\(",
     re.IGNORECASE,
@@ -32,10 +34,11 @@ _URL_VALUE = late(r"[A-Za-z][A-Za-z0-9+.-]{0,20}:(?://|\\/\\/)")
 QUOTE = late(r"[bruNE]?(\\{0,7}[\"'`])")
 BARE = late(
     r"""(?:[^\s"'`,;&|<>()\[\]{}\\]"""
-    r"""|[,;&|](?![\s"'`]|$|[\w.-]{1,40}+[=:])"""
+    r"""|[,;&|](?![\s"'`]|$|[\w.\[\]-]{1,40}+[=:])"""
     r"""|[()\[\]{}<>](?![\s,;:.)\]}>"'`]|$)"""
-    r"""|\\(?![nrt"'\\]))++"""
+    r"""|\\(?!u0026|[nrt"'\\]))++"""
 )
+_FIELD = late(r"(?!(?:sha\d+|v\d|t)=)[A-Za-z][A-Za-z_-]{1,30}=[^=\s]")  # auth: method=oauth2
 _RANDOM = late(r"[\w.+/=%~:|-]{1,500}+")
 ALONE = late(r"[ \t.!]*(?:$|[\r\n])")
 _FAILURE = late(r"(?:error|exception|failure|invalid|expired)\w{0,20}$", re.IGNORECASE)
@@ -84,7 +87,7 @@ def is_harmless(text: str, begin: int, end: int) -> bool:
         return True
     placeholder = PLACEHOLDER.match(text, begin)
     return placeholder is not None and (
-        placeholder.end() >= begin + len(value.rstrip(".,;:!?)]}")) or placeholder[0] in ("{{", "$(")
+        placeholder.end() >= begin + len(value.rstrip(".,;:!?)]}")) or placeholder[0] in ("{{", "${{", "$(")
     )
 
 
@@ -98,8 +101,11 @@ def secret_at(text: str, begin: int, kind: Kind, name: str, direct: bool) -> Spa
 
     `direct`: the value follows the separator at once (NAME=value), so it cannot be a sentence's next word.
     """
+    opened = begin
     while text.startswith(("[", "("), begin):  # ["a reason"] as validators write it
         begin += 1
+    if begin > opened and text.startswith("{", begin):  # objects, each with names of its own
+        return None
     quote = QUOTE.match(text, begin)
     if quote:
         return _quoted(text, quote.end(), quote[1], kind)
@@ -107,7 +113,7 @@ def secret_at(text: str, begin: int, kind: Kind, name: str, direct: bool) -> Spa
     if _CODE.match(text, begin) or _elsewhere(text, begin):
         return None
     if kind is Kind.WEAK:
-        random = _RANDOM.match(text, begin)
+        random = _RANDOM.match(text, begin) if not _FIELD.match(text, begin) else None
         return random.span() if random and is_weak_secret(random[0].rstrip(".,:;")) else None
     bare = BARE.match(text, begin)
     if not bare:
@@ -213,7 +219,7 @@ def is_weak_secret(value: str) -> bool:
         return True
     letters, digits = any(map(str.isalpha, core)), any(map(str.isdigit, core))
     plain = re.fullmatch(
-        r"[A-Za-z]+[-_.:/]?\d{1,3}|v?\d[\d.:TZ+-]*|0x[0-9a-f]{1,8}|(?i:sha|md|rs|hs|es|ps)-?\d+.*|\d+(?:ms|s|m|h|d|kb|mb|gb|%)",
+        r"[A-Za-z]+[-_.:/]?\d{1,3}|[A-Z]{2,10}-\d{1,6}|v?\d[\d.:TZ+-]*|0x[0-9a-f]{1,8}|(?i:sha|md|rs|hs|es|ps)-?\d+.*|\d+(?:ms|s|m|h|d|kb|mb|gb|%)",
         core,
     )
     return len(core) >= 6 and letters and digits and not plain and _PRINTABLE.fullmatch(core) is not None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 NOTHING = {
-    "", "null", "none", "same-origin", "omit", "nil", "undefined", "unset", "empty", "true", "false", "yes", "no",
+    "", "null", "none", "same-origin", "omit", "include", "nil", "undefined", "unset", "empty", "true", "false", "yes",
+    "no",
     "redacted", "hidden", "masked", "filtered", "removed", "omitted", "str", "string", "bytes", "text", "varchar",
     "secretstr", "optional", "any", "object", "nan", "n/a", "missing", "invalid", "expired", "required", "incorrect",
     "unknown", "wrong", "revoked", "denied", "mismatch", "failed", "ok", "integer", "boolean", "blob", "password",

@@ -33,6 +33,7 @@ _WRAPPED = late(
     r"""|log|format|exception|valid|requir)\w*)\()(?:[A-Za-z_][\w.:]{0,40}|\[\]byte)\(\s{0,40}(?=[brN]?\\{0,7}["']|"""
     r"""Some\()){1,3}"""
 )
+_REFERENCE = late(r"!(?i:secret|ref|sub|env|getatt|importvalue)\b(?![ \t]*[\"'\[])")
 _TRIPLE = late(r"""(\"\"\"|\'\'\')(.{1,2000}?)\1""", re.DOTALL)
 _BETWEEN = late(
     r"""(?:<!\[CDATA\[(.{1,2000}?)\]\]>|<<(?:"|')(.{1,500}?)(?:"|')(?:/utf8)?>>|(?:&quot;|&#0?3[49];|&#x2[27];)(.{1,500}?)(?:&quot;|&#0?3[49];|&#x2[27];)|\$\$(.{1,500}?)\$\$)""",
@@ -80,7 +81,7 @@ def value_at(
     `at_line_start`: NAME=value is a line of a file of settings, so the value goes on to its end. `told`: a sentence
     leads here ("password is x"), so an ordinary word may follow for other reasons.
     """
-    wrapped = _WRAPPED.match(text, begin)
+    wrapped = _WRAPPED.match(text, begin) if not _REFERENCE.match(text, begin) else None
     if wrapped:
         begin = wrapped.end()
     between = _TRIPLE.match(text, begin) or _BETWEEN.match(text, begin)

@@ -34,6 +34,7 @@ from dm_tools.show import copied
 from dm_tools.show.html import graph
 from dm_tools.show.records import MARKS, way
 from dm_tools.store import screenshots
+from dm_tools.text import times
 from dm_tools.text.shorten import both_ends
 from dm_tools.text.times import lasting, seconds_between
 from dm_tools.text.traces import decisive
@@ -110,6 +111,7 @@ def _template() -> Template:
         "command": copied.of_fix,
         "after": after,
         "minute": minute,
+        "time": times.shown,
         "fields": msgspec.structs.asdict,
     }
     return environment.template_class.from_code(environment, _code(environment), environment.make_globals(None))
@@ -178,7 +180,7 @@ def after(stamp: str, begun: str | None) -> str:
 
 def minute(milliseconds: int) -> str:
     """A time in UTC, to the second."""
-    return clock.rfc3339(milliseconds / 1000)[:19].replace("T", " ") + " UTC"
+    return times.shown(clock.rfc3339(milliseconds / 1000))
 
 
 def words(identifier: Any) -> str:
