@@ -129,14 +129,8 @@ def _outlived(service: str, each: Judged, stack: dict[str, Judged]) -> None:
 
     Not for one that ended its work over it: it said so last, and refuses its own clients since.
     """
-    refused = [
-        claim.course.last or 0.0
-        for other in stack.values()
-        for claim in other.blaming
-        if claim.finding.points_to == service and claim.finding.cause == Cause.CONNECTION_REFUSED
-    ]
     for claim in each.blaming:
-        if claim.course.dying and any(time > (claim.course.last or 0.0) for time in refused):
+        if claim.course.dying and _refuses_since(service, claim, stack):
             claim.agreed = True
             continue
         peer = stack[str(claim.finding.points_to)].facts
@@ -153,6 +147,17 @@ def _outlived(service: str, each: Judged, stack: dict[str, Judged]) -> None:
             for said in (claim, *(own for own in each.own if set(own.finding.evidence) <= lines)):
                 said.course = replace(said.course, over=True)
                 said.finding.over = True
+
+
+def _refuses_since(service: str, claim: Claim, stack: dict[str, Judged]) -> bool:
+    """Whether clients were refused at a service after it made a claim."""
+    return any(
+        other.finding.points_to == service
+        and other.finding.cause == Cause.CONNECTION_REFUSED
+        and (other.course.last or 0.0) > (claim.course.last or 0.0)
+        for each in stack.values()
+        for other in each.blaming
+    )
 
 
 def _listens_to_itself(claim: Claim, peer: Facts) -> bool:

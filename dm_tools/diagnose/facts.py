@@ -18,7 +18,7 @@ from dm_tools.evidence.words import quote
 from dm_tools.patterns.language import Library
 from dm_tools.patterns.matching import READ_RANK, Hit, matches
 from dm_tools.patterns.places import Places
-from dm_tools.records import Check, Inspect, LogLine, ProbeError, Status, Verdict
+from dm_tools.records import Cause, Check, Inspect, LogLine, ProbeError, Status, Verdict
 from dm_tools.text.last_words import Words, last_words, quoted
 from dm_tools.text.late import late
 from dm_tools.text.shorten import short
@@ -150,7 +150,7 @@ def _failing(log: Log) -> list[requests.Failing]:
     return [
         replace(each, words=_beside(places[each.lines[-1]], log))
         for each in requests.failing(log.requests)
-        if not log.course([places[id] for id in each.lines]).over
+        if not log.course([places[id] for id in each.lines], cause=Cause.HTTP_ERROR).over
     ]
 
 
