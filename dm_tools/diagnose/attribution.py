@@ -348,7 +348,7 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
         claim.finding.cause in (Cause.DEPENDENCY_DOWN, Cause.QUORUM_LOST) and not claim.course.over
         for claim in judged.own[:1]
     )
-    if (waits or unnamed) and (down := next((peer for peer in peers if stack[peer].best_rank >= FACT_RANK), None)):
+    if (waits or unnamed) and (down := next((peer for peer in peers if _is_down(stack[peer])), None)):
         return down
     # Who answers with errors, as it is seen now, and says nothing: what one that it needs said last still stands.
     mute = not judged.own or judged.own[0].rank < REQUESTS_RANK
@@ -366,6 +366,11 @@ def _because_of(service: str, judged: Judged, stack: dict[str, Judged], topology
             if getattr(stack[peer], trouble):
                 return peer
     return None
+
+
+def _is_down(judged: Judged) -> bool:
+    """Whether the engine states that a service is down, or it does not stay up by what it says itself."""
+    return judged.best_rank >= FACT_RANK or (judged.measured and judged.ends_by_its_own)
 
 
 MAX_NEEDS = 4  # steps from need to need

@@ -106,7 +106,8 @@ def _told(line: LogLine) -> Iterator[tuple[int, str]]:
         if words.endswith(":") and at + 1 < len(texts) and not _FRAME.match(texts[at + 1]):
             words = f"{words} {texts[at + 1].strip()}"[:MAX_LINE]  # a heading, and what stands below it
             shown = f"{shown} {texts[at + 1].strip()}"[:MAX_LINE]
-        yield _weight(shown, words) + 2 * (at == deepest), words
+        opens = shown.endswith("{") and at + 1 < len(texts)  # what it is about stands in the object below it
+        yield _weight(shown, words) + 2 * (at == deepest) - opens, words
 
 
 def _deepest(texts: list[str]) -> int | None:
