@@ -177,7 +177,7 @@ def test_a_signal_that_arrives_where_python_drops_what_is_raised_ends_the_comman
         ("dm-logs", 5),
         ("dm-services --manifest nowhere.json", 3),
         ("dm-probe -t nan", 2),
-        ("dm-analyze nowhere.json", 2),
+        ("dm-analyze nowhere.json", 3),
         ("dm-analyze --on-bad fail <<<'{'", 3),
         ("dm-analyze <&-", 2),
         ("dm-show >&-", 6),

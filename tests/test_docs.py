@@ -62,7 +62,8 @@ def recorded(_lab_up: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
         f" && jq -c '{approve}' judged.jsonl > approved.jsonl && dm-execute approved.jsonl > done.jsonl"
         ' && jq -s \'{generated_at: "", source_report: "", approved_actions: .}\' approved.jsonl'
         " > volumes/proofs/approved_fixes_20260101_030000.json"
-        f" && dm-analyze {ROOT}/tests/data/database-down.jsonl | dm-propose > before.jsonl && cp judged.jsonl after.jsonl"
+        f" && dm-analyze {ROOT}/tests/data/database-down.jsonl | dm-propose > before.jsonl"
+        " && cp judged.jsonl after.jsonl"
         " && dm-verify --before before.jsonl --executed done.jsonl < after.jsonl > proved.jsonl"
     )
     subprocess.run(["bash", "-c", line], cwd=folder, env=variables, check=True, capture_output=True)

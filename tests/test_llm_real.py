@@ -28,7 +28,7 @@ KEY = "sk-lab-only-3f9a7c51d2"
 FAULTS = ROOT / "tests" / "data" / "faults"
 TEMPLATE = ROOT / "tests" / "data" / "llm-tools.jinja"
 # A small processor reads 30 tokens a second while the rest of the suite runs: little to read, time to do it.
-PATIENT = {"LLM_TIMEOUT": "240", "LLM_DEADLINE": "400", "LLM_PROMPT_TOKENS": "600", "LLM_JOBS": "1"}
+PATIENT = {"LLM_TIMEOUT": "240", "LLM_DEADLINE": "400", "LLM_PROMPT_TOKENS": "1000", "LLM_JOBS": "1"}
 
 pytestmark = pytest.mark.xdist_group("model")
 

@@ -319,11 +319,11 @@ def test_two_machines_and_a_server_that_dies_under_load(
     ("url", "said"),
     [
         ("http://keeper:s3cret@127.0.0.1:9/dm", "ClickHouse at http://127.0.0.1:9/ cannot be reached: connection refused"),  # noqa: E501
-        ("ftp://keeper:s3cret@127.0.0.1/", "CLICKHOUSE_URL is no URL such as http://user:password@host:8123/database"),
-        ("http://keeper:s3cret@127.0.0.1:x/", "CLICKHOUSE_URL is no URL such as http://user:password@host:8123/database"),
-        ("http://keeper:s3cret@[::1/", "CLICKHOUSE_URL is no URL such as http://user:password@host:8123/database"),
-        ("http://keeper:s3cret@a..b/", "CLICKHOUSE_URL is no URL such as http://user:password@host:8123/database"),
-        ("http://keeper:s3cret\udcff@a/", "CLICKHOUSE_URL is no URL such as http://user:password@host:8123/database"),
+        ("ftp://keeper:s3cret@127.0.0.1/", "CLICKHOUSE_URL is no URL such as http://host:8123/database"),
+        ("http://keeper:s3cret@127.0.0.1:x/", "CLICKHOUSE_URL is no URL such as http://host:8123/database"),
+        ("http://keeper:s3cret@[::1/", "CLICKHOUSE_URL is no URL such as http://host:8123/database"),
+        ("http://keeper:s3cret@a..b/", "CLICKHOUSE_URL is no URL such as http://host:8123/database"),
+        ("http://keeper:s3cret\udcff@a/", "CLICKHOUSE_URL is no URL such as http://host:8123/database"),
     ],
 )  # fmt: skip
 def test_a_server_that_is_not_there(run: Run, url: str, said: str) -> None:

@@ -463,7 +463,12 @@ def test_at_a_terminal_a_watch_says_what_it_does_and_how_it_ends(
     with engine(tmp_path / "engine") as address:
         given = SEALED | {"DOCKER_HOST": address, "PROOFS_DIR": str(tmp_path), "HOME": str(tmp_path)}
         session = pexpect.spawn(
-            str(warm.SUPERVISOR), ["watch", "--discover", "--every=1h", *words], env=given, encoding="utf-8", timeout=60
+            str(warm.SUPERVISOR),
+            ["watch", "--discover", "--every=1h", *words],
+            env=given,
+            encoding="utf-8",
+            timeout=60,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs us may ignore it
         )
         session.setwinsize(40, 200)
         chosen = " (wbe)" if words else ""

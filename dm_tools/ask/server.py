@@ -32,7 +32,7 @@ class Server:
         except ValueError:  # also of what is no UTF-8
             parts, port = urllib.parse.urlsplit(""), ""
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise CannotAsk(f"{VARIABLE} is no URL such as http://user:password@host:8123/database")
+            raise CannotAsk(f"{VARIABLE} is no URL such as http://host:8123/database")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         self.address = f"{parts.scheme}://{host}{port}/"
         self.database = urllib.parse.unquote(parts.path.strip("/")) or "default"

@@ -21,11 +21,13 @@ def said_by_both(each: Judged, peers: list[Judged]) -> None:
     Nor is it a stranger whom a server turns away, if a client of its own complains of it.
     """
     told = {claim.finding.pattern for claim in each.own}
-    blamed = {claim.finding.points_to for claim in each.blaming if not claim.course.over}
+    blamed = {(claim.finding.points_to, claim.finding.pattern) for claim in each.blaming if not claim.course.over}
     for peer in peers:
+        name = peer.facts.node.service
         for claim in peer.own:
-            turned_away = claim.refusing and peer.facts.node.service in blamed
-            claim.agreed = claim.agreed or claim.finding.pattern in told or turned_away
+            turned_away = claim.refusing and name in {service for service, _ in blamed}
+            same = claim.finding.pattern in told or (name, claim.finding.pattern) in blamed
+            claim.agreed = claim.agreed or same or turned_away
 
 
 SAME_SECONDS = 5.0

@@ -16,7 +16,7 @@ from dm_tools.text.late import late
 from dm_tools.text.times import parse_time
 
 BURST_SECONDS = 0.5  # what is said closer together is one occasion: the lines of a trace, a retry at once
-TAIL_SECONDS = 1.0  # what follows so soon ends what was said: the rest of a trace, "retrying"
+TAIL_SECONDS = 1.0  # what follows so soon may end what was said
 RESUMED = 4  # items said since, from which on a program is taken to have gone on with its work
 QUIET_GAPS = 3.0  # silent for so many times the longest of the last gaps between two occasions
 QUIET_SECONDS = 15.0  # and at least for so long
@@ -112,11 +112,7 @@ class Log:
         costly = cost(self.requests, occasions[-2:])
         asked = {each.line for each in self.requests}
         # Where a complaint costs requests, that others are answered meanwhile says nothing.
-        since = [
-            line
-            for line in later
-            if (not costly if line.id in asked else (parse_time(line.ts) or 0) > last + TAIL_SECONDS)
-        ]
+        since = [line for line in later if (not costly if line.id in asked else not _belongs(line, last))]
         ended = self._ended(last, later)
         silent = self._silent(occasions, last, later, is_state, cause)
         return Course(
@@ -174,6 +170,16 @@ class Log:
 _TROUBLED = late(
     r"\b(?:WARN(?:ING)?|ERR(?:OR)?|CRIT(?:ICAL)?|FATAL)\b|\blevel=(?:warn|error|fatal)|\[(?:warn|error|crit)\]"
 )
+
+
+_MORE = late(r"\b(?:STATEMENT|DETAIL|HINT|CONTEXT|QUERY): ")  # as PostgreSQL goes on about an error
+
+
+def _belongs(line: LogLine, last: float) -> bool:
+    """Whether a line only ends what was said at `last`: the rest of a trace, the same failure in other words."""
+    soon = (parse_time(line.ts) or 0) <= last + TAIL_SECONDS
+    text = line.text[:200]
+    return soon and bool("\n" in line.text or _TROUBLED.search(text) or _MORE.search(text))
 
 
 def _soured(later: list[LogLine], last: float) -> bool:
