@@ -99,6 +99,7 @@ def test_compose_reads_the_file_and_nobody_but_the_proxy_has_the_socket() -> Non
     for name in ("proxy", "watch", "serve"):
         assert found[name]["read_only"] and found[name]["image"] == "dm-tools"
     assert found["proxy"]["network_mode"] == "none"
+    assert found["serve"]["container_name"] == "probe-orchestrator"  # as docs/deploy.md calls it
 
 
 def test_a_container_asks_the_health_of_its_watch(run: Run, tmp_path: Path) -> None:
