@@ -36,6 +36,7 @@ class Guest:
     own: set[reach.Origin] = field(default_factory=set)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)  # (method, URL) -> why
     stays: asyncio.Event = field(default_factory=asyncio.Event)  # the tab was kept from going away
+    wants_program: bool = False  # it asked for another program, which is why it stays
 
     def begin(self, url: str | None) -> None:
         """Another page, or none."""
@@ -43,6 +44,7 @@ class Guest:
         self.own = {self.asked} if self.asked else set()
         self.refused = {}
         self.stays.clear()
+        self.wants_program = False
 
     def wants_to_go(self, event: Mapping[str, Any]) -> None:
         """`Page.frameRequestedNavigation`: what another program would open leaves the tab where it is.
@@ -51,6 +53,7 @@ class Guest:
         (microsoft/playwright#33948).
         """
         if event["frameId"] == self.frame and urlsplit(event["url"]).scheme not in _SHOWN:
+            self.wants_program = True
             self.stays.set()
 
     def refuse(self, method: str, url: str, why: str) -> None:

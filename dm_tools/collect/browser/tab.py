@@ -39,6 +39,7 @@ SETTLE_SECONDS = 4.0  # a page that is blank may be about to draw itself
 ATTEMPTS = 3  # when the page goes on meanwhile, or the machine's network changes (a container was started)
 CLEAR_SECONDS = 2.0
 STAY_SECONDS = 1.0
+CHANGING_SECONDS = 0.5  # a container that starts changes the machine's network more than once
 SHOT_SECONDS = 2.5
 TRUST_SECONDS = 2.0
 THUMBNAIL = 0.25
@@ -211,13 +212,16 @@ class Tab:
         url = self.parts._replace(netloc=self.parts.netloc.rpartition("@")[2]).geturl()
         if self._headers():
             await self.cdp.send("Fetch.enable", {"patterns": [{"urlPattern": "*"}]})
-        for _ in range(ATTEMPTS):
+        for attempt in range(1, ATTEMPTS + 1):
             if not await self._go(url, until):
                 return
             await self._until_there(until)
-            if not self.witness.network_changed:
+            if not self.witness.network_changed or attempt == ATTEMPTS:
                 break
-            self.witness.begin_again()  # somewhere a container got a network: no fault of the page
+            # Somewhere a container got a network: no fault of the page, which is shown anew, as for the first time.
+            await self._forget()
+            await asyncio.sleep(CHANGING_SECONDS * attempt)
+            self.witness.begin_again()
         await self._read(deadline)
         settled = min(until, time.monotonic() + SETTLE_SECONDS)
         while judge.unsettled(seen) and time.monotonic() < settled:
@@ -242,7 +246,7 @@ class Tab:
                 await self.page.goto(url, wait_until="commit", timeout=left * 1000)
                 return True
             except Error as failure:
-                if self.guest.stays.is_set() and self.page.url != "about:blank":
+                if self.guest.wants_program and self.page.url.startswith("http"):
                     return True  # it came, and asked for another program at once: that it came went unsaid
                 if not await self._again(url, str(failure)):
                     return False
@@ -421,16 +425,12 @@ class Tab:
             async with asyncio.timeout(CLEAR_SECONDS):
                 paused = bool(self._headers())
                 self.parts, self.authorization = urlsplit(""), None
-                await self.page.goto("about:blank", wait_until="commit")
+                await self._forget()
                 if self.plain:
                     await self.page.unroute(self._is_plain)
-                # Asked for all at once: each answer takes a while to come.
                 await asyncio.gather(
-                    self.cdp.send("Runtime.evaluate", {"expression": "window.name = ''"}),
-                    self.context.clear_cookies(),
                     self.cdp.send("Security.setIgnoreCertificateErrors", {"ignore": False}),
                     *([self.cdp.send("Fetch.disable")] if paused else []),
-                    *(self._clear_storage(origin) for origin in self.witness.origins),
                 )
         except Exception:
             return False
@@ -438,6 +438,16 @@ class Tab:
         self.plain.clear()
         self.proxy.drop()
         return True
+
+    async def _forget(self) -> None:
+        """Show nothing, and drop what the page has stored."""
+        await self.page.goto("about:blank", wait_until="commit")
+        # Asked for all at once: each answer takes a while to come.
+        await asyncio.gather(
+            self.cdp.send("Runtime.evaluate", {"expression": "window.name = ''"}),
+            self.context.clear_cookies(),
+            *(self._clear_storage(origin) for origin in self.witness.origins),
+        )
 
     async def _clear_storage(self, origin: str) -> None:
         await self.cdp.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
