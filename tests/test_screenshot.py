@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from dm_tools.collect import browser, reach, screenshot, socks
+from dm_tools.collect.browser.tab import Tab
 from dm_tools.engine.connection import Engines
 from dm_tools.evidence import pages as judge
 from dm_tools.records import ProbeError
@@ -213,6 +214,27 @@ def test_basic_authentication(eyes: browser.Browser, site: Site) -> None:
     with_password = eyes.look(url.replace("//", "//user:p@"), 8)
     assert with_password.seen.text == "Come in"
     assert verdict(eyes.look(url, 8)) == ("login", ["login_required"]), "it was forgotten"
+
+
+def test_a_page_that_the_network_broke_off_is_shown_anew_as_for_the_first_time(
+    eyes: browser.Browser, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time it is as if a container had got a network meanwhile: the machine's own is not changed for a test."""
+    showing = Tab._until_there
+
+    async def broken_off(tab: Tab, until: float) -> None:
+        await showing(tab, until)
+        tab.witness.network_changed = True
+
+    monkeypatch.setattr(Tab, "_until_there", broken_off)
+    stores = "localStorage.x = sessionStorage.x = window.name = 'left'; document.cookie = 'x=1';"
+    had = "[document.cookie, localStorage.x, sessionStorage.x, window.name].join('|')"
+    url = site.html(
+        "/anew", f"<p id=p></p><img src=/gone.png><script>p.textContent = 'had ' + {had}; {stores}</script>"
+    )
+    seen = eyes.look(url, 15).seen
+    assert (seen.text, [each.status_code for each in seen.failed_requests]) == ("had |||", [404])
+    assert [path for path, _ in site.requests].count("/anew") == 3
 
 
 def test_nothing_stays_for_the_next_page(eyes: browser.Browser, site: Site) -> None:
