@@ -81,8 +81,9 @@ def test_a_reader_that_has_stopped_reading_does_not_hold_a_command(
         while select.select([], [pipe], [], 0)[1]:  # there is room left: it still works
             assert time.monotonic() < deadline
             time.sleep(0.02)
+        time.sleep(1)  # by now it is in its write: a signal in the moment before is only seen when that has ended
         process.send_signal(number)
-        assert process.wait(timeout=10) == status
+        assert process.wait(timeout=30) == status
         assert process.stderr is not None and process.stderr.read() == b""
 
 
